@@ -1,0 +1,304 @@
+"""Countries, the calendar, jobs, similes, rhymes, compounds and abbreviations."""
+
+from recipes.starter.words.table import read_table
+
+COUNTRIES = read_table("""
+word capital continent language
+France Paris Europe French
+Spain Madrid Europe Spanish
+Italy Rome Europe Italian
+Germany Berlin Europe German
+Austria Vienna Europe German
+Portugal Lisbon Europe Portuguese
+Poland Warsaw Europe Polish
+Greece Athens Europe Greek
+Norway Oslo Europe Norwegian
+Sweden Stockholm Europe Swedish
+Denmark Copenhagen Europe Danish
+Finland Helsinki Europe Finnish
+Hungary Budapest Europe Hungarian
+Russia Moscow Europe Russian
+England London Europe English
+Ireland Dublin Europe English
+Romania Bucharest Europe Romanian
+Bulgaria Sofia Europe Bulgarian
+Croatia Zagreb Europe Croatian
+Iceland Reykjavik Europe Icelandic
+Japan Tokyo Asia Japanese
+China Beijing Asia Chinese
+Thailand Bangkok Asia Thai
+Vietnam Hanoi Asia Vietnamese
+Iran Tehran Asia Persian
+Iraq Baghdad Asia Arabic
+Turkey Ankara Asia Turkish
+Mongolia Ulaanbaatar Asia Mongolian
+Egypt Cairo Africa Arabic
+Morocco Rabat Africa Arabic
+Tunisia Tunis Africa Arabic
+Kenya Nairobi Africa Swahili
+Ghana Accra Africa English
+Angola Luanda Africa Portuguese
+Senegal Dakar Africa French
+Cuba Havana America Spanish
+Mexico Mexico_City America Spanish
+Peru Lima America Spanish
+Chile Santiago America Spanish
+Colombia Bogota America Spanish
+Brazil Brasilia America Portuguese
+Argentina Buenos_Aires America Spanish
+Uruguay Montevideo America Spanish
+""")
+"""Countries: capital, continent, the main language."""
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+JOBS = read_table("""
+word does
+baker bakes_bread
+teacher teaches_children
+farmer grows_food
+pilot flies_planes
+driver drives_buses
+doctor treats_sick_people
+nurse cares_for_patients
+cook prepares_meals
+painter paints_pictures
+singer sings_songs
+writer writes_books
+builder builds_houses
+tailor sews_clothes
+gardener looks_after_plants
+fisher catches_fish
+sailor sails_ships
+miner digs_for_coal
+judge decides_in_court
+dentist looks_after_teeth
+barber cuts_hair
+butcher sells_meat
+florist sells_flowers
+cleaner cleans_rooms
+waiter serves_food
+plumber repairs_pipes
+poet writes_poems
+soldier defends_a_country
+dancer dances_on_stage
+actor acts_in_plays
+librarian lends_books
+vet treats_sick_animals
+postman delivers_letters
+""")
+"""Jobs and what those who have them do."""
+
+SIMILES = read_table("""
+word image
+brave lion
+busy bee
+sly fox
+strong ox
+quiet mouse
+stubborn mule
+blind bat
+free bird
+gentle lamb
+proud peacock
+slow snail
+wise owl
+fast hare
+hungry wolf
+white snow
+black coal
+red rose
+green grass
+cold ice
+hot fire
+hard rock
+light feather
+sharp razor
+sweet honey
+clear crystal
+dry bone
+smooth silk
+thin rake
+tough leather
+flat pancake
+bright star
+deep ocean
+heavy lead
+soft cloud
+cool cucumber
+good gold
+old hills
+pale ghost
+fresh daisy
+straight arrow
+""")
+"""Adjectives and the thing that a simile compares with."""
+
+RHYMES = read_table("""
+word rhyme
+cat hat
+dog frog
+house mouse
+tree bee
+night light
+moon spoon
+star car
+king ring
+cake lake
+rain train
+book cook
+bell shell
+nose rose
+boat goat
+ball wall
+bear chair
+fish dish
+door floor
+sand hand
+nest vest
+clock sock
+duck truck
+sky fly
+blue shoe
+bed red
+day play
+snow crow
+time lime
+coat throat
+pen hen
+hill mill
+gold cold
+bone stone
+face race
+meat seat
+wing swing
+""")
+"""Words and one that rhymes with each."""
+
+COMPOUNDS = read_table("""
+first second
+sun flower
+rain coat
+snow man
+foot ball
+book shop
+bed room
+tooth brush
+hand bag
+star fish
+tea pot
+fire place
+water fall
+moon light
+sea shell
+butter fly
+pop corn
+cup cake
+news paper
+door bell
+air port
+blue berry
+black bird
+class room
+house work
+eye brow
+milk shake
+key hole
+hair cut
+wind mill
+farm yard
+motor way
+stair case
+grand mother
+rail way
+note book
+arm chair
+tree house
+camp fire
+gold fish
+pan cake
+""")
+"""Two words that make a third when they are put together; the compound is written in one."""
+
+SHORT_FORMS = read_table("""
+word long
+km kilometre
+kg kilogram
+cm centimetre
+mm millimetre
+ml millilitre
+min minute
+sec second
+hr hour
+Dr doctor
+St street
+Mon Monday
+Wed Wednesday
+Fri Friday
+Sat Saturday
+Sun Sunday
+Jan January
+Feb February
+Aug August
+Sept September
+Oct October
+Nov November
+Dec December
+UK United_Kingdom
+USA United_States
+TV television
+max maximum
+approx approximately
+dept department
+est established
+""")
+"""Common short forms and what they stand for."""
+
+FEELINGS = read_table("""
+word feeling
+lovely positive
+delicious positive
+wonderful positive
+great positive
+perfect positive
+friendly positive
+brilliant positive
+excellent positive
+helpful positive
+comfortable positive
+terrible negative
+awful negative
+boring negative
+horrible negative
+dreadful negative
+nasty negative
+disappointing negative
+useless negative
+unpleasant negative
+poor negative
+""")
+"""Adjectives in reviews and what they say about the writer's feeling."""
+
+REVIEWED = ("film", "food", "hotel", "book", "concert", "service", "room", "trip", "game", "weather", "meal", "play")
+"""What reviews are about."""
+
+PEOPLE = read_table("""
+word pronoun object
+Anna she her
+Tom he him
+Maria she her
+Peter he him
+Sara she her
+Ben he him
+Lucy she her
+Max he him
+Emma she her
+Paul he him
+Nina she her
+Leo he him
+""")
+"""First names with the pronouns that stand for them."""

@@ -1,0 +1,113 @@
+"""sftframe: instruction fine-tuning of GPT-2-class models, piece by piece, with comparisons that can be trusted.
+
+All that a plugin author may import is in `__all__`; everything else is internal. `RunConfig`, `run` and
+`load_registry` are loaded on first use, so that `import sftframe` stays light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sftframe.errors import (
+    ConfigError,
+    DataError,
+    JudgeError,
+    ModelError,
+    PluginError,
+    SftframeError,
+    TrainingError,
+)
+from sftframe.hookspecs import hookimpl
+from sftframe.interfaces import (
+    IGNORED,
+    CausalLM,
+    CollateStrategy,
+    Component,
+    Judge,
+    ModelBackend,
+    NoOptions,
+    PromptStyle,
+    Tokenizer,
+    option,
+)
+from sftframe.records import (
+    Batch,
+    Completion,
+    Example,
+    GenerationSettings,
+    JudgeItem,
+    Response,
+    Role,
+    Segment,
+    Summary,
+    TokenizedExample,
+    Verdict,
+    Yardsticks,
+)
+
+if TYPE_CHECKING:
+    from sftframe.config import RunConfig
+    from sftframe.decoding import Answer, Sampler, check_fits
+    from sftframe.pipeline import run
+    from sftframe.registry import Registry, load_registry
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "IGNORED",
+    "Answer",
+    "Batch",
+    "CausalLM",
+    "CollateStrategy",
+    "Completion",
+    "Component",
+    "ConfigError",
+    "DataError",
+    "Example",
+    "GenerationSettings",
+    "Judge",
+    "JudgeError",
+    "JudgeItem",
+    "ModelBackend",
+    "ModelError",
+    "NoOptions",
+    "PluginError",
+    "PromptStyle",
+    "Registry",
+    "Response",
+    "Role",
+    "RunConfig",
+    "Sampler",
+    "Segment",
+    "SftframeError",
+    "Summary",
+    "TokenizedExample",
+    "Tokenizer",
+    "TrainingError",
+    "Verdict",
+    "Yardsticks",
+    "__version__",
+    "check_fits",
+    "hookimpl",
+    "load_registry",
+    "option",
+    "run",
+]
+
+_LAZY = {
+    "Answer": "sftframe.decoding",
+    "Registry": "sftframe.registry",
+    "RunConfig": "sftframe.config",
+    "Sampler": "sftframe.decoding",
+    "check_fits": "sftframe.decoding",
+    "load_registry": "sftframe.registry",
+    "run": "sftframe.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'sftframe' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,135 @@
+"""Rules of decoding that every model shares: which token comes next, and when an answer is over.
+
+A model computes logits as it likes; `Sampler` picks from them, an `Answer` collects what was picked and says when to
+stop. Knows nothing of caches and batches in time; `decode_plainly` is the slow definition that fast models must equal.
+
+Shapes: B rows, T positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sftframe.errors import ModelError
+from sftframe.records import Completion, GenerationSettings, StopReason
+
+if TYPE_CHECKING:
+    from sftframe.interfaces import CausalLM, Tokenizer
+
+
+class Sampler:
+    """Picks the next token of each row. Prompt i draws from its own generator, so batching changes nothing."""
+
+    def __init__(self, settings: GenerationSettings) -> None:
+        self._settings = settings
+        self._generators: dict[int, torch.Generator] = {}
+
+    def pick(self, logits: Tensor, positions: Sequence[int]) -> Tensor:
+        """The next token ids, int64 (B,).
+
+        Args:
+            logits: (B, V) of the last position of each row.
+            positions: which prompt each row belongs to.
+        """
+        if self._settings.temperature == 0:
+            return logits.argmax(dim=-1)
+        shares = self._probabilities(logits.float()).cpu()  # (B, V)
+        picked = [
+            torch.multinomial(row, 1, generator=self._generator(position))
+            for row, position in zip(shares, positions, strict=True)
+        ]
+        return torch.cat(picked).to(logits.device)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        logits = logits / self._settings.temperature
+        if self._settings.top_k is not None and self._settings.top_k < logits.shape[-1]:
+            least = logits.topk(self._settings.top_k, dim=-1).values[..., -1:]  # (B, 1)
+            logits = logits.masked_fill(logits < least, float("-inf"))
+        shares = logits.softmax(dim=-1)
+        if self._settings.top_p is None:
+            return shares
+        ordered, order = shares.sort(dim=-1, descending=True)
+        # a token stays when those before it do not reach top_p yet; the most likely one always stays
+        ordered[ordered.cumsum(dim=-1) - ordered >= self._settings.top_p] = 0.0
+        return torch.zeros_like(shares).scatter(-1, order, ordered)
+
+    def _generator(self, position: int) -> torch.Generator:
+        if position not in self._generators:
+            self._generators[position] = torch.Generator().manual_seed(self._settings.seed + position)
+        return self._generators[position]
+
+
+class Answer:
+    """An answer as it grows, token by token."""
+
+    def __init__(self, position: int, tokenizer: Tokenizer, settings: GenerationSettings) -> None:
+        self.position = position
+        self.ids: list[int] = []
+        self.stop_reason: StopReason | None = None
+        self._tokenizer = tokenizer
+        self._max_new_tokens = settings.max_new_tokens
+        self._stops = tuple(stop.encode() for stop in settings.stop_strings)
+        self._bytes = b""
+
+    def add(self, token_id: int) -> bool:
+        """Take one more token; True when the answer is over with it."""
+        if token_id == self._tokenizer.end_id:
+            self.stop_reason = "end"
+            return True
+        self.ids.append(token_id)
+        self._bytes += self._tokenizer.token_bytes(token_id)
+        found = [at for at in (self._bytes.find(stop) for stop in self._stops) if at >= 0]
+        if found:
+            self._bytes = self._bytes[: min(found)]
+            self.stop_reason = "stop-string"
+        elif len(self.ids) >= self._max_new_tokens:
+            self.stop_reason = "length"
+        return self.stop_reason is not None
+
+    def completion(self) -> Completion:
+        """The finished answer."""
+        assert self.stop_reason is not None, "the answer is still growing"
+        return Completion(
+            position=self.position,
+            ids=tuple(self.ids),
+            text=self._bytes.decode("utf-8", errors="replace"),
+            stop_reason=self.stop_reason,
+        )
+
+
+def check_fits(prompts: Sequence[Sequence[int]], settings: GenerationSettings, context_length: int) -> None:
+    """See that every prompt leaves room for its answer.
+
+    Raises:
+        ModelError: a prompt is empty, or prompt and `max_new_tokens` exceed the context and nothing may be forgotten.
+    """
+    for position, prompt in enumerate(prompts):
+        if not prompt:
+            raise ModelError(f"prompt {position} is empty: a model needs at least one token to go on from")
+        needed = len(prompt) + settings.max_new_tokens
+        if needed > context_length and settings.on_overflow == "error":
+            raise ModelError(
+                f"prompt {position} has {len(prompt)} tokens and {settings.max_new_tokens} new ones were asked for, "
+                f"but the model's context is {context_length}: lower generate.max_new_tokens, "
+                "or set generate.on_overflow=slide to forget the oldest tokens"
+            )
+
+
+def decode_plainly(
+    model: CausalLM, prompts: Sequence[Sequence[int]], settings: GenerationSettings
+) -> Iterator[Completion]:
+    """One prompt after the other, the whole window computed again for every token."""
+    check_fits(prompts, settings, model.context_length)
+    sampler = Sampler(settings)
+    for position, prompt in enumerate(prompts):
+        answer = Answer(position, model.tokenizer, settings)
+        while answer.stop_reason is None:
+            window = [*prompt, *answer.ids][-model.context_length :]
+            with torch.inference_mode():
+                logits = model.logits(torch.tensor([window], device=model.device))[:, -1]  # (1, V)
+            answer.add(int(sampler.pick(logits, [position])))
+        yield answer.completion()

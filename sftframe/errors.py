@@ -1,0 +1,77 @@
+"""What can go wrong in a way that a user can mend: one class per exit code.
+
+Every message is one line that says what, where, what was expected and what to do. Only these errors reach a user
+without a traceback; anything else is a bug in sftframe or in a plugin.
+
+    SftframeError (1)
+    ├── ConfigError (2)     bad usage or configuration
+    ├── PluginError (3)     a plugin that is broken, missing or in conflict
+    ├── DataError (4)       a data file or an example in it
+    ├── ModelError (5)      a model, its weights or its tokenizer
+    ├── JudgeError (6)      a judge that cannot be reached or gives no verdicts
+    └── TrainingError (7)   non-finite loss, out of memory
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class SftframeError(Exception):
+    """Base of all errors that a user can mend; `exit_code` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(SftframeError):
+    """Bad usage or configuration: an unknown component or key, a value out of range, a folder in the way."""
+
+    exit_code = 2
+
+
+class PluginError(SftframeError):
+    """A plugin that cannot be imported, breaks its contract, or offers a name that another offers too."""
+
+    exit_code = 3
+
+
+class DataError(SftframeError):
+    """A data file that cannot be read, or an example in it that cannot be used."""
+
+    exit_code = 4
+
+
+class ModelError(SftframeError):
+    """Weights or a tokenizer that are missing, damaged or do not fit each other."""
+
+    exit_code = 5
+
+
+class JudgeError(SftframeError):
+    """A judge that is not there, or that failed on too many items."""
+
+    exit_code = 6
+
+
+class TrainingError(SftframeError):
+    """Training that cannot go on: a loss that is not finite, or no memory left."""
+
+    exit_code = 7
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The tail of an 'unknown name' message: the nearest known name, then all of them.
+
+    >>> suggestion("alpcaa", ["alpaca", "phi3"])
+    "; did you mean 'alpaca'? Available: alpaca, phi3"
+    >>> suggestion("zzz", [])
+    '; none are available'
+    """
+    names = sorted(known)
+    if not names:
+        return "; none are available"
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{hint} Available: {', '.join(names)}"

@@ -1,0 +1,128 @@
+"""The seam of models: a backend finds weights and loads them; a causal language model scores and writes tokens.
+
+A plain `nn.Module` that maps ids to logits is enough: every other method has a body here, which is also the plain
+definition that faster overrides are compared with.
+
+Shapes: B rows, T positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from sftframe.interfaces.component import Component
+from sftframe.interfaces.tokenizer import Tokenizer
+from sftframe.records import Batch, Completion, GenerationSettings
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CausalLM(ABC):
+    """A loaded model, ready to train and to write.
+
+    Args:
+        module: maps int64 (B, T) to logits (B, T, V); moved to its device already.
+        tokenizer: the one that the weights were trained with.
+        context_length: the most positions that a row may have.
+    """
+
+    def __init__(self, module: torch.nn.Module, tokenizer: Tokenizer, context_length: int) -> None:
+        self.module = module
+        self.tokenizer = tokenizer
+        self.context_length = context_length
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return next(self.module.parameters()).device
+
+    def logits(self, ids: torch.Tensor) -> torch.Tensor:
+        """int64 (B, T) to (B, T, V)."""
+        logits: torch.Tensor = self.module(ids)
+        return logits
+
+    def token_nll(self, batch: Batch) -> torch.Tensor:
+        """Negative log-likelihood of every counted target, nats, float32 (B, T); 0 where a target does not count."""
+        import torch.nn.functional as F
+
+        logits = self.logits(batch.inputs)  # (B, T, V)
+        losses = F.cross_entropy(logits.flatten(0, 1).float(), batch.targets.flatten(), reduction="none")
+        return losses.view_as(batch.targets)
+
+    def loss_sum(self, batch: Batch) -> torch.Tensor:
+        """Sum of the weighted losses of the counted targets, a float32 scalar with gradient.
+
+        A sum and not a mean: the core divides by the weights of the whole optimizer step, however it was cut up.
+        """
+        losses = self.token_nll(batch)
+        return losses.sum() if batch.weights is None else (losses * batch.weights).sum()
+
+    @final
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Weighted mean loss of one batch by itself: `loss_sum` over the sum of the counted weights."""
+        from sftframe.interfaces.collate import IGNORED
+
+        counted = batch.targets != IGNORED
+        total = counted.sum() if batch.weights is None else batch.weights[counted].sum()
+        return self.loss_sum(batch) / total
+
+    def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
+        """One completion per prompt, in any order, as they are finished.
+
+        This body computes the whole prefix again for every token; it is the definition of what is right.
+
+        Raises:
+            ModelError: a prompt and its new tokens do not fit the context, and `on_overflow` is `error`.
+        """
+        from sftframe.decoding import decode_plainly
+
+        return decode_plainly(self, prompts, settings)
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write weights and tokenizer into an existing empty folder, so that `ModelBackend.load` can read them."""
+
+
+class ModelBackend(Component):
+    """Finds a model's tokenizer and weights and loads them.
+
+    `defaults` may propose values for the sections of a configuration that fit this model, for instance
+    `{"train": {"lr": 5e-4}}`; whatever the user sets wins.
+    """
+
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @abstractmethod
+    def tokenizer(self, saved: Path | None = None) -> Tokenizer:
+        """The tokenizer alone, without loading weights; from `saved`, a folder that `CausalLM.save` wrote, if given."""
+
+    @abstractmethod
+    def load(self, *, device: str, dtype: str, seed: int, saved: Path | None = None) -> CausalLM:
+        """The model, in evaluation mode.
+
+        Args:
+            device: a torch device, `cpu` or `cuda:0`.
+            dtype: of the parameters, `float32` or `bfloat16`.
+            seed: for weights that start random.
+            saved: a folder that `CausalLM.save` wrote; instead of the weights that the options name.
+
+        Raises:
+            ModelError: weights or tokenizer are missing, damaged, or do not fit each other.
+        """
+
+    def check(self) -> None:
+        """See that weights and tokenizer can be had, before anything is spent.
+
+        Raises:
+            ModelError: they cannot; the message says what to do.
+        """
+        return
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What a run's manifest says of where the weights come from, for instance a revision or a hash."""
+        return {}

@@ -1,0 +1,256 @@
+"""The records that pass from one stage to the next: frozen, keyword-only, without behaviour beyond derived values.
+
+    data ──> prompt style ──> tokens ──> collate ──> train ──> generate ──> judge ──> report
+    Example   [Segment]   TokenizedExample  Batch   StepRecord  Response   Verdict   Summary
+
+Shapes: B rows of a batch, T positions. Nothing here imports torch or numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Role(IntEnum):
+    """What a piece of a rendered example is; also the code of a token's role in `TokenizedExample.roles`."""
+
+    TEMPLATE = 0
+    """Constant words of the prompt style."""
+    INSTRUCTION = 1
+    INPUT = 2
+    RESPONSE = 3
+    END = 4
+    """A closing tag of the style, and the tokenizer's end token."""
+
+    @property
+    def label(self) -> str:
+        """The role's name as it is shown and written to files: lower case."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One entry of instruction data."""
+
+    instruction: str
+    input: str = ""
+    """May be empty: many instructions need no further input."""
+    output: str
+    index: int
+    """Position in the source file, counted from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of rendered text with one role."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizedExample:
+    """A rendered example as token ids, the end token included."""
+
+    ids: Sequence[int]
+    roles: Sequence[int]
+    """One `Role` per id."""
+    index: int
+    """`Example.index`."""
+    num_truncated: int = 0
+    """Tokens that were cut to fit the maximum length; 0 for most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Padded rows, ready for a model: `targets[:, t]` is what has to be predicted after `inputs[:, :t + 1]`."""
+
+    inputs: torch.Tensor
+    """int64 (B, T)."""
+    targets: torch.Tensor
+    """int64 (B, T); -100 = does not count."""
+    weights: torch.Tensor | None = None
+    """float32 (B, T), the weight of each counted target; None = all 1."""
+    indices: tuple[int, ...] = ()
+    """`Example.index` of each row, for messages; may be left empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One optimizer step, as a line of `metrics.jsonl`."""
+
+    step: int
+    """Counted from 1."""
+    epoch: float
+    """Epochs done after this step."""
+    loss: float
+    """Weighted mean token loss of the step, nats."""
+    lr: float
+    grad_norm: float
+    """L2 norm of all gradients before clipping."""
+    tokens_seen: int
+    """Unpadded tokens since the start, the prompts included."""
+    examples_seen: int
+    seconds: float
+    """Training time since the start; evaluation and waiting are not in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalRecord:
+    """A look at the validation examples during training, as a line of `metrics.jsonl`; NLL in nats."""
+
+    step: int
+    """Optimizer steps done; 0 = before training."""
+    tokens_seen: int
+    validation_loss: float
+    """Under the run's own collate strategy; compares with `StepRecord.loss`, not with other strategies' runs."""
+    response_nll_per_token: float
+    response_nll_per_byte: float
+    prompt_nll_per_token: float
+    sample_index: int
+    """`Example.index` of the validation example that was answered."""
+    sample_text: str
+    """The answer, greedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationSettings:
+    """How answers are decoded. The defaults are greedy."""
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    """0 = greedy; else logits are divided by it before sampling."""
+    top_k: int | None = None
+    """Sample among the k most likely tokens only."""
+    top_p: float | None = None
+    """Sample among the most likely tokens that together reach this probability."""
+    seed: int = 0
+    """Prompt i draws from a generator seeded with `seed + i`, whatever it is batched with."""
+    stop_strings: tuple[str, ...] = ()
+    batch_size: int = 32
+    on_overflow: Literal["error", "slide"] = "error"
+    """When prompt and new tokens exceed the context: raise before starting, or drop the oldest tokens as it goes."""
+
+
+StopReason = Literal["end", "stop-string", "length"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What a model wrote after one prompt."""
+
+    position: int
+    """Which of the prompts handed to `generate`."""
+    ids: tuple[int, ...]
+    """New token ids, the end token not included."""
+    text: str
+    """The ids decoded, cut before the stop string if one ended it."""
+    stop_reason: StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A model's answer to one example: `Completion` after the style's `extract`."""
+
+    index: int
+    text: str
+    ids: tuple[int, ...]
+    stop_reason: StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeItem:
+    """What a judge gets to see of one answered example."""
+
+    index: int
+    instruction: str
+    input: str
+    reference: str
+    """The data's own output."""
+    answer: str
+    """The model's response."""
+
+
+VerdictStatus = Literal["ok", "unparsable", "timeout", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A judge's word on one item. Anything but `ok` has no score, and is counted, never dropped."""
+
+    index: int
+    status: VerdictStatus
+    score: float | None
+    """0-100, or None unless `status` is `ok`."""
+    reason: str = ""
+    raw: str = ""
+    """The judge's own words, for the record."""
+    judge: str = ""
+    """Which judge, its model and digest where it has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSummary:
+    """A judge's verdicts in one line."""
+
+    name: str
+    mean: float | None
+    """Mean score of the scored items, 0-100; None where nothing could be scored."""
+    ci95: tuple[float, float] | None
+    num_scored: int
+    num_items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardsticks:
+    """Held-out measurements that compare between runs, whatever their prompt style or collate strategy."""
+
+    response_nll_per_token: float
+    """Nats per token of response and end."""
+    response_nll_per_byte: float
+    """The same nats per UTF-8 byte of the reference responses, so that tokenizers and templates compare."""
+    prompt_nll_per_token: float
+    """Nats per token of the prompt."""
+    exact_match: float | None = None
+    """Share of answers equal to the reference after stripping white space, 0-1."""
+    stop_rate: float | None = None
+    """Share of answers that end by themselves, 0-1."""
+    length_ratio: float | None = None
+    """Characters of all answers over characters of all references."""
+    judge: JudgeSummary | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSummary:
+    """What training cost and what it counted."""
+
+    steps: int
+    examples_seen: int
+    tokens_seen: int
+    seconds: float
+    tokens_per_s: float
+    peak_memory_bytes: int
+    counted_share: Mapping[str, float]
+    """Per role (and `padding`): the share of target positions that counted in the loss, 0-1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run's last table shows; written as `summary.json`."""
+
+    run: str
+    prompt: str
+    collate: str
+    model: str
+    data: str
+    seed: int
+    before: Yardsticks | None
+    after: Yardsticks | None
+    train: TrainSummary | None
+    length_report: Mapping[str, int] = field(default_factory=dict)
