@@ -1,0 +1,75 @@
+"""GPT-2's tokenizer: byte-level byte-pair encoding through tiktoken, whatever files the vocabulary came in.
+
+Takes text, gives ids. Control tokens are never made from text: `<|endoftext|>` in the data is encoded letter by
+letter. Knows nothing of prompts, roles or models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import tiktoken
+
+from sftframe import Tokenizer
+from sftframe_plugins.gpt2.vocabulary import PATTERN, Vocabulary
+from sftframe_plugins.gpt2.vocabulary_files import read_vocabulary, write_vocabulary
+
+
+class BytePairTokenizer(Tokenizer):
+    """A `Vocabulary` at work.
+
+    >>> ranks = {bytes([byte]): byte for byte in range(256)} | {b"he": 256}
+    >>> tokenizer = BytePairTokenizer(Vocabulary(ranks=ranks, end_id=257))
+    >>> tokenizer.encode("the")
+    [116, 256]
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._bytes = [b""] * vocabulary.size
+        for token, rank in vocabulary.ranks.items():
+            self._bytes[rank] = token
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> BytePairTokenizer:
+        """The tokenizer whose files lie in a folder, in any form that `vocabulary_files` knows.
+
+        Raises:
+            ModelError: none is there, or it is damaged.
+        """
+        return cls(read_vocabulary(folder))
+
+    @property
+    def vocab_size(self) -> int:
+        return self.vocabulary.size
+
+    @property
+    def end_id(self) -> int:
+        return self.vocabulary.end_id
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return self.vocabulary.fingerprint
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return self._encoding.encode_ordinary_batch(list(texts))
+
+    def encode(self, text: str) -> list[int]:
+        return self._encoding.encode_ordinary(text)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self._bytes[token_id]
+
+    def save(self, folder: Path) -> None:
+        write_vocabulary(self.vocabulary, folder)
+
+    @cached_property
+    def _encoding(self) -> tiktoken.Encoding:
+        return tiktoken.Encoding(
+            "sftframe",
+            pat_str=PATTERN,
+            mergeable_ranks=dict(self.vocabulary.ranks),
+            special_tokens=self.vocabulary.controls,
+        )
