@@ -1,1 +1,1 @@
-"""The bundled `starter` data: word lists, families of instructions made from them, and the script that writes the file."""
+"""The bundled `starter` data: word lists, families of instructions made from them, the script that writes it."""

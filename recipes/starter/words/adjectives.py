@@ -64,7 +64,7 @@ funny funnier funniest serious amusing
 healthy healthier healthiest sick fit
 sick sicker sickest healthy ill
 hungry hungrier hungriest full starving
-tired tireder tiredest rested weary
+tired more_tired most_tired rested weary
 proud prouder proudest ashamed pleased
 strange stranger strangest normal odd
 odd odder oddest even unusual

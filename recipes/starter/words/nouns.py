@@ -111,7 +111,6 @@ deer fawn bellows forest
 mouse pup squeaks hole
 rabbit bunny squeaks burrow
 bee larva buzzes hive
-snake snakelet hisses nest
 bird chick sings nest
 elephant calf trumpets savanna
 monkey infant chatters jungle

@@ -82,8 +82,38 @@ laugh laughed laughed
 """One row a verb: base form, simple past, past participle."""
 
 TRANSITIVE = (
-    *("see", "take", "break", "draw", "throw", "find", "hold", "sell", "buy", "bring", "build", "lose", "hide", "paint"),
-    *("clean", "open", "wash", "push", "pull", "move", "carry", "drop", "watch", "steal", "love", "like", "want", "need"),
+    *(
+        "see",
+        "take",
+        "break",
+        "draw",
+        "throw",
+        "find",
+        "hold",
+        "sell",
+        "buy",
+        "bring",
+        "build",
+        "lose",
+        "hide",
+        "paint",
+    ),
+    *(
+        "clean",
+        "open",
+        "wash",
+        "push",
+        "pull",
+        "move",
+        "carry",
+        "drop",
+        "watch",
+        "steal",
+        "love",
+        "like",
+        "want",
+        "need",
+    ),
 )
 """Verbs whose object can be any thing one can carry, for the sentences."""
 
