@@ -1,0 +1,197 @@
+"""The loss chart of a run: as a PNG file, and as SVG that stands inside an HTML page.
+
+Takes `Curves`, gives bytes or text. Imports matplotlib on use, never pyplot, and leaves matplotlib's settings as they
+were. The SVG has no colours of its own: it names CSS properties (`--chart-ink`, …) with a light scheme as fallback, so
+that one drawing serves light and dark pages.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sftframe.stages.report.curves import Curves, mean_window, running_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_POINTS = 1000
+"""Points of the raw train line; longer runs show the least and the greatest loss of each stretch of steps."""
+
+# Okabe and Ito's palette (jfly.uni-koeln.de/color), told apart in all common forms of colour blindness.
+_INK, _GRID, _TRAIN, _VALIDATION, _RESPONSE = "#333333", "#dddddd", "#0072b2", "#d55e00", "#009e73"
+_CSS_NAMES = {_INK: "ink", _GRID: "grid", _TRAIN: "train", _VALIDATION: "validation", _RESPONSE: "response"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """Sizes of one rendering; inches at 72 points."""
+
+    width: float
+    height: float
+    font_pt: float
+    num_ticks: int
+    legend_columns: int
+
+
+_WIDE = _Layout(width=9.0, height=5.2, font_pt=10, num_ticks=8, legend_columns=4)
+_NARROW = _Layout(width=4.6, height=5.0, font_pt=10.5, num_ticks=4, legend_columns=2)
+
+
+def loss_chart(curves: Curves, *, collate: str) -> bytes:
+    """The chart as a PNG, 1350 x 780 pixels: train, validation and response-only loss over steps and tokens."""
+    data = io.BytesIO()
+    with _settings(_WIDE, salt="png"):
+        figure = _figure(curves, collate, _WIDE)
+        figure.savefig(data, format="png", dpi=150, metadata={"Software": None})
+    return data.getvalue()
+
+
+def loss_svg(curves: Curves, collate: str, *, is_narrow: bool = False) -> str:
+    """The chart as one `<svg>` element with text as text; the same input gives the same characters.
+
+    Args:
+        is_narrow: taller than wide, with fewer ticks, for a phone.
+    """
+    layout = _NARROW if is_narrow else _WIDE
+    data = io.StringIO()
+    with _settings(layout, salt="narrow" if is_narrow else "wide"):
+        figure = _figure(curves, collate, layout)
+        figure.savefig(data, format="svg", transparent=True, metadata=dict.fromkeys(_SVG_METADATA))
+    return _embeddable(data.getvalue())
+
+
+_SVG_METADATA = ("Creator", "Date", "Format", "Type")
+
+
+def _settings(layout: _Layout, salt: str) -> Any:
+    import matplotlib
+
+    return matplotlib.rc_context(
+        {
+            "font.size": layout.font_pt,
+            "font.family": "sans-serif",
+            "svg.fonttype": "none",
+            "svg.hashsalt": salt,
+            "text.color": _INK,
+            "axes.edgecolor": _INK,
+            "axes.labelcolor": _INK,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+            "grid.color": _GRID,
+            "legend.frameon": False,
+        }
+    )
+
+
+def _figure(curves: Curves, collate: str, layout: _Layout) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(layout.width, layout.height), layout="constrained")
+    axes = figure.add_subplot()
+    figure.suptitle(f"Loss, collate strategy {collate}", fontsize=layout.font_pt + 3, parse_math=False)
+    axes.set_title(_comparison_note(layout), fontsize=layout.font_pt - 1, pad=10)
+    _draw_train(axes, curves)
+    _draw_evaluations(axes, curves)
+    _label_axes(axes, layout)
+    if axes.lines:
+        _add_token_axis(axes, curves, layout)
+        figure.legend(loc="outside lower center", ncols=layout.legend_columns)
+    else:
+        axes.text(0.5, 0.5, "no step was recorded", transform=axes.transAxes, ha="center")
+    return figure
+
+
+def _comparison_note(layout: _Layout) -> str:
+    gap = "\n" if layout is _NARROW else " "
+    return f"Train and validation loss compare only under the same mask;{gap}response NLL compares with every run."
+
+
+def _draw_train(axes: Axes, curves: Curves) -> None:
+    if not curves.steps:
+        return
+    steps = [record.step for record in curves.steps]
+    losses = [record.loss for record in curves.steps]
+    window = mean_window(len(steps))
+    if window > 1:
+        axes.plot(*_thinned(steps, losses), color=_TRAIN, linewidth=0.8, alpha=0.35, label="train, each step")
+        means = running_mean(losses, window)
+        axes.plot(steps, means, color=_TRAIN, linewidth=2.2, label=f"train, mean of {window} steps")
+    else:
+        axes.plot(steps, losses, color=_TRAIN, linewidth=2.2, marker=".", label="train")
+
+
+def _draw_evaluations(axes: Axes, curves: Curves) -> None:
+    if not curves.evals:
+        return
+    steps = [record.step for record in curves.evals]
+    losses = [record.validation_loss for record in curves.evals]
+    responses = [record.response_nll_per_token for record in curves.evals]
+    axes.plot(steps, losses, color=_VALIDATION, linestyle="--", marker="o", linewidth=1.8, label="validation")
+    axes.plot(
+        steps, responses, color=_RESPONSE, linestyle="-.", marker="s", linewidth=1.8, label="validation, response only"
+    )
+
+
+def _label_axes(axes: Axes, layout: _Layout) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("optimizer steps")
+    axes.set_ylabel("loss, nats per token")
+    axes.xaxis.set_major_locator(MaxNLocator(layout.num_ticks, integer=True))
+    axes.grid(linewidth=0.6)
+    axes.spines["right"].set_visible(False)
+    last_step = max([1, *(line.get_xdata()[-1] for line in axes.lines)])
+    axes.set_xlim(-0.02 * last_step, 1.02 * last_step)
+    axes.set_ylim(bottom=0)
+
+
+def _add_token_axis(axes: Axes, curves: Curves, layout: _Layout) -> None:
+    """A second x axis on top: round numbers of tokens, each at the step by which that many were seen."""
+    import numpy as np
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    pairs = {0: 0} | {record.step: record.tokens_seen for record in (*curves.steps, *curves.evals)}
+    steps = sorted(pairs)
+    tokens = [pairs[step] for step in steps]
+    round_tokens = MaxNLocator(layout.num_ticks - 1).tick_values(0, max(*tokens, 1))
+    shown = [count for count in round_tokens if 0 <= count <= tokens[-1]]
+    top = axes.secondary_xaxis("top")
+    label = EngFormatter(sep="")
+    top.set_xticks(np.interp(shown, tokens, steps), [label(count) for count in shown])
+    top.set_xlabel("tokens seen")
+
+
+def _thinned(steps: Sequence[int], losses: Sequence[float]) -> tuple[list[int], list[float]]:
+    """At most `MAX_POINTS` points that keep every peak and dip."""
+    if len(steps) <= MAX_POINTS:
+        return list(steps), list(losses)
+    stretch = -(-len(steps) * 2 // MAX_POINTS)
+    kept: list[int] = []
+    for start in range(0, len(steps), stretch):
+        inside = range(start, min(start + stretch, len(steps)))
+        kept += sorted({min(inside, key=losses.__getitem__), max(inside, key=losses.__getitem__)})
+    return [steps[i] for i in kept], [losses[i] for i in kept]
+
+
+def _embeddable(svg: str) -> str:
+    """The `<svg>` element alone: no prologue or style sheet, only ids that are referred to, colours by CSS property."""
+    head, body = svg[svg.index("<svg") :].split(">", 1)
+    view_box = re.search(r'viewBox="[^"]*"', head)
+    assert view_box is not None, "matplotlib writes a view box"
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, count=1, flags=re.DOTALL)
+    referred = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
+    body = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in referred else "", body)
+    for colour, name in _CSS_NAMES.items():
+        body = body.replace(colour, f"var(--chart-{name}, {colour})")
+    return f"<svg {view_box[0]} {_SVG_ATTRIBUTES}>{body.strip()}"
+
+
+_SVG_ATTRIBUTES = (
+    'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+    'stroke-linejoin="round" stroke-linecap="butt"'
+)

@@ -1,0 +1,126 @@
+"""The course of a training run, as `metrics.jsonl` tells it.
+
+Takes the parsed lines of the file, gives `Curves` and the few figures that are derived from them. Draws nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from itertools import accumulate
+from typing import Any, TypeVar
+
+from sftframe.errors import DataError
+from sftframe.records import EvalRecord, StepRecord
+
+MAX_ROWS = 12
+"""Rows of the table beside the chart when a run was never evaluated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """All steps and evaluations of a run, each in the order of their steps; either may be empty."""
+
+    steps: tuple[StepRecord, ...] = ()
+    evals: tuple[EvalRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveRow:
+    """One line of the table beside the chart; None where nothing was measured at that step."""
+
+    step: int
+    tokens_seen: int
+    train_loss: float | None
+    """Running mean up to this step, as drawn."""
+    evaluation: EvalRecord | None
+
+
+def read_curves(lines: Iterable[Mapping[str, Any]]) -> Curves:
+    """The curves of the lines of `metrics.jsonl`.
+
+    A step that was logged twice (a run killed and resumed from an earlier checkpoint) counts once, as logged last.
+    Kinds and fields of a later version are passed over.
+
+    Raises:
+        DataError: a line lacks a field of its kind; the message has the line's number.
+    """
+    steps: dict[int, StepRecord] = {}
+    evals: dict[int, EvalRecord] = {}
+    for number, line in enumerate(lines, start=1):
+        if line.get("kind") == "step":
+            step = _record(StepRecord, line, number)
+            steps[step.step] = step
+        elif line.get("kind") == "eval":
+            evaluation = _record(EvalRecord, line, number)
+            evals[evaluation.step] = evaluation
+    return Curves(
+        steps=tuple(steps[step] for step in sorted(steps)),
+        evals=tuple(evals[step] for step in sorted(evals)),
+    )
+
+
+def mean_window(num_steps: int) -> int:
+    """Steps that the running mean of the train loss spans: a 40th of the run; 1 = no mean for up to 50 steps.
+
+    >>> [mean_window(n) for n in (1, 50, 51, 234, 5000)]
+    [1, 1, 5, 5, 125]
+    """
+    return 1 if num_steps <= 50 else max(5, num_steps // 40)
+
+
+def running_mean(values: Sequence[float], window: int) -> list[float]:
+    """Mean of each value and up to `window - 1` before it; values that are not finite are left out of the mean.
+
+    >>> running_mean([4.0, 2.0, 6.0, float("nan")], 2)
+    [4.0, 3.0, 4.0, 6.0]
+    """
+    finite = [math.isfinite(value) for value in values]
+    sums = [0.0, *accumulate(value if is_finite else 0.0 for value, is_finite in zip(values, finite, strict=True))]
+    counts = [0, *accumulate(map(int, finite))]
+    starts = [max(0, end - window) for end in range(1, len(sums))]
+    return [
+        (sums[end] - sums[start]) / (counts[end] - counts[start]) if counts[end] > counts[start] else math.nan
+        for end, start in enumerate(starts, start=1)
+    ]
+
+
+def curve_rows(curves: Curves) -> tuple[CurveRow, ...]:
+    """The chart's figures at every evaluation and at the last step; without evaluations, at up to 12 even steps."""
+    losses = running_mean([step.loss for step in curves.steps], mean_window(len(curves.steps)))
+    trained = {step.step: (step, loss) for step, loss in zip(curves.steps, losses, strict=True)}
+    evaluated = {evaluation.step: evaluation for evaluation in curves.evals}
+    shown = set(evaluated) or set(_even([*trained], MAX_ROWS))
+    return tuple(_row(step, trained.get(step), evaluated.get(step)) for step in sorted({*shown, *[*trained][-1:]}))
+
+
+_Record = TypeVar("_Record", StepRecord, EvalRecord)
+
+
+def _record(kind: type[_Record], line: Mapping[str, Any], number: int) -> _Record:
+    missing = [f.name for f in fields(kind) if f.name not in line and f.default is MISSING]
+    if missing:
+        raise DataError(
+            f"metrics.jsonl, line {number}: a {line['kind']} without {', '.join(missing)}; "
+            "expected what `sftframe train` writes: remove the line, or train again"
+        )
+    return kind(**{f.name: _finite_or_nan(line[f.name]) for f in fields(kind) if f.name in line})
+
+
+def _finite_or_nan(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+def _row(step: int, trained: tuple[StepRecord, float] | None, evaluation: EvalRecord | None) -> CurveRow:
+    tokens_seen = evaluation.tokens_seen if evaluation else trained[0].tokens_seen if trained else 0
+    return CurveRow(
+        step=step, tokens_seen=tokens_seen, train_loss=trained[1] if trained else None, evaluation=evaluation
+    )
+
+
+def _even(steps: Sequence[int], most: int) -> list[int]:
+    """Up to `most` of the steps, evenly spread, the first and the last among them."""
+    if len(steps) <= most:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
