@@ -1,0 +1,64 @@
+"""Four answers to the question which targets count, from everything to the response alone.
+
+Each says what a role weighs; padding, shifting and masking by length are the base class's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sftframe import CollateStrategy, Role, option
+
+ANSWER = (Role.RESPONSE, Role.END)
+"""What the model has to write itself at inference."""
+
+
+class PadOnly(CollateStrategy):
+    """Padding is a target like any other: the chapter's second draft, kept to show what masking is for."""
+
+    name = "pad-only"
+    summary = "every target counts, padding too (for comparison)"
+
+    @property
+    def padding_weight(self) -> float:
+        return 1.0
+
+
+class MaskPad(CollateStrategy):
+    """All of the text counts, the prompt as much as the response; the chapter's choice."""
+
+    name = "mask-pad"
+    summary = "prompt and response count, padding does not"
+
+
+class MaskInstruction(CollateStrategy):
+    """Only what the model writes at inference counts."""
+
+    name = "mask-instruction"
+    summary = "only the response and its end count"
+
+    def role_weight(self, role: Role) -> float:
+        return 1.0 if role in ANSWER else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptWeightOptions:
+    """What can be set for `prompt-weight`."""
+
+    weight: float = option(
+        0.1, "weight of a prompt target; a response target weighs 1", ge=0, le=1, examples=[0.01, 0.5]
+    )
+
+
+class PromptWeight(CollateStrategy):
+    """Prompt targets count a little (Huerta-Enochian & Ko 2024, arXiv 2401.13586: 0.01 to 0.5 for short answers).
+
+    Weight 0 is `mask-instruction` and 1 is `mask-pad`, bit for bit.
+    """
+
+    name = "prompt-weight"
+    summary = "the response counts in full, the prompt with a weight between 0 and 1"
+    Options = PromptWeightOptions
+
+    def role_weight(self, role: Role) -> float:
+        return 1.0 if role in ANSWER else float(self.options.weight)

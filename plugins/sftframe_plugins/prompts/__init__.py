@@ -1,0 +1,13 @@
+"""First-party prompt styles: plain classes, no dependencies."""
+
+from __future__ import annotations
+
+from sftframe import PromptStyle, hookimpl
+from sftframe_plugins.prompts.alpaca import Alpaca, AlpacaStanford
+from sftframe_plugins.prompts.phi3 import Phi3
+
+
+@hookimpl
+def sftframe_prompt_styles() -> list[type[PromptStyle]]:
+    """The styles of this package."""
+    return [Alpaca, AlpacaStanford, Phi3]

@@ -1,0 +1,64 @@
+"""The registry: which plugins are installed, which of them are fit, and their components by name.
+
+One loop over the entry points of the group `sftframe`, with a wall around each plugin: one that is broken becomes a
+row with its error and never a crash. Knows nothing of what components do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sftframe.errors import SftframeError
+from sftframe.registry.admission import admit
+from sftframe.registry.discovery import Candidate, discover, switched_off
+from sftframe.registry.lookup import Plugin, PluginInfo, Registry, listed
+from sftframe.registry.seams import Seam
+from sftframe.registry.wall import plugin_wall
+
+__all__ = ["PluginInfo", "Registry", "Seam", "load_registry"]
+
+FIRST_PARTY = "sftframe"
+"""The distribution that this file belongs to."""
+
+
+def load_registry(*, disabled: Sequence[str] = ()) -> Registry:
+    """Find, import and check all installed plugins.
+
+    Args:
+        disabled: plugins to leave alone, not even imported: ids (`distribution:entry-point`), distributions or entry
+            points; in addition to those that the environment variable `SFTFRAME_DISABLE` names, separated by commas.
+
+    Raises:
+        ConfigError: a name in `disabled` is no installed plugin.
+    """
+    candidates = discover()
+    off = switched_off(candidates, disabled)
+    return Registry(_disabled(c) if c.id in off else _imported(c) for c in candidates)
+
+
+def _imported(candidate: Candidate) -> Plugin:
+    try:
+        # what a plugin prints while it is imported must not get into a command's result
+        with contextlib.redirect_stdout(sys.stderr), plugin_wall(candidate.package):
+            offers = admit(candidate.entry_point.load(), candidate.package)
+    except SftframeError as error:
+        return Plugin(_info(candidate, status="broken", error=str(error)))
+    return Plugin(_info(candidate, components=listed(offers)), offers)
+
+
+def _disabled(candidate: Candidate) -> Plugin:
+    return Plugin(_info(candidate, status="disabled"))
+
+
+def _info(candidate: Candidate, **rest: Any) -> PluginInfo:
+    return PluginInfo(
+        id=candidate.id,
+        distribution=candidate.distribution,
+        version=candidate.version,
+        module=candidate.entry_point.module,
+        is_first_party=candidate.distribution == FIRST_PARTY,
+        **rest,
+    )

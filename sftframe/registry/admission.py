@@ -1,0 +1,126 @@
+"""Is this plugin fit to be used? Its hooks are validated and called, and every component that it offers is looked at.
+
+Takes a plugin (a module or any object), gives its components or raises with what is wrong. All or nothing: one bad
+component and none of the plugin's components is offered. Does not know of other plugins, and runs no component.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import pluggy
+
+from sftframe import hookspecs
+from sftframe.errors import PluginError, suggestion
+from sftframe.interfaces import Component
+from sftframe.registry.seams import Seam
+from sftframe.registry.wall import plugin_wall
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""What a component may be called: it is typed in shells and TOML files and becomes part of paths."""
+
+
+class Offer(NamedTuple):
+    """A component that passed, and the seam that it serves."""
+
+    seam: Seam
+    component: type[Component]
+
+
+def admit(plugin: object, package: str) -> tuple[Offer, ...]:
+    """The components that a plugin offers.
+
+    Args:
+        package: the plugin's top-level package, for messages.
+
+    Raises:
+        PluginError: a hook is unknown, unmarked, takes unknown arguments, raises or returns something else than
+            component classes; or a component is not complete.
+    """
+    with plugin_wall(package):
+        _check_markers(plugin)
+        offers = tuple(offer for seam, returned in _call_hooks(plugin) for offer in _offers(seam, returned))
+        for offer in offers:
+            _check_component(*offer)
+        _check_unique(offers)
+    return offers
+
+
+def _check_markers(plugin: object) -> None:
+    """A function that is named like a hook must be one: pluggy passes over what is not marked without a word."""
+    hooks = [seam.hook for seam in Seam]
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    for name in dir(plugin):
+        if not name.startswith(f"{hookspecs.GROUP}_") or not inspect.isroutine(getattr(plugin, name)):
+            continue
+        if name not in hooks:
+            raise PluginError(f"unknown hook {name!r}{suggestion(name, hooks)}")
+        if manager.parse_hookimpl_opts(plugin, name) is None:
+            raise PluginError(f"{name} is not marked as a hook; put @hookimpl (from sftframe) above it")
+
+
+def _call_hooks(plugin: object) -> Iterator[tuple[Seam, object]]:
+    """What each hook of the plugin returns. The manager is thrown away: plugins cannot touch each other."""
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise PluginError(str(error).replace("\n", "; ")) from error
+    callers = {seam: getattr(manager.hook, seam.hook) for seam in Seam}
+    if not any(caller.get_hookimpls() for caller in callers.values()):
+        raise PluginError(f"it implements no hook; expected @hookimpl on one of {', '.join(s.hook for s in Seam)}")
+    for seam, caller in callers.items():
+        if caller.get_hookimpls():
+            results = caller()  # pluggy leaves out a None
+            yield seam, results[0] if results else None
+
+
+def _offers(seam: Seam, returned: object) -> Iterator[Offer]:
+    if not isinstance(returned, Iterable) or isinstance(returned, str):
+        raise PluginError(f"{seam.hook} returned {returned!r}; expected a list of component classes")
+    for component in returned:
+        if not isinstance(component, type):
+            raise PluginError(f"{seam.hook} offers {component!r}; expected a class, not an object")
+        yield Offer(seam, component)
+
+
+def _check_component(seam: Seam, component: type[Component]) -> None:
+    who = f"{seam.noun} {component.__qualname__}"
+    if not issubclass(component, seam.base):
+        raise PluginError(f"{component.__qualname__} is offered as a {seam.noun} but is no {seam.base.__name__}")
+    name, summary = getattr(component, "name", None), getattr(component, "summary", None)
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+        raise PluginError(f"{who} has the name {name!r}; expected lower case letters, digits, '-', '_' and '.'")
+    if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
+        raise PluginError(f"{who} has the summary {summary!r}; expected one line of text")
+    missing = sorted(getattr(component, "__abstractmethods__", ()))
+    if missing:
+        raise PluginError(f"{who} does not define {', '.join(missing)}")
+    _check_options(who, component.Options)
+
+
+def _check_options(who: str, options: object) -> None:
+    """Every option needs a default: a component works by its name alone. pydantic is not imported for this."""
+    if not isinstance(options, type) or not (dataclasses.is_dataclass(options) or hasattr(options, "model_fields")):
+        raise PluginError(f"{who} has the Options {options!r}; expected a dataclass or a pydantic model")
+    if dataclasses.is_dataclass(options):
+        unset = dataclasses.MISSING
+        bare = [f.name for f in dataclasses.fields(options) if f.default is unset and f.default_factory is unset]
+    else:
+        bare = [name for name, field in options.model_fields.items() if field.is_required()]
+    if bare:
+        raise PluginError(f"{who}: option {bare[0]!r} has no default value; every option needs one")
+
+
+def _check_unique(offers: tuple[Offer, ...]) -> None:
+    seen = set()
+    for seam, component in offers:
+        if (seam, component.name) in seen:
+            raise PluginError(f"it offers two {seam.noun} components with the name {component.name!r}")
+        seen.add((seam, component.name))

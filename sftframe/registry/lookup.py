@@ -1,0 +1,160 @@
+"""Components by name: what is there, who offers it, and what is said when a name does not lead to exactly one.
+
+Takes plugins that were admitted, gives classes and instances. Immutable, and passed down: there is no global registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from sftframe.errors import ConfigError, PluginError, suggestion
+from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.registry.admission import Offer, admit
+from sftframe.registry.seams import Seam
+from sftframe.registry.wall import plugin_wall
+
+PluginStatus = Literal["ok", "broken", "disabled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginInfo:
+    """What `sftframe plugins` shows of one plugin."""
+
+    id: str
+    """`distribution:entry-point`."""
+    distribution: str
+    version: str
+    module: str
+    """The module that holds its hooks; empty for an object."""
+    is_first_party: bool = False
+    status: PluginStatus = "ok"
+    error: str = ""
+    """One line, where `status` is `broken`."""
+    components: tuple[tuple[Seam, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Id and version, for people."""
+        return f"{self.id} {self.version}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A row of the registry: what is known of a plugin, and its component classes."""
+
+    info: PluginInfo
+    offers: tuple[Offer, ...] = ()
+
+
+class Registry:
+    """All plugins of an environment, and lookup of their components."""
+
+    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
+        self._plugins = tuple(plugins)
+
+    @property
+    def plugins(self) -> tuple[PluginInfo, ...]:
+        """Every plugin that is installed, the broken and disabled ones too, ordered by id."""
+        return tuple(plugin.info for plugin in self._plugins)
+
+    def names(self, seam: Seam) -> list[str]:
+        """Names of a seam's components, sorted."""
+        return sorted({offer.component.name for _, offer in self._offers(seam)})
+
+    def providers(self, seam: Seam, name: str) -> tuple[PluginInfo, ...]:
+        """All plugins that offer this name: none, one, or those in conflict."""
+        return tuple(info for info, offer in self._offers(seam) if offer.component.name == name)
+
+    def provider(self, seam: Seam, name: str) -> PluginInfo:
+        """The plugin that a component comes from. Raises as `find` does."""
+        return self._only(seam, name)[0]
+
+    def find(self, seam: Seam, name: str) -> type[Component]:
+        """A component's class.
+
+        Raises:
+            ConfigError: no plugin offers the name.
+            PluginError: more than one does.
+        """
+        return self._only(seam, name)[1].component
+
+    def create(self, seam: Seam, name: str, values: Mapping[str, Any] | None = None, **given: Any) -> Component:
+        """A component, ready to use.
+
+        Args:
+            values: its options, as a configuration sets them.
+            given: what the seam's constructor takes besides the options, for instance `pad_id`.
+
+        Raises:
+            ConfigError: no plugin offers the name, or an option is unknown or has a bad value.
+            PluginError: more than one plugin offers the name, or the component cannot be made.
+        """
+        from sftframe.config import build_options  # imports pydantic, which listing must not
+
+        info, (_, component) = self._only(seam, name)
+        with plugin_wall(component.__module__.partition(".")[0], f"{seam.noun} {name!r} of {info.id} cannot be made"):
+            return component(build_options(component, dict(values or {}), seam.value), **given)
+
+    def prompt_style(self, name: str, values: Mapping[str, Any] | None = None) -> PromptStyle:
+        """`create` for prompt styles."""
+        return cast(PromptStyle, self.create(Seam.PROMPT, name, values))
+
+    def collate_strategy(self, name: str, values: Mapping[str, Any] | None = None, *, pad_id: int) -> CollateStrategy:
+        """`create` for collate strategies."""
+        return cast(CollateStrategy, self.create(Seam.COLLATE, name, values, pad_id=pad_id))
+
+    def model_backend(self, name: str, values: Mapping[str, Any] | None = None) -> ModelBackend:
+        """`create` for model backends."""
+        return cast(ModelBackend, self.create(Seam.MODEL, name, values))
+
+    def judge(self, name: str, values: Mapping[str, Any] | None = None) -> Judge:
+        """`create` for judges."""
+        return cast(Judge, self.create(Seam.JUDGE, name, values))
+
+    def with_plugin(self, plugin: object, name: str = "local") -> Registry:
+        """A registry that has one more plugin: a module or any object with hooks, for tests and scripts.
+
+        Raises:
+            PluginError: the plugin is broken, or there is one with this name.
+        """
+        if any(info.id == name for info in self.plugins):
+            raise PluginError(f"there is a plugin {name!r} already; give this one another name")
+        module = getattr(plugin, "__name__", "")
+        package = (module or type(plugin).__module__).partition(".")[0]
+        offers = admit(plugin, package)
+        info = PluginInfo(id=name, distribution=name, version="", module=module, components=listed(offers))
+        return Registry((*self._plugins, Plugin(info, offers)))
+
+    def warnings(self) -> list[str]:
+        """One line per broken plugin."""
+        return [f"plugin {info.id} is broken: {info.error}" for info in self.plugins if info.status == "broken"]
+
+    def _offers(self, seam: Seam) -> list[tuple[PluginInfo, Offer]]:
+        return [(plugin.info, offer) for plugin in self._plugins for offer in plugin.offers if offer.seam == seam]
+
+    def _only(self, seam: Seam, name: str) -> tuple[PluginInfo, Offer]:
+        found = [(info, offer) for info, offer in self._offers(seam) if offer.component.name == name]
+        if not found:
+            raise ConfigError(f"no {seam.noun} {name!r}{self._instead(seam, name)}")
+        if len(found) > 1:
+            ids = [info.id for info, _ in found]
+            raise PluginError(
+                f"{len(ids)} plugins offer a {seam.noun} {name!r}: {', '.join(ids)}; "
+                f"disable all but one, for instance with SFTFRAME_DISABLE={ids[-1]}"
+            )
+        return found[0]
+
+    def _instead(self, seam: Seam, name: str) -> str:
+        """The tail of an unknown name's message: the nearest name, all names, and plugins that might have had it."""
+        tail = suggestion(name, self.names(seam)).replace("Available:", "Installed:")
+        for status in ("broken", "disabled"):
+            ids = [info.id for info in self.plugins if info.status == status]
+            tail += f" (and what {status} plugins offer: {', '.join(ids)})" if ids else ""
+        return tail
+
+
+def listed(offers: Iterable[Offer]) -> tuple[tuple[Seam, str], ...]:
+    """Seam and name of each offer."""
+    return tuple((seam, component.name) for seam, component in offers)
