@@ -1,0 +1,267 @@
+"""A run's folder: what lies where in it, how a new one is made, how an old one is found, and who may write to it.
+
+Takes paths, gives `RunFolder`s. Knows the names of a run's files and nothing of what is in them; how a file comes to be
+whole is in `sftframe.files`, whose functions are offered here too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Self
+
+from sftframe.errors import ConfigError
+from sftframe.files import JsonLines, plain, read_json_lines, replace_dir, write_json, write_whole
+
+__all__ = ["JsonLines", "RunFolder", "plain", "read_json_lines", "replace_dir", "write_json", "write_whole"]
+
+RUNS_DIR = Path("runs")
+"""Where runs go that were given no folder, under the current directory."""
+_MARKER = ".sftframe"
+_LOCK = ".lock"
+_OWNER = ".lock-owner.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of one run. Nothing is read or written before it is asked for.
+
+    >>> RunFolder(Path("runs/nano-1")).metrics_path.as_posix()
+    'runs/nano-1/metrics.jsonl'
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | None, *, label: str, force: bool = False) -> Self:
+        """A new folder, empty but for its marker.
+
+        Args:
+            path: where; None = `runs/LABEL-N` under the current directory, N one more than the highest there is.
+            label: letters, digits, `-`, `_` and `.`.
+            force: replace the run that `path` holds. Only a folder that a run was made in is ever emptied.
+
+        Raises:
+            ConfigError: `path` is taken, or cannot be made or written to.
+        """
+        run = cls(_make_numbered(label) if path is None else _make(path, force))
+        write_whole(run.path / _MARKER, "This folder was made by sftframe; --force may replace what is in it.\n")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The run that is in `path`.
+
+        Raises:
+            ConfigError: there is none; the message says what is missing and names the newest run nearby.
+        """
+        run = cls(path)
+        if not path.is_dir():
+            raise ConfigError(f"no run at {path}: {_nearest(path)}")
+        missing = [file.name for file in (run.config_path, run.manifest_path) if not file.is_file()]
+        if missing:
+            raise ConfigError(f"{path} is not a run: it has no {' and no '.join(missing)}; {_nearest(path)}")
+        return run
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.toml"
+
+    @property
+    def manifest_path(self) -> Path:
+        """Versions, plugin ids, hashes, seeds and the machine."""
+        return self.path / "manifest.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        """`StepRecord`s and `EvalRecord`s, one per line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """A folder `step-N` per checkpoint."""
+        return self.path / "checkpoints"
+
+    @property
+    def model_dir(self) -> Path:
+        """What `CausalLM.save` wrote after training."""
+        return self.path / "model"
+
+    @property
+    def responses_path(self) -> Path:
+        """`Response`s of the fine-tuned model to the test examples, one per line."""
+        return self.path / "responses.jsonl"
+
+    @property
+    def responses_json_path(self) -> Path:
+        """The chapter's shape: the test entries with `model_response` added."""
+        return self.path / "responses.json"
+
+    @property
+    def verdicts_path(self) -> Path:
+        """`Verdict`s on `responses_path`, one per line."""
+        return self.path / "verdicts.jsonl"
+
+    @property
+    def before_responses_path(self) -> Path:
+        """`Response`s of the model before fine-tuning."""
+        return self.path / "responses-before.jsonl"
+
+    @property
+    def before_verdicts_path(self) -> Path:
+        """`Verdict`s on `before_responses_path`."""
+        return self.path / "verdicts-before.jsonl"
+
+    @property
+    def summary_path(self) -> Path:
+        """The `Summary`."""
+        return self.path / "summary.json"
+
+    @property
+    def loss_png_path(self) -> Path:
+        """The loss curves."""
+        return self.path / "loss.png"
+
+    @property
+    def report_path(self) -> Path:
+        """The report, one self-contained page."""
+        return self.path / "report.html"
+
+    def free_bytes(self) -> int:
+        """Bytes that may still be written to the folder's disk."""
+        return shutil.disk_usage(self.path).free
+
+    def require_space(self, num_bytes: int) -> None:
+        """See that a run fits on the disk, before anything is spent on it.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        free = self.free_bytes()
+        if num_bytes > free:
+            raise ConfigError(
+                f"not enough disk: the run in {self.path} needs {_gigabytes(num_bytes)}, {_gigabytes(free)} are free; "
+                "make room, or choose a folder on another disk with --out"
+            )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run, so that no other process writes to it; a process that dies lets go.
+
+        Raises:
+            ConfigError: another holds it; the message says who.
+        """
+        from filelock import FileLock, Timeout
+
+        held = FileLock(self.path / _LOCK, timeout=0)
+        try:
+            held.acquire()
+        except Timeout:
+            raise ConfigError(f"{self.path} is in use by {self._owner()}: wait for it to end, or stop it") from None
+        except OSError as error:
+            raise ConfigError(f"cannot lock the run {self.path}: {error.strerror or error}") from error
+        try:
+            since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+            write_json(self.path / _OWNER, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+            yield
+        finally:
+            (self.path / _OWNER).unlink(missing_ok=True)
+            held.release()
+
+    def _owner(self) -> str:
+        try:
+            owner = json.loads((self.path / _OWNER).read_bytes())
+            return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+
+def _make_numbered(label: str) -> Path:
+    ends = (path.name.rpartition("-") for path in RUNS_DIR.glob("*"))
+    start = 1 + max((int(number) for name, _, number in ends if name == label and number.isdecimal()), default=0)
+    with _explained(RUNS_DIR):
+        RUNS_DIR.mkdir(exist_ok=True)
+        for number in count(start):
+            path = RUNS_DIR / f"{label}-{number}"
+            with suppress(FileExistsError):
+                path.mkdir()
+                return path
+    raise AssertionError("count() does not end")
+
+
+def _make(path: Path, force: bool) -> Path:
+    with _explained(path):
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{path} is a file: --out needs a folder, a new one or an empty one")
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            _clear(path, force)
+    return path
+
+
+def _clear(path: Path, force: bool) -> None:
+    """Empty the folder of an old run; the folder itself stays, it may be a link or a mount."""
+    if not _was_made_for_a_run(path):
+        raise ConfigError(
+            f"{path} is not empty and not a run: sftframe leaves it alone, --force or not; choose another --out"
+        )
+    if not force:
+        raise ConfigError(f"{path} holds a run already: choose another --out, or replace it with --force")
+    with RunFolder(path).lock():
+        for entry in path.iterdir():
+            if entry.name in (_MARKER, _LOCK, _OWNER):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def _was_made_for_a_run(path: Path) -> bool:
+    """A `config.toml` or a `manifest.json` alone may be anyone's; nobody's home or working tree is a run."""
+    place = path.resolve()
+    precious = [Path.cwd().resolve()]
+    with suppress(RuntimeError):
+        precious.append(Path.home().resolve())
+    if any(place == own or place in own.parents for own in precious):
+        return False
+    run = RunFolder(path)
+    return (path / _MARKER).is_file() or (run.config_path.is_file() and run.manifest_path.is_file())
+
+
+def _nearest(path: Path) -> str:
+    """What to try instead of a path that is no run: the newest run in it, beside it or in `runs/`."""
+    for folder in (path, path.parent, RUNS_DIR):
+        found = list(_runs_in(folder))
+        if found:
+            newest = max(found, key=lambda run: run.manifest_path.stat().st_mtime)
+            return f"the newest run nearby is {newest.path}"
+    return "there are no runs nearby; `sftframe run` makes one"
+
+
+def _runs_in(folder: Path) -> Iterable[RunFolder]:
+    runs = (RunFolder(path) for path in folder.glob("*"))
+    return (run for run in runs if run.config_path.is_file() and run.manifest_path.is_file())
+
+
+def _gigabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB"
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make the run's folder {path}: {error.strerror or error}; choose another with --out"
+        ) from error
