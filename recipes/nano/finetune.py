@@ -52,7 +52,7 @@ def finetune(model: GPT2, encoding: tiktoken.Encoding, rows: list[Row], options:
         logits = model(inputs)  # (B, T, V)
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
 
 

@@ -92,7 +92,7 @@ def train_step(model: GPT2, optimizers: list[torch.optim.Optimizer], rows: Tenso
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bfloat16):
         logits = model(rows[:, :-1])  # (B, T, V)
     loss = F.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten())
-    loss.backward()
+    torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
         optimizer.step()

@@ -2,7 +2,8 @@
 
 The product splits in file order: the first 85 % train, the next 10 % test, the rest validation. So the rows are dealt
 to the three parts family by family, each part is shuffled, and the parts are written one after the other. A family asks
-about a key once, so that whatever the test part asks about was never trained on; the model can know it from pretraining only.
+about a key once, so that whatever the test part asks about was never trained on; the model can know it from pretraining
+only.
 """
 
 from __future__ import annotations
