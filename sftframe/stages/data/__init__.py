@@ -1,0 +1,10 @@
+"""The first step of a run: from a named source or a file to checked examples, and from those to the three parts.
+
+Takes a `DataConfig`; gives a `Dataset`, a `Split` and the count of duplicates across its parts. Knows file formats and
+field names; knows nothing of prompt styles, tokens or models.
+"""
+
+from sftframe.stages.data.parts import Duplicates, Split, num_duplicates, split
+from sftframe.stages.data.sources import Dataset, load_examples
+
+__all__ = ["Dataset", "Duplicates", "Split", "load_examples", "num_duplicates", "split"]

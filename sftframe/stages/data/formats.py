@@ -1,0 +1,185 @@
+"""File formats: from a file's bytes to its entries, as the file has them.
+
+Takes bytes, a label for messages and the field names; gives `Entries`. What an entry must hold is not checked here
+(`examples` does); that a table has the columns is, because only here the columns are known.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sftframe.errors import DataError
+from sftframe.stages.data.fields import FieldNames, missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """What a file holds, in its order, not yet checked."""
+
+    values: Sequence[object]
+    lines: Sequence[int] | None = None
+    """The line that each entry starts on, where the format has lines."""
+
+    def where(self, index: int) -> str:
+        """How a message names an entry."""
+        line = "" if self.lines is None else f" (line {self.lines[index]})"
+        return f"entry {index}{line}"
+
+
+Reader = Callable[[bytes, str, FieldNames], Entries]
+
+
+def read_json(data: bytes, label: str, names: FieldNames) -> Entries:
+    """One list of objects."""
+    value = _parse_json(decode(data, label), label)
+    if isinstance(value, list):
+        return Entries(values=value)
+    hint = ""
+    if isinstance(value, dict):
+        lists = [f"{key!r} ({len(part)} entries)" for key, part in value.items() if isinstance(part, list)]
+        hint = f"; a list is under its key {', '.join(lists)}: save that alone" if lists else "; put it in [ ]"
+    raise DataError(f"{label}: the file holds {kind(value)}, expected a list of objects{hint}")
+
+
+def read_json_lines(data: bytes, label: str, names: FieldNames) -> Entries:
+    """One object per line; blank lines are skipped."""
+    values, lines = [], []
+    # not splitlines(): U+2028 and its like may stand inside a JSON string
+    for number, line in enumerate(decode(data, label).split("\n"), start=1):
+        if line and not line.isspace():
+            values.append(_parse_json(line, label, line=number))
+            lines.append(number)
+    return Entries(values=values, lines=lines)
+
+
+def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
+    """Comma-separated values, the first row naming the columns; blank lines are skipped."""
+    rows = csv.reader(io.StringIO(decode(data, label), newline=""), strict=True)
+    values, lines = [], []
+    with _long_fields(), _csv_explained(rows, label):
+        header = next(rows, [])
+        _check_columns(header, f"{label}: line 1", names, hint=_header_hint(header))
+        line = rows.line_num + 1
+        for row in rows:
+            if row and len(row) != len(header):
+                raise DataError(
+                    f"{label}: line {line} has {len(row)} fields, expected {len(header)} as in the header: "
+                    'a field with a comma or a line break must stand in "quotes"'
+                )
+            if row:
+                values.append(dict(zip(header, row, strict=True)))
+                lines.append(line)
+            line = rows.line_num + 1
+    return Entries(values=values, lines=lines)
+
+
+def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
+    """A Parquet table; only the mapped columns are read."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise DataError(f"{label}: reading Parquet needs pyarrow: pip install 'sftframe[parquet]'") from error
+    try:
+        file = parquet.ParquetFile(pyarrow.BufferReader(data))
+        columns = list(file.schema_arrow.names)
+        _check_columns(columns, label, names)
+        table = file.read(columns=[name for name in names.wanted.values() if name in columns])
+        return Entries(values=table.to_pylist())
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataError(f"{label}: not a readable Parquet file: {' '.join(str(error).split())}") from error
+
+
+READERS: dict[str, Reader] = {
+    ".json": read_json,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
+"""By a file name's ending, in lower case."""
+
+
+def decode(data: bytes, label: str) -> str:
+    """The file's text, without a byte order mark.
+
+    Raises:
+        DataError: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found = "the file is UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte 0x{data[error.start]:02x}"
+        raise DataError(
+            f"{label}: not UTF-8 at offset {error.start} (line {line}): {found}; save the file as UTF-8"
+        ) from None
+
+
+def kind(value: object) -> str:
+    """What a value is called in messages, in JSON's words.
+
+    >>> kind(3), kind(None), kind({})
+    ('a number', 'null', 'an object')
+    """
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    words = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return words.get(type(value), f"a value of type {type(value).__name__}")
+
+
+def _parse_json(text: str, label: str, line: int | None = None) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        hint = ""
+        if line is None and error.msg == "Extra data":
+            hint = "; if every line is an object of its own, name the file .jsonl"
+        elif line == 1 and text.strip() in ("[", "{"):
+            hint = "; if the file is one list over several lines, name it .json"
+        where = f"line {line or error.lineno}, column {error.colno}"
+        raise DataError(f"{label}: not valid JSON at {where}: {error.msg}{hint}") from None
+    except (ValueError, RecursionError) as error:
+        where = "" if line is None else f" at line {line}"
+        raise DataError(f"{label}: JSON that cannot be read{where}: {error}") from None
+
+
+def _check_columns(columns: Sequence[str], where: str, names: FieldNames, hint: str = "") -> None:
+    for name, times in Counter(columns).items():
+        if times > 1 and name in names.wanted.values():
+            raise DataError(f"{where}: {times} columns are named {name!r}, expected one: rename the others")
+    for field, name in names.required.items():
+        if name not in columns:
+            raise DataError(f"{where}: {missing(field, name, columns)}{hint}")
+
+
+def _header_hint(header: Sequence[str]) -> str:
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
+        return "; columns must be separated by commas"
+    return "; the first line must name the columns"
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """The csv module stops at fields of 128 KiB otherwise; its limit is one for the whole process."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+@contextmanager
+def _csv_explained(rows: Any, label: str) -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise DataError(f"{label}: not valid CSV at line {rows.line_num}: {error}") from None

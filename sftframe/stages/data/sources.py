@@ -1,0 +1,134 @@
+"""Where the data comes from: bundled with sftframe, downloaded from the chapter, or a file of the user's.
+
+Takes a `DataConfig`; gives a `Dataset`. Knows names, places and hashes; what is in a file is for `formats` and
+`examples`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sftframe import downloads
+from sftframe.errors import DataError, suggestion
+from sftframe.records import Example
+from sftframe.stages.data.examples import to_examples
+from sftframe.stages.data.fields import FieldNames
+from sftframe.stages.data.formats import READERS, Entries
+
+if TYPE_CHECKING:
+    from sftframe.config import DataConfig
+
+CH07_URL = (
+    "https://raw.githubusercontent.com/rasbt/LLMs-from-scratch/main/ch07/01_main-chapter-code/instruction-data.json"
+)
+"""The 1,100 entries of the chapter; `SFTFRAME_CH07_URL` names a mirror."""
+CH07_SHA256 = "7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944"
+
+Report = Callable[[str], None]
+OnBytes = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Checked examples and where they are from."""
+
+    source: str
+    """`starter`, `ch07`, or the file's path as it was given."""
+    sha256: str
+    """Of the file's bytes, hexadecimal."""
+    examples: tuple[Example, ...]
+    """In the file's order; never empty."""
+
+
+def load_examples(
+    config: DataConfig, *, cache_dir: Path | None = None, report: Report | None = None, on_bytes: OnBytes | None = None
+) -> Dataset:
+    """The examples that a configuration names, all of them checked.
+
+    Args:
+        cache_dir: where downloads are kept; by default `downloads.cache_dir()`.
+        report: gets a line on what takes long or is worth knowing.
+        on_bytes: gets the bytes of a download so far, and their total where it is known.
+
+    Raises:
+        DataError: there is no such source or file, it cannot be had or read, or an entry in it cannot be used.
+        ConfigError: `data.fields` reads two fields from the same name.
+    """
+    names = FieldNames.of(config.fields)
+    say = report or (lambda line: None)
+    if config.source == "starter":
+        suffix, data = ".jsonl", (files("sftframe") / "datasets" / "starter.jsonl").read_bytes()
+    elif config.source == "ch07":
+        path = _chapter_file(cache_dir or downloads.cache_dir(), say, on_bytes)
+        suffix, data = ".json", _read_file(path, config.source)
+    else:
+        path = _existing_file(config.source)
+        suffix, data = path.suffix.lower(), _read_file(path, config.source)
+    entries = _first(_entries(data, suffix, config.source, names), config.limit)
+    examples = to_examples(entries, config.source, names)
+    num_empty = sum(not example.output for example in examples)
+    if num_empty:
+        say(f"{config.source}: {num_empty} of {len(examples)} entries have an empty output")
+    return Dataset(source=config.source, sha256=hashlib.sha256(data).hexdigest(), examples=examples)
+
+
+def _chapter_file(cache_dir: Path, say: Report, on_bytes: OnBytes | None) -> Path:
+    target = cache_dir / "ch07" / "instruction-data.json"
+    url = os.environ.get("SFTFRAME_CH07_URL") or CH07_URL
+    if not target.exists():
+        say(f"ch07: downloading {url}")
+    try:
+        return downloads.fetch(url, target, sha256=CH07_SHA256, on_bytes=on_bytes)
+    except downloads.DownloadError as error:
+        raise DataError(
+            f"cannot get the data 'ch07': {error}; if you have the file, put it at {target} or pass it with --data FILE"
+        ) from error
+
+
+def _existing_file(source: str) -> Path:
+    path = Path(source)
+    if path.is_dir():
+        raise DataError(f"data: {source} is a folder, expected a file: {_listed_formats()}")
+    if path.suffix.lower() in READERS:
+        return path
+    if path.exists():
+        ending = repr(path.suffix) if path.suffix else "no ending"
+        raise DataError(f"data: {source} has {ending}, expected one of {_listed_formats()}")
+    raise DataError(
+        f"no data source or file {source!r}{suggestion(source, ['starter', 'ch07'])}, or a file: {_listed_formats()}"
+    )
+
+
+def _read_file(path: Path, label: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"data: no file {label} (looked in {Path.cwd()})") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"data: cannot read {label}: {reason}") from error
+
+
+def _entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries:
+    expected = "expected at least one entry with " + " and ".join(repr(name) for name in names.required.values())
+    if not data or data.isspace():
+        raise DataError(f"{label} is empty: {expected}")
+    entries = READERS[suffix](data, label, names)
+    if not entries.values:
+        raise DataError(f"{label} holds no entries: {expected}")
+    return entries
+
+
+def _first(entries: Entries, limit: int | None) -> Entries:
+    lines = None if entries.lines is None else entries.lines[:limit]
+    return Entries(values=entries.values[:limit], lines=lines)
+
+
+def _listed_formats() -> str:
+    return ", ".join(READERS)
