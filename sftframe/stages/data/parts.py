@@ -53,8 +53,8 @@ def split(dataset: Dataset, config: DataConfig) -> Split:
     if len(examples) < MIN_EXAMPLES:
         remedy = "raise data.limit" if config.limit is not None and config.limit < MIN_EXAMPLES else "add more"
         raise DataError(
-            f"{dataset.source}: found {len(examples)} entries, expected at least {MIN_EXAMPLES}: of fewer, the split into "
-            f"85 % train, 10 % test and 5 % validation leaves a part empty; {remedy}"
+            f"{dataset.source}: found {len(examples)} entries, expected at least {MIN_EXAMPLES}: of fewer, the split "
+            f"into 85 % train, 10 % test and 5 % validation leaves a part empty; {remedy}"
         )
     if config.shuffle_split is not None:
         examples = _shuffled(examples, config.shuffle_split)
