@@ -97,7 +97,7 @@ def _figure(curves: Curves, collate: str, layout: _Layout) -> Figure:
     axes.set_title(_comparison_note(layout), fontsize=layout.font_pt - 1, pad=10)
     _draw_train(axes, curves)
     _draw_evaluations(axes, curves)
-    _label_axes(axes, layout)
+    _label_axes(axes, curves, layout)
     if axes.lines:
         _add_token_axis(axes, curves, layout)
         figure.legend(loc="outside lower center", ncols=layout.legend_columns)
@@ -118,7 +118,7 @@ def _draw_train(axes: Axes, curves: Curves) -> None:
     losses = [record.loss for record in curves.steps]
     window = mean_window(len(steps))
     if window > 1:
-        axes.plot(*_thinned(steps, losses), color=_TRAIN, linewidth=0.8, alpha=0.35, label="train, each step")
+        axes.plot(*_thinned(steps, losses), color=_TRAIN, linewidth=1.0, alpha=0.4, label="train, each step")
         means = running_mean(losses, window)
         axes.plot(steps, means, color=_TRAIN, linewidth=2.2, label=f"train, mean of {window} steps")
     else:
@@ -137,7 +137,7 @@ def _draw_evaluations(axes: Axes, curves: Curves) -> None:
     )
 
 
-def _label_axes(axes: Axes, layout: _Layout) -> None:
+def _label_axes(axes: Axes, curves: Curves, layout: _Layout) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("optimizer steps")
@@ -145,7 +145,7 @@ def _label_axes(axes: Axes, layout: _Layout) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(layout.num_ticks, integer=True))
     axes.grid(linewidth=0.6)
     axes.spines["right"].set_visible(False)
-    last_step = max([1, *(line.get_xdata()[-1] for line in axes.lines)])
+    last_step = max(1, *curves.tokens_seen)
     axes.set_xlim(-0.02 * last_step, 1.02 * last_step)
     axes.set_ylim(bottom=0)
 
@@ -155,10 +155,8 @@ def _add_token_axis(axes: Axes, curves: Curves, layout: _Layout) -> None:
     import numpy as np
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    pairs = {0: 0} | {record.step: record.tokens_seen for record in (*curves.steps, *curves.evals)}
-    steps = sorted(pairs)
-    tokens = [pairs[step] for step in steps]
-    round_tokens = MaxNLocator(layout.num_ticks - 1).tick_values(0, max(*tokens, 1))
+    steps, tokens = [*curves.tokens_seen], [*curves.tokens_seen.values()]
+    round_tokens = MaxNLocator(layout.num_ticks - 1).tick_values(0, max(1, *tokens))
     shown = [count for count in round_tokens if 0 <= count <= tokens[-1]]
     top = axes.secondary_xaxis("top")
     label = EngFormatter(sep="")

@@ -25,6 +25,13 @@ class Curves:
     steps: tuple[StepRecord, ...] = ()
     evals: tuple[EvalRecord, ...] = ()
 
+    @property
+    def tokens_seen(self) -> dict[int, int]:
+        """Tokens seen by each step that was recorded, in the order of the steps; 0 tokens at step 0."""
+        trained = {step.step: step.tokens_seen for step in self.steps}
+        evaluated = {evaluation.step: evaluation.tokens_seen for evaluation in self.evals}
+        return dict(sorted({0: 0, **evaluated, **trained}.items()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveRow:
@@ -62,12 +69,12 @@ def read_curves(lines: Iterable[Mapping[str, Any]]) -> Curves:
 
 
 def mean_window(num_steps: int) -> int:
-    """Steps that the running mean of the train loss spans: a 40th of the run; 1 = no mean for up to 50 steps.
+    """Steps that the running mean of the train loss spans: a 40th of the run, 5 to 50; 1 = no mean for up to 50 steps.
 
     >>> [mean_window(n) for n in (1, 50, 51, 234, 5000)]
-    [1, 1, 5, 5, 125]
+    [1, 1, 5, 5, 50]
     """
-    return 1 if num_steps <= 50 else max(5, num_steps // 40)
+    return 1 if num_steps <= 50 else min(max(5, num_steps // 40), 50)
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:
@@ -88,11 +95,20 @@ def running_mean(values: Sequence[float], window: int) -> list[float]:
 
 def curve_rows(curves: Curves) -> tuple[CurveRow, ...]:
     """The chart's figures at every evaluation and at the last step; without evaluations, at up to 12 even steps."""
-    losses = running_mean([step.loss for step in curves.steps], mean_window(len(curves.steps)))
-    trained = {step.step: (step, loss) for step, loss in zip(curves.steps, losses, strict=True)}
-    evaluated = {evaluation.step: evaluation for evaluation in curves.evals}
-    shown = set(evaluated) or set(_even([*trained], MAX_ROWS))
-    return tuple(_row(step, trained.get(step), evaluated.get(step)) for step in sorted({*shown, *[*trained][-1:]}))
+    tokens_seen = curves.tokens_seen
+    means = running_mean([step.loss for step in curves.steps], mean_window(len(curves.steps)))
+    losses = {step.step: mean for step, mean in zip(curves.steps, means, strict=True)}
+    evaluations = {evaluation.step: evaluation for evaluation in curves.evals}
+    shown = {*(evaluations or _even([*losses], MAX_ROWS)), *[*losses][-1:]}
+    return tuple(
+        CurveRow(
+            step=step,
+            tokens_seen=tokens_seen[step],
+            train_loss=losses.get(step),
+            evaluation=evaluations.get(step),
+        )
+        for step in sorted(shown)
+    )
 
 
 _Record = TypeVar("_Record", StepRecord, EvalRecord)
@@ -110,13 +126,6 @@ def _record(kind: type[_Record], line: Mapping[str, Any], number: int) -> _Recor
 
 def _finite_or_nan(value: Any) -> Any:
     return math.nan if value is None else value
-
-
-def _row(step: int, trained: tuple[StepRecord, float] | None, evaluation: EvalRecord | None) -> CurveRow:
-    tokens_seen = evaluation.tokens_seen if evaluation else trained[0].tokens_seen if trained else 0
-    return CurveRow(
-        step=step, tokens_seen=tokens_seen, train_loss=trained[1] if trained else None, evaluation=evaluation
-    )
 
 
 def _even(steps: Sequence[int], most: int) -> list[int]:

@@ -1,0 +1,152 @@
+"""What a run's result is, in one sentence that does not claim more than was measured.
+
+Takes the summary and the verdicts before and after fine-tuning. Only items that were scored both times enter the
+comparison; the interval is Student's t over their differences, so it covers the choice of test items and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sftframe.records import JudgeSummary, Summary, Verdict, Yardsticks
+from sftframe.stages.report.numerals import fixed, signed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How scores moved, item by item, on the items that were scored both times."""
+
+    mean: float
+    """Points of 100."""
+    ci95: tuple[float, float] | None
+    """None for fewer than two items."""
+    num_items: int
+    num_better: int
+    num_worse: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The report's first words."""
+
+    sentence: str
+    notes: tuple[str, ...]
+    """What one has to know to read the sentence rightly."""
+
+
+def paired_change(before: Sequence[Verdict], after: Sequence[Verdict]) -> Change | None:
+    """The change of the scores; None where no item was scored both times."""
+    old = {verdict.index: verdict.score for verdict in before if verdict.score is not None}
+    gaps = [v.score - old[v.index] for v in after if v.score is not None and v.index in old]
+    if not gaps:
+        return None
+    return Change(
+        mean=statistics.fmean(gaps),
+        ci95=_interval(gaps),
+        num_items=len(gaps),
+        num_better=sum(gap > 0 for gap in gaps),
+        num_worse=sum(gap < 0 for gap in gaps),
+    )
+
+
+def outcome(summary: Summary, before: Sequence[Verdict], after: Sequence[Verdict]) -> Outcome:
+    """The result of a run, better or worse, and what is not known about it."""
+    what = f"{summary.model} on {summary.data} with {summary.prompt} and {summary.collate}"
+    if summary.after is None:
+        return Outcome(sentence=f"{what} has not been evaluated after fine-tuning: there is no result yet.", notes=())
+    old, new = _judge(summary.before), _judge(summary.after)
+    if new is None or new.mean is None:
+        return Outcome(sentence=_by_likelihood(what, summary.before, summary.after), notes=_unjudged(new))
+    if old is None or old.mean is None or old.name != new.name:
+        return Outcome(sentence=_after_alone(what, new), notes=(_why_alone(summary.before, old, new), _ONE_SEED))
+    change = paired_change(before, after)
+    sentence = _compared(what, old, old.mean, new, new.mean, change)
+    return Outcome(sentence=sentence, notes=(*_change_notes(change), _ONE_SEED))
+
+
+_ONE_SEED = (
+    "This is one run with one seed: intervals cover the choice of test items, not the luck of training. "
+    "Repeat it with other seeds before calling a small difference real."
+)
+
+
+def _interval(gaps: Sequence[float]) -> tuple[float, float] | None:
+    if len(gaps) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    centre = statistics.fmean(gaps)
+    half = float(stdtrit(len(gaps) - 1, 0.975)) * statistics.stdev(gaps) / math.sqrt(len(gaps))
+    return centre - half, centre + half
+
+
+def _judge(yardsticks: Yardsticks | None) -> JudgeSummary | None:
+    return yardsticks.judge if yardsticks else None
+
+
+def _compared(
+    what: str, old: JudgeSummary, old_mean: float, new: JudgeSummary, new_mean: float, change: Change | None
+) -> str:
+    scored = _scored(new)
+    if (old.num_scored, old.num_items) != (new.num_scored, new.num_items):
+        scored = f"{_scored(old)} before, {_scored(new)} after"
+    if change and change.ci95 and change.ci95[0] <= 0 <= change.ci95[1]:
+        return (
+            f"Whether fine-tuning {what} changed the {new.name} judge's mean cannot be told from "
+            f"{change.num_items} items: {fixed(old_mean)} before, {fixed(new_mean)} after, of 100 ({scored})."
+        )
+    gap = change.mean if change else new_mean - old_mean
+    verb = "raised" if gap > 0 else "lowered" if gap < 0 else "did not move"
+    return (
+        f"Fine-tuning {what} {verb} the {new.name} judge's mean from {fixed(old_mean)} to {fixed(new_mean)} "
+        f"of 100 ({scored})."
+    )
+
+
+def _scored(judge: JudgeSummary) -> str:
+    return f"{judge.num_scored} of {judge.num_items} scored"
+
+
+def _change_notes(change: Change | None) -> tuple[str, ...]:
+    if change is None:
+        return ()
+    interval = f", 95 % interval {signed(change.ci95[0])} to {signed(change.ci95[1])}" if change.ci95 else ""
+    num_same = change.num_items - change.num_better - change.num_worse
+    return (
+        f"Item by item: {signed(change.mean)} points{interval}, on the {change.num_items} items scored both times; "
+        f"{change.num_better} better, {num_same} the same, {change.num_worse} worse.",
+    )
+
+
+def _after_alone(what: str, new: JudgeSummary) -> str:
+    assert new.mean is not None
+    return (
+        f"After fine-tuning, {what} has a mean of {fixed(new.mean)} of 100 from the {new.name} judge ({_scored(new)})."
+    )
+
+
+def _why_alone(before: Yardsticks | None, old: JudgeSummary | None, new: JudgeSummary) -> str:
+    if before is None:
+        return "The untuned model was not measured, so this run does not show what fine-tuning changed."
+    if old is None or old.mean is None:
+        return "The untuned model's answers have no scores, so the scores do not show what fine-tuning changed."
+    return f"The untuned model was scored by another judge ({old.name}); its scores do not compare with {new.name}'s."
+
+
+def _by_likelihood(what: str, before: Yardsticks | None, after: Yardsticks) -> str:
+    unit = "nats per token"
+    new_nll = after.response_nll_per_token
+    if before is None:
+        return f"After fine-tuning, {what} has a response NLL of {fixed(new_nll, 3)} {unit}."
+    old_nll = before.response_nll_per_token
+    verb = "lowered" if new_nll < old_nll else "raised" if new_nll > old_nll else "did not move"
+    return f"Fine-tuning {what} {verb} the response NLL from {fixed(old_nll, 3)} to {fixed(new_nll, 3)} {unit}."
+
+
+def _unjudged(judge: JudgeSummary | None) -> tuple[str, ...]:
+    if judge is None:
+        return ("No judge has scored the answers.", _ONE_SEED)
+    return (f"The {judge.name} judge could score none of the {judge.num_items} answers.", _ONE_SEED)

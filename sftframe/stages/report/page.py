@@ -1,0 +1,123 @@
+"""`report.html`: one self-contained page about one run.
+
+Takes records and the run's own texts, gives the page as a string; reads and writes no file of the run. All data goes
+through jinja2's autoescape, and a content security policy lets the page load nothing and run only its own script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from sftframe.records import Example, Response, Summary, Verdict
+from sftframe.stages.report import numerals
+from sftframe.stages.report.answers import FLAGS, count_failures, count_flags, join_items
+from sftframe.stages.report.charts import loss_svg
+from sftframe.stages.report.curves import Curves, curve_rows
+from sftframe.stages.report.manifest import manifest_tables, repeat_command
+from sftframe.stages.report.outcome import outcome
+from sftframe.stages.report.tokens import stretches
+from sftframe.stages.report.yardsticks import yardstick_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportInput:
+    """All that a report is made of. Only the summary must be there; a section without data says so."""
+
+    summary: Summary
+    curves: Curves = field(default_factory=Curves)
+    examples: Sequence[Example] = ()
+    """The test part, in order."""
+    responses_before: Sequence[Response] = ()
+    """The untuned model's."""
+    responses: Sequence[Response] = ()
+    verdicts_before: Sequence[Verdict] = ()
+    verdicts: Sequence[Verdict] = ()
+    token_examples: Sequence[Sequence[tuple[str, str, bool, float]]] = ()
+    """Per example its tokens: text, role label, whether it counts as a target, weight; see `ShownToken`."""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    config_toml: str = ""
+    """The resolved configuration, as it lies in the run's folder."""
+    command: str | None = None
+    """How to do the run again; by default from the run's `config.toml`."""
+
+
+def report_page(report: ReportInput) -> str:
+    """The page as HTML; the same input gives the same characters."""
+    template = _environment().get_template("page.html.j2")
+    return _encodable(template.render(_content(report)))
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    numbers = (numerals.fixed, numerals.signed, numerals.percent, numerals.duration, numerals.memory)
+    environment.filters |= {number.__name__: number for number in numbers}
+    environment.filters["visible"] = _visible
+    return environment
+
+
+def _content(report: ReportInput) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    summary = report.summary
+    script = _asset("page.js")
+    items = join_items(
+        report.examples,
+        before=report.responses_before,
+        after=report.responses,
+        verdicts_before=report.verdicts_before,
+        verdicts_after=report.verdicts,
+    )
+    return {
+        "summary": summary,
+        "outcome": outcome(summary, report.verdicts_before, report.verdicts),
+        "yardsticks": yardstick_rows(
+            summary.before,
+            summary.after,
+            num_before=len(report.responses_before),
+            num_after=len(report.responses),
+        ),
+        "failures": {"before": count_failures(report.verdicts_before), "after": count_failures(report.verdicts)},
+        "curves": report.curves,
+        "curve_rows": curve_rows(report.curves),
+        "charts": {
+            "wide": Markup(loss_svg(report.curves, summary.collate)),
+            "narrow": Markup(loss_svg(report.curves, summary.collate, is_narrow=True)),
+        },
+        "items": items,
+        "flags": FLAGS,
+        "num_flagged": count_flags(items),
+        "token_examples": [stretches(tokens) for tokens in report.token_examples],
+        "manifest": manifest_tables(report.manifest),
+        "config_toml": report.config_toml,
+        "command": report.command or repeat_command(summary.run),
+        "style": Markup(_asset("page.css")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _visible(text: str) -> str:
+    """Control characters but tab and line break as their Unicode pictures, so that nothing hides in an answer."""
+    return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\t\n" else c for c in text)
+
+
+def _encodable(page: str) -> str:
+    """Half a surrogate pair, which JSON data may hold, has no UTF-8: written as a question mark."""
+    return page.encode("utf-8", errors="replace").decode("utf-8")

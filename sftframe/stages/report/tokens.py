@@ -1,0 +1,54 @@
+"""Examples as the model sees them: tokens in stretches of one role, each with how many of its targets count.
+
+Takes what the pipeline read off the very batch that trains; tokenises nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+
+class ShownToken(NamedTuple):
+    """One token as the report shows it; a plain tuple of the four will do."""
+
+    text: str
+    role: str
+    """`Role.label`, or `padding`."""
+    is_counted: bool
+    """Whether it counts as a target in the loss; the first token of a row never does."""
+    weight: float
+    """Its weight in the loss; 0 where it does not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Neighbouring tokens of the same role."""
+
+    role: str
+    tokens: tuple[ShownToken, ...]
+
+    @property
+    def num_counted(self) -> int:
+        """Tokens that count as targets."""
+        return sum(token.is_counted for token in self.tokens)
+
+    @property
+    def weights(self) -> str:
+        """The different weights of the counted targets, the smallest first; empty where none counts."""
+        return ", ".join(f"{weight:g}" for weight in sorted({t.weight for t in self.tokens if t.is_counted}))
+
+
+def stretches(tokens: Iterable[tuple[str, str, bool, float]]) -> tuple[Stretch, ...]:
+    """The tokens of one example, cut where the role changes.
+
+    >>> [(s.role, len(s.tokens), s.num_counted, s.weights) for s in stretches([
+    ...     ("Say", "instruction", False, 0.0), (" hi", "instruction", True, 0.1), ("hi", "response", True, 1.0)])]
+    [('instruction', 2, 1, '0.1'), ('response', 1, 1, '1')]
+    """
+    shown = (ShownToken(*token) for token in tokens)
+    return tuple(
+        Stretch(role=role, tokens=tuple(neighbours)) for role, neighbours in groupby(shown, lambda token: token.role)
+    )
