@@ -87,7 +87,7 @@ def set_up_threads(wanted: int | None) -> ThreadSetup:
 
 
 def physical_cores() -> int:
-    """Physical cores that this process may use, at least 1: the machine's, within affinity and the container's quota."""
+    """Physical cores that this process may use, at least 1: the machine's, within affinity and a container's quota."""
     import psutil
 
     limits = [psutil.cpu_count(logical=False), os.cpu_count(), cgroup_cores()]

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 OnBytes = Callable[[int, int | None], None]
 """Gets the bytes of a file so far, and their total where it is known."""
 
-_CHUNK = 1 << 18
 _MAX_PAUSE_S = 30.0
 _NOTHING_MORE = 416  # "Range Not Satisfiable": there is no byte after those that we have
 _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -75,12 +74,20 @@ def fetch(
 
     wanted = _Wanted(url=url, target=target, sha256=sha256, size=size)
     try:
+        if wanted.is_there():
+            return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(f"{target.name}.lock")):
-            if not (target.is_file() and wanted.mismatch(target) is None):
+            # another process may have brought it while this one waited
+            if not wanted.is_there():
                 _download(wanted, on_bytes or (lambda done, total: None), timeout_s, attempts, sleep)
     except OSError as error:
         raise DownloadError(f"cannot write {target}: {error.strerror or error}") from error
+    except DownloadError as error:
+        wrong = wanted.mismatch(target) if target.is_file() else None
+        if wrong is None:
+            raise
+        raise DownloadError(f"{error}; the file at {target} {wrong}") from error
     return target
 
 
@@ -102,6 +109,10 @@ class _Wanted:
     def etag_path(self) -> Path:
         """The server's name for the version that `part` is of."""
         return self.target.with_name(f"{self.target.name}.part.etag")
+
+    def is_there(self) -> bool:
+        """Nothing is left to do: the target exists and is the right file."""
+        return self.target.is_file() and self.mismatch(self.target) is None
 
     def mismatch(self, path: Path) -> str | None:
         """What is wrong with a file that should be this one; None = nothing."""
@@ -234,7 +245,7 @@ def _receive(response: httpx.Response, wanted: _Wanted, start: int, on_bytes: On
     with wanted.part.open("r+b" if start else "wb") as file:
         file.seek(start)
         on_bytes(done, total)
-        for chunk in response.iter_bytes() if is_encoded else response.iter_raw(_CHUNK):
+        for chunk in response.iter_bytes() if is_encoded else response.iter_raw():
             file.write(chunk)
             done += len(chunk)
             on_bytes(done, total)
