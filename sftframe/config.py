@@ -140,6 +140,10 @@ class RunConfig(Section):
     tokens: TokensConfig = TokensConfig()
     train: TrainConfig = TrainConfig()
     generate: GenerateConfig = GenerateConfig()
+    before: bool = True
+    """measure the untuned model too"""
+    max_failures: float = Field(default=0.05, ge=0, le=1)
+    """largest share of items that a judge may fail on"""
     seed: int = 123
     """of the data order, of random weights and of sampling"""
     out: Path | None = None
@@ -189,13 +193,22 @@ def parse_settings(settings: Iterable[str]) -> Layer:
     layer: Layer = {}
     for setting in settings:
         path, sign, text = setting.partition("=")
-        keys = [key.strip() for key in path.split(".")]
-        if not sign or not all(keys):
+        if not sign or not all(key.strip() for key in path.split(".")):
             raise ConfigError(f"--set {setting!r}: expected section.key=value, for instance train.lr=1e-4")
-        value = _toml_value(text.strip())
-        for key in reversed(keys):
-            value = {key: value}
-        layer = merge(layer, value)
+        layer = merge(layer, nested(path, _toml_value(text.strip())))
+    return layer
+
+
+def nested(key: str, value: Any) -> Layer:
+    """The layer that sets one key.
+
+    >>> nested("train.lr", 0.1)
+    {'train': {'lr': 0.1}}
+    """
+    *sections, last = (part.strip() for part in key.split("."))
+    layer: Layer = {last: value}
+    for section in reversed(sections):
+        layer = {section: layer}
     return layer
 
 

@@ -9,7 +9,8 @@ without a traceback; anything else is a bug in sftframe or in a plugin.
     ├── DataError (4)       a data file or an example in it
     ├── ModelError (5)      a model, its weights or its tokenizer
     ├── JudgeError (6)      a judge that cannot be reached or gives no verdicts
-    └── TrainingError (7)   non-finite loss, out of memory
+    ├── TrainingError (7)   non-finite loss, out of memory
+    └── Interrupted (130)   stopped by the user; what was done is saved
 """
 
 from __future__ import annotations
@@ -59,6 +60,12 @@ class TrainingError(SftframeError):
     """Training that cannot go on: a loss that is not finite, or no memory left."""
 
     exit_code = 7
+
+
+class Interrupted(SftframeError):  # noqa: N818  a wish, not an error
+    """The user stopped the run; the message says how to go on."""
+
+    exit_code = 130
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -11,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
+
+    Integers = Sequence[int] | NDArray[np.integer[Any]]
 
 
 class Role(IntEnum):
@@ -58,8 +62,8 @@ class Segment:
 class TokenizedExample:
     """A rendered example as token ids, the end token included."""
 
-    ids: Sequence[int]
-    roles: Sequence[int]
+    ids: Integers
+    roles: Integers
     """One `Role` per id."""
     index: int
     """`Example.index`."""
@@ -79,6 +83,50 @@ class Batch:
     """float32 (B, T), the weight of each counted target; None = all 1."""
     indices: tuple[int, ...] = ()
     """`Example.index` of each row, for messages; may be left empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepData:
+    """What one optimizer step is taken on."""
+
+    number: int
+    """Counted from 1."""
+    epoch: float
+    """Epochs done after it."""
+    micro_batches: tuple[Batch, ...]
+    """One forward and backward pass each."""
+    weight: float
+    """Sum of the weights of all counted targets; the loss of the step is divided by it."""
+    num_tokens: int
+    """Unpadded tokens."""
+    num_examples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalBatch:
+    """Held-out examples, ready to be measured in one forward pass."""
+
+    own: Batch
+    """As the run's collate strategy makes it."""
+    full: Batch
+    """The same rows with every target but padding counted."""
+    roles: torch.Tensor
+    """uint8 (B, T): the `Role` of every target; a code above all roles behind a row's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihood:
+    """Negative log-likelihood of one held-out example, nats; a line of `likelihoods.jsonl`."""
+
+    index: int
+    response_nll: float
+    """Sum over the tokens of response and end."""
+    num_response_tokens: int
+    prompt_nll: float
+    """Sum over the tokens of the prompt but the first, which nothing predicts."""
+    num_prompt_tokens: int
+    num_response_bytes: int
+    """UTF-8 bytes of the reference response, whatever the style wraps around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

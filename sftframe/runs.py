@@ -122,6 +122,21 @@ class RunFolder:
         return self.path / "verdicts-before.jsonl"
 
     @property
+    def likelihoods_path(self) -> Path:
+        """`Likelihood`s of the fine-tuned model on the test examples, one per line."""
+        return self.path / "likelihoods.jsonl"
+
+    @property
+    def before_likelihoods_path(self) -> Path:
+        """`Likelihood`s of the model before fine-tuning."""
+        return self.path / "likelihoods-before.jsonl"
+
+    @property
+    def train_path(self) -> Path:
+        """The `TrainSummary`, once training is done."""
+        return self.path / "train.json"
+
+    @property
     def summary_path(self) -> Path:
         """The `Summary`."""
         return self.path / "summary.json"

@@ -101,6 +101,10 @@ class ModelBackend(Component):
         """The tokenizer alone, without loading weights; from `saved`, a folder that `CausalLM.save` wrote, if given."""
 
     @abstractmethod
+    def context_length(self, saved: Path | None = None) -> int:
+        """The most positions that a row may have, without loading weights."""
+
+    @abstractmethod
     def load(self, *, device: str, dtype: str, seed: int, saved: Path | None = None) -> CausalLM:
         """The model, in evaluation mode.
 

@@ -1,0 +1,71 @@
+"""The command `sftframe`: its groups of commands, and the place where errors become one line and an exit code.
+
+Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from sftframe import __version__
+from sftframe.cli import plugins, preview, run
+from sftframe.errors import SftframeError
+
+app = typer.Typer(
+    name="sftframe",
+    help="Instruction fine-tuning of GPT-2-class models from pluggable pieces.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command("run")(run.run)
+app.command("train")(run.train)
+app.command("generate")(run.generate)
+app.command("judge")(run.judge)
+app.command("report")(run.report)
+app.command("preview")(preview.preview)
+app.add_typer(plugins.app, name="plugins")
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"sftframe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Instruction fine-tuning of GPT-2-class models from pluggable pieces."""
+
+
+def main() -> None:
+    """The console script: run a command, and end with the exit code of what went wrong."""
+    try:
+        app()
+    except SftframeError as error:
+        _leave(str(error), error.exit_code, error)
+    except KeyboardInterrupt:
+        _leave("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keeps the interpreter's last flush quiet
+        sys.exit(141)
+    except Exception as error:
+        _leave(f"internal error: {type(error).__name__}: {error} (run again with --debug and report it)", 1, error)
+
+
+def _leave(message: str, exit_code: int, error: Exception | None = None) -> None:
+    if error is not None and "--debug" in sys.argv:
+        raise error
+    from sftframe.cli.render import fail
+
+    fail(message)
+    sys.exit(exit_code)

@@ -1,0 +1,156 @@
+"""How a preview looks: tokens coloured by role, counted targets underlined in colour and marked in a row without.
+
+In a terminal the roles have colours and counted targets are underlined; where there is no colour, a second line under
+each line of text marks counted targets with `^`, and every stretch of one role is announced by its name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sftframe.pipeline.preview import BatchView, TokenView
+from sftframe.records import TokenizedExample
+from sftframe.stages.batches import TargetCounts
+from sftframe.stages.tokens import LengthReport
+
+Shown = Sequence[tuple[TokenizedExample, list[TokenView]]]
+
+_STYLES = {
+    "template": "dim",
+    "instruction": "cyan",
+    "input": "magenta",
+    "response": "green",
+    "end": "bold yellow",
+    "padding": "dim red",
+}
+
+
+def show_examples(
+    shown: Shown, counts: TargetCounts, lengths: LengthReport, collate: str, *, with_ids: bool, as_json: bool
+) -> None:
+    """Examples token by token, then the length report and the shares of counted targets."""
+    if as_json:
+        _print(
+            {
+                "collate": collate,
+                "examples": [{"index": e.index, "tokens": [asdict(token) for token in tokens]} for e, tokens in shown],
+                "lengths": asdict(lengths),
+                "counted_share": counts.shares,
+            }
+        )
+        return
+    console = Console(highlight=False)
+    for example, tokens in shown:
+        console.rule(f"example {example.index}, {len(example.ids)} tokens", align="left")
+        if with_ids:
+            console.print(_id_table(tokens))
+        elif console.is_terminal and not console.no_color:
+            console.print(_coloured(tokens), soft_wrap=False)
+        else:
+            console.print(Text("\n".join(_marked(tokens, console.width))), soft_wrap=True)
+    if console.is_terminal and not console.no_color:
+        console.print(_legend())
+    _show_totals(console, counts, lengths, collate)
+
+
+def show_batches(
+    views: Sequence[BatchView], counts: TargetCounts, lengths: LengthReport, collate: str, *, as_json: bool
+) -> None:
+    """Every batch's shape, counted targets and padding."""
+    if as_json:
+        _print(
+            {
+                "collate": collate,
+                "batches": [asdict(view) for view in views],
+                "lengths": asdict(lengths),
+                "counted_share": counts.shares,
+            }
+        )
+        return
+    console = Console(highlight=False)
+    table = Table("batch", "shape", "counted", "padding", title=f"{len(views)} batches", title_justify="left")
+    for column in table.columns:
+        column.justify = "right"
+    for number, view in enumerate(views):
+        rows, positions = view.shape
+        padding = f"{view.padding} ({view.padding / (rows * positions):.0%})"
+        table.add_row(str(number), f"{rows} x {positions}", str(view.counted), padding)
+    console.print(table)
+    _show_totals(console, counts, lengths, collate)
+
+
+def _show_totals(console: Console, counts: TargetCounts, lengths: LengthReport, collate: str) -> None:
+    console.print()
+    console.print(
+        f"Lengths: mean {lengths.mean:.1f} tokens, longest {lengths.longest}, at most {lengths.max_length}; "
+        f"{len(lengths.over_long)} over, {lengths.num_dropped} dropped, {lengths.num_truncated} cut"
+    )
+    table = Table("role", "targets that count", title=f"collate strategy {collate}", title_justify="left")
+    table.columns[1].justify = "right"
+    for role, share in counts.shares.items():
+        table.add_row(role, f"{share:.1%}")
+    console.print(table)
+
+
+def _coloured(tokens: Sequence[TokenView]) -> Text:
+    text = Text()
+    for token in tokens:
+        style = _STYLES[token.role] + (" underline" if token.weight > 0 else "")
+        visible = token.text.replace("\n", "⏎\n") if token.weight > 0 else token.text
+        text.append(visible, style)
+    return text
+
+
+def _legend() -> Text:
+    roles = [Text(role, style) for role, style in _STYLES.items()]
+    return Text.assemble(Text(", ").join(roles), "; ", ("underlined", "underline"), " = counts in the loss")
+
+
+def _marked(tokens: Sequence[TokenView], width: int) -> Iterator[str]:
+    """Lines of text, each followed by a line that marks the counted targets."""
+    margin = max(len(role) for role in _STYLES) + 1
+    for role, group in itertools.groupby(tokens, key=lambda token: token.role):
+        first = True
+        for text, marks in _wrapped(list(group), max(width - margin, 20)):
+            yield f"{role if first else '':<{margin}}{text}"
+            if marks.strip():
+                yield " " * margin + marks.rstrip()
+            first = False
+
+
+def _wrapped(tokens: Sequence[TokenView], width: int) -> Iterator[tuple[str, str]]:
+    """Text and marks cut at line breaks and at the width."""
+    text = marks = ""
+    for token in tokens:
+        for character in token.text.replace("\n", "⏎\n"):
+            if character == "\n" or len(text) == width:
+                yield text, marks
+                text = marks = ""
+            if character != "\n":
+                text += character
+                marks += "^" if token.weight > 0 else " "
+    if text:
+        yield text, marks
+
+
+def _id_table(tokens: Sequence[TokenView]) -> Table:
+    table = Table("position", "id", "token", "role", "weight as a target")
+    for column in ("position", "id", "weight as a target"):
+        next(c for c in table.columns if c.header == column).justify = "right"
+    for position, token in enumerate(tokens):
+        weight = f"{token.weight:g}" if token.weight > 0 else "–"
+        table.add_row(
+            str(position), str(token.id), Text(repr(token.text)), Text(token.role, _STYLES[token.role]), weight
+        )
+    return table
+
+
+def _print(document: object) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  the result itself, not for rich to wrap

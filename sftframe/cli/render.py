@@ -1,0 +1,250 @@
+"""All that a person sees in a terminal: progress and warnings on stderr, results on stdout.
+
+In a pipe there are no bars and no colours, only lines; a narrow terminal wraps.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from sftframe.progress import Observer, Sample
+from sftframe.records import EvalRecord, Summary, Yardsticks
+
+if TYPE_CHECKING:
+    from sftframe.pipeline import Session
+    from sftframe.pipeline.reporting import AnsweredExample
+
+
+def fail(message: str) -> None:
+    """An error, the last line of a command."""
+    _stderr().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """A warning."""
+    _stderr().print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
+
+
+class TerminalObserver(Observer):
+    """Bars in a terminal, one line per stage elsewhere. Used as a context manager around a run."""
+
+    def __init__(self) -> None:
+        self._console = _stderr()
+        self._progress = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            _Figures(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._unit = ""
+        self._done = 0
+        self._started = 0.0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def begin(self, stage: str, total: int | None, unit: str) -> None:
+        self._stage, self._unit, self._done, self._started = stage, unit, 0, time.monotonic()
+        self._task = self._progress.add_task(stage, total=total, unit=unit, figures={})
+
+    def advance(self, amount: int = 1, **figures: float) -> None:
+        self._done += amount
+        if self._task is not None:
+            known = self._progress.tasks[self._task].fields["figures"]
+            self._progress.update(self._task, advance=amount, figures={**known, **figures})
+
+    def end(self) -> None:
+        seconds = time.monotonic() - self._started
+        if self._task is not None:
+            self._progress.update(self._task, total=self._done or 1, completed=self._done or 1)
+        if not self._console.is_terminal:
+            counted = f"{self._done} {self._unit} in " if self._done else ""
+            self._console.print(f"{self._stage}: {counted}{seconds:.1f} s", highlight=False)
+
+    def note(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        warn(text)
+
+    def evaluated(self, record: EvalRecord, sample: Sample) -> None:
+        question = " ".join(part for part in (sample.instruction, sample.input) if part)
+        self._console.print(
+            Text.assemble(
+                (f"step {record.step}", "bold"),
+                f"  validation loss {record.validation_loss:.3f}, response NLL {record.response_nll_per_token:.3f}\n",
+                ("  asked    ", "dim"),
+                _one_line(question),
+                ("\n  answered ", "dim"),
+                _one_line(sample.answer),
+            ),
+            soft_wrap=True,
+        )
+
+
+def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
+    """The last table of a run, a few answers, and where everything lies."""
+    from sftframe.stages.report import summary_document
+
+    if as_json:
+        _print_json(summary_document(summary))
+        return
+    console = Console(highlight=False)
+    console.print(_yardstick_table(summary))
+    console.print(_cost_line(summary))
+    for answered in session.showcase(3):
+        console.print(_answer_panel(answered))
+    folder = session.folder
+    console.print(Text(f"Report   {folder.report_path}"), soft_wrap=True)
+    console.print(Text(f"Answers  {folder.responses_json_path}"), soft_wrap=True)
+    console.print(Text(f"Loss     {folder.loss_png_path}"), soft_wrap=True)
+    console.print(Text(f"Model    {folder.model_dir}"), soft_wrap=True)
+
+
+def show_trained(session: Session, *, as_json: bool) -> None:
+    """What `train` ends with."""
+    if as_json:
+        from sftframe.stages.report import summary_document
+
+        _print_json(summary_document(session.summary()))
+        return
+    console = Console(highlight=False)
+    console.print(_cost_line(session.summary()))
+    console.print(Text(f"Model  {session.folder.model_dir}"), soft_wrap=True)
+    console.print(Text(f"Next   sftframe generate {session.folder.path}"), soft_wrap=True)
+
+
+def show_answered(session: Session, *, as_json: bool) -> None:
+    """What `generate` ends with."""
+    if as_json:
+        from sftframe.stages.report import summary_document
+
+        _print_json(summary_document(session.summary()))
+        return
+    console = Console(highlight=False)
+    for answered in session.showcase(3):
+        console.print(_answer_panel(answered))
+    console.print(Text(f"Answers  {session.folder.responses_json_path}"), soft_wrap=True)
+    console.print(Text(f"Next     sftframe judge {session.folder.path}"), soft_wrap=True)
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def _print_json(document: object) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  the result itself, not for rich to wrap
+
+
+def _one_line(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= 160 else flat[:159] + "…"
+
+
+class _Figures(ProgressColumn):
+    """Loss and speed of a stage, where it has them."""
+
+    def render(self, task: Task) -> Text:
+        figures = task.fields["figures"]
+        parts = []
+        if "loss" in figures:
+            parts.append(f"loss {figures['loss']:.3f}")
+        if "tokens" in figures and figures.get("seconds"):
+            parts.append(f"{figures['tokens'] / figures['seconds']:,.0f} tokens/s")
+        return Text(" ".join(parts) if parts else task.fields["unit"], style="cyan" if parts else "dim")
+
+
+def _yardstick_table(summary: Summary) -> Table:
+    table = Table(
+        title=f"{summary.model} · {summary.prompt} · {summary.collate} · {summary.data} · seed {summary.seed}",
+        title_justify="left",
+    )
+    table.add_column("on the test examples")
+    table.add_column("before", justify="right")
+    table.add_column("after", justify="right")
+    for label, key, percent in (
+        ("response NLL per token", "response_nll_per_token", False),
+        ("response NLL per byte", "response_nll_per_byte", False),
+        ("exact matches", "exact_match", True),
+        ("stops by itself", "stop_rate", True),
+    ):
+        table.add_row(label, _figure(summary.before, key, percent), _figure(summary.after, key, percent))
+    table.add_row(_judge_label(summary), _judged(summary.before), _judged(summary.after))
+    return table
+
+
+def _figure(yardsticks: Yardsticks | None, key: str, is_percent: bool) -> str:
+    value = None if yardsticks is None else getattr(yardsticks, key)
+    if value is None:
+        return "–"
+    return f"{value:.1%}" if is_percent else f"{value:.3f}"
+
+
+def _judge_label(summary: Summary) -> str:
+    judge = next((y.judge for y in (summary.after, summary.before) if y is not None and y.judge), None)
+    return f"judge {escape(judge.name)}, mean of 0-100" if judge else "judge"
+
+
+def _judged(yardsticks: Yardsticks | None) -> str:
+    judge = None if yardsticks is None else yardsticks.judge
+    if judge is None or judge.mean is None:
+        return "–"
+    return f"{judge.mean:.1f} ({judge.num_scored} of {judge.num_items})"
+
+
+def _cost_line(summary: Summary) -> Text:
+    train = summary.train
+    if train is None:
+        return Text("not trained yet")
+    return Text(
+        f"{train.steps} steps, {train.tokens_seen:,} tokens in {train.seconds:.1f} s "
+        f"({train.tokens_per_s:,.0f} tokens/s), peak memory {train.peak_memory_bytes / 2**30:.2f} GiB"
+    )
+
+
+def _answer_panel(answered: AnsweredExample) -> Panel:
+    example = answered.example
+    lines = [Text(example.instruction, style="bold")]
+    if example.input:
+        lines.append(Text(example.input))
+    lines.append(Text.assemble(("reference  ", "dim"), example.output))
+    lines.append(Text.assemble(("answer     ", "dim"), answered.response.text))
+    verdict = answered.verdict
+    if verdict is not None:
+        score = "no score" if verdict.score is None else f"{verdict.score:.0f}"
+        lines.append(Text.assemble(("judge      ", "dim"), f"{score}  {verdict.reason}"))
+    return Panel(Group(*lines), title=f"test example {example.index}", title_align="left")

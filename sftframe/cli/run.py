@@ -1,0 +1,149 @@
+"""`sftframe run`, and its stages one by one on a run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sftframe.cli.settings import Settings, takes_settings
+from sftframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sftframe.pipeline import Session
+    from sftframe.progress import Observer
+
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False)]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME-N.", show_default=False),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace the run that --out holds.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume", metavar="RUN", help="Go on with an interrupted run; takes no settings.", show_default=False
+    ),
+]
+
+_MADE_WITH_THE_RUN = (
+    "--prompt",
+    "--collate",
+    "--model",
+    "--data",
+    "--limit",
+    "--shuffle-split",
+    "--max-length",
+    "--boundary",
+    "--epochs",
+    "--max-steps",
+    "--batch-size",
+    "--lr",
+    "--seed",
+    "--dtype",
+)
+"""Settings that a run is made with and keeps."""
+
+
+@takes_settings()
+def run(
+    settings: Settings, out: Out = None, force: Force = False, resume: Resume = None, as_json: Json = False
+) -> None:
+    """Fine-tune, answer the test questions, judge the answers and report.
+
+    Example: sftframe run --prompt alpaca --collate mask-instruction
+    """
+    from sftframe.cli.render import TerminalObserver, show_result
+
+    with TerminalObserver() as observer:
+        session = _session(settings, out, force, resume, observer)
+        summary = session.run_all()
+    show_result(session, summary, as_json=as_json)
+
+
+@takes_settings("--judge")
+def train(
+    settings: Settings, out: Out = None, force: Force = False, resume: Resume = None, as_json: Json = False
+) -> None:
+    """Fine-tune only: a run's folder with a model, and no answers yet.
+
+    Example: sftframe train --epochs 1 --out runs/mine
+    """
+    from sftframe.cli.render import TerminalObserver, show_trained
+
+    with TerminalObserver() as observer:
+        session = _session(settings, out, force, resume, observer)
+        with session.at_work():
+            session.announce()
+            session.train()
+    show_trained(session, as_json=as_json)
+
+
+@takes_settings("--judge", *_MADE_WITH_THE_RUN)
+def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
+    """Answer the test questions with a run's model, anew.
+
+    Example: sftframe generate runs/mine --set generate.temperature=0.7
+    """
+    from sftframe.cli.render import TerminalObserver, show_answered
+
+    with TerminalObserver() as observer:
+        session = _reopened(path, settings, observer)
+        with session.at_work():
+            session.answer(anew=True)
+    show_answered(session, as_json=as_json)
+
+
+@takes_settings(*_MADE_WITH_THE_RUN)
+def judge(path: Folder, settings: Settings, as_json: Json = False) -> None:
+    """Judge a run's answers; verdicts that this judge has given already are kept.
+
+    Example: sftframe judge runs/mine --judge ollama --set judge.model=llama3
+    """
+    from sftframe.cli.render import TerminalObserver, show_result
+
+    with TerminalObserver() as observer:
+        session = _reopened(path, settings, observer)
+        session.check_judge()
+        with session.at_work():
+            session.judge()
+            summary = session.report()
+    show_result(session, summary, as_json=as_json)
+
+
+@takes_settings("--judge", "--device", "--threads", *_MADE_WITH_THE_RUN)
+def report(path: Folder, settings: Settings, as_json: Json = False) -> None:
+    """Write a run's summary.json, loss.png and report.html again.
+
+    Example: sftframe report runs/mine
+    """
+    from sftframe.cli.render import TerminalObserver, show_result
+
+    with TerminalObserver() as observer:
+        session = _reopened(path, settings, observer)
+        with session.at_work():
+            summary = session.report()
+    show_result(session, summary, as_json=as_json)
+
+
+def _session(settings: Settings, out: Path | None, force: bool, resume: Path | None, observer: Observer) -> Session:
+    """A new run, or the one to go on with."""
+    from sftframe.config import merge
+    from sftframe.pipeline import Session
+
+    if resume is None:
+        layer = merge(settings.layer(), {} if out is None else {"out": out})
+        return Session.start(layer, settings.registry(), observer, force=force)
+    if settings.layer() or out is not None or force:
+        raise ConfigError("--resume goes on with a run as it was configured: leave the other settings out")
+    session = Session.reopen(resume, settings.registry(), observer)
+    session.check_judge()
+    return session
+
+
+def _reopened(path: Path, settings: Settings, observer: Observer) -> Session:
+    from sftframe.pipeline import Session
+
+    return Session.reopen(path, settings.registry(), observer, layer=settings.layer())

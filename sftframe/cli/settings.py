@@ -1,0 +1,144 @@
+"""Flags that most commands share, turned into one configuration layer.
+
+A command takes one parameter `settings`; the decorator gives it the flags. Precedence: flag > `--set` > TOML > default.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from sftframe.config import Layer
+    from sftframe.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the shared flags say."""
+
+    flags: dict[str, Any] = field(default_factory=dict)
+    """Values by configuration key, `section.key`; only those that were given."""
+    assignments: tuple[str, ...] = ()
+    config_path: Path | None = None
+    disabled: tuple[str, ...] = ()
+
+    def layer(self) -> Layer:
+        """The layers laid over each other, the flags on top."""
+        from sftframe.config import merge, nested, parse_settings, read_toml
+
+        file = {} if self.config_path is None else read_toml(self.config_path)
+        return merge(file, parse_settings(self.assignments), *(nested(key, value) for key, value in self.flags.items()))
+
+    def registry(self) -> Registry:
+        """The plugins, without those that are switched off; a broken one is a warning."""
+        from sftframe.cli.render import warn
+        from sftframe.registry import load_registry
+
+        registry = load_registry(disabled=self.disabled)
+        for line in registry.warnings():
+            warn(line)
+        return registry
+
+
+@dataclass(frozen=True, slots=True)
+class _Flag:
+    name: str
+    kind: Any
+    key: str
+    help: str
+    panel: str
+    metavar: str | None = None
+
+
+_PIECES, _TRAINING, _MACHINE = "Pieces", "Data and training", "Run"
+
+_FLAGS = (
+    _Flag("--prompt", str, "prompt.name", "Prompt style.", _PIECES, "NAME"),
+    _Flag("--collate", str, "collate.name", "Collate strategy: which tokens count in the loss.", _PIECES, "NAME"),
+    _Flag("--model", str, "model.name", "Model backend.", _PIECES, "NAME"),
+    _Flag("--judge", str, "judge.name", "Judge of the answers.", _PIECES, "NAME"),
+    _Flag(
+        "--data", str, "data.source", "starter, ch07, or a .json, .jsonl, .csv or .parquet file.", _TRAINING, "SOURCE"
+    ),
+    _Flag("--limit", int, "data.limit", "Use the first N examples only.", _TRAINING, "N"),
+    _Flag(
+        "--shuffle-split", int, "data.shuffle_split", "Split at random with this seed, not in file order.", _TRAINING
+    ),
+    _Flag("--max-length", int, "tokens.max_length", "Longest example in tokens.", _TRAINING, "N"),
+    _Flag("--boundary", str, "tokens.boundary", "whole, or split: tokenise prompt and answer apart.", _TRAINING),
+    _Flag("--epochs", float, "train.epochs", "Passes over the training examples.", _TRAINING, "X"),
+    _Flag("--max-steps", int, "train.max_steps", "Stop after this many optimizer steps.", _TRAINING, "N"),
+    _Flag("--batch-size", int, "train.batch_size", "Examples per forward pass.", _TRAINING, "N"),
+    _Flag("--lr", float, "train.lr", "Peak learning rate.", _TRAINING, "X"),
+    _Flag("--seed", int, "seed", "Of data order, random weights and sampling.", _MACHINE, "N"),
+    _Flag("--device", str, "device", "auto, cpu, cuda, cuda:1 or mps.", _MACHINE),
+    _Flag("--dtype", str, "dtype", "float32 or bfloat16 (autocast).", _MACHINE),
+    _Flag("--threads", int, "threads", "CPU threads; by default the physical cores.", _MACHINE, "N"),
+)
+
+
+def takes_settings(*leave_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace a command's parameter `settings` by the shared flags, except those that do not apply."""
+    flags = [flag for flag in _FLAGS if flag.name not in leave_out]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def wrapper(**given: Any) -> None:
+            values = {flag.key: given.pop(_parameter(flag.name)) for flag in flags}
+            settings = Settings(
+                flags={key: value for key, value in values.items() if value is not None},
+                assignments=tuple(given.pop("set_")),
+                config_path=given.pop("config"),
+                disabled=tuple(given.pop("no_plugin")),
+            )
+            del given["debug"]
+            command(settings=settings, **given)
+
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+        _set_signature(wrapper, [*own, *map(_declared, flags), *_general()])
+        return wrapper
+
+    return decorate
+
+
+def _parameter(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _declared(flag: _Flag) -> inspect.Parameter:
+    info = typer.Option(flag.name, help=flag.help, rich_help_panel=flag.panel, metavar=flag.metavar, show_default=False)
+    return _keyword(_parameter(flag.name), Annotated[flag.kind | None, info], None)
+
+
+def _general() -> list[inspect.Parameter]:
+    return [
+        _keyword("config", Annotated[Path | None, _option("--config", "TOML file with settings.", "FILE")], None),
+        _keyword("set_", Annotated[list[str], _option("--set", "Any setting, repeatable.", "SECTION.KEY=VALUE")], ()),
+        _keyword("no_plugin", Annotated[list[str], _option("--no-plugin", "Leave a plugin alone.", "ID")], ()),
+        _keyword(
+            "debug", Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=_MACHINE)], False
+        ),
+    ]
+
+
+def _option(name: str, text: str, metavar: str) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=_MACHINE, metavar=metavar, show_default=False)
+
+
+def _keyword(name: str, annotation: Any, default: Sequence[str] | bool | None) -> inspect.Parameter:
+    value = list(default) if isinstance(default, tuple) else default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=value)
+
+
+def _set_signature(function: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> None:
+    """Typer reads a command's parameters from its signature and annotations."""
+    named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    function.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in named}

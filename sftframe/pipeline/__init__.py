@@ -1,0 +1,49 @@
+"""The only package that knows every stage: a whole run, and its stages one by one, as Python functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sftframe.config import Layer, RunConfig
+from sftframe.pipeline.session import Session
+from sftframe.progress import Observer
+from sftframe.records import Summary
+from sftframe.registry import Registry, load_registry
+
+__all__ = ["Session", "resume", "run"]
+
+
+def run(
+    config: RunConfig | None = None,
+    *,
+    registry: Registry | None = None,
+    observer: Observer | None = None,
+    force: bool = False,
+) -> Summary:
+    """Fine-tune, answer, judge and report, as `sftframe run` does.
+
+    Args:
+        config: what differs from the defaults; what is not set is the model's own proposal, or the default.
+        registry: the plugins to choose from; by default all that are installed.
+        observer: told of the progress.
+        force: replace the run that `config.out` holds.
+
+    Returns:
+        What the run's `summary.json` says; `Summary.run` is its folder.
+
+    Raises:
+        SftframeError: with a message for the user and the exit code that the command would end with.
+    """
+    layer: Layer = (config or RunConfig()).model_dump(exclude_unset=True)
+    return Session.start(layer, registry or load_registry(), observer or Observer(), force=force).run_all()
+
+
+def resume(path: Path, *, registry: Registry | None = None, observer: Observer | None = None) -> Summary:
+    """Go on with a run that was interrupted; what is done is not done again.
+
+    Raises:
+        SftframeError: the folder is no run, or template, tokenizer or data have changed since.
+    """
+    session = Session.reopen(path, registry or load_registry(), observer or Observer())
+    session.check_judge()
+    return session.run_all()

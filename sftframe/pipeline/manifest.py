@@ -1,0 +1,153 @@
+"""A run's manifest: what exactly went into it, so that it can be repeated, and refused when something has changed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import tomli_w
+from pydantic import TypeAdapter
+
+from sftframe import __version__
+from sftframe.config import RunConfig, read_toml, validate
+from sftframe.device import describe_machine
+from sftframe.errors import ConfigError, PluginError
+from sftframe.interfaces import Component, PromptStyle, Tokenizer
+from sftframe.pipeline.setup import Components, Material
+from sftframe.registry import Registry, Seam
+from sftframe.runs import RunFolder, write_json, write_whole
+from sftframe.stages.data import num_duplicates
+from sftframe.stages.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerprint
+
+_PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", "sacrebleu", "ollama")
+
+
+def write_config(folder: RunFolder, config: RunConfig, components: Components) -> None:
+    """Write `config.toml` with every option of every component spelled out."""
+    document = config.model_dump(mode="json", exclude_none=True, exclude={"out"})
+    for seam, component in _by_seam(components).items():
+        document[seam.value] = {"name": component.name, **dumped_options(component)}
+    write_whole(folder.config_path, tomli_w.dumps(document))
+
+
+def read_config(folder: RunFolder) -> RunConfig:
+    """The configuration of an existing run."""
+    return validate(read_toml(folder.config_path))
+
+
+def dumped_options(component: Component) -> dict[str, Any]:
+    """A component's options as JSON values, the unset ones left out."""
+    values: dict[str, Any] = TypeAdapter(component.Options).dump_python(
+        component.options, mode="json", exclude_none=True
+    )
+    return values
+
+
+def write_manifest(
+    folder: RunFolder,
+    config: RunConfig,
+    components: Components,
+    material: Material,
+    registry: Registry,
+    device: str,
+) -> None:
+    """Write `manifest.json`."""
+    parts = material.split
+    document = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"sftframe": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}},
+        "components": _described(components, registry),
+        "data": {
+            "source": material.dataset.source,
+            "sha256": material.dataset.sha256,
+            "train": len(parts.train),
+            "test": len(parts.test),
+            "validation": len(parts.validation),
+            "duplicates": asdict(num_duplicates(parts)),
+        },
+        "lengths": asdict(material.lengths),
+        "template": template_identity(components.style, components.tokenizer),
+        "tokenizer": {"sha256": components.tokenizer.fingerprint, "vocab_size": components.tokenizer.vocab_size},
+        "weights": dict(components.backend.identity),
+        "judge": components.judge.identity,
+        "seed": config.seed,
+        "device": device,
+        "dtype": config.dtype,
+        "machine": asdict(describe_machine()),
+    }
+    write_json(folder.manifest_path, document)
+
+
+def template_identity(style: PromptStyle, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What the style writes and what it becomes: hash of the rendering, and ids of the fixed examples' prompts."""
+    return {"sha256": style_fingerprint(style), "prompt_ids": encode_prompts(FIXED_EXAMPLES, style, tokenizer)}
+
+
+def check_unchanged(folder: RunFolder, components: Components, material: Material | None = None) -> None:
+    """Refuse to go on with a run whose template, tokenizer or data are not those it was started with.
+
+    Raises:
+        PluginError: the prompt style renders otherwise, or its ids differ.
+        ConfigError: the data are others.
+    """
+    recorded = read_manifest(folder)
+    found = template_identity(components.style, components.tokenizer)
+    if recorded["template"] != found:
+        what = "renders" if recorded["template"]["sha256"] != found["sha256"] else "is tokenised"
+        made_with = recorded["components"]["prompt"]
+        raise PluginError(
+            f"{folder.path}: prompt style {components.style.name!r} {what} otherwise than when this run was trained "
+            f"(with {made_with['plugin']} {made_with['version']}): install that version, or train again"
+        )
+    if material is not None and material.dataset.sha256 != recorded["data"]["sha256"]:
+        raise ConfigError(
+            f"{folder.path}: the data {material.dataset.source} have changed since this run was started: their SHA-256 is "
+            f"{material.dataset.sha256[:12]}…, expected {recorded['data']['sha256'][:12]}…; restore them, or start anew"
+        )
+
+
+def read_manifest(folder: RunFolder) -> Mapping[str, Any]:
+    """The manifest of an existing run.
+
+    Raises:
+        ConfigError: it is missing or damaged.
+    """
+    try:
+        document: Mapping[str, Any] = json.loads(folder.manifest_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {folder.manifest_path}: {error}; is {folder.path} a run's folder?") from error
+    return document
+
+
+def record_judge(folder: RunFolder, components: Components, registry: Registry) -> None:
+    """Write into the manifest which judge the verdicts are from; its digest is known once it was checked."""
+    document = dict(read_manifest(folder))
+    document["judge"] = components.judge.identity
+    document["components"] = {**document["components"], Seam.JUDGE.value: _described(components, registry)["judge"]}
+    write_json(folder.manifest_path, document)
+
+
+def _by_seam(components: Components) -> dict[Seam, Component]:
+    return {
+        Seam.PROMPT: components.style,
+        Seam.COLLATE: components.strategy,
+        Seam.MODEL: components.backend,
+        Seam.JUDGE: components.judge,
+    }
+
+
+def _described(components: Components, registry: Registry) -> dict[str, Any]:
+    described = {}
+    for seam, component in _by_seam(components).items():
+        provider = registry.provider(seam, component.name)
+        described[seam.value] = {
+            "name": component.name,
+            "plugin": provider.id,
+            "version": provider.version,
+            "options": dumped_options(component),
+        }
+    return described

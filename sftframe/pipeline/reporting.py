@@ -1,0 +1,112 @@
+"""The report part of a run: everything here is made from the files of the run's folder, so it can be made again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sftframe.config import RunConfig
+from sftframe.pipeline import manifest
+from sftframe.pipeline.answers import AnswerFiles, read_yardsticks
+from sftframe.pipeline.setup import Components, Material
+from sftframe.records import Example, Response, Summary, TrainSummary, Verdict
+from sftframe.runs import RunFolder, read_json_lines, write_json, write_whole
+from sftframe.stages import report
+
+NUM_TOKEN_EXAMPLES = 3
+"""Examples whose tokens the report shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredExample:
+    """A test example with what the fine-tuned model made of it."""
+
+    example: Example
+    response: Response
+    verdict: Verdict | None
+
+
+def answered_examples(folder: RunFolder, material: Material) -> list[AnsweredExample]:
+    """All test examples that have an answer, in the order of the data."""
+    files = AnswerFiles.after(folder)
+    responses = {response.index: response for response in files.known_responses()}
+    verdicts = {verdict.index: verdict for verdict in files.known_verdicts()}
+    return [
+        AnsweredExample(example=example, response=responses[example.index], verdict=verdicts.get(example.index))
+        for example in material.test_examples()
+        if example.index in responses
+    ]
+
+
+def write_report(folder: RunFolder, config: RunConfig, components: Components, material: Material) -> Summary:
+    """Write `summary.json`, `loss.png` and `report.html`."""
+    summary = build_summary(folder, config, material)
+    write_json(folder.summary_path, report.summary_document(summary))
+    curves = report.read_curves(read_json_lines(folder.metrics_path) if folder.metrics_path.exists() else [])
+    write_whole(folder.loss_png_path, report.loss_chart(curves, collate=summary.collate))
+    write_whole(folder.report_path, _page(folder, summary, curves, components, material))
+    return summary
+
+
+def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> Summary:
+    """What the run's files say."""
+    judge = str(manifest.read_manifest(folder)["judge"])
+    before, after = (
+        read_yardsticks(files, material, judge) for files in (AnswerFiles.before(folder), AnswerFiles.after(folder))
+    )
+    lengths = material.lengths
+    return Summary(
+        run=str(folder.path),
+        prompt=config.prompt.name,
+        collate=config.collate.name,
+        model=config.model.name,
+        data=config.data.source,
+        seed=config.seed,
+        before=before,
+        after=after,
+        train=_train_summary(folder),
+        length_report={
+            "num_examples": lengths.num_examples,
+            "longest": lengths.longest,
+            "max_length": lengths.max_length,
+            "num_over": len(lengths.over_long),
+            "num_dropped": lengths.num_dropped,
+            "num_truncated": lengths.num_truncated,
+            "num_tokens_cut": lengths.num_tokens_cut,
+        },
+    )
+
+
+def _train_summary(folder: RunFolder) -> TrainSummary | None:
+    if not folder.train_path.exists():
+        return None
+    return TrainSummary(**json.loads(folder.train_path.read_text(encoding="utf-8")))
+
+
+def _page(
+    folder: RunFolder, summary: Summary, curves: report.Curves, components: Components, material: Material
+) -> str:
+    before, after = AnswerFiles.before(folder), AnswerFiles.after(folder)
+    return report.report_page(
+        report.ReportInput(
+            summary=summary,
+            curves=curves,
+            examples=material.test_examples(),
+            responses_before=before.known_responses(),
+            responses=after.known_responses(),
+            verdicts_before=before.known_verdicts(),
+            verdicts=after.known_verdicts(),
+            token_examples=_token_examples(components, material),
+            manifest=manifest.read_manifest(folder),
+            config_toml=folder.config_path.read_text(encoding="utf-8"),
+        )
+    )
+
+
+def _token_examples(components: Components, material: Material) -> list[list[tuple[str, str, bool, float]]]:
+    """The first training examples as one batch, token by token."""
+    first = material.train[:NUM_TOKEN_EXAMPLES]
+    return [
+        [(token.text, token.role, token.weight > 0, token.weight) for token in tokens]
+        for _, tokens in view_examples(components, first, len(first))
+    ]

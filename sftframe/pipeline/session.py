@@ -1,0 +1,237 @@
+"""One run being worked on: the stages in their order, each of which can be done again from the run's folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from sftframe.config import Layer, RunConfig, merge
+from sftframe.device import choose_device, set_up_threads
+from sftframe.errors import ConfigError, Interrupted
+from sftframe.interfaces import CausalLM
+from sftframe.pipeline import manifest
+from sftframe.pipeline.answers import AnswerFiles, write_answers, write_responses_document, write_verdicts
+from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
+from sftframe.pipeline.setup import Components, Material, check_resources, prepare_data, resolve
+from sftframe.pipeline.training import FineTuning
+from sftframe.progress import Observer
+from sftframe.records import Summary
+from sftframe.registry import Registry
+from sftframe.runs import RunFolder
+from sftframe.stages.data import num_duplicates
+
+
+class Session:
+    """A run with its configuration, components and data at hand. Made by `start` or `reopen`."""
+
+    def __init__(
+        self,
+        *,
+        config: RunConfig,
+        registry: Registry,
+        components: Components,
+        material: Material,
+        folder: RunFolder,
+        device: str,
+        observer: Observer,
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self._registry = registry
+        self._components = components
+        self._material = material
+        self._device = device
+        self._observer = observer
+        self._tuned: CausalLM | None = None
+
+    @classmethod
+    def start(cls, layer: Layer, registry: Registry, observer: Observer, *, force: bool = False) -> Session:
+        """Check everything, then make the run's folder with its configuration and manifest.
+
+        Raises:
+            SftframeError: something is wrong; nothing was made.
+        """
+        config = resolve(layer, registry)
+        components = Components.choose(config, registry)
+        device = check_resources(config, components)
+        material = prepare_data(config, components, observer)
+        label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
+        folder = RunFolder.create(config.out, label=label, force=force)
+        manifest.write_config(folder, config, components)
+        manifest.write_manifest(folder, config, components, material, registry, device)
+        return cls(
+            config=config,
+            registry=registry,
+            components=components,
+            material=material,
+            folder=folder,
+            device=device,
+            observer=observer,
+        )
+
+    @classmethod
+    def reopen(cls, path: Path, registry: Registry, observer: Observer, *, layer: Layer | None = None) -> Session:
+        """Go on with a run, from what its folder says.
+
+        Args:
+            layer: settings that differ from then on, for instance another judge.
+
+        Raises:
+            SftframeError: the folder is no run, or template, tokenizer or data are not those it was made with.
+        """
+        folder = RunFolder.open(path)
+        recorded = manifest.read_config(folder)
+        config = resolve(merge(recorded.model_dump(mode="json", exclude_none=True), layer or {}), registry)
+        saved = folder.model_dir if folder.model_dir.is_dir() else None
+        components = Components.choose(config, registry, saved=saved)
+        material = prepare_data(config, components, observer, saved=saved)
+        manifest.check_unchanged(folder, components, material)
+        session = cls(
+            config=config,
+            registry=registry,
+            components=components,
+            material=material,
+            folder=folder,
+            device=choose_device(config.device),
+            observer=observer,
+        )
+        if layer:
+            manifest.write_config(folder, config, components)
+        return session
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Hold the run's folder, and turn Ctrl-C into a message that says how to go on.
+
+        Raises:
+            ConfigError: another process works on the run.
+            Interrupted: the user pressed Ctrl-C; what was done is saved.
+        """
+        set_up_threads(self.config.threads)
+        with self.folder.lock():
+            try:
+                yield
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"stopped, everything done so far is saved; go on with: sftframe run --resume {self.folder.path}"
+                ) from None
+
+    def run_all(self) -> Summary:
+        """Every stage that is not done yet."""
+        with self.at_work():
+            self.announce()
+            if self.config.before:
+                self.measure_before()
+            self.train()
+            self.answer()
+            self.judge()
+            return self.report()
+
+    def announce(self) -> None:
+        """Say what is about to happen: the pieces, the split and the lengths."""
+        config, lengths, parts = self.config, self._material.lengths, self._material.split
+        self._observer.note(
+            f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
+            f"judge {config.judge.name} · data {config.data.source} · seed {config.seed}"
+        )
+        self._observer.note(
+            f"{len(parts.train)} train, {len(parts.test)} test and {len(parts.validation)} validation examples; "
+            f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
+        )
+        if lengths.over_long:
+            self._observer.warn(
+                f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} "
+                f"dropped, {lengths.num_truncated} cut by {lengths.num_tokens_cut} tokens"
+            )
+        num_repeated = num_duplicates(parts).test_in_train
+        if num_repeated:
+            self._observer.warn(f"{num_repeated} test examples stand in the training examples too")
+
+    def measure_before(self) -> None:
+        """Likelihoods, answers and verdicts of the untuned model."""
+        files = AnswerFiles.before(self.folder)
+        if not self._is_answered(files):
+            write_answers(self.config, self._components, self._material, self._untuned, files, self._observer)
+        write_verdicts(self.config, self._components, self._material.test_examples(), files, self._observer)
+
+    def train(self) -> None:
+        """Fine-tune, unless that is done."""
+        if self._is_trained:
+            return
+        num_bytes = sum(p.numel() * p.element_size() for p in self._untuned.module.parameters())
+        # a checkpoint holds weights and both of AdamW's moments; a new one is written before an old one goes
+        self.folder.require_space(num_bytes * (1 + 3 * (self.config.train.keep_checkpoints + 1)))
+        tuning = FineTuning(self.config, self._components, self._material, self._untuned, self.folder, self._observer)
+        tuning.run()
+        self._tuned = self._untuned
+
+    def answer(self, *, anew: bool = False) -> None:
+        """Likelihoods and answers of the fine-tuned model.
+
+        Args:
+            anew: forget the answers and verdicts there are.
+        """
+        files = AnswerFiles.after(self.folder)
+        if anew:
+            files.forget()
+        if not self._is_answered(files):
+            write_answers(self.config, self._components, self._material, self._load_tuned(), files, self._observer)
+        write_responses_document(self._material, self.folder)
+
+    def judge(self) -> None:
+        """Verdicts on all answers that have none by this judge."""
+        manifest.record_judge(self.folder, self._components, self._registry)
+        for files in (AnswerFiles.before(self.folder), AnswerFiles.after(self.folder)):
+            if files.responses.exists():
+                write_verdicts(self.config, self._components, self._material.test_examples(), files, self._observer)
+
+    def check_judge(self) -> None:
+        """See that the judge is there.
+
+        Raises:
+            JudgeError: it is not.
+        """
+        self._components.judge.check()
+
+    def report(self) -> Summary:
+        """Write `summary.json`, `loss.png` and `report.html` from the run's files."""
+        self._observer.begin("report", None, "files")
+        summary = write_report(self.folder, self.config, self._components, self._material)
+        self._observer.end()
+        return summary
+
+    def summary(self) -> Summary:
+        """What the run's files say so far."""
+        return build_summary(self.folder, self.config, self._material)
+
+    def showcase(self, count: int) -> list[AnsweredExample]:
+        """A few test examples with their answers, spread over the test part."""
+        answered = answered_examples(self.folder, self._material)
+        return answered[:: max(1, len(answered) // count)][:count]
+
+    @cached_property
+    def _untuned(self) -> CausalLM:
+        backend, config = self._components.backend, self.config
+        self._observer.begin("load model", None, "parameters")
+        model = backend.load(device=self._device, dtype="float32", seed=config.seed)
+        self._observer.end()
+        return model
+
+    def _load_tuned(self) -> CausalLM:
+        if self._tuned is None:
+            if not self._is_trained:
+                raise ConfigError(f"{self.folder.path} has no model yet: train it first with sftframe run --resume")
+            self._tuned = self._components.backend.load(
+                device=self._device, dtype="float32", seed=self.config.seed, saved=self.folder.model_dir
+            )
+        return self._tuned
+
+    @property
+    def _is_trained(self) -> bool:
+        return self.folder.model_dir.is_dir() and self.folder.train_path.exists()
+
+    def _is_answered(self, files: AnswerFiles) -> bool:
+        known = {response.index for response in files.known_responses()}
+        return files.likelihoods.exists() and known.issuperset(self._material.test.indices)

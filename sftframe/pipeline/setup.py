@@ -1,0 +1,122 @@
+"""From a configuration to everything that a run needs before its first step, with all that can fail checked early.
+
+Names, options, files, device, judge and lengths are seen to before a model is loaded or a folder is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sftframe.config import Layer, RunConfig, merge, validate
+from sftframe.device import choose_device
+from sftframe.interfaces import CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
+from sftframe.progress import Observer
+from sftframe.records import Example
+from sftframe.registry import Registry, Seam
+from sftframe.stages.data import Dataset, Split, load_examples, split
+from sftframe.stages.tokens import LengthReport, TokenStore, tokenize
+
+
+def resolve(layer: Layer, registry: Registry) -> RunConfig:
+    """The configuration of merged layers, laid over what the chosen model backend proposes.
+
+    Raises:
+        ConfigError: an unknown key, component or option, or a bad value.
+    """
+    name = validate(layer).model.name
+    backend = registry.find(Seam.MODEL, name)
+    assert issubclass(backend, ModelBackend)
+    proposed = {section: dict(values) for section, values in backend.defaults.items()}
+    return validate(merge(proposed, layer))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """The chosen pieces, with their options checked."""
+
+    style: PromptStyle
+    strategy: CollateStrategy
+    backend: ModelBackend
+    judge: Judge
+    tokenizer: Tokenizer
+
+    @classmethod
+    def choose(cls, config: RunConfig, registry: Registry, *, saved: Path | None = None) -> Components:
+        """Make the pieces that the configuration names.
+
+        Args:
+            saved: a run's `model/`, whose tokenizer is meant.
+
+        Raises:
+            ConfigError: a component or option that does not exist.
+            ModelError: no tokenizer.
+        """
+        style = registry.prompt_style(config.prompt.name, config.prompt.options)
+        backend = registry.model_backend(config.model.name, config.model.options)
+        judge = registry.judge(config.judge.name, config.judge.options)
+        registry.find(Seam.COLLATE, config.collate.name)  # a wrong name is said before a vocabulary is fetched
+        tokenizer = backend.tokenizer(saved)
+        strategy = registry.collate_strategy(config.collate.name, config.collate.options, pad_id=tokenizer.end_id)
+        return cls(style=style, strategy=strategy, backend=backend, judge=judge, tokenizer=tokenizer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """The data of a run: examples, their split and their tokens."""
+
+    dataset: Dataset
+    split: Split
+    lengths: LengthReport
+    train: TokenStore
+    validation: TokenStore
+    test: TokenStore
+
+    def test_examples(self) -> list[Example]:
+        """The test examples that were not dropped for their length."""
+        kept = set(self.test.indices)
+        return [example for example in self.split.test if example.index in kept]
+
+    def references(self) -> Mapping[int, str]:
+        """The data's own outputs by example index."""
+        return {example.index: example.output for example in self.dataset.examples}
+
+
+def prepare_data(
+    config: RunConfig, components: Components, observer: Observer, *, saved: Path | None = None
+) -> Material:
+    """Load, split and tokenise.
+
+    Raises:
+        DataError: a file, an entry or a length that cannot be used.
+    """
+    observer.begin("data", None, "bytes")
+    dataset = load_examples(
+        config.data, report=observer.note, on_bytes=lambda done, _total: observer.advance(0, bytes=done)
+    )
+    parts = split(dataset, config.data)
+    observer.end()
+    used = (*parts.train, *parts.test, *parts.validation)
+    observer.begin("tokens", len(used), "examples")
+    store, lengths = tokenize(
+        sorted(used, key=lambda example: example.index),
+        components.style,
+        components.tokenizer,
+        config.tokens,
+        context_length=components.backend.context_length(saved),
+        on_examples=observer.advance,
+    )
+    observer.end()
+    train, test, validation = (
+        store.select([example.index for example in part]) for part in (parts.train, parts.test, parts.validation)
+    )
+    return Material(dataset=dataset, split=parts, lengths=lengths, train=train, test=test, validation=validation)
+
+
+def check_resources(config: RunConfig, components: Components) -> str:
+    """See that device, weights and judge are there before anything is spent; gives the torch device."""
+    device = choose_device(config.device)
+    components.backend.check()
+    components.judge.check()
+    return device

@@ -1,0 +1,175 @@
+"""The training part of a run: steps, evaluations, checkpoints, and the way back after an interruption."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import asdict
+
+import torch
+
+from sftframe import checkpoints
+from sftframe.config import RunConfig
+from sftframe.device import peak_memory_bytes
+from sftframe.errors import Interrupted
+from sftframe.interfaces import CausalLM
+from sftframe.interrupts import StopRequest, deferred_interrupt
+from sftframe.pipeline.setup import Components, Material
+from sftframe.progress import Observer, Sample
+from sftframe.records import EvalBatch, EvalRecord, StepRecord, TrainSummary
+from sftframe.runs import JsonLines, RunFolder, read_json_lines, replace_dir, write_json, write_whole
+from sftframe.stages.batches import StepLoader, TargetCounts, check_promise, evaluation_batches
+from sftframe.stages.evaluate import measure_likelihoods, yardsticks
+from sftframe.stages.generate import generate_responses, generation_settings
+from sftframe.stages.tokens import encode_prompts
+from sftframe.stages.train import Trainer
+
+
+class FineTuning:
+    """One run's training, from the first step or from its newest whole checkpoint.
+
+    Args:
+        model: the untuned model; changed in place.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        components: Components,
+        material: Material,
+        model: CausalLM,
+        folder: RunFolder,
+        observer: Observer,
+    ) -> None:
+        self._config = config
+        self._components = components
+        self._material = material
+        self._model = model
+        self._folder = folder
+        self._observer = observer
+        self._loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
+        self._trainer = Trainer(model, config.train, num_steps=self._loader.num_steps, dtype=config.dtype)
+        self._eval_batches = self._validation_batches()
+
+    def run(self) -> TrainSummary:
+        """Train to the end, then write `model/` and `train.json`.
+
+        Raises:
+            TrainingError: the loss is not finite, or memory ran out.
+            Interrupted: the user asked for a stop; a checkpoint of the last whole step is saved.
+        """
+        torch.manual_seed(self._config.seed)
+        self._resume()
+        total = self._loader.num_steps
+        self._observer.begin("train", total, "steps")
+        self._observer.advance(self._done)
+        with JsonLines(self._folder.metrics_path) as metrics, deferred_interrupt() as stop:
+            if not self._done:
+                self._evaluate(metrics)
+            for data in self._loader.steps(after=self._done):
+                record = self._trainer.step(data)
+                metrics.append({"kind": "step", **asdict(record)})
+                self._observer.advance(loss=record.loss, tokens=record.tokens_seen, seconds=record.seconds)
+                if record.step % self._eval_every == 0 or record.step == total:
+                    self._evaluate(metrics)
+                self._checkpoint(record, stop)
+        self._observer.end()
+        check_promise(self._components.strategy, self._loader.counts)
+        return self._finish()
+
+    @property
+    def _done(self) -> int:
+        return self._trainer.last.step if self._trainer.last else 0
+
+    @property
+    def _eval_every(self) -> int:
+        return self._config.train.eval_every or max(1, self._loader.num_steps // 10)
+
+    def _resume(self) -> None:
+        """Go back to the newest whole checkpoint, and cut the metrics to what it knows."""
+        checkpoint, damaged = checkpoints.latest(self._folder.checkpoints_dir)
+        for folder in damaged:
+            self._observer.warn(f"checkpoint {folder} is damaged and was passed over")
+        if checkpoint is not None:
+            checkpoint.restore(self._model.module, self._trainer.optimizer)
+            self._trainer.last = StepRecord(**checkpoint.state["last"])
+            self._loader.counts = TargetCounts.from_state(checkpoint.state["counts"])
+            self._observer.note(f"resumed behind step {checkpoint.step} of {self._loader.num_steps}")
+        if self._folder.metrics_path.exists():
+            lines = [line for line in read_json_lines(self._folder.metrics_path) if line["step"] <= self._done]
+            kept = lines if checkpoint is not None else []
+            write_whole(self._folder.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def _checkpoint(self, record: StepRecord, stop: StopRequest) -> None:
+        every = self._config.train.checkpoint_every or self._loader.steps_per_epoch
+        is_due = record.step % every == 0 or record.step == self._loader.num_steps
+        if not (is_due or stop.requested):
+            return
+        checkpoints.save(
+            self._folder.checkpoints_dir,
+            step=record.step,
+            module=self._model.module,
+            optimizer=self._trainer.optimizer,
+            state={"last": asdict(record), "counts": self._loader.counts.state},
+            keep=self._config.train.keep_checkpoints,
+        )
+        if stop.requested:
+            raise Interrupted(
+                f"stopped behind step {record.step} of {self._loader.num_steps}, everything is saved; "
+                f"go on with: sftframe run --resume {self._folder.path}"
+            )
+
+    def _evaluate(self, metrics: JsonLines) -> None:
+        references = self._material.references()
+        num_bytes = {index: len(text.encode()) for index, text in references.items()}
+        found, loss, weight = [], 0.0, 0.0
+        for items, own_loss, own_weight in measure_likelihoods(self._model, self._eval_batches, num_bytes):
+            found += items
+            loss += own_loss
+            weight += own_weight
+        measured = yardsticks(found)
+        example = self._material.split.validation[0]
+        answer = self._answer()
+        record = EvalRecord(
+            step=self._done,
+            tokens_seen=self._trainer.last.tokens_seen if self._trainer.last else 0,
+            validation_loss=loss / weight,
+            response_nll_per_token=measured.response_nll_per_token,
+            response_nll_per_byte=measured.response_nll_per_byte,
+            prompt_nll_per_token=measured.prompt_nll_per_token,
+            sample_index=example.index,
+            sample_text=answer,
+        )
+        metrics.append({"kind": "eval", **asdict(record)})
+        sample = Sample(instruction=example.instruction, input=example.input, reference=example.output, answer=answer)
+        self._observer.evaluated(record, sample)
+
+    def _answer(self) -> str:
+        """The model's answer to the first validation example."""
+        example, style = self._material.split.validation[0], self._components.style
+        prompts = encode_prompts([example], style, self._model.tokenizer)
+        settings = generation_settings(self._config.generate, style, seed=self._config.seed)
+        return next(generate_responses(self._model, style, prompts, [example.index], settings)).text
+
+    def _validation_batches(self) -> list[EvalBatch]:
+        examples = list(itertools.islice(self._material.validation, self._config.train.eval_examples))
+        return list(evaluation_batches(examples, self._components.strategy, self._config.train.batch_size))
+
+    def _finish(self) -> TrainSummary:
+        last = self._trainer.last
+        assert last is not None, "a run has at least one step"
+        making = self._folder.path / ".model.part"
+        making.mkdir(exist_ok=True)
+        self._model.save(making)
+        replace_dir(making, self._folder.model_dir)
+        summary = TrainSummary(
+            steps=last.step,
+            examples_seen=last.examples_seen,
+            tokens_seen=last.tokens_seen,
+            seconds=last.seconds,
+            tokens_per_s=last.tokens_seen / last.seconds,
+            peak_memory_bytes=peak_memory_bytes(self._model.device.type),
+            counted_share=self._loader.counts.shares,
+        )
+        write_json(self._folder.train_path, summary)
+        return summary
