@@ -65,11 +65,9 @@ def load_examples(
     if config.source == "starter":
         suffix, data = ".jsonl", (files("sftframe") / "datasets" / "starter.jsonl").read_bytes()
     elif config.source == "ch07":
-        path = _chapter_file(cache_dir or downloads.cache_dir(), say, on_bytes)
-        suffix, data = ".json", _read_file(path, config.source)
+        suffix, data = ".json", _chapter_data(cache_dir or downloads.cache_dir(), say, on_bytes)
     else:
-        path = _existing_file(config.source)
-        suffix, data = path.suffix.lower(), _read_file(path, config.source)
+        suffix, data = _file_data(config.source)
     entries = _first(_entries(data, suffix, config.source, names), config.limit)
     examples = to_examples(entries, config.source, names)
     num_empty = sum(not example.output for example in examples)
@@ -78,41 +76,42 @@ def load_examples(
     return Dataset(source=config.source, sha256=hashlib.sha256(data).hexdigest(), examples=examples)
 
 
-def _chapter_file(cache_dir: Path, say: Report, on_bytes: OnBytes | None) -> Path:
+def _chapter_data(cache_dir: Path, say: Report, on_bytes: OnBytes | None) -> bytes:
     target = cache_dir / "ch07" / "instruction-data.json"
     url = os.environ.get("SFTFRAME_CH07_URL") or CH07_URL
     if not target.exists():
         say(f"ch07: downloading {url}")
     try:
-        return downloads.fetch(url, target, sha256=CH07_SHA256, on_bytes=on_bytes)
+        return downloads.fetch(url, target, sha256=CH07_SHA256, on_bytes=on_bytes).read_bytes()
     except downloads.DownloadError as error:
         raise DataError(
             f"cannot get the data 'ch07': {error}; if you have the file, put it at {target} or pass it with --data FILE"
         ) from error
 
 
-def _existing_file(source: str) -> Path:
-    path = Path(source)
-    if path.is_dir():
-        raise DataError(f"data: {source} is a folder, expected a file: {_listed_formats()}")
-    if path.suffix.lower() in READERS:
-        return path
+def _file_data(source: str) -> tuple[str, bytes]:
+    """A file's ending in lower case, and its bytes."""
+    try:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            raise DataError(f"data: {source} is a folder, expected a file: {', '.join(READERS)}")
+        if path.suffix.lower() not in READERS:
+            raise _unknown(source, path)
+        return path.suffix.lower(), path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"data: no file {source} (looked in {Path.cwd()})") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"data: cannot read {source}: {reason}") from error
+
+
+def _unknown(source: str, path: Path) -> DataError:
+    formats = ", ".join(READERS)
     if path.exists():
         ending = repr(path.suffix) if path.suffix else "no ending"
-        raise DataError(f"data: {source} has {ending}, expected one of {_listed_formats()}")
-    raise DataError(
-        f"no data source or file {source!r}{suggestion(source, ['starter', 'ch07'])}, or a file: {_listed_formats()}"
-    )
-
-
-def _read_file(path: Path, label: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"data: no file {label} (looked in {Path.cwd()})") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"data: cannot read {label}: {reason}") from error
+        return DataError(f"data: {source} has {ending}, expected one of {formats}")
+    near = suggestion(source, ["starter", "ch07"])
+    return DataError(f"no data source or file {source!r}{near}, or a file: {formats}")
 
 
 def _entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries:
@@ -128,7 +127,3 @@ def _entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries
 def _first(entries: Entries, limit: int | None) -> Entries:
     lines = None if entries.lines is None else entries.lines[:limit]
     return Entries(values=entries.values[:limit], lines=lines)
-
-
-def _listed_formats() -> str:
-    return ", ".join(READERS)

@@ -1,0 +1,203 @@
+import csv
+import io
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sftframe.errors import DataError
+from sftframe.stages.data import Dataset
+
+Load = Callable[..., Dataset]
+
+
+def texts(dataset: Dataset) -> list[tuple[str, str, str]]:
+    return [(example.instruction, example.input, example.output) for example in dataset.examples]
+
+
+def test_json_is_a_list_of_objects(load: Load) -> None:
+    assert texts(load("d.json", '[{"instruction": "a", "output": "b"}]')) == [("a", "", "b")]
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.ndjson", "D.JSONL"])
+def test_json_lines_have_an_object_per_line_and_blank_lines_are_skipped(load: Load, name: str) -> None:
+    content = '{"instruction": "a", "output": "b"}\r\n\n  \n{"instruction": "c", "output": "d"}'
+    assert texts(load(name, content)) == [("a", "", "b"), ("c", "", "d")]
+
+
+def test_json_lines_may_hold_line_separators_of_unicode(load: Load) -> None:
+    content = '{"instruction": "a\u2028\x85b", "output": "c"}\n'
+    assert texts(load("d.jsonl", content)) == [("a\u2028\x85b", "", "c")]
+
+
+def test_csv_has_a_header_and_may_have_other_columns_in_any_order(load: Load) -> None:
+    assert texts(load("d.csv", "output,id,instruction\nb,1,a\n")) == [("a", "", "b")]
+
+
+def test_csv_fields_in_quotes_may_hold_commas_quotes_line_breaks_and_nul(load: Load) -> None:
+    content = 'instruction,input,output\n"a, ""b""\r\nc",\0,d\n\nx,,y\n'
+    assert texts(load("d.csv", content)) == [('a, "b"\r\nc', "\0", "d"), ("x", "", "y")]
+
+
+def test_a_csv_field_may_be_longer_than_the_modules_limit_which_is_left_as_it_was(load: Load) -> None:
+    before = csv.field_size_limit()
+    long = "x" * 200_000
+    assert len(long) > before
+    assert texts(load("d.csv", f"instruction,output\na,{long}\n")) == [("a", "", long)]
+    assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("d.json", '[{"instruction": "ä", "output": "b"}]'), ("d.csv", "instruction,output\nä,b\n")],
+)
+def test_a_byte_order_mark_is_skipped(load: Load, name: str, content: str) -> None:
+    assert texts(load(name, b"\xef\xbb\xbf" + content.encode())) == [("ä", "", "b")]
+
+
+def parquet(**columns: Any) -> bytes:
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    made = io.BytesIO()
+    pq.write_table(pyarrow.table(columns), made)
+    return made.getvalue()
+
+
+def test_parquet_is_read_by_column(load: Load) -> None:
+    content = parquet(vector=[[1.0], [2.0]], output=["b", "d"], instruction=["a", "c"], input=[None, "x"])
+    assert texts(load("d.parquet", content)) == [("a", "", "b"), ("c", "x", "d")]
+
+
+def test_parquet_columns_of_categories_are_text(load: Load) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    content = parquet(instruction=pyarrow.array(["a", "a"]).dictionary_encode(), output=["b", "c"])
+    assert texts(load("d.parquet", content)) == [("a", "", "b"), ("a", "", "c")]
+
+
+def test_parquet_numbers_are_no_text(load: Load) -> None:
+    with pytest.raises(DataError, match=r"^d\.parquet: entry 0: field 'output' is a number, expected a string$"):
+        load("d.parquet", parquet(instruction=["a"], output=[1]))
+
+
+def test_a_parquet_column_that_is_missing_is_told_without_the_entries(load: Load) -> None:
+    with pytest.raises(
+        DataError, match=r"^d\.parquet: no field 'instruction'\. Available: answer, question; name the "
+    ):
+        load("d.parquet", parquet(question=["a"], answer=["b"]))
+
+
+def test_a_damaged_parquet_file_is_refused(load: Load) -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(DataError, match=r"^d\.parquet: not a readable Parquet file: [^\n]+$"):
+        load("d.parquet", b"PAR1 and no more")
+
+
+def test_a_parquet_table_without_rows_is_refused(load: Load) -> None:
+    with pytest.raises(
+        DataError, match=r"^d\.parquet holds no entries: expected at least one entry with 'instruction'"
+    ):
+        load("d.parquet", parquet(instruction=[], output=[]))
+
+
+def test_parquet_without_pyarrow_says_what_to_install(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(
+        DataError, match=r"^d\.parquet: reading Parquet needs pyarrow: pip install 'sftframe\[parquet\]'$"
+    ):
+        load("d.parquet", b"PAR1")
+
+
+EXPECTED = r"expected at least one entry with 'instruction' and 'output'$"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("d.json", "", rf"^d\.json is empty: {EXPECTED}"),
+        ("d.jsonl", " \n\n", rf"^d\.jsonl is empty: {EXPECTED}"),
+        ("d.csv", "", rf"^d\.csv is empty: {EXPECTED}"),
+        ("d.parquet", "", rf"^d\.parquet is empty: {EXPECTED}"),
+        ("d.json", "[]", rf"^d\.json holds no entries: {EXPECTED}"),
+        ("d.csv", "instruction,output\n", rf"^d\.csv holds no entries: {EXPECTED}"),
+    ],
+)
+def test_a_file_without_entries_is_refused(load: Load, name: str, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(name, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"instruction": "a",\n "output" "b"}]', r"not valid JSON at line 2, column 11: Expecting ':' delimiter$"),
+        ('[{"instruction": "a"}', r"not valid JSON at line 1, column 22: Expecting ',' delimiter$"),
+        ('{"instruction": "a"}\n{"instruction": "b"}', r"line 2, column 1: Extra data; .* name the file \.jsonl$"),
+        (
+            '{"data": [1, 2, 3]}',
+            r"holds an object, expected a list of objects; a list is under its key 'data' \(3 entr",
+        ),
+        ('{"instruction": "a", "output": "b"}', r"holds an object, expected a list of objects; put it in \[ \]$"),
+        ('"text"', r"holds a string, expected a list of objects$"),
+        ("3", r"holds a number, expected a list of objects$"),
+        ("[" * 100_000, r"^d\.json: JSON that cannot be read: .*recursion"),
+        ("[" + "9" * 5000 + "]", r"^d\.json: JSON that cannot be read: .*4300 digits"),
+    ],
+)
+def test_wrong_json_is_told_by_line_and_column(load: Load, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load("d.json", content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"instruction": "a", "output": "b"}\n\n{"instruction": ', r"line 3, column 17: Expecting value$"),
+        ("[\n", r"line 1, column 2: Expecting value; if the file is one list over several lines, name it \.json$"),
+        ("[1, 2]\n", r"^d\.jsonl: entry 0 \(line 1\): expected an object .*, found a list$"),
+        ("9" * 5000, r"^d\.jsonl: JSON that cannot be read at line 1: "),
+    ],
+)
+def test_a_bad_line_is_told_by_its_number(load: Load, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load("d.jsonl", content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "a,b,c\n",
+            r"^d\.csv: line 1: no field 'instruction'\. Available: a, b, c; .*; the first line must name the col",
+        ),
+        ("instruction;output\na;b\n", r"line 1: no field 'instruction'.*; columns must be separated by commas$"),
+        ("instruction,output,output\na,b,c\n", r"line 1: 2 columns are named 'output', expected one"),
+        ("instruction,output\na,b\n\nc,d, e\n", r"line 4 has 3 fields, expected 2 as in the header: .* in \"quotes\"$"),
+        ('instruction,output\n"a\nb",c\nd\n', r"^d\.csv: line 4 has 1 fields, expected 2"),
+        ('instruction,output\na,"b\n', r"^d\.csv: not valid CSV at line 2: unexpected end of data$"),
+        ('instruction,output\n"a"b,c\n', r"^d\.csv: not valid CSV at line 2: ',' expected after '\"'$"),
+    ],
+)
+def test_a_wrong_csv_is_told_by_its_line(load: Load, content: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load("d.csv", content)
+
+
+def test_a_bad_csv_row_is_named_by_the_line_that_it_starts_on(load: Load) -> None:
+    with pytest.raises(DataError, match=r"^d\.csv: entry 1 \(line 4\): field 'instruction' is blank"):
+        load("d.csv", 'instruction,output\n"a\nb",c\n"",d\n')
+
+
+def test_text_that_is_not_utf8_is_told_by_its_offset(load: Load) -> None:
+    with pytest.raises(
+        DataError, match=r"^d\.csv: not UTF-8 at offset 22 \(line 2\): byte 0xe9; save the file as UTF-8$"
+    ):
+        load("d.csv", "instruction,output\ncafé,b\n".encode("latin-1"))
+
+
+def test_utf16_is_told_by_its_name(load: Load) -> None:
+    with pytest.raises(
+        DataError, match=r"not UTF-8 at offset 0 \(line 1\): the file is UTF-16; save the file as UTF-8$"
+    ):
+        load("d.json", "[]".encode("utf-16"))
