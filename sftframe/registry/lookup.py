@@ -151,7 +151,7 @@ class Registry:
         tail = suggestion(name, self.names(seam)).replace("Available:", "Installed:")
         for status in ("broken", "disabled"):
             ids = [info.id for info in self.plugins if info.status == status]
-            tail += f" (and what {status} plugins offer: {', '.join(ids)})" if ids else ""
+            tail += f"; {status} and therefore missing: {', '.join(ids)}" if ids else ""
         return tail
 
 

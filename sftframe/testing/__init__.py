@@ -1,0 +1,66 @@
+"""The test kit for plugin authors: one function per seam, which checks a component against the seam's contract.
+
+    from sftframe.testing import check_prompt_style
+
+    def test_the_style_keeps_its_contract():
+        check_prompt_style(Vicuna())
+
+Each raises `ContractError` at the first promise that is broken. torch is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.testing.contract import ContractError, Finding, findings, package_of
+from sftframe.testing.judge import check_judge
+from sftframe.testing.prompt import check_prompt_style
+
+if TYPE_CHECKING:
+    from sftframe.testing.collate import check_collate_strategy
+    from sftframe.testing.model import check_model_backend
+
+__all__ = [
+    "ContractError",
+    "Finding",
+    "check_collate_strategy",
+    "check_judge",
+    "check_model_backend",
+    "check_prompt_style",
+    "inspect",
+]
+
+_LAZY = {"check_collate_strategy": "sftframe.testing.collate", "check_model_backend": "sftframe.testing.model"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'sftframe.testing' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def inspect(component: Component) -> Iterator[Finding]:
+    """Run all checks of the component's seam, whatever they find; for reports rather than for tests.
+
+    Raises:
+        ModelError, JudgeError: a backend or a judge cannot do its work here, so that nothing can be checked.
+    """
+    from sftframe.testing import collate, judge, model, prompt
+    from sftframe.testing.specimen import Specimen
+
+    package = package_of(component)
+    match component:
+        case PromptStyle():
+            yield from findings(component, prompt.CHECKS, package)
+        case CollateStrategy():
+            yield from findings(component, collate.CHECKS, package)
+        case ModelBackend():
+            component.check()
+            yield from findings(Specimen(component), model.CHECKS, package)
+        case Judge():
+            component.check()
+            yield from findings(component, judge.CHECKS, package)
