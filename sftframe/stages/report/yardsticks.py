@@ -23,8 +23,8 @@ class Cell:
 
     value: float | None
     text: str
-    detail: str = ""
-    """Denominator and interval, where there are some."""
+    details: tuple[str, ...] = ()
+    """Denominator, interval and judge, where there are some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class YardstickRow:
     before: Cell
     after: Cell
     change: str
+    """Signed, in the unit shown: percentage points for shares; empty where there is none."""
+    is_points: bool
     movement: Movement
     """Empty where no direction is the good one, or one side was not measured."""
 
@@ -82,8 +84,8 @@ def _share_cell(value: float | None, num_items: int) -> Cell:
     if value is None or not math.isfinite(value) or not num_items:
         return Cell(value=value, text=percent(value))
     low, high = wilson_interval(value, num_items)
-    detail = f"{round(value * num_items)} of {num_items}; 95 % interval {fixed(100 * low)} to {percent(high)}"
-    return Cell(value=value, text=percent(value), detail=detail)
+    details = (f"{round(value * num_items)} of {num_items}", f"95 % interval {fixed(100 * low)}–{percent(high)}")
+    return Cell(value=value, text=percent(value), details=details)
 
 
 def wilson_interval(share: float, num_items: int) -> tuple[float, float]:
@@ -100,10 +102,10 @@ def wilson_interval(share: float, num_items: int) -> tuple[float, float]:
 
 def _judge_cell(judge: JudgeSummary | None) -> Cell:
     if judge is None:
-        return Cell(value=None, text=fixed(None), detail="not judged")
-    interval = f"95 % interval {fixed(judge.ci95[0])} to {fixed(judge.ci95[1])}; " if judge.ci95 else ""
-    detail = f"{interval}{judge.num_scored} of {judge.num_items} scored by {judge.name}"
-    return Cell(value=judge.mean, text=fixed(judge.mean), detail=detail)
+        return Cell(value=None, text=fixed(None), details=("not judged",))
+    interval = (f"95 % interval {fixed(judge.ci95[0])}–{fixed(judge.ci95[1])}",) if judge.ci95 else ()
+    details = (f"{judge.num_scored} of {judge.num_items} scored", *interval, f"judge: {judge.name}")
+    return Cell(value=judge.mean, text=fixed(judge.mean), details=details)
 
 
 _KINDS = (
@@ -188,6 +190,7 @@ def _row(kind: _Kind, before: Cell, after: Cell, *, is_comparable: bool = True) 
         before=before,
         after=after,
         change=change,
+        is_points=kind.digits == 1,
         movement=movement,
     )
 

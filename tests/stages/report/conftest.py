@@ -73,7 +73,7 @@ def summary() -> Summary:
             exact_match=0.6182,
             stop_rate=0.9909,
             length_ratio=1.0238,
-            judge=JudgeSummary(name="reference", mean=78.91, ci95=(72.46, 85.36), num_scored=109, num_items=110),
+            judge=JudgeSummary(name="reference", mean=78.91, ci95=(72.46, 85.36), num_scored=107, num_items=110),
         ),
         train=TrainSummary(
             steps=234,
