@@ -74,7 +74,7 @@ def train(
     from sftframe.cli.render import TerminalObserver, show_trained
 
     with TerminalObserver() as observer:
-        session = _session(settings, out, force, resume, observer)
+        session = _session(settings, out, force, resume, observer, needs_judge=False)
         with session.at_work():
             session.announce()
             session.train()
@@ -128,18 +128,27 @@ def report(path: Folder, settings: Settings, as_json: Json = False) -> None:
     show_result(session, summary, as_json=as_json)
 
 
-def _session(settings: Settings, out: Path | None, force: bool, resume: Path | None, observer: Observer) -> Session:
+def _session(
+    settings: Settings,
+    out: Path | None,
+    force: bool,
+    resume: Path | None,
+    observer: Observer,
+    *,
+    needs_judge: bool = True,
+) -> Session:
     """A new run, or the one to go on with."""
     from sftframe.config import merge
     from sftframe.pipeline import Session
 
     if resume is None:
         layer = merge(settings.layer(), {} if out is None else {"out": out})
-        return Session.start(layer, settings.registry(), observer, force=force)
+        return Session.start(layer, settings.registry(), observer, force=force, needs_judge=needs_judge)
     if settings.layer() or out is not None or force:
         raise ConfigError("--resume goes on with a run as it was configured: leave the other settings out")
     session = Session.reopen(resume, settings.registry(), observer)
-    session.check_judge()
+    if needs_judge:
+        session.check_judge()
     return session
 
 

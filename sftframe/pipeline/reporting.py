@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sftframe.config import RunConfig
 from sftframe.pipeline import manifest
 from sftframe.pipeline.answers import AnswerFiles, read_yardsticks
+from sftframe.pipeline.preview import view_examples
 from sftframe.pipeline.setup import Components, Material
 from sftframe.records import Example, Response, Summary, TrainSummary, Verdict
 from sftframe.runs import RunFolder, read_json_lines, write_json, write_whole

@@ -47,15 +47,21 @@ class Session:
         self._tuned: CausalLM | None = None
 
     @classmethod
-    def start(cls, layer: Layer, registry: Registry, observer: Observer, *, force: bool = False) -> Session:
+    def start(
+        cls, layer: Layer, registry: Registry, observer: Observer, *, force: bool = False, needs_judge: bool = True
+    ) -> Session:
         """Check everything, then make the run's folder with its configuration and manifest.
+
+        Args:
+            force: replace the run that `out` holds.
+            needs_judge: see that the judge is there.
 
         Raises:
             SftframeError: something is wrong; nothing was made.
         """
         config = resolve(layer, registry)
         components = Components.choose(config, registry)
-        device = check_resources(config, components)
+        device = check_resources(config, components, needs_judge=needs_judge)
         material = prepare_data(config, components, observer)
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
         folder = RunFolder.create(config.out, label=label, force=force)

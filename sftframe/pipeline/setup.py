@@ -114,9 +114,14 @@ def prepare_data(
     return Material(dataset=dataset, split=parts, lengths=lengths, train=train, test=test, validation=validation)
 
 
-def check_resources(config: RunConfig, components: Components) -> str:
-    """See that device, weights and judge are there before anything is spent; gives the torch device."""
+def check_resources(config: RunConfig, components: Components, *, needs_judge: bool) -> str:
+    """See that device, weights and (where it is needed) judge are there before anything is spent.
+
+    Returns:
+        The torch device.
+    """
     device = choose_device(config.device)
     components.backend.check()
-    components.judge.check()
+    if needs_judge:
+        components.judge.check()
     return device
