@@ -4,21 +4,18 @@ Learned positions, pre-norm blocks, tanh GELU, biases everywhere, the head tied 
 epsilon 1e-5 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"). The module knows nothing of
 tokenizers, files, losses or devices.
 
-Shapes: B rows, T new positions, S cached positions, C width, H heads, D width of a head (C / H), V vocabulary.
+Shapes: B rows, T positions, C width, H heads, D width of a head (C / H), V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from sftframe_plugins.gpt2.cache import KeyValueCache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,28 +36,52 @@ class NetworkConfig:
         return (self.vocab_size + self.context_length) * self.width + self.num_layers * block + 2 * self.width
 
 
-class Attention(nn.Module):
-    """Causal self-attention over the new positions and whatever a cache already holds."""
+class Attend(Protocol):
+    """How positions see each other; everything else in the network treats each position by itself.
 
-    def __init__(self, config: NetworkConfig) -> None:
+    Queries, keys and values of one layer, (…, C) each, to the mixed values, (…, C). `CausalRows` is the plain one; a
+    key-value cache is another, and so can be any layout of positions that knows which of them belong together.
+    """
+
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor: ...
+
+
+class CausalRows:
+    """Plain causal attention: (B, T, C), each position sees itself and those before it in its row."""
+
+    def __init__(self, num_heads: int, dropout: float = 0.0) -> None:
+        self.num_heads = num_heads
+        self.dropout = dropout
+
+    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        query, key, value = (split_heads(x, self.num_heads) for x in (query, key, value))  # each (B, H, T, D)
+        return join_heads(F.scaled_dot_product_attention(query, key, value, dropout_p=self.dropout, is_causal=True))
+
+
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(B, T, C) to (B, H, T, D)."""
+    return x.view(*x.shape[:-1], num_heads, -1).transpose(-3, -2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """(B, H, T, D) to (B, T, C)."""
+    return x.transpose(-3, -2).flatten(-2)
+
+
+class Attention(nn.Module):
+    """Self-attention: one map to queries, keys and values, and one back."""
+
+    def __init__(self, config: NetworkConfig, layer: int) -> None:
         super().__init__()
-        self.num_heads = config.num_heads
+        self.layer = layer
         self.dropout = config.dropout
         self.c_attn = nn.Linear(config.width, 3 * config.width)
         self.c_proj = nn.Linear(config.width, config.width)
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
-        num_rows, num_new, width = x.shape  # (B, T, C)
-        heads = self.c_attn(x).view(num_rows, num_new, 3, self.num_heads, width // self.num_heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
-        dropout = self.dropout if self.training else 0.0
-        if cache is None:
-            mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
-        else:
-            key, value = cache.extend(layer, key, value)  # each (B, H, S + T, D)
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=cache.mask(num_new))
-        mixed = mixed.transpose(1, 2).reshape(num_rows, num_new, width)  # (B, T, C)
-        return F.dropout(self.c_proj(mixed), dropout)
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        query, key, value = self.c_attn(x).chunk(3, dim=-1)  # each (…, C)
+        mixed = self.c_proj(attend(self.layer, query, key, value))  # (…, C)
+        return F.dropout(mixed, self.dropout, training=self.training)
 
 
 class FeedForward(nn.Module):
@@ -73,23 +94,24 @@ class FeedForward(nn.Module):
         self.c_proj = nn.Linear(4 * config.width, config.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))  # (B, T, C)
+        x = self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))  # (…, C)
         return F.dropout(x, self.dropout, training=self.training)
 
 
 class Block(nn.Module):
     """Attention, then feed-forward, each behind its own LayerNorm and added to what came in."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, layer: int) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.width, eps=1e-5)
-        self.attn = Attention(config)
+        self.attn = Attention(config, layer)
         self.ln_2 = nn.LayerNorm(config.width, eps=1e-5)
         self.mlp = FeedForward(config)
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
-        x = x + self.attn(self.ln_1(x), cache, layer)
-        return x + self.mlp(self.ln_2(x))
+    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+        x = x + self.attn(self.ln_1(x), attend)  # (…, C)
+        grown: Tensor = x + self.mlp(self.ln_2(x))  # (…, C)
+        return grown
 
 
 class GPT2(nn.Module):
@@ -100,26 +122,29 @@ class GPT2(nn.Module):
         self.config = config
         self.wte = nn.Embedding(config.vocab_size, config.width)
         self.wpe = nn.Embedding(config.context_length, config.width)
-        self.h = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.h = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.ln_f = nn.LayerNorm(config.width, eps=1e-5)
 
-    def hidden(self, ids: Tensor, *, positions: Tensor | None = None, cache: KeyValueCache | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, *, positions: Tensor | None = None, attend: Attend | None = None) -> Tensor:
         """The last hidden states, normalised.
 
         Args:
-            ids: int64 (B, T).
-            positions: int64, broadcastable to (B, T); by default 0 … T-1.
-            cache: keys and values of earlier positions; it is extended in place.
+            ids: int64, (B, T) or any other layout that `attend` knows.
+            positions: int64, broadcastable to `ids`; by default 0 … T-1.
+            attend: how positions see each other; by default `CausalRows`.
 
         Returns:
             (B, T, C).
         """
+        dropout = self.config.dropout if self.training else 0.0
         if positions is None:
-            positions = torch.arange(ids.shape[1], device=ids.device)  # (T,)
+            positions = torch.arange(ids.shape[-1], device=ids.device)  # (T,)
+        if attend is None:
+            attend = CausalRows(self.config.num_heads, dropout)
         x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
-        x = F.dropout(x, self.config.dropout, training=self.training)
-        for layer, block in enumerate(self.h):
-            x = block(x, cache, layer)
+        x = F.dropout(x, dropout)
+        for block in self.h:
+            x = block(x, attend)
         normalised: Tensor = self.ln_f(x)
         return normalised
 

@@ -1,0 +1,130 @@
+"""The model backends: names, sizes and options. Imports without torch; `loading` does the work on use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sftframe import CausalLM, ModelBackend, option
+
+if TYPE_CHECKING:
+    from sftframe_plugins.gpt2.loading import Loader
+    from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What can be set for a published GPT-2."""
+
+    weights: str = option(
+        "huggingface", "`huggingface`, `openai`, `random`, or a folder (OpenAI's, Hugging Face's, or a run's model/)"
+    )
+    tokenizer: Path | None = option(
+        None, "folder with vocab.bpe + encoder.json, or vocab.json + merges.txt; by default what comes with the weights"
+    )
+    dropout: float = option(0.0, "dropout while training, everywhere that GPT-2 has it", ge=0, lt=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanoOptions(Options):
+    """What can be set for the bundled model."""
+
+    weights: str = option("bundled", "`bundled`, `random`, or a folder")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One size as OpenAI published it."""
+
+    width: int
+    num_layers: int
+    num_heads: int
+    repository: str
+    """On Hugging Face."""
+    bucket: str
+    """Folder in OpenAI's bucket, named by the number of parameters."""
+    context_length: int = 1024
+
+
+class GPT2Backend(ModelBackend):
+    """A GPT-2 of a published size."""
+
+    Options: ClassVar[type[Any]] = Options
+    published: ClassVar[Published | None] = None
+    """None: the sizes come with the weights."""
+
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._own_loader: Loader | None = None
+
+    def tokenizer(self, saved: Path | None = None) -> BytePairTokenizer:
+        return self._loader(saved).tokenizer
+
+    def context_length(self, saved: Path | None = None) -> int:
+        return self._loader(saved).context_length
+
+    def load(self, *, device: str, dtype: str, seed: int, saved: Path | None = None) -> CausalLM:
+        return self._loader(saved).load(device, dtype, seed)
+
+    def check(self) -> None:
+        self._loader().check()
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        return self._loader().identity
+
+    def _loader(self, saved: Path | None = None) -> Loader:
+        from sftframe_plugins.gpt2.loading import Loader
+
+        if saved is not None:
+            return Loader(self.options, self.published, saved)
+        if self._own_loader is None:
+            self._own_loader = Loader(self.options, self.published)
+        return self._own_loader
+
+
+class GPT2Nano(GPT2Backend):
+    name = "gpt2-nano"
+    summary = "bundled small GPT-2 with a vocabulary of its own, for trying things out offline"
+    Options = NanoOptions
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "train": {"lr": 5e-4, "epochs": 3, "batch_size": 16, "schedule": "linear"},
+        "generate": {"max_new_tokens": 64},
+    }
+
+
+class GPT2Small(GPT2Backend):
+    name = "gpt2-small"
+    summary = "OpenAI's GPT-2, 124M parameters"
+    published = Published(width=768, num_layers=12, num_heads=12, repository="openai-community/gpt2", bucket="124M")
+
+
+class GPT2Medium(GPT2Backend):
+    name = "gpt2-medium"
+    summary = "OpenAI's GPT-2, 355M parameters"
+    published = Published(
+        width=1024, num_layers=24, num_heads=16, repository="openai-community/gpt2-medium", bucket="355M"
+    )
+
+
+class GPT2Large(GPT2Backend):
+    name = "gpt2-large"
+    summary = "OpenAI's GPT-2, 774M parameters"
+    published = Published(
+        width=1280, num_layers=36, num_heads=20, repository="openai-community/gpt2-large", bucket="774M"
+    )
+
+
+class GPT2XL(GPT2Backend):
+    name = "gpt2-xl"
+    summary = "OpenAI's GPT-2, 1558M parameters"
+    published = Published(
+        width=1600, num_layers=48, num_heads=25, repository="openai-community/gpt2-xl", bucket="1558M"
+    )
+
+
+class GPT2Any(GPT2Backend):
+    name = "gpt2"
+    summary = "any GPT-2: sizes come from the folder named by `weights` (by default the 124M one)"

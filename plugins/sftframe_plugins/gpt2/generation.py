@@ -1,0 +1,141 @@
+"""Batched writing with a key-value cache: the same tokens as one prompt at a time with everything computed again.
+
+Prompts of any lengths share a batch. Rows that are over leave it at once, waiting prompts take their places, and the
+head is computed for last positions only. Which token comes next and when an answer is over is the core's business
+(`Sampler`, `Answer`).
+
+Shapes: B rows, T positions, C width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from sftframe import Answer, Completion, GenerationSettings, Sampler, Tokenizer, check_fits
+from sftframe_plugins.gpt2.cache import KeyValueCache
+from sftframe_plugins.gpt2.network import GPT2
+
+REFILL_SHARE = 4
+"""Waiting prompts join when a quarter of the batch is free: reading a prompt costs about as much as a step of all."""
+
+
+def generate(
+    network: GPT2, tokenizer: Tokenizer, prompts: Sequence[Sequence[int]], settings: GenerationSettings
+) -> Iterator[Completion]:
+    """One completion per prompt, as they are finished; see `CausalLM.generate`.
+
+    The memory is freed when the iterator ends or is closed.
+
+    Raises:
+        ModelError: a prompt is empty, or does not fit and nothing may be forgotten; before anything is computed.
+    """
+    check_fits(prompts, settings, network.config.context_length)
+    return Generation(network, tokenizer, prompts, settings).completions()
+
+
+class Row:
+    """A prompt and its growing answer."""
+
+    def __init__(self, prompt: Sequence[int], answer: Answer) -> None:
+        self.ids = list(prompt)
+        self.answer = answer
+
+    def add(self, token_id: int) -> bool:
+        """Take one more token; True when the answer is over with it."""
+        self.ids.append(token_id)
+        return self.answer.add(token_id)
+
+
+class Generation:
+    """The state of one `generate`: waiting prompts, rows in the cache, and rows that have outgrown it."""
+
+    def __init__(
+        self, network: GPT2, tokenizer: Tokenizer, prompts: Sequence[Sequence[int]], settings: GenerationSettings
+    ) -> None:
+        self._network = network
+        self._sampler = Sampler(settings)
+        self._batch_size = min(settings.batch_size, max(len(prompts), 1))
+        rows = [Row(ids, Answer(position, tokenizer, settings)) for position, ids in enumerate(prompts)]
+        # the longest first: neighbours in length waste the least padding, and too little memory shows at once
+        rows.sort(key=lambda row: len(row.ids), reverse=True)
+        self._context = network.config.context_length
+        self._waiting = deque(row for row in rows if len(row.ids) < self._context)
+        self._sliding = [row for row in rows if len(row.ids) >= self._context]
+        self._cached: list[Row] = []  # in the order of the cache's rows
+        longest = max((len(row.ids) for row in self._waiting), default=0)
+        self._capacity = min(longest + settings.max_new_tokens, self._context)
+
+    def completions(self) -> Iterator[Completion]:
+        """Write until every prompt has its answer."""
+        self._cache = KeyValueCache.empty(
+            self._network.config, self._batch_size, self._capacity, like=self._network.wte.weight
+        )
+        while self._waiting or self._cached:
+            num_free = self._batch_size - len(self._cached)
+            if self._waiting and (not self._cached or num_free >= self._batch_size / REFILL_SHARE):
+                yield from self._read(num_free)
+            if self._cached:
+                yield from self._write()
+        del self._cache
+        while self._sliding:
+            yield from self._slide()
+
+    @torch.inference_mode()
+    def _read(self, num_rows: int) -> list[Completion]:
+        """Take waiting prompts into the cache and pick the first token of each."""
+        rows = [self._waiting.popleft() for _ in range(min(num_rows, len(self._waiting)))]
+        ids = pad_sequence([torch.tensor(row.ids) for row in rows], batch_first=True)  # (B, T)
+        lengths = [len(row.ids) for row in rows]
+        cache = self._cache.append(len(rows))
+        hidden = self._network.hidden(ids.to(self._device), attend=cache)  # (B, T, C)
+        cache.advance(lengths)
+        self._cache.join(cache)
+        self._cached += rows
+        last = hidden[torch.arange(len(rows)), torch.tensor(lengths) - 1]  # (B, C)
+        return self._take(rows, last)
+
+    @torch.inference_mode()
+    def _write(self) -> list[Completion]:
+        """One more token for every row in the cache."""
+        ids = torch.tensor([row.ids[-1:] for row in self._cached], device=self._device)  # (B, 1)
+        hidden = self._network.hidden(ids, positions=self._cache.positions(1), attend=self._cache)  # (B, 1, C)
+        self._cache.advance([1] * len(self._cached))
+        return self._take(self._cached, hidden[:, -1])
+
+    @torch.inference_mode()
+    def _slide(self) -> list[Completion]:
+        """One more token for rows with a full context: the last positions, computed again without a cache."""
+        rows = self._sliding[: self._batch_size]
+        windows = torch.tensor([row.ids[-self._context :] for row in rows], device=self._device)  # (B, T)
+        return self._take(rows, self._network.hidden(windows)[:, -1])
+
+    def _take(self, rows: list[Row], hidden: Tensor) -> list[Completion]:
+        """Pick a token for each of the rows from their last hidden states (B, C); return the answers that are over."""
+        logits = self._network.logits(hidden)  # (B, V)
+        picked = self._sampler.pick(logits, [row.answer.position for row in rows]).tolist()
+        over = [row for row, token_id in zip(rows, picked, strict=True) if row.add(token_id)]
+        for row in over:
+            self._leave(row)
+        for row in [row for row in self._cached if len(row.ids) > self._context]:
+            self._leave(row)
+            self._sliding.append(row)
+        return [row.answer.completion() for row in over]
+
+    def _leave(self, row: Row) -> None:
+        """Take a row out of the batch; as in the cache, the last row takes its place."""
+        if row in self._sliding:
+            self._sliding.remove(row)
+            return
+        place = self._cached.index(row)
+        self._cache.drop(place)
+        self._cached[place] = self._cached[-1]
+        self._cached.pop()
+
+    @property
+    def _device(self) -> torch.device:
+        return self._network.wte.weight.device

@@ -1,0 +1,137 @@
+"""From a backend's options to a loaded model: which source, which tokenizer, and do they fit each other.
+
+The part of the backends that needs torch; `backend` imports it on use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from sftframe import ModelError
+from sftframe_plugins.gpt2.backend import Options, Published
+from sftframe_plugins.gpt2.model import GPT2LM
+from sftframe_plugins.gpt2.network import NetworkConfig
+from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
+from sftframe_plugins.gpt2.weights.folder import open_folder
+from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
+from sftframe_plugins.gpt2.weights.huggingface_hub import HuggingFaceHub
+from sftframe_plugins.gpt2.weights.layout import build, fill
+from sftframe_plugins.gpt2.weights.source import WeightSource
+
+NANO_FOLDER = Path(__file__).parent / "nano"
+DEFAULT_REPOSITORY = "openai-community/gpt2"
+
+
+class Loader:
+    """What a backend and its options ask for.
+
+    Args:
+        published: the size that is asked for; None = any, the weights say.
+        saved: a folder that `GPT2LM.save` wrote, instead of the weights and tokenizer that the options name.
+    """
+
+    def __init__(self, options: Options, published: Published | None, saved: Path | None = None) -> None:
+        self._options = options
+        self._published = published
+        self._saved = saved
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Where the weights come from."""
+        return {"weights": "random"} if self._is_random else self._source.identity
+
+    def check(self) -> None:
+        """See that tokenizer and weights can be had and fit each other, without fetching what is large."""
+        self._fitting_config()
+        if not self._is_random:
+            self._source.check()
+
+    @cached_property
+    def tokenizer(self) -> BytePairTokenizer:
+        """The tokenizer; weights are not touched."""
+        folder = None if self._saved else self._options.tokenizer
+        return BytePairTokenizer.from_folder(folder) if folder else self._source.tokenizer()
+
+    @property
+    def context_length(self) -> int:
+        """The most positions that a row may have; weights are not touched."""
+        return self._config.context_length
+
+    def load(self, device: str, dtype: str, seed: int) -> GPT2LM:
+        """The model."""
+        network = build(self._fitting_config(), device, getattr(torch, dtype))
+        if self._is_random:
+            network.initialise(seed)
+        else:
+            fill(network, self._source.tensors(), self._source)
+        return GPT2LM(network, self.tokenizer)
+
+    @property
+    def _is_random(self) -> bool:
+        return self._saved is None and self._options.weights == "random"
+
+    @cached_property
+    def _source(self) -> WeightSource:
+        """Where weights and tokenizer come from; for random weights, where the tokenizer comes from."""
+        if self._saved is not None:
+            return HuggingFaceFolder(self._saved)
+        named = self._named_sources()
+        if self._options.weights in named:
+            return named[self._options.weights]
+        return open_folder(Path(self._options.weights).expanduser(), named)
+
+    def _named_sources(self) -> dict[str, WeightSource]:
+        """What `weights` may say besides a folder."""
+        if self._options.weights == "bundled" or self._bundled_is_default:
+            bundled = HuggingFaceFolder(NANO_FOLDER)
+            return {"bundled": bundled, "random": bundled}
+        hub = HuggingFaceHub(self._published.repository if self._published else DEFAULT_REPOSITORY)
+        return {"huggingface": hub, "random": hub}
+
+    @property
+    def _bundled_is_default(self) -> bool:
+        return type(self._options)().weights == "bundled"
+
+    def _fitting_config(self) -> NetworkConfig:
+        """The sizes, checked against the tokenizer's and the backend's."""
+        config = self._config
+        if config.vocab_size != self.tokenizer.vocab_size:
+            raise ModelError(
+                f"the tokenizer has {self.tokenizer.vocab_size} tokens, but the weights ({self._source}) have "
+                f"{config.vocab_size}; --set model.tokenizer=FOLDER names the one they were trained with"
+            )
+        self._check_size(config)
+        return replace(config, dropout=self._options.dropout)
+
+    @cached_property
+    def _config(self) -> NetworkConfig:
+        if not self._is_random:
+            return self._source.config()
+        vocab_size, size = self.tokenizer.vocab_size, self._published
+        if size is None:
+            return replace(self._source.config(), vocab_size=vocab_size)
+        return NetworkConfig(
+            vocab_size=vocab_size,
+            context_length=size.context_length,
+            width=size.width,
+            num_layers=size.num_layers,
+            num_heads=size.num_heads,
+        )
+
+    def _check_size(self, config: NetworkConfig) -> None:
+        size = self._published
+        if size and (config.num_layers, config.width, config.num_heads) != (
+            size.num_layers,
+            size.width,
+            size.num_heads,
+        ):
+            raise ModelError(
+                f"{self._source} has {config.num_layers} layers of width {config.width} with {config.num_heads} heads, "
+                f"expected {size.num_layers} of width {size.width} with {size.num_heads}; "
+                "--model gpt2 takes the sizes from the weights"
+            )

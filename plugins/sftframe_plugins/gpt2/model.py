@@ -1,0 +1,51 @@
+"""GPT-2 as the core sees it: scores batches, writes answers, saves itself.
+
+Shapes: B rows, T positions, C width, V vocabulary, N counted targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sftframe import IGNORED, Batch, CausalLM, Completion, GenerationSettings
+from sftframe_plugins.gpt2.generation import generate
+from sftframe_plugins.gpt2.network import GPT2
+from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
+from sftframe_plugins.gpt2.weights.config_file import write_config
+from sftframe_plugins.gpt2.weights.layout import tensors_of
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+class GPT2LM(CausalLM):
+    """A network with its tokenizer; writes with a key-value cache, scores counted targets only."""
+
+    module: GPT2
+    tokenizer: BytePairTokenizer
+
+    def __init__(self, network: GPT2, tokenizer: BytePairTokenizer) -> None:
+        super().__init__(network, tokenizer, network.config.context_length)
+
+    def token_nll(self, batch: Batch) -> Tensor:
+        """As `CausalLM.token_nll`, but logits exist for counted targets alone: (N, V) instead of (B, T, V)."""
+        counted = batch.targets != IGNORED  # (B, T)
+        hidden = self.module.hidden(batch.inputs)[counted]  # (N, C)
+        logits = self.module.logits(hidden).float()  # (N, V)
+        losses = F.cross_entropy(logits, batch.targets[counted], reduction="none")  # (N,)
+        return torch.zeros(counted.shape, device=losses.device).masked_scatter(counted, losses)
+
+    def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
+        return generate(self.module, self.tokenizer, prompts, settings)
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that `transformers.AutoModelForCausalLM` and `AutoTokenizer` load as well."""
+        from safetensors.torch import save_file
+
+        save_file(tensors_of(self.module), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        write_config(self.module.config, self.tokenizer.end_id, folder / "config.json")
+        self.tokenizer.save(folder)

@@ -1,0 +1,91 @@
+"""`config.json` as Hugging Face writes it for GPT-2: read into sizes, and written.
+
+Settings that would make another network than GPT-2's own (another activation, another epsilon) are errors.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sftframe import ModelError
+from sftframe_plugins.gpt2.network import NetworkConfig
+
+FIXED: dict[str, tuple[Any, ...]] = {
+    "model_type": ("gpt2",),
+    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+    "layer_norm_epsilon": (1e-5,),
+    "scale_attn_weights": (True,),
+    "scale_attn_by_inverse_layer_idx": (False,),
+    "add_cross_attention": (False,),
+    "tie_word_embeddings": (True,),
+}
+"""What the network has built in, by the names of transformers' `GPT2Config`; the first is also the default."""
+
+
+def read_config(path: Path) -> NetworkConfig:
+    """The sizes that a `config.json` states.
+
+    Raises:
+        ModelError: it cannot be read, a size is missing, or it describes another network than GPT-2's.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    for key, allowed in FIXED.items():
+        if content.get(key, allowed[0]) not in allowed:
+            raise ModelError(f"{path}: {key} is {content[key]!r}, but GPT-2 has {allowed[0]!r}; not a GPT-2 checkpoint")
+    width = _size(content, "n_embd", path)
+    if content.get("n_inner") not in (None, 4 * width):
+        raise ModelError(f"{path}: n_inner is {content['n_inner']!r}, but GPT-2 has 4 x n_embd = {4 * width}")
+    return make_config(
+        path,
+        vocab_size=_size(content, "vocab_size", path),
+        context_length=_size(content, "n_positions", path),
+        width=width,
+        num_layers=_size(content, "n_layer", path),
+        num_heads=_size(content, "n_head", path),
+    )
+
+
+def make_config(source: object, **sizes: int) -> NetworkConfig:
+    """Sizes, checked to make a network.
+
+    Raises:
+        ModelError: the width cannot be shared out among the heads.
+    """
+    config = NetworkConfig(**sizes)
+    if config.width % config.num_heads:
+        raise ModelError(f"{source}: width {config.width} cannot be shared out among {config.num_heads} heads")
+    return config
+
+
+def write_config(config: NetworkConfig, end_id: int, path: Path) -> None:
+    """Write sizes so that `transformers.AutoConfig` reads them too."""
+    content: dict[str, Any] = {key: allowed[0] for key, allowed in FIXED.items()}
+    content |= {
+        "architectures": ["GPT2LMHeadModel"],
+        "vocab_size": config.vocab_size,
+        "n_positions": config.context_length,
+        "n_embd": config.width,
+        "n_layer": config.num_layers,
+        "n_head": config.num_heads,
+        "n_inner": None,
+        "embd_pdrop": config.dropout,
+        "attn_pdrop": config.dropout,
+        "resid_pdrop": config.dropout,
+        "bos_token_id": end_id,
+        "eos_token_id": end_id,
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def _size(content: dict[str, Any], key: str, path: Path) -> int:
+    size = content.get(key)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ModelError(f"{path}: {key} is {size!r}, expected a positive whole number")
+    return size

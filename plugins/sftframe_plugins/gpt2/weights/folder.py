@@ -1,0 +1,28 @@
+"""A folder named by the user: which kind of source it is, by what lies in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sftframe import ModelError
+from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
+from sftframe_plugins.gpt2.weights.source import WeightSource
+
+
+def open_folder(folder: Path, other_choices: Iterable[str] = ()) -> WeightSource:
+    """The source for a folder.
+
+    Args:
+        other_choices: what could have been said instead of a folder, for messages.
+
+    Raises:
+        ModelError: it is not there, or holds no form of GPT-2 that is known.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"model.weights: no folder {folder}; expected a folder, or {', '.join(other_choices)}")
+    if HuggingFaceFolder.is_one(folder):
+        return HuggingFaceFolder(folder)
+    raise ModelError(
+        f"no GPT-2 in {folder}: looked for config.json with model.safetensors (Hugging Face, or a run's model/)"
+    )

@@ -1,0 +1,103 @@
+"""A folder in Hugging Face's form: `config.json`, safetensors (whole or sharded), tokenizer files.
+
+The form of `transformers`' `save_pretrained`, of a run's `model/`, and of the bundled nano model. Pickled weights
+(`pytorch_model.bin`) are not read: unpickling runs code from the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sftframe import ModelError
+from sftframe_plugins.gpt2.network import NetworkConfig
+from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
+from sftframe_plugins.gpt2.weights.config_file import read_config
+from sftframe_plugins.gpt2.weights.source import WeightSource
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHT_FILES = ("model.safetensors", "weights.safetensors")
+INDEX_FILE = "model.safetensors.index.json"
+
+
+class HuggingFaceFolder(WeightSource):
+    """Weights in a local folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    @staticmethod
+    def is_one(folder: Path) -> bool:
+        """Whether a folder has this form, complete or not."""
+        return (folder / "config.json").is_file()
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        return {"weights": str(self.folder)}
+
+    def check(self) -> None:
+        self.config()
+        for path in self._files():
+            _names(path)
+
+    def config(self) -> NetworkConfig:
+        return read_config(self.folder / "config.json")
+
+    def tokenizer(self) -> BytePairTokenizer:
+        return BytePairTokenizer.from_folder(self.folder)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {name: tensor for path in self._files() for name, tensor in _read(path)}
+
+    def _files(self) -> list[Path]:
+        whole = next((self.folder / name for name in WEIGHT_FILES if (self.folder / name).is_file()), None)
+        if whole is not None:
+            return [whole]
+        index = self.folder / INDEX_FILE
+        if index.is_file():
+            return _shards(index)
+        if (self.folder / "pytorch_model.bin").is_file():
+            raise ModelError(
+                f"{self.folder} has its weights as pytorch_model.bin, a pickle that could run any code; convert it "
+                "to safetensors with transformers' save_pretrained"
+            )
+        raise ModelError(f"no weights in {self.folder}: looked for {', '.join(WEIGHT_FILES)} and {INDEX_FILE}")
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"cannot read {index}: {error!r}; expected a JSON object with 'weight_map'") from error
+    absent = next((name for name in names if not (index.parent / name).is_file()), None)
+    if absent is not None:
+        raise ModelError(f"{index} names {absent}, which is missing in {index.parent}")
+    return [index.parent / name for name in names]
+
+
+def _names(path: Path) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} is no complete safetensors file ({error}); fetch it again") from error
+
+
+def _read(path: Path) -> Iterator[tuple[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - a file of safetensors is no mapping
+                yield name, file.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} is no complete safetensors file ({error}); fetch it again") from error

@@ -1,0 +1,108 @@
+"""The one order that weights pass through on their way into the network and out: Hugging Face's names and shapes.
+
+`h.0.attn.c_attn.weight` and its like are stored (in, out), as in OpenAI's checkpoints, the transpose of
+`torch.nn.Linear`'s. Every tensor's name and shape is checked before the first number is copied; nothing may
+be missing or left over. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from sftframe import ModelError
+from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
+
+PREFIX = "transformer."
+"""What `GPT2LMHeadModel` puts before every name, and `GPT2Model` does not."""
+
+TRANSPOSED = (".c_attn.weight", ".c_proj.weight", ".c_fc.weight")
+
+BUFFERS = (".attn.bias", ".attn.masked_bias")
+"""Causal masks that older versions of transformers saved with the weights."""
+
+HEAD = "lm_head.weight"
+
+
+def build(config: NetworkConfig, device: str, dtype: torch.dtype) -> GPT2:
+    """A network whose parameters are not filled yet, in evaluation mode."""
+    with torch.device("meta"):
+        network = GPT2(config)
+    return network.to(dtype).to_empty(device=device).eval()
+
+
+def fill(network: GPT2, tensors: Mapping[str, Tensor], source: object) -> None:
+    """Copy weights into a network.
+
+    Args:
+        tensors: in the layout of this module; read one at a time.
+        source: where they came from, for messages.
+
+    Raises:
+        ModelError: a tensor is missing, left over, or of another shape.
+    """
+    named = _named(tensors, source)
+    check_shapes(network.config, {name: tuple(tensor.shape) for name, tensor in named.items()}, source)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            tensor = named[name]
+            parameter.copy_(tensor.t() if name.endswith(TRANSPOSED) else tensor)
+
+
+def tensors_of(network: GPT2) -> dict[str, Tensor]:
+    """A network's weights in the layout of this module, on the CPU."""
+    parameters = ((name, parameter.detach().cpu()) for name, parameter in network.named_parameters())
+    return {name: (tensor.t() if name.endswith(TRANSPOSED) else tensor).contiguous() for name, tensor in parameters}
+
+
+def shapes(config: NetworkConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every tensor of a network of these sizes."""
+    width = config.width
+    yield "wte.weight", (config.vocab_size, width)
+    yield "wpe.weight", (config.context_length, width)
+    for layer in range(config.num_layers):
+        for part, num_in, num_out in (
+            ("attn.c_attn", width, 3 * width),
+            ("attn.c_proj", width, width),
+            ("mlp.c_fc", width, 4 * width),
+            ("mlp.c_proj", 4 * width, width),
+        ):
+            yield f"h.{layer}.{part}.weight", (num_in, num_out)
+            yield f"h.{layer}.{part}.bias", (num_out,)
+        for norm in ("ln_1", "ln_2"):
+            yield f"h.{layer}.{norm}.weight", (width,)
+            yield f"h.{layer}.{norm}.bias", (width,)
+    yield "ln_f.weight", (width,)
+    yield "ln_f.bias", (width,)
+
+
+def check_shapes(config: NetworkConfig, found: Mapping[str, tuple[int, ...]], source: object) -> None:
+    """See that the found tensors are exactly those of a network of these sizes.
+
+    Raises:
+        ModelError: they are not; the first difference is named.
+    """
+    expected = dict(shapes(config))
+    for name, shape in expected.items():
+        if name not in found:
+            raise ModelError(f"{source}: tensor {name!r} {shape} is missing; the weights are incomplete")
+        if tuple(found[name]) != shape:
+            raise ModelError(f"{source}: tensor {name!r} has shape {tuple(found[name])}, expected {shape}")
+    left_over = sorted(set(found) - set(expected))
+    if left_over:
+        more = f" and {len(left_over) - 1} more" if len(left_over) > 1 else ""
+        raise ModelError(
+            f"{source}: tensor {left_over[0]!r}{more} has no place in a GPT-2 of {config.num_layers} layers"
+        )
+
+
+def _named(tensors: Mapping[str, Tensor], source: object) -> dict[str, Tensor]:
+    """The tensors under plain names, without causal masks and without the head, if that is the embedding again."""
+    named = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if not name.endswith(BUFFERS)}
+    head = named.pop(HEAD, None)
+    embedding = named.get("wte.weight")
+    if head is not None and (embedding is None or not torch.equal(head, embedding)):
+        raise ModelError(f"{source}: {HEAD!r} differs from 'wte.weight'; GPT-2's head is its token embedding")
+    return named
