@@ -63,9 +63,9 @@ class Registry:
         """Names of a seam's components, sorted."""
         return sorted({offer.component.name for _, offer in self._offers(seam)})
 
-    def providers(self, seam: Seam, name: str) -> tuple[PluginInfo, ...]:
-        """All plugins that offer this name: none, one, or those in conflict."""
-        return tuple(info for info, offer in self._offers(seam) if offer.component.name == name)
+    def offers(self, seam: Seam, name: str) -> list[tuple[PluginInfo, type[Component]]]:
+        """All that plugins offer under this name: nothing, one component, or those in conflict."""
+        return [(info, offer.component) for info, offer in self._offers(seam) if offer.component.name == name]
 
     def provider(self, seam: Seam, name: str) -> PluginInfo:
         """The plugin that a component comes from. Raises as `find` does."""
@@ -78,7 +78,7 @@ class Registry:
             ConfigError: no plugin offers the name.
             PluginError: more than one does.
         """
-        return self._only(seam, name)[1].component
+        return self._only(seam, name)[1]
 
     def create(self, seam: Seam, name: str, values: Mapping[str, Any] | None = None, **given: Any) -> Component:
         """A component, ready to use.
@@ -93,7 +93,7 @@ class Registry:
         """
         from sftframe.config import build_options  # imports pydantic, which listing must not
 
-        info, (_, component) = self._only(seam, name)
+        info, component = self._only(seam, name)
         with plugin_wall(component.__module__.partition(".")[0], f"{seam.noun} {name!r} of {info.id} cannot be made"):
             return component(build_options(component, dict(values or {}), seam.value), **given)
 
@@ -134,8 +134,8 @@ class Registry:
     def _offers(self, seam: Seam) -> list[tuple[PluginInfo, Offer]]:
         return [(plugin.info, offer) for plugin in self._plugins for offer in plugin.offers if offer.seam == seam]
 
-    def _only(self, seam: Seam, name: str) -> tuple[PluginInfo, Offer]:
-        found = [(info, offer) for info, offer in self._offers(seam) if offer.component.name == name]
+    def _only(self, seam: Seam, name: str) -> tuple[PluginInfo, type[Component]]:
+        found = self.offers(seam, name)
         if not found:
             raise ConfigError(f"no {seam.noun} {name!r}{self._instead(seam, name)}")
         if len(found) > 1:
