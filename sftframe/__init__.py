@@ -48,6 +48,7 @@ from sftframe.records import (
 if TYPE_CHECKING:
     from sftframe.config import RunConfig
     from sftframe.decoding import Answer, Sampler, check_fits
+    from sftframe.downloads import cache_dir, fetch
     from sftframe.pipeline import run
     from sftframe.registry import Registry, load_registry
 
@@ -87,7 +88,9 @@ __all__ = [
     "Verdict",
     "Yardsticks",
     "__version__",
+    "cache_dir",
     "check_fits",
+    "fetch",
     "hookimpl",
     "load_registry",
     "option",
@@ -99,7 +102,9 @@ _LAZY = {
     "Registry": "sftframe.registry",
     "RunConfig": "sftframe.config",
     "Sampler": "sftframe.decoding",
+    "cache_dir": "sftframe.downloads",
     "check_fits": "sftframe.decoding",
+    "fetch": "sftframe.downloads",
     "load_registry": "sftframe.registry",
     "run": "sftframe.pipeline",
 }
