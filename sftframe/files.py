@@ -95,6 +95,24 @@ def replace_dir(making: Path, target: Path) -> None:
         _remove_dir(old)
 
 
+@contextmanager
+def whole_dir(target: Path) -> Iterator[Path]:
+    """A new folder to fill, which becomes `target` when the block ends well, as `replace_dir` does it, and goes if not.
+
+    Raises:
+        ConfigError: it cannot be made or renamed.
+    """
+    making = target.with_name(f".{target.name}.{os.getpid()}.part")
+    with _explained(target):
+        _remove_dir(making)
+        making.mkdir(parents=True)
+    try:
+        yield making
+        replace_dir(making, target)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file, in order. A last line that was cut by a kill is left out.
 

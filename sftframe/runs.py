@@ -6,28 +6,33 @@ whole is in `sftframe.files`, whose functions are offered here too.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Self
 
 from sftframe.errors import ConfigError
-from sftframe.files import JsonLines, plain, read_json_lines, replace_dir, write_json, write_whole
+from sftframe.files import JsonLines, plain, read_json_lines, replace_dir, whole_dir, write_json, write_whole
+from sftframe.locks import LOCK_FILES, hold
 
-__all__ = ["JsonLines", "RunFolder", "plain", "read_json_lines", "replace_dir", "write_json", "write_whole"]
+__all__ = [
+    "JsonLines",
+    "RunFolder",
+    "plain",
+    "read_json_lines",
+    "replace_dir",
+    "whole_dir",
+    "write_json",
+    "write_whole",
+]
 
 RUNS_DIR = Path("runs")
 """Where runs go that were given no folder, under the current directory."""
 _MARKER = ".sftframe"
-_LOCK = ".lock"
-_OWNER = ".lock-owner.json"
+_HOUSEKEEPING = frozenset({_MARKER, *LOCK_FILES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class RunFolder:
             ConfigError: `path` is taken, or cannot be made or written to.
         """
         run = cls(_make_numbered(label) if path is None else _make(path, force))
-        write_whole(run.path / _MARKER, "This folder was made by sftframe; --force may replace what is in it.\n")
+        write_whole(run.path / _MARKER, "sftframe made this folder for a run; --force may empty it.\n")
         return run
 
     @classmethod
@@ -168,36 +173,13 @@ class RunFolder:
                 "make room, or choose a folder on another disk with --out"
             )
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Hold the run, so that no other process writes to it; a process that dies lets go.
 
         Raises:
             ConfigError: another holds it; the message says who.
         """
-        from filelock import FileLock, Timeout
-
-        held = FileLock(self.path / _LOCK, timeout=0)
-        try:
-            held.acquire()
-        except Timeout:
-            raise ConfigError(f"{self.path} is in use by {self._owner()}: wait for it to end, or stop it") from None
-        except OSError as error:
-            raise ConfigError(f"cannot lock the run {self.path}: {error.strerror or error}") from error
-        try:
-            since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-            write_json(self.path / _OWNER, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
-            yield
-        finally:
-            (self.path / _OWNER).unlink(missing_ok=True)
-            held.release()
-
-    def _owner(self) -> str:
-        try:
-            owner = json.loads((self.path / _OWNER).read_bytes())
-            return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+        return hold(self.path)
 
 
 def _make_numbered(label: str) -> Path:
@@ -218,7 +200,7 @@ def _make(path: Path, force: bool) -> Path:
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path} is a file: --out needs a folder, a new one or an empty one")
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if any(entry.name not in _HOUSEKEEPING for entry in path.iterdir()):
             _clear(path, force)
     return path
 
@@ -233,7 +215,7 @@ def _clear(path: Path, force: bool) -> None:
         raise ConfigError(f"{path} holds a run already: choose another --out, or replace it with --force")
     with RunFolder(path).lock():
         for entry in path.iterdir():
-            if entry.name in (_MARKER, _LOCK, _OWNER):
+            if entry.name in _HOUSEKEEPING:
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)

@@ -1,0 +1,56 @@
+"""One process at a time in a folder, and who it is.
+
+Takes a folder, gives a context in which no other process holds it. Does not know what the folder is for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from sftframe.errors import ConfigError
+from sftframe.files import write_json
+
+_LOCK = ".lock"
+_OWNER = ".lock-owner.json"
+LOCK_FILES = (_LOCK, _OWNER)
+"""What holding leaves in a folder; the system ties the lock to the first, so it stays."""
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold a folder. The system lets go for a process that dies, however it dies.
+
+    Raises:
+        ConfigError: another process holds it, or a lock cannot be made there.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(f"{folder} is in use by {_owner(folder)}: wait for it to end, or stop it") from None
+    except OSError as error:
+        raise ConfigError(f"cannot lock {folder}: {error.strerror or error}") from error
+    try:
+        # a file of its own: Windows lets nobody read one that is locked
+        since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        write_json(folder / _OWNER, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+        yield
+    finally:
+        (folder / _OWNER).unlink(missing_ok=True)
+        lock.release()
+
+
+def _owner(folder: Path) -> str:
+    try:
+        owner = json.loads((folder / _OWNER).read_bytes())
+        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
