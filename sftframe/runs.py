@@ -157,8 +157,9 @@ class RunFolder:
         return self.path / "report.html"
 
     def free_bytes(self) -> int:
-        """Bytes that may still be written to the folder's disk."""
-        return shutil.disk_usage(self.path).free
+        """Bytes that may still be written to the disk of the folder, which need not be there yet."""
+        path = self.path.absolute()
+        return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
 
     def require_space(self, num_bytes: int) -> None:
         """See that a run fits on the disk, before anything is spent on it.

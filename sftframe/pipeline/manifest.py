@@ -17,7 +17,7 @@ from sftframe.config import RunConfig, read_toml, validate
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, PluginError
 from sftframe.interfaces import Component, PromptStyle, Tokenizer
-from sftframe.pipeline.setup import Components, Material
+from sftframe.pipeline.setup import Components, Material, Setup
 from sftframe.registry import Registry, Seam
 from sftframe.runs import RunFolder, write_json, write_whole
 from sftframe.stages.data import num_duplicates
@@ -47,20 +47,14 @@ def dumped_options(component: Component) -> dict[str, Any]:
     return values
 
 
-def write_manifest(
-    folder: RunFolder,
-    config: RunConfig,
-    components: Components,
-    material: Material,
-    registry: Registry,
-    device: str,
-) -> None:
+def write_manifest(folder: RunFolder, setup: Setup) -> None:
     """Write `manifest.json`."""
+    config, components, material = setup.config, setup.components, setup.material
     parts = material.split
     document = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"sftframe": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}},
-        "components": _described(components, registry),
+        "components": _described(components, setup.registry),
         "data": {
             "source": material.dataset.source,
             "sha256": material.dataset.sha256,
@@ -75,7 +69,7 @@ def write_manifest(
         "weights": dict(components.backend.identity),
         "judge": components.judge.identity,
         "seed": config.seed,
-        "device": device,
+        "device": setup.device,
         "dtype": config.dtype,
         "machine": asdict(describe_machine()),
     }

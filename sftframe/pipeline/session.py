@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge
@@ -14,43 +13,30 @@ from sftframe.interfaces import CausalLM
 from sftframe.pipeline import manifest
 from sftframe.pipeline.answers import AnswerFiles, write_answers, write_responses_document, write_verdicts
 from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
-from sftframe.pipeline.setup import Components, Material, check_resources, prepare_data, resolve
+from sftframe.pipeline.setup import Components, Setup, check_resources, prepare_data, resolve
 from sftframe.pipeline.training import FineTuning
 from sftframe.progress import Observer
 from sftframe.records import Summary
 from sftframe.registry import Registry
-from sftframe.runs import RunFolder
+from sftframe.runs import RUNS_DIR, RunFolder
 from sftframe.stages.data import num_duplicates
 
 
 class Session:
     """A run with its configuration, components and data at hand. Made by `start` or `reopen`."""
 
-    def __init__(
-        self,
-        *,
-        config: RunConfig,
-        registry: Registry,
-        components: Components,
-        material: Material,
-        folder: RunFolder,
-        device: str,
-        observer: Observer,
-    ) -> None:
-        self.config = config
+    def __init__(self, setup: Setup, folder: RunFolder, observer: Observer, *, untuned: CausalLM | None = None) -> None:
+        self.setup = setup
         self.folder = folder
-        self._registry = registry
-        self._components = components
-        self._material = material
-        self._device = device
         self._observer = observer
-        self._tuned: CausalLM | None = None
+        self._untuned_model = untuned
+        self._tuned_model: CausalLM | None = None
 
     @classmethod
     def start(
         cls, layer: Layer, registry: Registry, observer: Observer, *, force: bool = False, needs_judge: bool = True
     ) -> Session:
-        """Check everything, then make the run's folder with its configuration and manifest.
+        """Check everything, load the model, then make the run's folder with its configuration and manifest.
 
         Args:
             force: replace the run that `out` holds.
@@ -63,19 +49,14 @@ class Session:
         components = Components.choose(config, registry)
         device = check_resources(config, components, needs_judge=needs_judge)
         material = prepare_data(config, components, observer)
+        setup = Setup(config=config, registry=registry, components=components, material=material, device=device)
+        model = _load(setup, observer)
+        RunFolder(config.out or RUNS_DIR).require_space(_needed_bytes(model, config))
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
         folder = RunFolder.create(config.out, label=label, force=force)
         manifest.write_config(folder, config, components)
-        manifest.write_manifest(folder, config, components, material, registry, device)
-        return cls(
-            config=config,
-            registry=registry,
-            components=components,
-            material=material,
-            folder=folder,
-            device=device,
-            observer=observer,
-        )
+        manifest.write_manifest(folder, setup)
+        return cls(setup, folder, observer, untuned=model)
 
     @classmethod
     def reopen(cls, path: Path, registry: Registry, observer: Observer, *, layer: Layer | None = None) -> Session:
@@ -94,18 +75,11 @@ class Session:
         components = Components.choose(config, registry, saved=saved)
         material = prepare_data(config, components, observer, saved=saved)
         manifest.check_unchanged(folder, components, material)
-        session = cls(
-            config=config,
-            registry=registry,
-            components=components,
-            material=material,
-            folder=folder,
-            device=choose_device(config.device),
-            observer=observer,
-        )
+        device = choose_device(config.device)
+        setup = Setup(config=config, registry=registry, components=components, material=material, device=device)
         if layer:
             manifest.write_config(folder, config, components)
-        return session
+        return cls(setup, folder, observer)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -115,7 +89,7 @@ class Session:
             ConfigError: another process works on the run.
             Interrupted: the user pressed Ctrl-C; what was done is saved.
         """
-        set_up_threads(self.config.threads)
+        set_up_threads(self.setup.config.threads)
         with self.folder.lock():
             try:
                 yield
@@ -128,7 +102,7 @@ class Session:
         """Every stage that is not done yet."""
         with self.at_work():
             self.announce()
-            if self.config.before:
+            if self.setup.config.before:
                 self.measure_before()
             self.train()
             self.answer()
@@ -137,7 +111,7 @@ class Session:
 
     def announce(self) -> None:
         """Say what is about to happen: the pieces, the split and the lengths."""
-        config, lengths, parts = self.config, self._material.lengths, self._material.split
+        config, lengths, parts = self.setup.config, self.setup.material.lengths, self.setup.material.split
         self._observer.note(
             f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
             f"judge {config.judge.name} · data {config.data.source} · seed {config.seed}"
@@ -159,19 +133,22 @@ class Session:
         """Likelihoods, answers and verdicts of the untuned model."""
         files = AnswerFiles.before(self.folder)
         if not self._is_answered(files):
-            write_answers(self.config, self._components, self._material, self._untuned, files, self._observer)
-        write_verdicts(self.config, self._components, self._material.test_examples(), files, self._observer)
+            write_answers(
+                self.setup.config, self.setup.components, self.setup.material, self._untuned, files, self._observer
+            )
+        write_verdicts(
+            self.setup.config, self.setup.components, self.setup.material.test_examples(), files, self._observer
+        )
 
     def train(self) -> None:
         """Fine-tune, unless that is done."""
         if self._is_trained:
             return
-        num_bytes = sum(p.numel() * p.element_size() for p in self._untuned.module.parameters())
-        # a checkpoint holds weights and both of AdamW's moments; a new one is written before an old one goes
-        self.folder.require_space(num_bytes * (1 + 3 * (self.config.train.keep_checkpoints + 1)))
-        tuning = FineTuning(self.config, self._components, self._material, self._untuned, self.folder, self._observer)
+        tuning = FineTuning(
+            self.setup.config, self.setup.components, self.setup.material, self._untuned, self.folder, self._observer
+        )
         tuning.run()
-        self._tuned = self._untuned
+        self._tuned_model = self._untuned
 
     def answer(self, *, anew: bool = False) -> None:
         """Likelihoods and answers of the fine-tuned model.
@@ -183,15 +160,19 @@ class Session:
         if anew:
             files.forget()
         if not self._is_answered(files):
-            write_answers(self.config, self._components, self._material, self._load_tuned(), files, self._observer)
-        write_responses_document(self._material, self.folder)
+            write_answers(
+                self.setup.config, self.setup.components, self.setup.material, self._tuned, files, self._observer
+            )
+        write_responses_document(self.setup.material, self.folder)
 
     def judge(self) -> None:
         """Verdicts on all answers that have none by this judge."""
-        manifest.record_judge(self.folder, self._components, self._registry)
+        manifest.record_judge(self.folder, self.setup.components, self.setup.registry)
         for files in (AnswerFiles.before(self.folder), AnswerFiles.after(self.folder)):
             if files.responses.exists():
-                write_verdicts(self.config, self._components, self._material.test_examples(), files, self._observer)
+                write_verdicts(
+                    self.setup.config, self.setup.components, self.setup.material.test_examples(), files, self._observer
+                )
 
     def check_judge(self) -> None:
         """See that the judge is there.
@@ -199,40 +180,37 @@ class Session:
         Raises:
             JudgeError: it is not.
         """
-        self._components.judge.check()
+        self.setup.components.judge.check()
 
     def report(self) -> Summary:
         """Write `summary.json`, `loss.png` and `report.html` from the run's files."""
         self._observer.begin("report", None, "files")
-        summary = write_report(self.folder, self.config, self._components, self._material)
+        summary = write_report(self.folder, self.setup.config, self.setup.components, self.setup.material)
         self._observer.end()
         return summary
 
     def summary(self) -> Summary:
         """What the run's files say so far."""
-        return build_summary(self.folder, self.config, self._material)
+        return build_summary(self.folder, self.setup.config, self.setup.material)
 
     def showcase(self, count: int) -> list[AnsweredExample]:
         """A few test examples with their answers, spread over the test part."""
-        answered = answered_examples(self.folder, self._material)
+        answered = answered_examples(self.folder, self.setup.material)
         return answered[:: max(1, len(answered) // count)][:count]
 
-    @cached_property
+    @property
     def _untuned(self) -> CausalLM:
-        backend, config = self._components.backend, self.config
-        self._observer.begin("load model", None, "parameters")
-        model = backend.load(device=self._device, dtype="float32", seed=config.seed)
-        self._observer.end()
-        return model
+        if self._untuned_model is None:
+            self._untuned_model = _load(self.setup, self._observer)
+        return self._untuned_model
 
-    def _load_tuned(self) -> CausalLM:
-        if self._tuned is None:
+    @property
+    def _tuned(self) -> CausalLM:
+        if self._tuned_model is None:
             if not self._is_trained:
                 raise ConfigError(f"{self.folder.path} has no model yet: train it first with sftframe run --resume")
-            self._tuned = self._components.backend.load(
-                device=self._device, dtype="float32", seed=self.config.seed, saved=self.folder.model_dir
-            )
-        return self._tuned
+            self._tuned_model = _load(self.setup, self._observer, saved=self.folder.model_dir)
+        return self._tuned_model
 
     @property
     def _is_trained(self) -> bool:
@@ -240,4 +218,18 @@ class Session:
 
     def _is_answered(self, files: AnswerFiles) -> bool:
         known = {response.index for response in files.known_responses()}
-        return files.likelihoods.exists() and known.issuperset(self._material.test.indices)
+        return files.likelihoods.exists() and known.issuperset(self.setup.material.test.indices)
+
+
+def _load(setup: Setup, observer: Observer, saved: Path | None = None) -> CausalLM:
+    observer.begin("load model", None, "models")
+    model = setup.components.backend.load(device=setup.device, dtype="float32", seed=setup.config.seed, saved=saved)
+    observer.end()
+    return model
+
+
+def _needed_bytes(model: CausalLM, config: RunConfig) -> int:
+    """Disk for the model and its checkpoints."""
+    num_bytes = sum(p.numel() * p.element_size() for p in model.module.parameters())
+    # a checkpoint holds weights and both of AdamW's moments; a new one is written before an old one goes
+    return num_bytes * (1 + 3 * (config.train.keep_checkpoints + 1))

@@ -83,6 +83,18 @@ class Material:
         return {example.index: example.output for example in self.dataset.examples}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """A checked configuration with all that it names."""
+
+    config: RunConfig
+    registry: Registry
+    components: Components
+    material: Material
+    device: str
+    """A torch device."""
+
+
 def prepare_data(
     config: RunConfig, components: Components, observer: Observer, *, saved: Path | None = None
 ) -> Material:
