@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import tomli_w
@@ -29,6 +30,7 @@ _PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", 
 def write_config(folder: RunFolder, config: RunConfig, components: Components) -> None:
     """Write `config.toml` with every option of every component spelled out."""
     document = config.model_dump(mode="json", exclude_none=True, exclude={"out"})
+    document["data"]["source"] = _anywhere(config.data.source)
     for seam, component in _by_seam(components).items():
         document[seam.value] = {"name": component.name, **dumped_options(component)}
     write_whole(folder.config_path, tomli_w.dumps(document))
@@ -44,7 +46,13 @@ def dumped_options(component: Component) -> dict[str, Any]:
     values: dict[str, Any] = TypeAdapter(component.Options).dump_python(
         component.options, mode="json", exclude_none=True
     )
-    return values
+    return {key: _anywhere(value) if isinstance(value, str) else value for key, value in values.items()}
+
+
+def _anywhere(value: str) -> str:
+    """A path that exists as an absolute one, so that the run can be gone on with from another folder."""
+    is_path = len(Path(value).parts) > 1 or Path(value).suffix
+    return str(Path(value).absolute()) if is_path and Path(value).exists() else value
 
 
 def write_manifest(folder: RunFolder, setup: Setup) -> None:
@@ -99,7 +107,7 @@ def check_unchanged(folder: RunFolder, components: Components, material: Materia
         )
     if material is not None and material.dataset.sha256 != recorded["data"]["sha256"]:
         raise ConfigError(
-            f"{folder.path}: the data {material.dataset.source} have changed since this run was started: their SHA-256 is "
+            f"{folder.path}: the data {material.dataset.source} have changed since this run was started: SHA-256 "
             f"{material.dataset.sha256[:12]}…, expected {recorded['data']['sha256'][:12]}…; restore them, or start anew"
         )
 
