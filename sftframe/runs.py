@@ -1,24 +1,25 @@
 """A run's folder: what lies where in it, how a new one is made, how an old one is found, and who may write to it.
 
-Takes paths, gives `RunFolder`s. Knows the names of a run's files and nothing of what is in them; how a file comes to be
-whole is in `sftframe.files`, whose functions are offered here too.
+Takes paths, gives `RunFolder`s. Knows the names of a run's files and nothing of what is in them. Which folders may be
+taken is in `sftframe.places`, how a file comes to be whole in `sftframe.files`, whose functions are offered here too.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Self
 
 from sftframe.errors import ConfigError
 from sftframe.files import JsonLines, plain, read_json_lines, replace_dir, whole_dir, write_json, write_whole
-from sftframe.locks import LOCK_FILES, hold
+from sftframe.locks import hold
+from sftframe.places import CONFIG, MANIFEST, RUNS_DIR, check_place, explained, is_run, make_named, make_numbered
 
 __all__ = [
+    "RUNS_DIR",
     "JsonLines",
     "RunFolder",
     "plain",
@@ -28,11 +29,6 @@ __all__ = [
     "write_json",
     "write_whole",
 ]
-
-RUNS_DIR = Path("runs")
-"""Where runs go that were given no folder, under the current directory."""
-_MARKER = ".sftframe"
-_HOUSEKEEPING = frozenset({_MARKER, *LOCK_FILES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +53,17 @@ class RunFolder:
         Raises:
             ConfigError: `path` is taken, or cannot be made or written to.
         """
-        run = cls(_make_numbered(label) if path is None else _make(path, force))
-        write_whole(run.path / _MARKER, "sftframe made this folder for a run; --force may empty it.\n")
-        return run
+        return cls(make_numbered(label) if path is None else make_named(path, force=force))
+
+    @staticmethod
+    def check_place(path: Path | None, *, force: bool = False) -> None:
+        """See that `create` would not refuse the path, without making anything; for before a long preparation.
+
+        Raises:
+            ConfigError: as `create`.
+        """
+        if path is not None:
+            check_place(path, force=force)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -79,12 +83,12 @@ class RunFolder:
     @property
     def config_path(self) -> Path:
         """The resolved configuration."""
-        return self.path / "config.toml"
+        return self.path / CONFIG
 
     @property
     def manifest_path(self) -> Path:
         """Versions, plugin ids, hashes, seeds and the machine."""
-        return self.path / "manifest.json"
+        return self.path / MANIFEST
 
     @property
     def metrics_path(self) -> Path:
@@ -159,7 +163,8 @@ class RunFolder:
     def free_bytes(self) -> int:
         """Bytes that may still be written to the disk of the folder, which need not be there yet."""
         path = self.path.absolute()
-        return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
+        with explained(path):
+            return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
 
     def require_space(self, num_bytes: int) -> None:
         """See that a run fits on the disk, before anything is spent on it.
@@ -183,59 +188,6 @@ class RunFolder:
         return hold(self.path)
 
 
-def _make_numbered(label: str) -> Path:
-    ends = (path.name.rpartition("-") for path in RUNS_DIR.glob("*"))
-    start = 1 + max((int(number) for name, _, number in ends if name == label and number.isdecimal()), default=0)
-    with _explained(RUNS_DIR):
-        RUNS_DIR.mkdir(exist_ok=True)
-        for number in count(start):
-            path = RUNS_DIR / f"{label}-{number}"
-            with suppress(FileExistsError):
-                path.mkdir()
-                return path
-    raise AssertionError("count() does not end")
-
-
-def _make(path: Path, force: bool) -> Path:
-    with _explained(path):
-        if path.exists() and not path.is_dir():
-            raise ConfigError(f"{path} is a file: --out needs a folder, a new one or an empty one")
-        path.mkdir(parents=True, exist_ok=True)
-        if any(entry.name not in _HOUSEKEEPING for entry in path.iterdir()):
-            _clear(path, force)
-    return path
-
-
-def _clear(path: Path, force: bool) -> None:
-    """Empty the folder of an old run; the folder itself stays, it may be a link or a mount."""
-    if not _was_made_for_a_run(path):
-        raise ConfigError(
-            f"{path} is not empty and not a run: sftframe leaves it alone, --force or not; choose another --out"
-        )
-    if not force:
-        raise ConfigError(f"{path} holds a run already: choose another --out, or replace it with --force")
-    with RunFolder(path).lock():
-        for entry in path.iterdir():
-            if entry.name in _HOUSEKEEPING:
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-
-
-def _was_made_for_a_run(path: Path) -> bool:
-    """A `config.toml` or a `manifest.json` alone may be anyone's; nobody's home or working tree is a run."""
-    place = path.resolve()
-    precious = [Path.cwd().resolve()]
-    with suppress(RuntimeError):
-        precious.append(Path.home().resolve())
-    if any(place == own or place in own.parents for own in precious):
-        return False
-    run = RunFolder(path)
-    return (path / _MARKER).is_file() or (run.config_path.is_file() and run.manifest_path.is_file())
-
-
 def _nearest(path: Path) -> str:
     """What to try instead of a path that is no run: the newest run in it, beside it or in `runs/`."""
     for folder in (path, path.parent, RUNS_DIR):
@@ -247,19 +199,8 @@ def _nearest(path: Path) -> str:
 
 
 def _runs_in(folder: Path) -> Iterable[RunFolder]:
-    runs = (RunFolder(path) for path in folder.glob("*"))
-    return (run for run in runs if run.config_path.is_file() and run.manifest_path.is_file())
+    return (RunFolder(path) for path in folder.glob("*") if is_run(path))
 
 
 def _gigabytes(num_bytes: int) -> str:
     return f"{num_bytes / 1e9:.1f} GB"
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(
-            f"cannot make the run's folder {path}: {error.strerror or error}; choose another with --out"
-        ) from error

@@ -173,6 +173,14 @@ def test_a_strangers_folder_is_left_alone_with_and_without_force(name: str, forc
     assert names(Path("a")) == [name]
 
 
+def test_force_leaves_alone_what_came_into_a_folder_after_its_run_was_moved_away() -> None:
+    RunFolder.create(Path("a"), label="x")
+    Path("a/thesis.tex").write_text("mine")
+    with pytest.raises(ConfigError, match="not a run: sftframe leaves it alone"):
+        RunFolder.create(Path("a"), label="x", force=True)
+    assert Path("a/thesis.tex").read_text() == "mine"
+
+
 @pytest.mark.parametrize("place", [".", "..", "../home"])
 def test_home_and_the_current_directory_are_left_alone_even_if_they_look_like_a_run(place: str) -> None:
     folder = Path(place)
@@ -230,6 +238,18 @@ def test_a_folder_that_may_not_be_written_to_is_refused(tmp_path: Path) -> None:
         tmp_path.joinpath("here").chmod(0o700)
 
 
+def test_a_place_is_checked_without_making_anything() -> None:
+    make_run(Path("a"))
+    before = names(Path("a"))
+    RunFolder.check_place(None)
+    RunFolder.check_place(Path("new/one"))
+    RunFolder.check_place(Path("a"), force=True)
+    with pytest.raises(ConfigError, match=r"^a holds a run already: "):
+        RunFolder.check_place(Path("a"))
+    assert names(Path("a")) == before
+    assert names(Path()) == ["a"]
+
+
 def test_a_run_is_opened() -> None:
     make_run(Path("a"))
     assert RunFolder.open(Path("a")) == RunFolder(Path("a"))
@@ -267,10 +287,10 @@ def test_a_run_that_is_a_file_is_no_run() -> None:
 
 
 def test_the_disk_is_asked_before_anything_is_spent() -> None:
-    run = RunFolder.create(Path("a"), label="x")
+    run = RunFolder(Path("not/made/yet"))
     run.require_space(1)
     assert abs(run.free_bytes() - shutil.disk_usage(".").free) < 1e9
-    message = r"^not enough disk: the run in a needs 1000000000\.0 GB, \d+\.\d GB are free; make room, or .* --out$"
+    message = r"^not enough disk: the run in not/made/yet needs 1000000000\.0 GB, \d+\.\d GB are free; make room, .*"
     with pytest.raises(ConfigError, match=message):
         run.require_space(10**18)
 

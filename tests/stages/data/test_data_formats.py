@@ -1,13 +1,19 @@
 import csv
 import io
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sftframe.errors import DataError
 from sftframe.stages.data import Dataset
+from sftframe.stages.data.examples import to_examples
+from sftframe.stages.data.fields import FieldNames
+from sftframe.stages.data.formats import READERS
 
 Load = Callable[..., Dataset]
 
@@ -201,3 +207,41 @@ def test_utf16_is_told_by_its_name(load: Load) -> None:
         DataError, match=r"not UTF-8 at offset 0 \(line 1\): the file is UTF-16; save the file as UTF-8$"
     ):
         load("d.json", "[]".encode("utf-16"))
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+ROWS = st.lists(st.tuples(TEXT.map(lambda text: f"a{text}"), TEXT, TEXT), min_size=1, max_size=5)
+COLUMNS = ("instruction", "input", "output")
+
+
+def as_json(rows: list[tuple[str, str, str]]) -> bytes:
+    return json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows]).encode()
+
+
+def as_json_lines(rows: list[tuple[str, str, str]]) -> bytes:
+    objects = (dict(zip(COLUMNS, row, strict=True)) for row in rows)
+    return "\n".join(json.dumps(row, ensure_ascii=False) for row in objects).encode()
+
+
+def as_csv(rows: list[tuple[str, str, str]]) -> bytes:
+    made = io.StringIO(newline="")
+    csv.writer(made).writerows([COLUMNS, *rows])
+    return made.getvalue().encode()
+
+
+def as_parquet(rows: list[tuple[str, str, str]]) -> bytes:
+    return parquet(**dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write"),
+    [(".json", as_json), (".jsonl", as_json_lines), (".csv", as_csv), (".parquet", as_parquet)],
+)
+@given(rows=ROWS)
+@settings(max_examples=25, deadline=None)
+def test_any_text_comes_back_as_it_was_written(
+    suffix: str, write: Callable[[list[tuple[str, str, str]]], bytes], rows: list[tuple[str, str, str]]
+) -> None:
+    names = FieldNames.of({})
+    examples = to_examples(READERS[suffix](write(rows), "d", names), "d", names)
+    assert [(example.instruction, example.input, example.output) for example in examples] == rows

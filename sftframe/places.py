@@ -1,0 +1,118 @@
+"""Where a run may be made: a numbered folder of its own, or the one that the user names, and never over other work.
+
+Takes paths, gives folders that are empty but for sftframe's own hidden files. Only a folder that a run was made in is
+ever emptied. Does not know what a run holds beyond the two files that make it one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from sftframe.errors import ConfigError
+from sftframe.files import write_whole
+from sftframe.locks import LOCK_FILES, hold
+
+RUNS_DIR = Path("runs")
+"""Where runs go that were given no folder, under the current directory."""
+CONFIG = "config.toml"
+MANIFEST = "manifest.json"
+_MARKER = ".sftframe"
+_HOUSEKEEPING = frozenset({_MARKER, *LOCK_FILES})
+
+
+def make_numbered(label: str) -> Path:
+    """A new folder `runs/LABEL-N`, N one more than the highest there is; two processes never get the same."""
+    ends = (path.name.rpartition("-") for path in RUNS_DIR.glob("*"))
+    start = 1 + max((int(number) for name, _, number in ends if name == label and number.isdecimal()), default=0)
+    with explained(RUNS_DIR):
+        RUNS_DIR.mkdir(exist_ok=True)
+        for number in count(start):
+            path = RUNS_DIR / f"{label}-{number}"
+            with suppress(FileExistsError):
+                path.mkdir()
+                return _marked(path)
+    raise AssertionError("count() does not end")
+
+
+def make_named(path: Path, *, force: bool) -> Path:
+    """The folder that the user names, made or, with force, emptied of the run that is in it."""
+    check_place(path, force=force)
+    with explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if _is_taken(path):
+            _clear(path)
+        return _marked(path)
+
+
+def check_place(path: Path, *, force: bool) -> None:
+    """See that a run may be made in a folder, without making anything.
+
+    Raises:
+        ConfigError: it is a file, or holds something that must not be replaced.
+    """
+    with explained(path):
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{path} is a file: --out needs a folder, a new one or an empty one")
+        if not path.exists() or not _is_taken(path):
+            return
+        if not _was_made_for_a_run(path):
+            raise ConfigError(
+                f"{path} is not empty and not a run: sftframe leaves it alone, --force or not; choose another --out"
+            )
+        if not force:
+            raise ConfigError(f"{path} holds a run already: choose another --out, or replace it with --force")
+
+
+def is_run(path: Path) -> bool:
+    """The folder has a configuration and a manifest."""
+    return (path / CONFIG).is_file() and (path / MANIFEST).is_file()
+
+
+def _marked(path: Path) -> Path:
+    write_whole(path / _MARKER, "sftframe made this folder for a run; --force may empty it.\n")
+    return path
+
+
+def _is_taken(path: Path) -> bool:
+    return any(entry.name not in _HOUSEKEEPING for entry in path.iterdir())
+
+
+def _clear(path: Path) -> None:
+    """Empty the folder of an old run; the folder itself stays, it may be a link or a mount."""
+    with hold(path):
+        for entry in path.iterdir():
+            if entry.name in _HOUSEKEEPING:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def _was_made_for_a_run(path: Path) -> bool:
+    """A `config.toml` or a `manifest.json` alone may be anyone's, and so may what came into a folder after its run left.
+
+    Nobody's home or working tree is a run, whatever lies in it.
+    """
+    place = path.resolve()
+    precious = [Path.cwd().resolve()]
+    with suppress(RuntimeError):
+        precious.append(Path.home().resolve())
+    if any(place == own or place in own.parents for own in precious):
+        return False
+    return is_run(path) or ((path / _MARKER).is_file() and (path / CONFIG).is_file())
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say of a system error which folder it was about, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make the run's folder {path}: {error.strerror or error}; choose another with --out"
+        ) from error
