@@ -1,0 +1,14 @@
+"""The judges that come with sftframe. `reference` needs nothing but the reference answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sftframe import Judge, hookimpl
+from sftframe_plugins.judges.reference import ReferenceJudge
+
+
+@hookimpl
+def sftframe_judges() -> Iterable[type[Judge]]:
+    """All judges of this plugin."""
+    return (ReferenceJudge,)

@@ -1,0 +1,206 @@
+"""The judge that needs no model: does the answer have what the reference answer adds to the question?
+
+Takes question, reference and answer as text, gives a score from 0 to 100 and one sentence that says why. Offline,
+deterministic, some thousand items a second. The formula, in three sentences:
+
+1. What counts is what the reference says and the question does not: its new numbers, then its new words (a word weighs
+   the square of its length), then the order of its words, then all the rest; the score is the F-measure of found
+   against expected for the first of these kinds, and each later kind can take away at most half of it.
+2. That is multiplied by the F-measure over the words that the reference keeps from the input.
+3. The reference's own words in their order score 100, whatever their case, punctuation and Unicode form; amid other
+   words they score at least their share of the answer; and to repeat the question scores 0.
+
+It compares words and knows no meanings: a synonym is a wrong word to it, and where many answers are good it is unjust
+to all but one. How far it agrees with other graders is measured in `docs/judges.md`. What a word is: `words.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sftframe import Judge, JudgeItem, Verdict
+from sftframe_plugins.judges.words import is_number, match_rounded, split_words
+
+Gram = tuple[str, ...]
+"""One word, or two that follow each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constants:
+    """What the formula has that could be otherwise; agreement with other graders hardly moves around these values."""
+
+    beta: float = 2.0
+    """Of the F-measure: to miss what was asked for is worse than to say more; the value that chrF++ has."""
+    power: float = 2.0
+    """A word weighs its length to this power, so that `photosynthesis` counts and `is called the` hardly does."""
+    detail: float = 0.5
+    """What a later kind can take away: wrong words beside the right number, the right words in the wrong order."""
+
+
+class ReferenceJudge(Judge):
+    """Agreement with the reference answer."""
+
+    name = "reference"
+    summary = "agreement with the reference answer: offline, deterministic, instant"
+
+    @property
+    def identity(self) -> str:
+        """The name with the version of the formula: scores of two versions do not compare."""
+        return "reference:1"
+
+    def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
+        """One verdict per item, always `ok`."""
+        for item in items:
+            score, reason = grade(item)
+            yield Verdict(index=item.index, status="ok", score=score, reason=reason, judge=self.identity)
+
+
+def grade(item: JudgeItem, constants: Constants = Constants()) -> tuple[float, str]:
+    """The answer's score, 0-100, and one sentence that says why.
+
+    >>> def ankara(answer):
+    ...     question, reference = "What is the capital of Turkey?", "The capital of Turkey is Ankara."
+    ...     return grade(JudgeItem(index=0, instruction=question, input="", reference=reference, answer=answer))
+    >>> ankara("the capital of Turkey is ANKARA")
+    (100.0, 'exact but for case, punctuation or form')
+    >>> ankara("The capital of Turkey is Izmir.")
+    (0.0, '1 of 1 key words missing: ankara')
+    >>> ankara("What is the capital of Turkey?")
+    (0.0, 'only repeats the question')
+    """
+    if item.answer.strip() == item.reference.strip():
+        return 100.0, "exact"
+    is_strict = _is_about_form(item)
+    instruction, given, expected, found = (
+        split_words(text, strict=is_strict) for text in (item.instruction, item.input, item.reference, item.answer)
+    )
+    if not found:
+        return 0.0, "no answer"
+    if found == expected:
+        return 100.0, "exact but for case, punctuation or form"
+    if found in (instruction, given, instruction + given):
+        return 0.0, "only repeats the question"
+    found = match_rounded(found, expected)
+    score, reason = _compare(instruction, given, expected, found, constants)
+    share = 100 * len(expected) / len(found)
+    if _has_run(found, expected) and share > score:
+        return share, f"the reference word for word, in {len(found)} words instead of {len(expected)}"
+    return score, reason
+
+
+def _is_about_form(item: JudgeItem) -> bool:
+    """Whether case and punctuation are what matters: the reference is the input but for them, or has no words."""
+    reference = split_words(item.reference)
+    return not reference or reference == split_words(item.input)
+
+
+def _has_run(words: Sequence[str], run: Sequence[str]) -> bool:
+    """Whether the words contain the run as it stands; a single word is no run, it occurs by chance."""
+    return len(run) > 1 and f" {' '.join(run)} " in f" {' '.join(words)} "
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is expected of one kind, next to what was found of it."""
+
+    name: str
+    expected: Counter[Gram]
+    found: Counter[Gram]
+
+    @property
+    def missing(self) -> Counter[Gram]:
+        """Expected and not found."""
+        return self.expected - self.found
+
+    @property
+    def extra(self) -> Counter[Gram]:
+        """Found and not expected."""
+        return self.found - self.expected
+
+    def agreement(self, constants: Constants) -> float:
+        """The weighted F-measure, 0-1; 0 where nothing matches, 1 where nothing is expected."""
+        if not self.expected:
+            return 1.0
+        matched = _mass(self.expected & self.found, constants)
+        expected, found = _mass(self.expected, constants), _mass(self.found, constants)
+        beta2 = constants.beta**2
+        return (1 + beta2) * matched / (beta2 * expected + found)
+
+
+def _mass(grams: Counter[Gram], constants: Constants) -> float:
+    return float(sum(num * sum(len(word) ** constants.power for word in gram) for gram, num in grams.items()))
+
+
+def _compare(
+    instruction: list[str], given: list[str], expected: list[str], found: list[str], constants: Constants
+) -> tuple[float, str]:
+    """Sentences 1 and 2 of the formula."""
+    added = _added_kinds(instruction, given, expected, found)
+    kept_words = set(given) - set(instruction)
+    kept = _Kind("kept", _singles(expected, kept_words), _singles(found, kept_words))
+    later = 1.0
+    for kind in reversed(added[1:]):
+        later = 1 - constants.detail * (1 - kind.agreement(constants) * later)
+    score = 100 * added[0].agreement(constants) * later * kept.agreement(constants)
+    return score, _reason([*added, kept])
+
+
+def _added_kinds(instruction: list[str], given: list[str], expected: list[str], found: list[str]) -> list[_Kind]:
+    """What the reference adds to the question, the kind that says most first; at least one."""
+    known = {*instruction, *given}
+    new = {word for word in (*expected, *found) if word not in known}
+    numbers = {word for word in new if is_number(word)}
+    kinds = [
+        _Kind("number", _singles(expected, numbers), _singles(found, numbers)),
+        _Kind("word", _singles(expected, new - numbers), _singles(found, new - numbers)),
+    ]
+    kinds = [kind for kind in kinds if kind.expected]
+    if kinds:  # frames differ ("it is X", "X"): order is that of the words which both have
+        shared = set(expected) & set(found)
+        order = _order([w for w in expected if w in shared], [w for w in found if w in shared], set())
+        return [*kinds, order, _Kind("whole", _singles(expected, known | new), _singles(found, known | new))]
+    order = _order(expected, found, {*itertools.pairwise(instruction), *itertools.pairwise(given)})
+    # a reference that is a piece of the question as it stands adds nothing: all its words are to be compared
+    return [order] if order.expected else [_Kind("word", _singles(expected, known), _singles(found, known | new))]
+
+
+def _singles(words: Iterable[str], kind: Container[str]) -> Counter[Gram]:
+    return Counter((word,) for word in words if word in kind)
+
+
+def _order(expected: Sequence[str], found: Sequence[str], known_pairs: Container[Gram]) -> _Kind:
+    def pairs(words: Sequence[str]) -> Counter[Gram]:
+        return Counter(pair for pair in itertools.pairwise(words) if pair not in known_pairs)
+
+    return _Kind("order", pairs(expected), pairs(found))
+
+
+def _reason(kinds: Iterable[_Kind]) -> str:
+    """One sentence on the weightiest kind that does not agree wholly."""
+    unlike = {kind.name: kind for kind in kinds if kind.expected and kind.expected != kind.found}
+    if kind := unlike.get("number"):
+        return _tell_numbers(_listed(kind.missing), _listed(kind.extra))
+    if (kind := unlike.get("word")) and kind.missing:
+        return f"{kind.missing.total()} of {kind.expected.total()} key words missing: {_listed(kind.missing)}"
+    if (kind := unlike.get("kept")) and kind.missing:
+        return f"words of the input missing that the reference keeps: {_listed(kind.missing)}"
+    if (kind := unlike.get("order")) and kind.missing:
+        return "the words of the reference in another order"
+    extra = [kind for kind in unlike.values() if kind.extra and kind.name != "order"]
+    return f"more than the reference has: {_listed(extra[0].extra)}" if extra else "all that the reference adds"
+
+
+def _tell_numbers(missing: str, extra: str) -> str:
+    if missing and extra:
+        return f"number {missing} expected, {extra} found"
+    return f"number {missing} missing" if missing else f"number {extra} not in the reference"
+
+
+def _listed(grams: Iterable[Gram]) -> str:
+    """The first few, so that a reason stays one readable line."""
+    words = [textwrap.shorten(word, 30, placeholder="…") for (word,) in grams]
+    return ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
