@@ -94,7 +94,7 @@ def _clear(path: Path) -> None:
 
 
 def _was_made_for_a_run(path: Path) -> bool:
-    """A `config.toml` or a `manifest.json` alone may be anyone's, and so may what came into a folder after its run left.
+    """A `config.toml` or a `manifest.json` alone may be anyone's; so may what came into a folder after its run left.
 
     Nobody's home or working tree is a run, whatever lies in it.
     """

@@ -132,6 +132,13 @@ def test_a_folder_that_cannot_be_renamed_leaves_the_old_one(tmp_path: Path) -> N
     assert (tmp_path / "model" / "deep" / "a.txt").read_text() == "old"
 
 
+def test_a_file_in_the_place_of_a_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("mine")
+    with pytest.raises(ConfigError, match=r"^cannot write .*model: Not a directory$"):
+        replace_dir(make_dir(tmp_path / ".making", "new"), tmp_path / "model")
+    assert (tmp_path / "model").read_text() == "mine"
+
+
 def test_a_folder_is_filled_beside_its_place(tmp_path: Path) -> None:
     with whole_dir(tmp_path / "model") as making:
         (making / "a.txt").write_text("new")

@@ -60,6 +60,9 @@ def test_every_file_of_a_run_has_its_place() -> None:
         run.verdicts_path,
         run.before_responses_path,
         run.before_verdicts_path,
+        run.likelihoods_path,
+        run.before_likelihoods_path,
+        run.train_path,
         run.summary_path,
         run.loss_png_path,
         run.report_path,
@@ -75,6 +78,9 @@ def test_every_file_of_a_run_has_its_place() -> None:
         "verdicts.jsonl",
         "responses-before.jsonl",
         "verdicts-before.jsonl",
+        "likelihoods.jsonl",
+        "likelihoods-before.jsonl",
+        "train.json",
         "summary.json",
         "loss.png",
         "report.html",
@@ -316,6 +322,17 @@ def test_a_run_that_another_process_holds_is_told_with_the_process_until_it_is_k
         holder.wait()
     with run.lock():
         pass
+
+
+def test_a_holder_that_did_not_say_who_it_is_is_another_process() -> None:
+    run = RunFolder.create(Path("a"), label="x")
+    with run.lock():
+        (run.path / ".lock-owner.json").unlink()
+        with (
+            pytest.raises(ConfigError, match=r"^a is in use by another process: wait for it to end, or stop it$"),
+            run.lock(),
+        ):
+            pass
 
 
 def test_what_is_no_folder_cannot_be_locked() -> None:
