@@ -118,7 +118,7 @@ def _draw_train(axes: Axes, curves: Curves) -> None:
     losses = [record.loss for record in curves.steps]
     window = mean_window(len(steps))
     if window > 1:
-        axes.plot(*_thinned(steps, losses), color=_TRAIN, linewidth=1.0, alpha=0.4, label="train, each step")
+        axes.plot(*thinned(steps, losses), color=_TRAIN, linewidth=1.0, alpha=0.4, label="train, each step")
         means = running_mean(losses, window)
         axes.plot(steps, means, color=_TRAIN, linewidth=2.2, label=f"train, mean of {window} steps")
     else:
@@ -164,7 +164,7 @@ def _add_token_axis(axes: Axes, curves: Curves, layout: _Layout) -> None:
     top.set_xlabel("tokens seen")
 
 
-def _thinned(steps: Sequence[int], losses: Sequence[float]) -> tuple[list[int], list[float]]:
+def thinned(steps: Sequence[int], losses: Sequence[float]) -> tuple[list[int], list[float]]:
     """At most `MAX_POINTS` points that keep every peak and dip."""
     if len(steps) <= MAX_POINTS:
         return list(steps), list(losses)

@@ -20,7 +20,7 @@ from sftframe.stages.report.charts import loss_svg
 from sftframe.stages.report.curves import Curves, curve_rows
 from sftframe.stages.report.manifest import manifest_tables, repeat_command
 from sftframe.stages.report.outcome import outcome
-from sftframe.stages.report.tokens import stretches
+from sftframe.stages.report.tokens import show_example
 from sftframe.stages.report.yardsticks import yardstick_rows
 
 
@@ -99,7 +99,7 @@ def _content(report: ReportInput) -> dict[str, Any]:
         "items": items,
         "flags": FLAGS,
         "num_flagged": count_flags(items),
-        "token_examples": [stretches(tokens) for tokens in report.token_examples],
+        "token_examples": [show_example(tokens) for tokens in report.token_examples],
         "manifest": manifest_tables(report.manifest),
         "config_toml": report.config_toml,
         "command": report.command or repeat_command(summary.run),

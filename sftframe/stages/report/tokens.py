@@ -11,6 +11,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 
+PADDING = "padding"
+"""The role of what stands behind a row's end."""
+
+
 class ShownToken(NamedTuple):
     """One token as the report shows it; a plain tuple of the four will do."""
 
@@ -41,14 +45,35 @@ class Stretch:
         return ", ".join(f"{weight:g}" for weight in sorted({t.weight for t in self.tokens if t.is_counted}))
 
 
-def stretches(tokens: Iterable[tuple[str, str, bool, float]]) -> tuple[Stretch, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownExample:
+    """One row of a batch."""
+
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of the example, padding not among them."""
+        return sum(len(stretch.tokens) for stretch in self.stretches if stretch.role != PADDING)
+
+    @property
+    def num_padding(self) -> int:
+        """Positions behind the row's end."""
+        return sum(len(stretch.tokens) for stretch in self.stretches if stretch.role == PADDING)
+
+    @property
+    def num_counted(self) -> int:
+        """Targets that count, those in the padding too where a strategy counts them."""
+        return sum(stretch.num_counted for stretch in self.stretches)
+
+
+def show_example(tokens: Iterable[tuple[str, str, bool, float]]) -> ShownExample:
     """The tokens of one example, cut where the role changes.
 
-    >>> [(s.role, len(s.tokens), s.num_counted, s.weights) for s in stretches([
-    ...     ("Say", "instruction", False, 0.0), (" hi", "instruction", True, 0.1), ("hi", "response", True, 1.0)])]
+    >>> example = show_example([
+    ...     ("Say", "instruction", False, 0.0), (" hi", "instruction", True, 0.1), ("hi", "response", True, 1.0)])
+    >>> [(s.role, len(s.tokens), s.num_counted, s.weights) for s in example.stretches]
     [('instruction', 2, 1, '0.1'), ('response', 1, 1, '1')]
     """
-    shown = (ShownToken(*token) for token in tokens)
-    return tuple(
-        Stretch(role=role, tokens=tuple(neighbours)) for role, neighbours in groupby(shown, lambda token: token.role)
-    )
+    neighbours = groupby((ShownToken(*token) for token in tokens), lambda token: token.role)
+    return ShownExample(stretches=tuple(Stretch(role=role, tokens=tuple(group)) for role, group in neighbours))

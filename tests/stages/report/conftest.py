@@ -34,7 +34,7 @@ ITEMS = (
 WRONG = "The opposite of the list is the list of the list."
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def metrics_lines() -> Callable[..., list[dict[str, Any]]]:
     """Lines of `metrics.jsonl`: `(num_steps, eval_every)`, 0 for no evaluations."""
 
@@ -47,7 +47,7 @@ def metrics_lines() -> Callable[..., list[dict[str, Any]]]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def summary() -> Summary:
     """The summary of `report_input(7)`'s run, but for figures that are told apart by their digits."""
     return Summary(
@@ -95,7 +95,7 @@ def summary() -> Summary:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report_input(summary: Summary, metrics_lines: Callable[..., list[dict[str, Any]]]) -> Callable[[int], ReportInput]:
     """A whole run with so many test items."""
 
@@ -174,8 +174,8 @@ def _tuned(example: Example) -> Response:
     if example.index % 17 == 0:
         return Response(index=example.index, text="", ids=(), stop_reason="end")
     text = WRONG if example.index % 3 == 0 else example.output
-    stop_reason = "length" if example.index % 29 == 0 else "end"
-    return Response(index=example.index, text=text, ids=tuple(range(12)), stop_reason=stop_reason)
+    is_cut = example.index % 29 == 0
+    return Response(index=example.index, text=text, ids=tuple(range(12)), stop_reason="length" if is_cut else "end")
 
 
 def _verdict(example: Example, answer: Response) -> Verdict:
