@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-
 PADDING = "padding"
 """The role of what stands behind a row's end."""
 
