@@ -1,0 +1,3 @@
+"""Fails while it is imported."""
+
+LIMIT = 1 / 0

@@ -1,0 +1,14 @@
+"""Offers a name that another plugin offers too."""
+
+from sftframe import hookimpl
+from sftframe_broken import GoodStyle
+
+
+class Twin(GoodStyle):
+    name = "twin"
+    summary = "the one of twin_a"
+
+
+@hookimpl
+def sftframe_prompt_styles():
+    return [Twin]
