@@ -33,7 +33,7 @@ def gives_batches(strategy: CollateStrategy) -> None:
     import torch
 
     for examples in _batches(strategy):
-        batch = strategy(examples)
+        batch = strategy(copy.deepcopy(examples))
         require(isinstance(batch, Batch), f"it gave {type(batch).__name__}; expected a Batch")
         least = len(examples), max(len(example.ids) for example in examples) - 1
         shape = tuple(batch.inputs.shape)

@@ -43,7 +43,8 @@ def loads(specimen: Specimen) -> None:
     require(isinstance(model, CausalLM), f"load() gave {type(model).__name__}; expected a CausalLM")
     require(not model.module.training, "load() gave a module in training mode; call module.eval()")
     require(isinstance(model.tokenizer, Tokenizer), f"its tokenizer is a {type(model.tokenizer).__name__}")
-    require(model.context_length >= 1, f"its context length is {model.context_length}")
+    told, length = specimen.backend.context_length(), model.context_length
+    require(told == length >= 1, f"context_length() says {told}, the loaded model's is {length}")
     alone, own = specimen.backend.tokenizer().fingerprint, model.tokenizer.fingerprint
     require(alone == own, f"tokenizer() has the fingerprint {alone}, the loaded model's has {own}")
 
@@ -117,8 +118,9 @@ def has_plain_gradients(specimen: Specimen) -> None:
 
 def learns(specimen: Specimen) -> None:
     """Training teaches it three short answers, the end included."""
+    model = specimen.taught
     with torch.no_grad():
-        worst = float(_plain_nll(specimen.taught, lesson_batch(specimen.taught)).max())
+        worst = float(_plain_nll(model, lesson_batch(model)).max())
     require(worst < CERTAIN_NLL, f"after {MAX_STEPS} steps on three short rows a token still costs {worst:.2f} nats")
 
 
@@ -185,8 +187,10 @@ def survives_saving(specimen: Specimen) -> None:
         model.save(Path(folder))
         again = specimen.load(Path(folder))
         tokenizer = specimen.backend.tokenizer(Path(folder))
+        told = specimen.backend.context_length(Path(folder))
         require(again.logits(ids).equal(model.logits(ids)), "a saved model gives other logits when it is loaded again")
         require(not again.module.training, "load(saved=…) gave a module in training mode; call module.eval()")
+    require(told == model.context_length, f"context_length(saved) says {told}; expected {model.context_length}")
     wanted = model.tokenizer.fingerprint
     same = tokenizer.fingerprint == again.tokenizer.fingerprint == wanted
     require(same, "a saved tokenizer has another fingerprint when it is loaded again")

@@ -1,4 +1,4 @@
-"""Plugins that do one thing wrong each, and a few that do nothing wrong; tests put the folder `installed` on the path."""
+"""Plugins that do one thing wrong each, and a few that do nothing wrong. Tests put this folder on the path."""
 
 from sftframe import PromptStyle, Role, Segment
 

@@ -1,0 +1,180 @@
+"""One bad judge per promise of the contract, and the words that its author is told."""
+
+import itertools
+
+import pytest
+
+from sftframe import Judge, JudgeError, JudgeItem, Verdict
+from sftframe.testing import ContractError, check_judge
+
+
+class Good(Judge):
+    """Keeps every promise; the judges below spoil one each."""
+
+    name = "specimen"
+    summary = "100 for the reference, 10 for other words, 0 for none"
+
+    def grade(self, item: JudgeItem) -> float:
+        return 100.0 if item.answer == item.reference else 10.0 * bool(item.answer)
+
+    def verdict(self, item: JudgeItem) -> Verdict:
+        return Verdict(index=item.index, status="ok", score=self.grade(item), judge=self.identity)
+
+    def score(self, items):
+        return (self.verdict(item) for item in items)
+
+
+class PlainNumbers(Good):
+    says = "score() gave 100.0; expected a Verdict"
+
+    def verdict(self, item):
+        return self.grade(item)
+
+
+class DropsWhatItCannotJudge(Good):
+    says = "verdicts came for the items [40, 23, 11]; expected [40, 7, 23, 11]"
+
+    def score(self, items):
+        return (self.verdict(item) for item in items if item.answer)
+
+
+class SortsItems(Good):
+    says = "verdicts came for the items [7, 11, 23, 40]; expected [40, 7, 23, 11]"
+
+    def score(self, items):
+        return super().score(sorted(items, key=lambda item: item.index))
+
+
+class CountsFromZero(Good):
+    says = "verdicts came for the items [0, 1, 2, 3]"
+
+    def score(self, items):
+        for number, item in enumerate(items):
+            yield Verdict(index=number, status="ok", score=self.grade(item), judge="specimen")
+
+
+class Raises(Good):
+    says = "raised an exception: ValueError: could not convert string to float"
+
+    def grade(self, item):
+        return float(item.answer)
+
+
+class InventsAStatus(Good):
+    says = "the status 'refused' is none of ok, unparsable, timeout, error"
+
+    def verdict(self, item):
+        return Verdict(index=item.index, status="refused", score=None, judge="specimen")
+
+
+class ZeroForFailure(Good):
+    says = "a verdict has the status 'unparsable' and the score 0.0; expected None"
+
+    def verdict(self, item):
+        return Verdict(index=item.index, status="unparsable", score=0.0, judge="specimen")
+
+
+class OkWithoutScore(Good):
+    says = "a verdict has the status 'ok' and the score None"
+
+    def grade(self, item):
+        return None
+
+
+class OutOfRange(Good):
+    says = "a verdict has the status 'ok' and the score 110.0; expected a number from 0 to 100"
+
+    def grade(self, item):
+        return super().grade(item) + 10.0
+
+
+class NotANumber(Good):
+    says = "the status 'ok' and the score nan"
+
+    def grade(self, item):
+        return float("nan")
+
+
+class Anonymous(Good):
+    says = "a verdict does not say who judged; pass judge=self.identity"
+
+    def verdict(self, item):
+        return Verdict(index=item.index, status="ok", score=self.grade(item))
+
+
+class EmptyIdentity(Good):
+    says = "identity is empty"
+    identity = ""
+
+    def verdict(self, item):
+        return Verdict(index=item.index, status="ok", score=self.grade(item), judge="somebody")
+
+
+class AlwaysOneMore(Good):
+    says = "for no items it gave"
+
+    def score(self, items):
+        if not items:
+            yield Verdict(index=0, status="error", score=None, judge="specimen")
+        yield from super().score(items)
+
+
+class UpsideDown(Good):
+    says = "the reference as an answer scores 0.0 and an empty answer 100.0"
+
+    def grade(self, item):
+        return 100.0 - super().grade(item)
+
+
+BROKEN = [
+    PlainNumbers,
+    DropsWhatItCannotJudge,
+    SortsItems,
+    CountsFromZero,
+    Raises,
+    InventsAStatus,
+    ZeroForFailure,
+    OkWithoutScore,
+    OutOfRange,
+    NotANumber,
+    Anonymous,
+    EmptyIdentity,
+    AlwaysOneMore,
+    UpsideDown,
+]
+
+
+class Moody(Good):
+    """Never gives the same score twice to an answer that is not the reference."""
+
+    counter = itertools.count(1)
+
+    def grade(self, item):
+        return 100.0 if item.answer == item.reference else 1.0 / next(self.counter)
+
+
+@pytest.mark.parametrize("judge", BROKEN)
+def test_a_broken_judge_is_caught_and_its_author_told_why(judge):
+    with pytest.raises(ContractError) as caught:
+        check_judge(judge())
+    assert judge.says in str(caught.value)
+    assert str(caught.value).startswith("specimen: ")
+
+
+def test_a_judge_that_keeps_its_promises_passes():
+    check_judge(Good(), is_deterministic=True)
+
+
+def test_only_a_judge_that_claims_to_be_deterministic_is_held_to_it():
+    check_judge(Moody())
+    with pytest.raises(ContractError, match="the same items scored"):
+        check_judge(Moody(), is_deterministic=True)
+
+
+def test_a_judge_that_cannot_work_here_is_not_called_broken():
+    class Unreachable(Good):
+        def check(self):
+            raise JudgeError("no server at localhost:1")
+
+    with pytest.raises(JudgeError, match="no server"):
+        check_judge(Unreachable())
