@@ -34,7 +34,8 @@ class KeyValueCache:
         """Room for `num_rows` rows of `capacity` positions, on the device and in the dtype of `like`; no row yet."""
         width = config.width // config.num_heads
         shape = config.num_layers, 2, num_rows, config.num_heads, capacity, width
-        return cls(torch.empty(shape, device=like.device, dtype=like.dtype), [])
+        # zeros, not what happens to lie there: a column that is not seen weighs 0, but 0 times NaN is NaN
+        return cls(torch.zeros(shape, device=like.device, dtype=like.dtype), [])
 
     @property
     def lengths(self) -> tuple[int, ...]:

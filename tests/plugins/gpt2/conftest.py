@@ -20,6 +20,23 @@ MakePeer = Callable[..., GPT2LMHeadModel]
 MakeModel = Callable[..., GPT2LM]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small only lose by waiting for each other's threads."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+@pytest.fixture
+def uninitialised_is_nan():
+    """Memory that nobody filled holds NaN, so that its use shows."""
+    torch.use_deterministic_algorithms(True)  # `fill_uninitialized_memory` is on by default with it
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 @pytest.fixture(scope="session")
 def gpt2_folder() -> Path:
     """`encoder.json` and `vocab.bpe` as OpenAI published them."""

@@ -1,0 +1,160 @@
+"""Answers from uneven batches with a cache, against one prompt at a time computed anew, and against transformers."""
+
+import gc
+
+import pytest
+import torch
+from sftframe_plugins.gpt2.cache import KeyValueCache
+from sftframe_plugins.gpt2.model import GPT2LM
+from sftframe_plugins.gpt2.network import GPT2
+
+from sftframe import GenerationSettings, ModelError
+from sftframe.decoding import decode_plainly
+
+pytestmark = pytest.mark.usefixtures("uninitialised_is_nan")
+
+LENGTHS = (5, 1, 17, 9, 9, 30, 2, 12, 24, 3)
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    generator = torch.Generator().manual_seed(4)
+    return [torch.randint(0, 264, (length,), generator=generator).tolist() for length in LENGTHS]
+
+
+def in_order(completions):
+    return sorted(completions, key=lambda completion: completion.position)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 64])
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "seed": 11}])
+def test_any_batch_gives_the_answers_of_one_by_one(toy_model, prompts, batch_size, sampling):
+    settings = GenerationSettings(max_new_tokens=20, batch_size=batch_size, **sampling)
+    assert in_order(toy_model.generate(prompts, settings)) == list(decode_plainly(toy_model, prompts, settings))
+
+
+def test_answers_end_for_every_reason_and_the_others_go_on(toy_model, prompts):
+    """Stop strings that cut some of the answers; `length` ends the rest."""
+    plain = GenerationSettings(max_new_tokens=20, batch_size=4)
+    texts = [completion.text for completion in decode_plainly(toy_model, prompts, plain)]
+    stops = (texts[0][4:6], texts[3][9:10])
+    settings = GenerationSettings(max_new_tokens=20, batch_size=4, stop_strings=stops)
+    found = in_order(toy_model.generate(prompts, settings))
+    assert found == list(decode_plainly(toy_model, prompts, settings))
+    assert {completion.stop_reason for completion in found} >= {"stop-string", "length"}
+
+
+def test_greedy_tokens_equal_those_of_transformers(toy_model, toy_peer, prompts):
+    ids, mask = left_padded(prompts)
+    theirs = toy_peer.generate(ids, attention_mask=mask, max_new_tokens=20, do_sample=False, pad_token_id=264)
+    ours = in_order(toy_model.generate(prompts, GenerationSettings(max_new_tokens=20)))
+    for completion, row in zip(ours, theirs[:, ids.shape[1] :].tolist(), strict=True):
+        assert list(completion.ids) == [token for token in row if token != 264]
+
+
+def left_padded(prompts):
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[264] * (longest - len(prompt)) + prompt for prompt in prompts])
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    return ids, mask
+
+
+def test_the_end_token_ends_an_answer_and_is_not_part_of_it(toy_model, prompts):
+    settings = GenerationSettings(max_new_tokens=20, batch_size=4)
+    often_written = next(iter(decode_plainly(toy_model, prompts, settings))).ids[5]
+    with torch.no_grad():
+        toy_model.module.wte.weight[264] = 1.01 * toy_model.module.wte.weight[often_written]
+    found = in_order(toy_model.generate(prompts, settings))
+    assert found == list(decode_plainly(toy_model, prompts, settings))
+    assert (found[0].stop_reason, len(found[0].ids)) == ("end", 5)
+    assert all(264 not in completion.ids for completion in found)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_answers_that_outgrow_the_context_forget_the_oldest_tokens(toy_model, prompts, batch_size):
+    long = [*prompts[4:6], prompts[5] * 3, (prompts[5] * 3)[:64], (prompts[5] * 3)[:63]]
+    settings = GenerationSettings(max_new_tokens=45, batch_size=batch_size, on_overflow="slide")
+    assert in_order(toy_model.generate(long, settings)) == list(decode_plainly(toy_model, long, settings))
+
+
+def test_a_prompt_without_room_for_its_answer_is_refused_at_once(toy_model, prompts):
+    with pytest.raises(ModelError, match="prompt 5 has 30 tokens and 40 new ones were asked for"):
+        toy_model.generate(prompts, GenerationSettings(max_new_tokens=40))
+
+
+def test_an_empty_prompt_is_refused_at_once(toy_model):
+    with pytest.raises(ModelError, match="prompt 1 is empty"):
+        toy_model.generate([[1], []], GenerationSettings(max_new_tokens=5))
+
+
+def test_no_prompts_give_no_answers(toy_model):
+    assert list(toy_model.generate([], GenerationSettings(max_new_tokens=5))) == []
+
+
+class Counting(GPT2):
+    """Counts what is computed."""
+
+    num_positions = 0
+    num_head_rows = 0
+    num_passes = 0
+
+    def hidden(self, ids, **how):
+        self.num_positions += ids.numel()
+        self.num_passes += 1
+        return super().hidden(ids, **how)
+
+    def logits(self, hidden):
+        self.num_head_rows += hidden[..., 0].numel()
+        return super().logits(hidden)
+
+
+@pytest.fixture
+def counting_model(toy_model):
+    network = Counting(toy_model.module.config).eval()
+    network.load_state_dict(toy_model.module.state_dict())
+    return GPT2LM(network, toy_model.tokenizer)
+
+
+def test_a_token_costs_one_position_and_one_row_of_the_head(counting_model, prompts):
+    answers = list(counting_model.generate([prompts[3], prompts[4]], GenerationSettings(max_new_tokens=20)))
+    assert [len(answer.ids) for answer in answers] == [20, 20]
+    assert counting_model.module.num_head_rows == 40
+    assert counting_model.module.num_positions == 2 * 9 + 2 * 19  # the last tokens are never read
+
+
+def test_waiting_prompts_take_the_places_of_finished_ones(counting_model, prompts):
+    """One answer of 20 tokens and five of 3, two at a time: the five follow each other beside the long one."""
+    long, short = prompts[3], prompts[0]
+    three = next(iter(decode_plainly(counting_model, [short], GenerationSettings(max_new_tokens=3))))
+    counting_model.module.num_passes = 0
+    settings = GenerationSettings(max_new_tokens=20, batch_size=2, stop_strings=(three.text,))
+    answers = in_order(counting_model.generate([long, *[short] * 5], settings))
+    assert [len(answer.ids) for answer in answers] == [20, 3, 3, 3, 3, 3]
+    # the first two are read together and each further one alone, every time with two steps after it: 5 x 3 passes;
+    # the long one has 1 + 5 x 2 tokens by then and needs 9 more steps; batch after batch it would be 20 + 3 + 3
+    assert counting_model.module.num_passes == 15 + 9
+
+
+def test_an_answer_is_handed_over_as_soon_as_it_is_finished(counting_model, prompts):
+    completions = counting_model.generate(prompts, GenerationSettings(max_new_tokens=1, batch_size=2))
+    next(completions)
+    assert counting_model.module.num_passes == 1
+
+
+def test_closing_the_iterator_frees_the_cache(toy_model, prompts):
+    completions = toy_model.generate(prompts, GenerationSettings(max_new_tokens=20, batch_size=2))
+    next(completions)
+    assert num_caches() == 1
+    completions.close()
+    assert num_caches() == 0
+
+
+def num_caches():
+    return sum(type(thing) is KeyValueCache for thing in gc.get_objects())
+
+
+def test_between_answers_gradients_are_on(toy_model, prompts):
+    completions = toy_model.generate(prompts, GenerationSettings(max_new_tokens=2))
+    next(completions)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
