@@ -1,0 +1,38 @@
+"""A run's configuration: what can be set, how the layers are merged, and what is said about a bad value.
+
+Layers, the strongest first: command-line flag, `--set section.key=value`, TOML file, the model backend's own
+defaults, the defaults of `sections`. It knows no component: a component's options are checked against its own
+`Options`.
+"""
+
+from sftframe.config.layers import SEAMS, Layer, merge, nested, parse_settings, read_toml
+from sftframe.config.sections import (
+    Choice,
+    DataConfig,
+    GenerateConfig,
+    RunConfig,
+    Section,
+    TokensConfig,
+    TrainConfig,
+)
+from sftframe.config.validation import build_options, explain, option_fields, validate
+
+__all__ = [
+    "SEAMS",
+    "Choice",
+    "DataConfig",
+    "GenerateConfig",
+    "Layer",
+    "RunConfig",
+    "Section",
+    "TokensConfig",
+    "TrainConfig",
+    "build_options",
+    "explain",
+    "merge",
+    "nested",
+    "option_fields",
+    "parse_settings",
+    "read_toml",
+    "validate",
+]

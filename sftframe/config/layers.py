@@ -1,0 +1,115 @@
+"""What one source sets, and how several sources are laid over each other.
+
+Takes TOML files, `section.key=value` words and plain mappings; gives nested mappings. Does not know which keys there
+are, only which sections choose a component.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import date, time
+from pathlib import Path
+from typing import Any
+
+from sftframe.errors import ConfigError
+
+Layer = dict[str, Any]
+"""A nested mapping of what one source sets, and nothing else."""
+
+SEAMS = ("prompt", "collate", "model", "judge")
+"""Sections that choose a component: a name, or a table with a name and the component's own options."""
+
+
+def read_toml(path: Path) -> Layer:
+    """The layer that a TOML file sets.
+
+    Raises:
+        ConfigError: it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cannot read the configuration {path}: byte {error.start} is not UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def parse_settings(settings: Iterable[str]) -> Layer:
+    """The layer of `section.key=value` words, the later the stronger.
+
+    A value is a number, a boolean, a quoted string, a list or a table as TOML writes it, or else a string as it stands.
+
+    >>> parse_settings(["train.lr=1e-3", "judge.model=llama3"])
+    {'train': {'lr': 0.001}, 'judge': {'model': 'llama3'}}
+
+    Raises:
+        ConfigError: a word is not of this form.
+    """
+    layer: Layer = {}
+    for setting in settings:
+        path, sign, text = setting.partition("=")
+        if not sign or not all(key.strip() for key in path.split(".")):
+            raise ConfigError(f"--set {setting!r}: expected section.key=value, for instance train.lr=1e-4")
+        layer = merge(layer, nested(path, _toml_value(text.strip())))
+    return layer
+
+
+def nested(key: str, value: Any) -> Layer:
+    """The layer that sets one key.
+
+    >>> nested("train.lr", 0.1)
+    {'train': {'lr': 0.1}}
+    """
+    *sections, last = (part.strip() for part in key.split("."))
+    layer: Layer = {last: value}
+    for section in reversed(sections):
+        layer = {section: layer}
+    return layer
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        value, *others = tomllib.loads(f"value = {text}").values()
+    except tomllib.TOMLDecodeError:
+        return text
+    # more values come from text of several lines; 2024-05-17 is a model's name sooner than a date, no option is one
+    return text if others or isinstance(value, date | time) else value
+
+
+def merge(*layers: Mapping[str, Any]) -> Layer:
+    """Nested mappings laid over each other, the later the stronger. A component's other name drops its options.
+
+    >>> merge({"judge": {"name": "ollama", "model": "llama3"}}, {"judge": "reference"})
+    {'judge': {'name': 'reference'}}
+
+    Raises:
+        ConfigError: one layer sets a single value where a stronger one has a table.
+    """
+    merged: Layer = {}
+    for layer in layers:
+        for key, value in layer.items():
+            under = merged.get(key)
+            if key in SEAMS:
+                value = {"name": value} if isinstance(value, str) else value
+                under = None if _is_switched(under, value) else under
+            merged[key] = _laid_over(under, value, key)
+    return merged
+
+
+def _is_switched(under: Any, over: Any) -> bool:
+    """Whether another component than before is named."""
+    if not isinstance(under, Mapping) or not isinstance(over, Mapping) or "name" not in under:
+        return False
+    return bool(over.get("name", under["name"]) != under["name"])
+
+
+def _laid_over(under: Any, over: Any, path: str) -> Any:
+    if not isinstance(over, Mapping):
+        return over
+    if under is not None and not isinstance(under, Mapping):
+        raise ConfigError(f"{path}: expected a section with keys, found {under!r} (and {path}.{next(iter(over), '')})")
+    base = under or {}
+    return {**base, **{key: _laid_over(base.get(key), value, f"{path}.{key}") for key, value in over.items()}}
