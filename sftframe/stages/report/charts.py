@@ -122,7 +122,7 @@ def _draw_train(axes: Axes, curves: Curves) -> None:
         means = running_mean(losses, window)
         axes.plot(steps, means, color=_TRAIN, linewidth=2.2, label=f"train, mean of {window} steps")
     else:
-        axes.plot(steps, losses, color=_TRAIN, linewidth=2.2, marker=".", label="train")
+        axes.plot(steps, losses, color=_TRAIN, linewidth=2.2, marker=".", markersize=7, label="train")
 
 
 def _draw_evaluations(axes: Axes, curves: Curves) -> None:

@@ -9,6 +9,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+MAX_VALUES = 12
+"""Values of a list that are shown."""
+
 Table = tuple[str, tuple[tuple[str, str], ...]]
 """A caption and its lines of name and value."""
 
@@ -40,7 +43,7 @@ def _lines(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _lines(item, f"{path}.{name}" if path else str(name))
-    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping | list) for item in value):
         for position, item in enumerate(value):
             yield from _lines(item, f"{path}[{position}]")
     else:
@@ -49,7 +52,8 @@ def _lines(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(_text(item) for item in value) or "none"
+        shown = ", ".join(_text(item) for item in value[:MAX_VALUES])
+        return f"{shown}, … ({len(value)} in all)" if len(value) > MAX_VALUES else shown or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)

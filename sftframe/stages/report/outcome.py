@@ -1,31 +1,16 @@
 """What a run's result is, in one sentence that does not claim more than was measured.
 
-Takes the summary and the verdicts before and after fine-tuning. Only items that were scored both times enter the
-comparison; the interval is Student's t over their differences, so it covers the choice of test items and nothing else.
+Takes the summary and how the scores changed item by item; computes nothing of its own.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 
-from sftframe.records import JudgeSummary, Summary, Verdict, Yardsticks
+from sftframe.records import JudgeSummary, Summary, Yardsticks
+from sftframe.stages.report.comparison import Change
 from sftframe.stages.report.numerals import fixed, signed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """How scores moved, item by item, on the items that were scored both times."""
-
-    mean: float
-    """Points of 100."""
-    ci95: tuple[float, float] | None
-    """None for fewer than two items."""
-    num_items: int
-    num_better: int
-    num_worse: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,23 +22,12 @@ class Outcome:
     """What one has to know to read the sentence rightly."""
 
 
-def paired_change(before: Sequence[Verdict], after: Sequence[Verdict]) -> Change | None:
-    """The change of the scores; None where no item was scored both times."""
-    old = {verdict.index: verdict.score for verdict in before if verdict.score is not None}
-    gaps = [v.score - old[v.index] for v in after if v.score is not None and v.index in old]
-    if not gaps:
-        return None
-    return Change(
-        mean=statistics.fmean(gaps),
-        ci95=_interval(gaps),
-        num_items=len(gaps),
-        num_better=sum(gap > 0 for gap in gaps),
-        num_worse=sum(gap < 0 for gap in gaps),
-    )
+def outcome(summary: Summary, change: Change | None) -> Outcome:
+    """The result of a run, better or worse, and what is not known about it.
 
-
-def outcome(summary: Summary, before: Sequence[Verdict], after: Sequence[Verdict]) -> Outcome:
-    """The result of a run, better or worse, and what is not known about it."""
+    Args:
+        change: of the scores, item by item; None where no item was scored both times.
+    """
     what = f"{summary.model} on {summary.data} with {summary.prompt} and {summary.collate}"
     if summary.after is None:
         return Outcome(sentence=f"{what} has not been evaluated after fine-tuning: there is no result yet.", notes=())
@@ -62,7 +36,6 @@ def outcome(summary: Summary, before: Sequence[Verdict], after: Sequence[Verdict
         return Outcome(sentence=_by_likelihood(what, summary.before, summary.after), notes=_unjudged(new))
     if old is None or old.mean is None or old.name != new.name:
         return Outcome(sentence=_after_alone(what, new), notes=(_why_alone(summary.before, old, new), _ONE_SEED))
-    change = paired_change(before, after)
     sentence = _compared(what, old, old.mean, new, new.mean, change)
     return Outcome(sentence=sentence, notes=(*_change_notes(change), _ONE_SEED))
 
@@ -71,16 +44,6 @@ _ONE_SEED = (
     "This is one run with one seed: intervals cover the choice of test items, not the luck of training. "
     "Repeat it with other seeds before calling a small difference real."
 )
-
-
-def _interval(gaps: Sequence[float]) -> tuple[float, float] | None:
-    if len(gaps) < 2:
-        return None
-    from scipy.special import stdtrit
-
-    centre = statistics.fmean(gaps)
-    half = float(stdtrit(len(gaps) - 1, 0.975)) * statistics.stdev(gaps) / math.sqrt(len(gaps))
-    return centre - half, centre + half
 
 
 def _judge(yardsticks: Yardsticks | None) -> JudgeSummary | None:
@@ -93,17 +56,30 @@ def _compared(
     scored = _scored(new)
     if (old.num_scored, old.num_items) != (new.num_scored, new.num_items):
         scored = f"{_scored(old)} before, {_scored(new)} after"
-    if change and change.ci95 and change.ci95[0] <= 0 <= change.ci95[1]:
+    gap = new_mean - old_mean
+    if change and _is_open(change, gap):
+        items = "1 item" if change.num_items == 1 else f"{change.num_items} items"
         return (
-            f"Whether fine-tuning {what} changed the {new.name} judge's mean cannot be told from "
-            f"{change.num_items} items: {fixed(old_mean)} before, {fixed(new_mean)} after, of 100 ({scored})."
+            f"Whether fine-tuning {what} changed the {_short(new)} judge's mean cannot be told from "
+            f"{items}: {fixed(old_mean)} before, {fixed(new_mean)} after, of 100 ({scored})."
         )
-    gap = change.mean if change else new_mean - old_mean
     verb = "raised" if gap > 0 else "lowered" if gap < 0 else "did not move"
     return (
-        f"Fine-tuning {what} {verb} the {new.name} judge's mean from {fixed(old_mean)} to {fixed(new_mean)} "
+        f"Fine-tuning {what} {verb} the {_short(new)} judge's mean from {fixed(old_mean)} to {fixed(new_mean)} "
         f"of 100 ({scored})."
     )
+
+
+def _is_open(change: Change, gap: float) -> bool:
+    """Whether chance could explain the change, or the items scored both times contradict the two means."""
+    has_moved = change.num_better > 0 or change.num_worse > 0
+    return (has_moved and change.could_be_chance) or change.mean * gap < 0
+
+
+def _short(judge: JudgeSummary) -> str:
+    """The judge's name without the version, model or digest behind it, which the table has."""
+    found = re.match(r"[\w.-]+", judge.name)
+    return found[0] if found else judge.name
 
 
 def _scored(judge: JudgeSummary) -> str:
@@ -123,9 +99,8 @@ def _change_notes(change: Change | None) -> tuple[str, ...]:
 
 def _after_alone(what: str, new: JudgeSummary) -> str:
     assert new.mean is not None
-    return (
-        f"After fine-tuning, {what} has a mean of {fixed(new.mean)} of 100 from the {new.name} judge ({_scored(new)})."
-    )
+    mean = f"a mean of {fixed(new.mean)} of 100 from the {_short(new)} judge"
+    return f"After fine-tuning, {what} has {mean} ({_scored(new)})."
 
 
 def _why_alone(before: Yardsticks | None, old: JudgeSummary | None, new: JudgeSummary) -> str:
@@ -149,4 +124,4 @@ def _by_likelihood(what: str, before: Yardsticks | None, after: Yardsticks) -> s
 def _unjudged(judge: JudgeSummary | None) -> tuple[str, ...]:
     if judge is None:
         return ("No judge has scored the answers.", _ONE_SEED)
-    return (f"The {judge.name} judge could score none of the {judge.num_items} answers.", _ONE_SEED)
+    return (f"The {_short(judge)} judge could score none of the {judge.num_items} answers.", _ONE_SEED)

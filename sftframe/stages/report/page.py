@@ -17,6 +17,7 @@ from sftframe.records import Example, Response, Summary, Verdict
 from sftframe.stages.report import numerals
 from sftframe.stages.report.answers import FLAGS, count_failures, count_flags, join_items
 from sftframe.stages.report.charts import loss_svg
+from sftframe.stages.report.comparison import chance_keys, paired_change
 from sftframe.stages.report.curves import Curves, curve_rows
 from sftframe.stages.report.manifest import manifest_tables, repeat_command
 from sftframe.stages.report.outcome import outcome
@@ -80,14 +81,16 @@ def _content(report: ReportInput) -> dict[str, Any]:
         verdicts_before=report.verdicts_before,
         verdicts_after=report.verdicts,
     )
+    change = paired_change(report.verdicts_before, report.verdicts)
     return {
         "summary": summary,
-        "outcome": outcome(summary, report.verdicts_before, report.verdicts),
+        "outcome": outcome(summary, change),
         "yardsticks": yardstick_rows(
             summary.before,
             summary.after,
             num_before=len(report.responses_before),
             num_after=len(report.responses),
+            chance_keys=chance_keys(items, change),
         ),
         "failures": {"before": count_failures(report.verdicts_before), "after": count_failures(report.verdicts)},
         "curves": report.curves,
@@ -100,6 +103,7 @@ def _content(report: ReportInput) -> dict[str, Any]:
         "flags": FLAGS,
         "num_flagged": count_flags(items),
         "token_examples": [show_example(tokens) for tokens in report.token_examples],
+        "length_report": {} if "lengths" in report.manifest else summary.length_report,
         "manifest": manifest_tables(report.manifest),
         "config_toml": report.config_toml,
         "command": report.command or repeat_command(summary.run),

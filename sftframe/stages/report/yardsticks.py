@@ -1,20 +1,20 @@
 """The headline table: each yardstick before and after fine-tuning, with its unit and what it means.
 
-Takes the summary's `Yardsticks`, gives rows of finished text. Judges no run: whether a change is more than chance is
-said by `outcome` and by the intervals.
+Takes the summary's `Yardsticks`, gives rows of finished text. Whether a change could be chance is not found out here
+but handed in.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sftframe.records import JudgeSummary, Yardsticks
 from sftframe.stages.report.numerals import fixed, percent, signed
 
-Movement = Literal["better", "worse", "no change", ""]
+Movement = Literal["better", "worse", "no change", "could be chance", ""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +46,19 @@ class YardstickRow:
 
 
 def yardstick_rows(
-    before: Yardsticks | None, after: Yardsticks | None, *, num_before: int, num_after: int
+    before: Yardsticks | None,
+    after: Yardsticks | None,
+    *,
+    num_before: int,
+    num_after: int,
+    chance_keys: Collection[str] = (),
 ) -> tuple[YardstickRow, ...]:
     """The table's rows, always all seven.
 
     Args:
         num_before: answers of the untuned model, the denominator of its shares; 0 = not known.
         num_after: the same after fine-tuning.
+        chance_keys: rows whose change is not to be called better or worse.
     """
     rows = [
         _row(kind, kind.cell(_value(before, kind.key), num_before), kind.cell(_value(after, kind.key), num_after))
@@ -60,7 +66,8 @@ def yardstick_rows(
     ]
     old, new = before.judge if before else None, after.judge if after else None
     has_one_judge = old is not None and new is not None and old.name == new.name
-    return (*rows, _row(_JUDGE, _judge_cell(old), _judge_cell(new), is_comparable=has_one_judge))
+    rows.append(_row(_JUDGE, _judge_cell(old), _judge_cell(new), is_comparable=has_one_judge))
+    return tuple(_hedged(row) if row.key in chance_keys else row for row in rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,3 +211,7 @@ def _change(kind: _Kind, before: float | None, after: float | None) -> tuple[str
     if fixed(kind.scale * before, kind.digits) == fixed(kind.scale * after, kind.digits):
         return change, "no change"
     return change, "better" if kind.cost(after) < kind.cost(before) else "worse"
+
+
+def _hedged(row: YardstickRow) -> YardstickRow:
+    return replace(row, movement="could be chance") if row.movement in ("better", "worse") else row

@@ -336,6 +336,27 @@ def test_the_set_up_has_versions_hashes_command_and_configuration(page: Element)
     assert 'name = "alpaca"\n\n[train]' in setup.one("details").text
 
 
+def test_long_lists_of_a_manifest_are_cut_and_nested_ones_taken_apart(report_input: MakeReport) -> None:
+    manifest = {"template": {"prompt_ids": [[1, 2], list(range(40))], "stop_strings": []}}
+
+    text = squeezed(
+        parse(report_page(dataclasses.replace(report_input(1), manifest=manifest))).one("section", id="setup").text
+    )
+
+    assert "prompt_ids[0] 1, 2" in text
+    assert "prompt_ids[1] 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (40 in all)" in text
+    assert "stop_strings none" in text
+
+
+def test_lengths_are_shown_once(report_input: MakeReport) -> None:
+    report = report_input(1)
+    with_lengths = dataclasses.replace(report, manifest={"lengths": {"longest": 131}})
+
+    for shown in (report, with_lengths):
+        captions = [caption.text for caption in parse(report_page(shown)).all("caption")]
+        assert captions.count("lengths") == 1
+
+
 def test_tables_are_captioned_and_their_headers_scoped(page: Element) -> None:
     tables = list(page.all("table"))
 

@@ -53,6 +53,15 @@ def test_what_got_worse_is_called_worse(summary: Summary) -> None:
     assert {row.movement for key, row in rows.items() if key != "prompt_nll_per_token"} == {"worse"}
 
 
+def test_a_change_that_could_be_chance_is_neither_better_nor_worse(summary: Summary) -> None:
+    rows = yardstick_rows(
+        summary.before, summary.after, num_before=110, num_after=110, chance_keys={"judge", "exact_match"}
+    )
+
+    could_be_chance = {row.key for row in rows if row.movement == "could be chance"}
+    assert could_be_chance == {"judge", "exact_match"}
+
+
 def test_an_answer_too_short_is_as_bad_as_one_too_long(summary: Summary) -> None:
     assert summary.before is not None
     before, after = (dataclasses.replace(summary.before, length_ratio=ratio) for ratio in (1.1, 0.6))
