@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Sampler:
-    """Picks the next token of each row. Prompt i draws from its own generator, so batching changes nothing."""
+    """Picks the next token of each row. Each prompt draws from its own generator, so batching changes nothing."""
 
     def __init__(self, settings: GenerationSettings) -> None:
         self._settings = settings
@@ -45,7 +45,8 @@ class Sampler:
         return torch.cat(picked).to(logits.device)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
-        logits = logits / self._settings.temperature
+        # the largest becomes 0 first: a very low temperature must end in greedy, not in infinities
+        logits = (logits - logits.amax(dim=-1, keepdim=True)) / self._settings.temperature
         if self._settings.top_k is not None and self._settings.top_k < logits.shape[-1]:
             least = logits.topk(self._settings.top_k, dim=-1).values[..., -1:]  # (B, 1)
             logits = logits.masked_fill(logits < least, float("-inf"))
@@ -59,7 +60,8 @@ class Sampler:
 
     def _generator(self, position: int) -> torch.Generator:
         if position not in self._generators:
-            self._generators[position] = torch.Generator().manual_seed(self._settings.seed + position)
+            number = self._settings.numbers[position] if self._settings.numbers else position
+            self._generators[position] = torch.Generator().manual_seed(self._settings.seed + number)
         return self._generators[position]
 
 
@@ -72,7 +74,7 @@ class Answer:
         self.stop_reason: StopReason | None = None
         self._tokenizer = tokenizer
         self._max_new_tokens = settings.max_new_tokens
-        self._stops = tuple(stop.encode() for stop in settings.stop_strings)
+        self._stops = tuple(stop.encode() for stop in settings.stop_strings if stop)
         self._bytes = b""
 
     def add(self, token_id: int) -> bool:

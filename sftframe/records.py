@@ -180,6 +180,8 @@ class GenerationSettings:
     """Sample among the most likely tokens that together reach this probability."""
     seed: int = 0
     """Prompt i draws from a generator seeded with `seed + i`, whatever it is batched with."""
+    numbers: tuple[int, ...] = ()
+    """The i of each prompt where it is not its position: what is left of an interrupted job draws as the whole did."""
     stop_strings: tuple[str, ...] = ()
     batch_size: int = 32
     on_overflow: Literal["error", "slide"] = "error"

@@ -1,0 +1,253 @@
+"""Doubles of all four seams: a model over bytes that trains in milliseconds, a short style, a judge, and no patching.
+
+They implement the public interface and nothing else, so they also show that a third party's pieces are enough.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from sftframe import (
+    CausalLM,
+    Example,
+    Judge,
+    JudgeItem,
+    ModelBackend,
+    PromptStyle,
+    Registry,
+    Role,
+    Segment,
+    Tokenizer,
+    Verdict,
+    hookimpl,
+    load_registry,
+    option,
+)
+from sftframe.progress import Observer
+
+
+class ByteTokenizer(Tokenizer):
+    """One id per byte, and the end token 256. Any two texts tokenise apart as they do together."""
+
+    vocab_size = 257
+    end_id = 256
+    fingerprint = "bytes"
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return [list(text.encode()) for text in texts]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return bytes([token_id]) if token_id < 256 else b""
+
+    def save(self, folder: Path) -> None:
+        (folder / "tokenizer.txt").write_text("bytes", encoding="utf-8")
+
+
+class ToyNetwork(nn.Module):
+    """Two layers, each of which sees a position and the mean of all positions up to it."""
+
+    def __init__(self, width: int = 16, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(257, width)
+        self.layers = nn.ModuleList([nn.Linear(2 * width, width) for _ in range(2)])
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, 257, bias=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embed(ids)  # (B, T, C)
+        counts = torch.arange(1, ids.shape[1] + 1, device=ids.device).view(1, -1, 1)
+        for layer in self.layers:
+            past = x.cumsum(dim=1) / counts
+            x = x + self.dropout(torch.tanh(layer(torch.cat([x, past], dim=-1))))
+        return self.head(x)  # (B, T, V)
+
+
+class ToyModel(CausalLM):
+    def save(self, folder: Path) -> None:
+        save_model(self.module, str(folder / "toy.safetensors"))
+        self.tokenizer.save(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyModelOptions:
+    dropout: float = option(0.0, "dropout while training", ge=0, lt=1)
+    context: int = option(256, "context length", ge=2)
+
+
+class ToyBackend(ModelBackend):
+    name = "toy"
+    summary = "two small layers over bytes"
+    Options = ToyModelOptions
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "train": {"lr": 3e-3, "epochs": 1, "batch_size": 4},
+        "generate": {"max_new_tokens": 6},
+    }
+
+    def tokenizer(self, saved: Path | None = None) -> Tokenizer:
+        return ByteTokenizer()
+
+    def context_length(self, saved: Path | None = None) -> int:
+        return self.options.context
+
+    def load(self, *, device: str, dtype: str, seed: int, saved: Path | None = None) -> CausalLM:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = ToyNetwork(dropout=self.options.dropout)
+        if saved is not None:
+            load_model(network, str(saved / "toy.safetensors"))
+        return ToyModel(network.to(device).eval(), ByteTokenizer(), self.options.context)
+
+
+class BriefStyle(PromptStyle):
+    """Few words, so that a byte-level model has short rows."""
+
+    name = "brief"
+    summary = "question and answer on two lines"
+
+    def segments(self, example: Example) -> Iterator[Segment]:
+        yield Segment(Role.TEMPLATE, "Q: ")
+        yield Segment(Role.INSTRUCTION, example.instruction)
+        if example.input:
+            yield Segment(Role.TEMPLATE, "\n")
+            yield Segment(Role.INPUT, example.input)
+        yield Segment(Role.TEMPLATE, "\nA:")
+        yield Segment(Role.RESPONSE, " " + example.output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyJudgeOptions:
+    version: int = option(1, "part of the judge's identity")
+    failing: int = option(0, "how many of the items it is asked about fail")
+
+
+@dataclass(slots=True)
+class Toys:
+    """A registry with the doubles in it, and what the judge was asked."""
+
+    registry: Registry
+    judged: list[int] = field(default_factory=list)
+    """`Example.index` of every item that any judge made from this registry was asked about."""
+
+
+def _toys() -> Toys:
+    toys = Toys(Registry())
+
+    class ToyJudge(Judge):
+        name = "toy-judge"
+        summary = "half a mark for any answer, a whole one for the reference"
+        Options = ToyJudgeOptions
+
+        @property
+        def identity(self) -> str:
+            return f"toy-judge v{self.options.version}"
+
+        def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
+            for number, item in enumerate(items):
+                toys.judged.append(item.index)
+                is_failing = number < self.options.failing
+                score = 100.0 if item.answer == item.reference else 50.0
+                yield Verdict(
+                    index=item.index,
+                    status="error" if is_failing else "ok",
+                    score=None if is_failing else score,
+                    judge=self.identity,
+                )
+
+    class Plugin:
+        @hookimpl
+        def sftframe_prompt_styles(self) -> list[type[PromptStyle]]:
+            return [BriefStyle]
+
+        @hookimpl
+        def sftframe_model_backends(self) -> list[type[ModelBackend]]:
+            return [ToyBackend]
+
+        @hookimpl
+        def sftframe_judges(self) -> list[type[Judge]]:
+            return [ToyJudge]
+
+    toys.registry = load_registry().with_plugin(Plugin(), "toys")
+    return toys
+
+
+@pytest.fixture
+def toys() -> Toys:
+    """A registry with a toy model, style and judge beside the installed plugins; select them by name."""
+    return _toys()
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    """Bytes."""
+    return ByteTokenizer()
+
+
+@pytest.fixture
+def brief_style() -> PromptStyle:
+    """`Q: instruction[ LINE BREAK input] LINE BREAK A: output`."""
+    return BriefStyle()
+
+
+@pytest.fixture
+def make_model() -> Callable[..., CausalLM]:
+    """`make_model(seed=0, dropout=0.0, context=256)`: an untrained toy model."""
+
+    def make(seed: int = 0, **options: Any) -> CausalLM:
+        backend = ToyBackend(ToyModelOptions(**options))
+        return backend.load(device="cpu", dtype="float32", seed=seed)
+
+    return make
+
+
+@pytest.fixture
+def test_data() -> Path:
+    """The folder with the chapter's data and GPT-2's vocabulary; skips where it is absent."""
+    return _test_data()
+
+
+@pytest.fixture(scope="session")
+def gpt2_tokenizer() -> Tokenizer:
+    """GPT-2's own vocabulary; skips where it is absent."""
+    from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
+
+    return BytePairTokenizer.from_folder(_test_data() / "gpt2")
+
+
+def _test_data() -> Path:
+    folder = Path(os.environ.get("SFTFRAME_TEST_DATA") or Path(__file__).parents[1] / "../shared/data")
+    if not (folder / "instruction-data.json").is_file():
+        pytest.skip(f"no test data in {folder}; SFTFRAME_TEST_DATA names its folder")
+    return folder
+
+
+@dataclass(slots=True)
+class Heard(Observer):
+    """An observer that remembers."""
+
+    stages: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def begin(self, stage: str, total: int | None, unit: str) -> None:
+        self.stages.append(stage)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    """An observer that remembers stages, notes and warnings."""
+    return Heard()
