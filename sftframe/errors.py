@@ -8,6 +8,7 @@ without a traceback; anything else is a bug in sftframe or in a plugin.
     ├── PluginError (3)     a plugin that is broken, missing or in conflict
     ├── DataError (4)       a data file or an example in it
     ├── ModelError (5)      a model, its weights or its tokenizer
+    ├── DownloadError (5)   a file that cannot be fetched (in `sftframe.downloads`)
     ├── JudgeError (6)      a judge that cannot be reached or gives no verdicts
     ├── TrainingError (7)   non-finite loss, out of memory
     └── Interrupted (130)   stopped by the user; what was done is saved

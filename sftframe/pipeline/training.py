@@ -101,7 +101,7 @@ class FineTuning:
             write_whole(self._folder.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _checkpoint(self, record: StepRecord, stop: StopRequest) -> None:
-        every = self._config.train.checkpoint_every or self._loader.steps_per_epoch
+        every = self._config.train.checkpoint_every or max(self._loader.steps_per_epoch, self._loader.num_steps // 10)
         is_due = record.step % every == 0 or record.step == self._loader.num_steps
         if not (is_due or stop.requested):
             return
