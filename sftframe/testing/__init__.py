@@ -1,4 +1,4 @@
-"""The test kit for plugin authors: one function per seam, which checks a component against the seam's contract.
+"""The test kit for plugin authors: a function per seam that checks a component, and one that checks a plugin's module.
 
     from sftframe.testing import check_prompt_style
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
 from sftframe.testing.contract import ContractError, Finding, findings, package_of
 from sftframe.testing.judge import check_judge
+from sftframe.testing.module import check_plugin_module
 from sftframe.testing.prompt import check_prompt_style
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = [
     "check_collate_strategy",
     "check_judge",
     "check_model_backend",
+    "check_plugin_module",
     "check_prompt_style",
     "inspect",
 ]
