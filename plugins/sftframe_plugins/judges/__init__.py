@@ -1,14 +1,15 @@
-"""The judges that come with sftframe. `reference` needs nothing but the reference answers."""
+"""The judges that come with sftframe: `reference` compares with the reference answer, `ollama` asks a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from sftframe import Judge, hookimpl
+from sftframe_plugins.judges.ollama import OllamaJudge
 from sftframe_plugins.judges.reference import ReferenceJudge
 
 
 @hookimpl
 def sftframe_judges() -> Iterable[type[Judge]]:
     """All judges of this plugin."""
-    return (ReferenceJudge,)
+    return (ReferenceJudge, OllamaJudge)

@@ -47,11 +47,6 @@ class ReferenceJudge(Judge):
     name = "reference"
     summary = "agreement with the reference answer: offline, deterministic, instant"
 
-    @property
-    def identity(self) -> str:
-        """The name with the version of the formula: scores of two versions do not compare."""
-        return "reference:1"
-
     def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
         """One verdict per item, always `ok`."""
         for item in items:

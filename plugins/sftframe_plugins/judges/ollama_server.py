@@ -1,0 +1,153 @@
+"""One Ollama server: its models, its replies, and its failures told apart.
+
+Takes and gives what the `ollama` client knows; every way in which a call can fail becomes a `CallError`. Knows nothing
+of grading. Wire format: https://github.com/ollama/ollama/blob/main/docs/api.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sftframe import ConfigError
+from sftframe_plugins.judges.calls import CallError
+from sftframe_plugins.judges.reply import shorten
+
+DEFAULT_HOST = "http://127.0.0.1:11434"
+
+_CONNECT_S = 5.0
+"""A server that is there accepts a connection within this time, however long it then thinks."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What a server tells of one of its models; None for what it does not tell."""
+
+    digest: str | None
+    """SHA-256 of the model's manifest, hexadecimal."""
+    context_length: int | None
+    """Tokens; whatever `num_ctx` asks for, there are no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The message that ends a chat."""
+
+    text: str
+    is_cut: bool
+    """It ended only because it may not be longer."""
+    num_prompt_tokens: int | None
+    """What the server says it read of the prompt; None where it does not say."""
+
+
+class OllamaServer:
+    """A connection to one server, safe with several threads.
+
+    Args:
+        host: an address as in `OLLAMA_HOST`.
+        timeout_s: the longest silence during a call.
+
+    Raises:
+        ConfigError: `host` is no address.
+    """
+
+    def __init__(self, host: str, timeout_s: float) -> None:
+        import httpx
+        import ollama
+
+        self.host = host
+        self._timeout_s = timeout_s
+        try:
+            timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
+            self._client = ollama.Client(host=host, timeout=timeout)
+        except (ValueError, httpx.InvalidURL) as error:
+            example = f"expected something like {DEFAULT_HOST}"
+            raise ConfigError(f"judge.host: {host!r} is no address ({error}); {example}") from error
+
+    def close(self) -> None:
+        """Close the connections; calls under way fail."""
+        self._client.close()  # type: ignore[no-untyped-call]  # the client's own omission
+
+    def model_names(self) -> list[str]:
+        """The models that the server lists.
+
+        Raises:
+            CallError: it cannot be reached, or answers as no Ollama server does.
+        """
+        return [model.model for model in self._call(self._client.list).models if model.model]
+
+    def find_model(self, name: str) -> Model | None:
+        """The model of this name, `:latest` understood; None if the server does not have it.
+
+        Raises:
+            CallError: the server cannot be reached, or answers as no Ollama server does.
+        """
+        listed = [model for model in self._call(self._client.list).models if model.model in (name, f"{name}:latest")]
+        digest = (listed[0].digest or "").removeprefix("sha256:") if listed else ""
+        try:
+            details = self._call(lambda: self._client.show(name)).modelinfo
+        except CallError as error:
+            if not listed and error.is_final:
+                return None
+            details = None  # the model is there, and its details are not to be had
+        return Model(digest=digest or None, context_length=_context_length(details or {}))
+
+    def chat(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        schema: Mapping[str, Any],
+        options: Mapping[str, Any],
+        keep_alive: str | None,
+    ) -> Reply:
+        """The model's reply, in the form that the JSON schema demands.
+
+        Raises:
+            CallError: there is none.
+        """
+        response = self._call(
+            lambda: self._client.chat(
+                model, messages, format=dict(schema), options=dict(options), keep_alive=keep_alive, stream=False
+            )
+        )
+        return Reply(
+            text=response.message.content or "",
+            is_cut=response.done_reason == "length",
+            num_prompt_tokens=response.prompt_eval_count,
+        )
+
+    def _call(self, call: Callable[[], Result]) -> Result:
+        import httpx
+        import ollama
+
+        try:
+            return call()
+        except ollama.ResponseError as error:
+            raise self._refusal(error.status_code, str(error.error)) from error
+        except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise CallError(f"no connection to {self.host}", is_server_lost=True) from error
+        except httpx.TimeoutException as error:
+            raise CallError(f"{self.host} was silent for {self._timeout_s:g} s", status="timeout") from error
+        except httpx.HTTPError as error:
+            raise CallError(f"{self.host} broke the connection off: {shorten(str(error))}") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:  # a body that is no reply of Ollama's
+            raw = str(getattr(error, "doc", ""))
+            what = f"a body that is no reply of Ollama's: {shorten(raw or str(error), 80)}"
+            raise CallError(f"{self.host} sent {what}", status="unparsable", raw=raw) from error
+
+    def _refusal(self, status_code: int, error: str) -> CallError:
+        return CallError(
+            f"{self.host} refused: {shorten(error)} (HTTP {status_code})",
+            is_final=400 <= status_code < 500,
+            is_server_lost=status_code == 404,  # the model is not there (any more)
+        )
+
+
+def _context_length(details: Mapping[str, Any]) -> int | None:
+    """`llama.context_length` and the like: the key begins with the architecture's name."""
+    lengths = [value for key, value in details.items() if key.endswith(".context_length")]
+    return lengths[0] if lengths and isinstance(lengths[0], int) else None
