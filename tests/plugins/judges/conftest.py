@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from sftframe_plugins.judges.ollama import OllamaJudge, OllamaOptions
 
 from sftframe import JudgeItem
-from sftframe_plugins.judges.ollama import OllamaJudge, OllamaOptions
 
 DIGEST = "365c0bd3c000a25d28ddbf732fe1c6add414de7275464c4e4d1c3b5fcb5d8ad1"
 
@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     stub: OllamaStub
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if self.path == "/api/tags":
             self.send_document({"models": self.stub.models})
         elif self.path == "/api/version":
@@ -90,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_document({"error": "not found"}, 404)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/api/chat":
             self.stub.next_act(body)(self, body)

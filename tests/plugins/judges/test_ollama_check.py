@@ -1,7 +1,7 @@
 import pytest
+from sftframe_plugins.judges.ollama import OllamaJudge, OllamaOptions
 
 from sftframe import ConfigError, JudgeError
-from sftframe_plugins.judges.ollama import OllamaJudge, OllamaOptions
 
 OTHER_DIGEST = "8eeb52dfb3bb9aefdf9d1ef24b3bdbcfbe82238798c4b918278320b6fcef18fe"
 
@@ -79,7 +79,7 @@ def test_a_dead_server_among_several_is_left_out_with_a_warning(stub, dead_host,
 def test_the_same_name_for_two_models_is_refused(start, ask):
     here, there = start(), start()
     there.models = [{"model": "llama3:latest", "digest": OTHER_DIGEST}]
-    with pytest.raises(JudgeError, match="different models 'llama3'.*365c0bd3c000.*8eeb52dfb3bb"):
+    with pytest.raises(JudgeError, match=r"different models 'llama3'.*365c0bd3c000.*8eeb52dfb3bb"):
         ask(here.host, there.host).check()
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_address_is_an_error_of_the_configuration(ask):
 
 def test_a_server_that_is_not_ollama_is_no_server(stub, ask):
     stub.models = "none of your business"
-    with pytest.raises(JudgeError, match="no Ollama server: .* no reply of Ollama's"):
+    with pytest.raises(JudgeError, match=r"no Ollama server: .* no reply of Ollama's"):
         ask(stub.host).check()
 
 

@@ -1,0 +1,100 @@
+import threading
+
+import pytest
+from sftframe_plugins.judges.calls import CallError, Servers, in_order, with_patience
+
+
+def _failing(*errors):
+    """A call that fails with these, then gives the name of the server that was asked; and the servers asked."""
+    left, asked = list(errors), []
+
+    def call(name):
+        asked.append(name)
+        if left:
+            raise left.pop(0)
+        return name
+
+    return call, asked
+
+
+def test_waits_grow_up_to_eight_seconds():
+    waits = []
+    call, _ = _failing(*(CallError("busy") for _ in range(7)))
+    assert with_patience(call, Servers(["a"]), retries=7, wait=waits.append) == "a"
+    assert waits == [0.5, 1, 2, 4, 8, 8, 8]
+
+
+def test_after_the_last_attempt_its_own_error_is_raised():
+    call, asked = _failing(CallError("first"), CallError("second"), CallError("third"))
+    with pytest.raises(CallError, match="second"):
+        with_patience(call, Servers(["a"]), retries=1, wait=lambda s: None)
+    assert asked == ["a", "a"]
+
+
+def test_a_final_error_is_not_tried_again():
+    call, asked = _failing(CallError("refused", is_final=True))
+    with pytest.raises(CallError, match="refused"):
+        with_patience(call, Servers(["a"]), retries=5, wait=lambda s: None)
+    assert asked == ["a"]
+
+
+def test_a_lost_server_costs_no_attempt_and_no_wait_while_there_is_another():
+    waits = []
+    call, asked = _failing(CallError("gone", is_server_lost=True))
+    assert with_patience(call, Servers(["a", "b"]), retries=0, wait=waits.append) == "b"
+    assert (asked, waits) == (["a", "b"], [])
+
+
+def test_the_last_server_is_never_left_out():
+    servers = Servers(["a", "b"])
+    assert servers.leave_out("a")
+    assert not servers.leave_out("b")
+    with servers.one() as name:
+        assert name == "b"
+
+
+def test_a_call_goes_to_the_server_with_the_fewest():
+    servers = Servers(["a", "b"])
+    with servers.one() as first, servers.one() as second:
+        assert {first, second} == {"a", "b"}
+    with servers.one() as name:
+        assert name == "a"
+
+
+def test_results_come_in_order_although_the_first_is_done_last():
+    last_is_done = threading.Event()
+
+    def work(job):
+        if job == 0:
+            last_is_done.wait(10)
+        if job == 3:
+            last_is_done.set()
+        return job * 10
+
+    assert list(in_order(work, range(4), num_threads=2, stop=threading.Event())) == [0, 10, 20, 30]
+
+
+def test_an_error_of_the_work_itself_reaches_the_caller():
+    def work(job):
+        return 1 // job
+
+    results = in_order(work, [1, 0, 1], num_threads=1, stop=threading.Event())
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_no_job_is_begun_once_nobody_waits():
+    done, may_go_on, stop = [], threading.Event(), threading.Event()
+
+    def work(job):
+        if job:
+            may_go_on.wait(10)
+        done.append(job)
+
+    results = in_order(work, range(100), num_threads=1, stop=stop)
+    next(results)
+    results.close()
+    assert stop.is_set()
+    may_go_on.set()
+    assert len(done) <= 2

@@ -1,0 +1,79 @@
+import pytest
+from sftframe_plugins.judges.reply import UnparsableError, parse_reply, shorten
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "reason"),
+    [
+        ('{"score": 0, "reason": "Wrong."}', 0.0, "Wrong."),
+        (' {"reason": "Right.",\n "score": 100} \n', 100.0, "Right."),
+        ('{"score": 7}', 7.0, ""),
+        ('{"score": 7, "reason": null}', 7.0, ""),
+        ('{"score": 7, "reason": "two\\nlines", "more": []}', 7.0, "two lines"),
+    ],
+)
+def test_an_integer_score_in_an_object_is_taken(text, score, reason):
+    assert parse_reply(text) == (score, reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("Score: 85", "no JSON object: Score: 85"),
+        ("", r"no JSON object: \(empty\)"),
+        ("85", "has no score: 85"),
+        ('["score", 85]', "has no score"),
+        ('{"points": 85}', "has no score"),
+        ('{"score": 101}', "score 101 is not an integer from 0 to 100"),
+        ('{"score": -1}', "score -1 is not"),
+        ('{"score": 85.5}', "score 85.5 is not"),
+        ('{"score": 85.0}', "score 85.0 is not"),
+        ('{"score": "85"}', 'score "85" is not'),
+        ('{"score": false}', "score false is not"),
+        ('{"score": null}', "score null is not"),
+        ('{"score": NaN}', "score NaN is not"),
+        ('{"score": ' + "9" * 5000 + "}", "no JSON object"),
+        ("[" * 100_000, "no JSON object"),
+        ('{"score": 85} {"score": 90}', "no JSON object"),
+    ],
+)
+def test_anything_else_is_no_score(text, what):
+    with pytest.raises(UnparsableError, match=what):
+        parse_reply(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ('Sure: {"score": 85, "reason": "x"} Bye.', 85.0),
+        ('```json\n{"score": "85"}\n```', 85.0),
+        ('{"score": 85.5}', 85.5),
+        ("I give it 85/100.", 85.0),
+        ("85 out of 100, so 85.", 85.0),
+        ("Score: 0.", 0.0),
+    ],
+)
+def test_a_lenient_judge_finds_the_only_score_there_is(text, score):
+    assert parse_reply(text, lenient=True) == (score, f"read leniently from: {shorten(text)}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "good",
+        "3 of 5 words are right",
+        "110",
+        "-5",
+        '{"score": 110, "of": 100}',
+        '{"score": true}',
+        "version 1.2.3",
+        "",
+    ],
+)
+def test_a_lenient_judge_does_not_guess(text):
+    with pytest.raises(UnparsableError):
+        parse_reply(text, lenient=True)
+
+
+def test_a_good_reply_is_the_same_to_a_lenient_judge():
+    assert parse_reply('{"score": 85, "reason": "Fine."}', lenient=True) == (85.0, "Fine.")
