@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from sftframe.decoding import Answer, Sampler, check_fits
     from sftframe.downloads import cache_dir, fetch
     from sftframe.pipeline import run
+    from sftframe.progress import Observer
     from sftframe.registry import Registry, load_registry
 
 __version__ = "0.1.0"
@@ -72,6 +73,7 @@ __all__ = [
     "ModelBackend",
     "ModelError",
     "NoOptions",
+    "Observer",
     "PluginError",
     "PromptStyle",
     "Registry",
@@ -103,6 +105,7 @@ _LAZY = {
     "RunConfig": "sftframe.config",
     "Sampler": "sftframe.decoding",
     "cache_dir": "sftframe.downloads",
+    "Observer": "sftframe.progress",
     "check_fits": "sftframe.decoding",
     "fetch": "sftframe.downloads",
     "load_registry": "sftframe.registry",
