@@ -52,7 +52,8 @@ class PromptStyle(Component):
         """Prompt segments and answer segments; empty pieces left out, except that an answer always has its response."""
         pieces = tuple(self.segments(example))
         border = next((i for i, piece in enumerate(pieces) if piece.role == Role.RESPONSE), len(pieces))
-        return tuple(p for p in pieces[:border] if p.text), pieces[border:]
+        answer = tuple(p for p in pieces[border:] if p.text or p.role == Role.RESPONSE)
+        return tuple(p for p in pieces[:border] if p.text), answer
 
     @final
     def prompt_text(self, example: Example) -> str:

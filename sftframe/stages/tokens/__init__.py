@@ -1,0 +1,21 @@
+"""Examples to tokens with roles: one tokenisation of the whole text, boundaries by byte offset.
+
+Takes examples, a prompt style and a tokenizer; gives a `TokenStore` and a `LengthReport`. Knows nothing of which
+tokens count in a loss.
+"""
+
+from sftframe.stages.tokens.encoding import byte_lengths, encode_prompts, token_roles, tokenize
+from sftframe.stages.tokens.fingerprint import FIXED_EXAMPLES, style_fingerprint
+from sftframe.stages.tokens.lengths import LengthReport
+from sftframe.stages.tokens.store import TokenStore
+
+__all__ = [
+    "FIXED_EXAMPLES",
+    "LengthReport",
+    "TokenStore",
+    "byte_lengths",
+    "encode_prompts",
+    "style_fingerprint",
+    "token_roles",
+    "tokenize",
+]
