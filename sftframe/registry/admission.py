@@ -86,7 +86,7 @@ def _offers(seam: Seam, returned: object) -> Iterator[Offer]:
         raise PluginError(f"{seam.hook} returned {returned!r}; expected a list of component classes")
     for component in returned:
         if not isinstance(component, type):
-            raise PluginError(f"{seam.hook} offers {component!r}; expected a class, not an object")
+            raise PluginError(f"{seam.hook} offers an object of {type(component).__name__}; expected a class")
         yield Offer(seam, component)
 
 

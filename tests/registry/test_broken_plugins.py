@@ -14,7 +14,7 @@ ERRORS = {
     "misspelt_hook": "unknown hook 'sftframe_prompt_style'; did you mean 'sftframe_prompt_styles'?",
     "model_option_without_default": "option 'greeting' has no default value",
     "no_hook": "it implements no hook; expected @hookimpl on one of",
-    "offers_an_object": "expected a class, not an object",
+    "offers_an_object": "sftframe_prompt_styles offers an object of GoodStyle; expected a class",
     "one_of_two": "prompt style NotFine has the name 'Not fine'; expected lower case letters",
     "option_without_default": "option 'greeting' has no default value",
     "options_in_a_dict": "has the Options {'greeting': 'hello'}; expected a dataclass or a pydantic model",

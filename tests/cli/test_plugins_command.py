@@ -1,0 +1,259 @@
+"""`sftframe plugins`, with the plugins of `tests/broken/installed` beside sftframe's own."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sftframe import ConfigError, JudgeError, PluginError
+from sftframe.cli.app import app
+
+INSTALLED = Path(__file__).parents[1] / "broken" / "installed"
+
+
+@pytest.fixture(autouse=True)
+def broken_plugins(monkeypatch):
+    monkeypatch.delenv("SFTFRAME_DISABLE", raising=False)
+    monkeypatch.syspath_prepend(str(INSTALLED))
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["plugins", *arguments])
+
+
+def lines_of(*arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+def in_terminal(columns, *arguments, **environment):
+    """What the command shows in a terminal of this width."""
+    parent, child = pty.openpty()
+    script = "from sftframe.cli.app import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "plugins", *arguments],
+        stdout=child,
+        stderr=child,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(INSTALLED),
+            "COLUMNS": str(columns),
+            "TERM": "xterm-256color",
+            **environment,
+        },
+    )
+    os.close(child)
+    shown = b""
+    while True:
+        try:
+            part = os.read(parent, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(parent)
+    assert process.wait() == 0, shown.decode()
+    return shown.decode()
+
+
+def test_in_a_pipe_the_list_is_a_line_per_component_with_tabs():
+    lines = lines_of("list")
+    assert ["collate", "mask-pad", "sftframe:collate"] in [line[:3] for line in lines]
+    assert [line[0] for line in lines if line[0] != "plugin"] == sorted(
+        [line[0] for line in lines if line[0] != "plugin"], key=["prompt", "collate", "model", "judge"].index
+    )
+    assert {len(line) for line in lines} == {6}
+
+
+def test_plugins_alone_lists():
+    assert run().stdout == run("list").stdout
+
+
+def test_broken_and_conflicting_plugins_are_rows():
+    lines = lines_of("list")
+    broken = next(line for line in lines if line[2] == "sftframe-broken:unfinished")
+    assert broken == [
+        "plugin",
+        "",
+        "sftframe-broken:unfinished",
+        "1.0",
+        "broken",
+        "prompt style Unfinished does not define segments",
+    ]
+    twins = [(line[2], line[4]) for line in lines if line[1] == "twin"]
+    assert twins == [("sftframe-broken:twin_a", "conflict"), ("sftframe-broken:twin_b", "conflict")]
+
+
+def test_a_disabled_plugin_is_a_row():
+    lines = lines_of("list", "--no-plugin", "sftframe-broken:healthy")
+    assert ["plugin", "", "sftframe-broken:healthy", "1.0", "disabled", ""] in lines
+    assert "healthy" not in [line[1] for line in lines]
+
+
+def test_the_list_as_json_has_components_and_plugins():
+    document = json.loads(run("list", "--json").stdout)
+    assert {
+        "seam": "prompt",
+        "name": "healthy",
+        "summary": "a style with nothing wrong",
+        "provider": "sftframe-broken:healthy",
+        "version": "1.0",
+        "status": "ok",
+    } in document["components"]
+    own = next(plugin for plugin in document["plugins"] if plugin["id"] == "sftframe:collate")
+    assert own["is_first_party"] is True
+    assert {"seam": "collate", "name": "prompt-weight"} in own["components"]
+
+
+def test_show_says_options_limits_origin_and_how_to_choose():
+    shown = run("show", "prompt-weight").stdout
+    assert "sftframe:collate" in shown
+    assert "(comes with sftframe)" in shown
+    assert "sftframe run --collate prompt-weight" in shown
+    assert "--set collate.weight=…" in shown
+    assert "(number, ≥ 0, ≤ 1, default 0.1)" in shown
+
+
+def test_show_as_json_has_the_options_schema():
+    [component] = json.loads(run("show", "prompt-weight", "--json").stdout)["components"]
+    weight = component["options"]["weight"]
+    assert (weight["type"], weight["default"], weight["minimum"], weight["maximum"]) == ("number", 0.1, 0, 1)
+
+
+def test_an_unknown_name_gets_a_suggestion():
+    result = run("show", "alpcaa")
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith("no component 'alpcaa'; did you mean 'alpaca'?")
+
+
+def test_a_name_in_conflict_is_refused_naming_both():
+    result = run("show", "twin")
+    assert isinstance(result.exception, PluginError)
+    assert "sftframe-broken:twin_a, sftframe-broken:twin_b" in str(result.exception)
+
+
+def test_check_prints_a_line_per_promise():
+    result = run("check", "phi3")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == "phi3  prompt style"
+    assert "  kept    The prompt does not depend on the output" in lines
+    assert lines[-1] == "  all 10 promises are kept"
+
+
+def test_check_of_a_component_takes_options():
+    result = run("check", "prompt-weight", "--set", "collate.weight=7")
+    assert isinstance(result.exception, ConfigError)
+    assert "collate.weight: expected less than or equal to 1, found 7" in str(result.exception)
+
+
+def test_check_of_a_broken_component_goes_on_and_ends_with_exit_code_3(tmp_path, monkeypatch):
+    install(tmp_path, "leaky", LEAKY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    result = run("check", "leaky", "--json")
+    assert isinstance(result.exception, PluginError)
+    assert str(result.exception) == "'leaky' breaks 1 of 10 promises of its contract"
+    document = json.loads(result.stdout)
+    assert document["is_kept"] is False
+    [broken] = [check for check in document["checks"] if not check["is_kept"]]
+    assert broken["promise"] == "The prompt does not depend on the output"
+    assert "it tells the answer" in broken["error"]
+
+
+def test_check_of_a_plugin_that_imports_torch_says_so(tmp_path, monkeypatch):
+    install(
+        tmp_path, "heavy", "import torch  # noqa: F401\n" + LEAKY.replace("Leaky", "Heavy").replace("leaky", "heavy")
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    stdout = run("check", "heavy").stdout
+    assert "importing heavy imports numpy, torch; import them where they are used" in stdout
+
+
+def test_a_judge_that_is_not_there_is_not_called_broken(tmp_path, monkeypatch):
+    install(tmp_path, "faraway", FARAWAY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    result = run("check", "faraway")
+    assert isinstance(result.exception, JudgeError)
+    assert "start the server" in str(result.exception)
+
+
+def test_a_wide_terminal_shows_where_components_come_from():
+    shown = in_terminal(120, "list")
+    assert "sftframe:prompts" in shown
+    assert "prompt style  --prompt NAME" in shown
+    assert "A name in conflict cannot be used" in shown
+
+
+def test_a_narrow_terminal_is_not_exceeded():
+    shown = in_terminal(50, "list", "--no-plugin", "sftframe-broken", NO_COLOR="1")
+    plain = re.sub(r"\x1b\[[0-9;]*m|\r", "", shown)
+    assert max(len(line) for line in plain.split("\n")) <= 50
+    assert "mask-instruction" in shown
+
+
+def test_no_color_is_honoured():
+    red = "\x1b[1;31m"
+    assert red in in_terminal(100, "list")
+    assert red not in in_terminal(100, "list", NO_COLOR="1")
+
+
+LEAKY = """
+from sftframe import PromptStyle, Role, Segment, hookimpl
+
+
+class Leaky(PromptStyle):
+    name = "leaky"
+    summary = "tells the length of the answer"
+
+    def segments(self, example):
+        yield Segment(Role.TEMPLATE, f"In {len(example.output)} letters: ")
+        yield Segment(Role.INSTRUCTION, example.instruction)
+        if example.input:
+            yield Segment(Role.TEMPLATE, " ")
+            yield Segment(Role.INPUT, example.input)
+        yield Segment(Role.RESPONSE, " " + example.output)
+
+
+@hookimpl
+def sftframe_prompt_styles():
+    return [Leaky]
+"""
+
+FARAWAY = """
+from sftframe import Judge, JudgeError, hookimpl
+
+
+class Faraway(Judge):
+    name = "faraway"
+    summary = "asks a server that is not there"
+
+    def check(self):
+        raise JudgeError("nothing listens on port 1; start the server")
+
+    def score(self, items):
+        return iter(())
+
+
+@hookimpl
+def sftframe_judges():
+    return [Faraway]
+"""
+
+
+def install(site, name, code):
+    (site / f"{name}.py").write_text(code)
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[sftframe]\n{name} = {name}\n")
