@@ -108,20 +108,24 @@ def write_verdicts(
     Raises:
         JudgeError: the judge failed on more than `max_failures` of the items; all verdicts so far are kept.
     """
+    judge = components.judge
     items = make_items(examples, files.known_responses())
-    known = {verdict.index: verdict for verdict in files.known_verdicts() if verdict.status == "ok"}
-    observer.begin(f"judge {files.label}", len(items), "verdicts")
-    observer.advance(len(known))
+    known = {verdict.index: verdict for verdict in files.known_verdicts()}
+    num_settled = sum(verdict.status == "ok" and verdict.judge == judge.identity for verdict in known.values())
+    if num_settled < len(items):
+        observer.begin(f"judge {files.label}", len(items), "verdicts")
+        observer.advance(num_settled)
     with JsonLines(files.verdicts) as lines:
 
         def keep(verdict: Verdict) -> None:
             lines.append(verdict)
             observer.advance()
 
-        verdicts = judge_responses(components.judge, items, known=known, on_verdict=keep)
-    observer.end()
+        verdicts = judge_responses(judge, items, known=known, on_verdict=keep, max_failures=config.max_failures)
+    if num_settled < len(items):
+        observer.end()
     check_failures(verdicts, config.max_failures)
-    return summarise(verdicts, components.judge.identity)
+    return summarise(verdicts, judge.identity)
 
 
 def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yardsticks | None:
