@@ -140,6 +140,14 @@ def test_a_name_in_conflict_is_refused_naming_both():
     assert "sftframe-broken:twin_a, sftframe-broken:twin_b" in str(result.exception)
 
 
+def test_a_name_at_two_seams_shows_both(tmp_path, monkeypatch):
+    install(tmp_path, "doublet", DOUBLET)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lines = run("show", "doublet").stdout.splitlines()
+    assert [line for line in lines if line.startswith("doublet")] == ["doublet  prompt style", "doublet  judge"]
+    assert "  choose  sftframe run --judge doublet" in lines
+
+
 def test_check_prints_a_line_per_promise():
     result = run("check", "phi3")
     assert result.exit_code == 0
@@ -228,6 +236,36 @@ class Leaky(PromptStyle):
 @hookimpl
 def sftframe_prompt_styles():
     return [Leaky]
+"""
+
+DOUBLET = """
+from sftframe import Judge, PromptStyle, hookimpl
+
+
+class Style(PromptStyle):
+    name = "doublet"
+    summary = "a style"
+
+    def segments(self, example):
+        return ()
+
+
+class Grader(Judge):
+    name = "doublet"
+    summary = "a judge"
+
+    def score(self, items):
+        return iter(())
+
+
+@hookimpl
+def sftframe_prompt_styles():
+    return [Style]
+
+
+@hookimpl
+def sftframe_judges():
+    return [Grader]
 """
 
 FARAWAY = """
