@@ -9,6 +9,7 @@ Shapes: B rows, T positions, V vocabulary.
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def looks_back_only(specimen: Specimen) -> None:
 def loses_plainly(specimen: Specimen) -> None:
     """The loss is the cross-entropy of the counted targets, each times its weight."""
     model = specimen.model
-    for batch in (lesson_batch(model), _weighted(lesson_batch(model))):
+    for batch in _batches(model):
         with torch.no_grad():
             losses, wanted = model.token_nll(batch), _plain_nll(model, batch)  # each (B, T)
             require(losses.dtype == torch.float32, f"token_nll gives {losses.dtype}; expected torch.float32")
@@ -107,13 +108,13 @@ def loses_plainly(specimen: Specimen) -> None:
 def has_plain_gradients(specimen: Specimen) -> None:
     """The loss has the gradient of the plain cross-entropy."""
     model = specimen.model
-    batch = _weighted(lesson_batch(model))
-    own = _gradients(model, model.loss_sum(batch))
-    assert batch.weights is not None
-    plain = _gradients(model, (_plain_nll(model, batch) * batch.weights).sum())
-    require(any(bool(gradient.any()) for gradient in own), "loss_sum has no gradient in any parameter")
-    for found, wanted in zip(own, plain, strict=True):
-        _require_close(found, wanted, "the gradient of loss_sum is not that of the plain cross-entropy")
+    for batch in _batches(model):
+        weights = 1.0 if batch.weights is None else batch.weights
+        own = _gradients(model, model.loss_sum(batch))
+        plain = _gradients(model, (_plain_nll(model, batch) * weights).sum())
+        require(any(bool(gradient.any()) for gradient in own), "loss_sum has no gradient in any parameter")
+        for found, wanted in zip(own, plain, strict=True):
+            _require_close(found, wanted, "the gradient of loss_sum is not that of the plain cross-entropy")
 
 
 def learns(specimen: Specimen) -> None:
@@ -214,12 +215,20 @@ CHECKS: tuple[Check[Specimen], ...] = (
 """In the order in which they run; each relies on those before it."""
 
 
+def _batches(model: CausalLM) -> tuple[Batch, ...]:
+    """All targets counted; some of them, with weights; and rows that begin alike, one of which counts nothing."""
+    plain, alike = lesson_batch(model), lesson_batch(model, "Answer in a few words.\n")
+    targets = alike.targets.clone()
+    targets[1] = IGNORED
+    return plain, _weighted(plain), _weighted(dataclasses.replace(alike, targets=targets))
+
+
 def _weighted(batch: Batch) -> Batch:
     """The same batch, every second target of the first row not counted, the other weights all different."""
     targets = batch.targets.clone()
     targets[0, ::2] = IGNORED
     weights = torch.linspace(0.1, 2.0, targets.numel()).view_as(targets)  # (B, T)
-    return Batch(inputs=batch.inputs, targets=targets, weights=weights)
+    return dataclasses.replace(batch, targets=targets, weights=weights)
 
 
 def _plain_nll(model: CausalLM, batch: Batch) -> Tensor:

@@ -9,6 +9,7 @@ Shapes: B rows, T positions.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from functools import cached_property
 from pathlib import Path
 
@@ -50,11 +51,12 @@ class Specimen:
         return _teach(self.load())
 
 
-def lesson_batch(model: CausalLM) -> Batch:
-    """The lessons, with every target counted."""
+def lesson_batch(model: CausalLM, preface: str = "") -> Batch:
+    """The lessons, each behind the same preface, with every target counted."""
     examples = []
     for index, (prompt, answer) in enumerate(LESSONS):
-        ids = [*model.tokenizer.encode(prompt), *model.tokenizer.encode(answer), model.tokenizer.end_id]
+        texts = [text for text in (preface, prompt, answer) if text]
+        ids = [*itertools.chain.from_iterable(model.tokenizer.encode_batch(texts)), model.tokenizer.end_id]
         examples.append(TokenizedExample(ids=ids, roles=[Role.RESPONSE] * len(ids), index=index))
     return CollateStrategy(pad_id=model.tokenizer.end_id)(examples)
 
