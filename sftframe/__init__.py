@@ -46,6 +46,7 @@ from sftframe.records import (
 )
 
 if TYPE_CHECKING:
+    from sftframe.compaction import CompactAttention, CompactBatch, compact, select_states, term_nll, weighted_loss
     from sftframe.config import RunConfig
     from sftframe.decoding import Answer, Sampler, check_fits
     from sftframe.downloads import cache_dir, fetch
@@ -61,6 +62,8 @@ __all__ = [
     "Batch",
     "CausalLM",
     "CollateStrategy",
+    "CompactAttention",
+    "CompactBatch",
     "Completion",
     "Component",
     "ConfigError",
@@ -92,14 +95,24 @@ __all__ = [
     "__version__",
     "cache_dir",
     "check_fits",
+    "compact",
     "fetch",
     "hookimpl",
     "load_registry",
     "option",
     "run",
+    "select_states",
+    "term_nll",
+    "weighted_loss",
 ]
 
 _LAZY = {
+    "CompactAttention": "sftframe.compaction",
+    "CompactBatch": "sftframe.compaction",
+    "compact": "sftframe.compaction",
+    "select_states": "sftframe.compaction",
+    "term_nll": "sftframe.compaction",
+    "weighted_loss": "sftframe.compaction",
     "Answer": "sftframe.decoding",
     "Registry": "sftframe.registry",
     "RunConfig": "sftframe.config",

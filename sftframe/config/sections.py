@@ -88,12 +88,14 @@ class TrainConfig(Section):
     """a new order in every epoch, a function of seed and epoch alone"""
     drop_last: bool = False
     """leave out an epoch's last batch when it is not full"""
+    compact: bool = True
+    """leave out what cannot matter in a batch; the loss and its gradients stay the same"""
     eval_every: int | None = Field(default=None, ge=1)
     """optimizer steps between evaluations; by default a tenth of the run"""
     eval_examples: int = Field(default=64, ge=1)
     """examples per evaluation, at most"""
     checkpoint_every: int | None = Field(default=None, ge=1)
-    """optimizer steps between checkpoints; by default once an epoch"""
+    """optimizer steps between checkpoints; by default once an epoch, at most ten in a run"""
     keep_checkpoints: int = Field(default=1, ge=1)
     """how many checkpoints are kept"""
 

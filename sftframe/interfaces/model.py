@@ -28,12 +28,15 @@ class CausalLM(ABC):
         module: maps int64 (B, T) to logits (B, T, V); moved to its device already.
         tokenizer: the one that the weights were trained with.
         context_length: the most positions that a row may have.
+
+    `is_compacting` (set from `train.compact`) asks a model that uses `sftframe.compact` to leave out what cannot matter.
     """
 
     def __init__(self, module: torch.nn.Module, tokenizer: Tokenizer, context_length: int) -> None:
         self.module = module
         self.tokenizer = tokenizer
         self.context_length = context_length
+        self.is_compacting = True
 
     @property
     def device(self) -> torch.device:

@@ -48,6 +48,7 @@ class FineTuning:
         self._folder = folder
         self._observer = observer
         self._loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
+        model.is_compacting = config.train.compact
         self._trainer = Trainer(model, config.train, num_steps=self._loader.num_steps, dtype=config.dtype)
         self._eval_batches = self._validation_batches()
 

@@ -12,7 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sftframe import IGNORED, Batch, CausalLM, Completion, GenerationSettings
+from sftframe import (
+    IGNORED,
+    Batch,
+    CausalLM,
+    CompactAttention,
+    CompactBatch,
+    Completion,
+    GenerationSettings,
+    compact,
+    select_states,
+    term_nll,
+    weighted_loss,
+)
 from sftframe_plugins.gpt2.generation import generate
 from sftframe_plugins.gpt2.network import GPT2
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
@@ -31,13 +43,38 @@ class GPT2LM(CausalLM):
     def __init__(self, network: GPT2, tokenizer: BytePairTokenizer) -> None:
         super().__init__(network, tokenizer, network.config.context_length)
 
+    def loss_sum(self, batch: Batch) -> Tensor:
+        """As `CausalLM.loss_sum`; positions that cannot matter are not computed, shared beginnings once."""
+        if not self.is_compacting:
+            return super().loss_sum(batch)
+        layout, states = self._states(batch)
+        return weighted_loss(states, self.module.wte.weight, layout)
+
     def token_nll(self, batch: Batch) -> Tensor:
         """As `CausalLM.token_nll`, but logits exist for counted targets alone: (N, V) instead of (B, T, V)."""
+        if self.is_compacting and not torch.is_grad_enabled():
+            layout, states = self._states(batch)
+            return layout.spread(term_nll(states, self.module.wte.weight, layout))
         counted = batch.targets != IGNORED  # (B, T)
         hidden = self.module.hidden(batch.inputs)[counted]  # (N, C)
         logits = self.module.logits(hidden).float()  # (N, V)
         losses = F.cross_entropy(logits, batch.targets[counted], reduction="none")  # (N,)
         return torch.zeros(counted.shape, device=losses.device).masked_scatter(counted, losses)
+
+    def _states(self, batch: Batch) -> tuple[CompactBatch, Tensor]:
+        """The batch's positions that matter, and the hidden states at those with a counted target, (M, C)."""
+        config = self.module.config
+        dropout = config.dropout if self.module.training else 0.0
+        layout = compact(batch, share=dropout == 0)
+        attention = CompactAttention(layout, config.num_heads, dropout=dropout)
+
+        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            return attention(query, key, value)
+
+        states = self.module.hidden(
+            layout.ids, positions=layout.positions, attend=attend, keep=lambda x: select_states(x, layout.states)
+        )
+        return layout, states
 
     def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
         return generate(self.module, self.tokenizer, prompts, settings)

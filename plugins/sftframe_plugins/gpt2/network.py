@@ -10,6 +10,7 @@ Shapes: B rows, T positions, C width, H heads, D width of a head (C / H), V voca
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,6 +47,10 @@ class Attend(Protocol):
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor: ...
 
 
+Keep = Callable[[Tensor], Tensor]
+"""Chooses positions: (N, C) to (M, C)."""
+
+
 class CausalRows:
     """Plain causal attention: (B, T, C), each position sees itself and those before it in its row."""
 
@@ -78,9 +83,10 @@ class Attention(nn.Module):
         self.c_attn = nn.Linear(config.width, 3 * config.width)
         self.c_proj = nn.Linear(config.width, config.width)
 
-    def forward(self, x: Tensor, attend: Attend) -> Tensor:
+    def forward(self, x: Tensor, attend: Attend, keep: Keep | None = None) -> Tensor:
         query, key, value = self.c_attn(x).chunk(3, dim=-1)  # each (…, C)
-        mixed = self.c_proj(attend(self.layer, query, key, value))  # (…, C)
+        mixed = attend(self.layer, query, key, value)  # (…, C)
+        mixed = self.c_proj(mixed if keep is None else keep(mixed))  # (…, C)
         return F.dropout(mixed, self.dropout, training=self.training)
 
 
@@ -108,8 +114,10 @@ class Block(nn.Module):
         self.ln_2 = nn.LayerNorm(config.width, eps=1e-5)
         self.mlp = FeedForward(config)
 
-    def forward(self, x: Tensor, attend: Attend) -> Tensor:
-        x = x + self.attn(self.ln_1(x), attend)  # (…, C)
+    def forward(self, x: Tensor, attend: Attend, keep: Keep | None = None) -> Tensor:
+        """One layer; with `keep` only the positions that it keeps come out, though all of them are attended to."""
+        mixed = self.attn(self.ln_1(x), attend, keep)  # (…, C)
+        x = (x if keep is None else keep(x)) + mixed  # (…, C)
         grown: Tensor = x + self.mlp(self.ln_2(x))  # (…, C)
         return grown
 
@@ -125,13 +133,21 @@ class GPT2(nn.Module):
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.ln_f = nn.LayerNorm(config.width, eps=1e-5)
 
-    def hidden(self, ids: Tensor, *, positions: Tensor | None = None, attend: Attend | None = None) -> Tensor:
+    def hidden(
+        self,
+        ids: Tensor,
+        *,
+        positions: Tensor | None = None,
+        attend: Attend | None = None,
+        keep: Keep | None = None,
+    ) -> Tensor:
         """The last hidden states, normalised.
 
         Args:
             ids: int64, (B, T) or any other layout that `attend` knows.
             positions: int64, broadcastable to `ids`; by default 0 … T-1.
             attend: how positions see each other; by default `CausalRows`.
+            keep: the positions that are wanted; the last layer does no more for the others than let them be seen.
 
         Returns:
             (B, T, C).
@@ -143,8 +159,10 @@ class GPT2(nn.Module):
             attend = CausalRows(self.config.num_heads, dropout)
         x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
         x = F.dropout(x, dropout)
-        for block in self.h:
+        *lower, last = self.h
+        for block in lower:
             x = block(x, attend)
+        x = last(x, attend, keep)
         normalised: Tensor = self.ln_f(x)
         return normalised
 
