@@ -103,19 +103,29 @@ class Answer:
         )
 
 
-def check_fits(prompts: Sequence[Sequence[int]], settings: GenerationSettings, context_length: int) -> None:
+def check_fits(
+    prompts: Sequence[Sequence[int]],
+    settings: GenerationSettings,
+    context_length: int,
+    *,
+    labels: Sequence[str] = (),
+) -> None:
     """See that every prompt leaves room for its answer.
+
+    Args:
+        labels: what a message calls each prompt; by default `prompt` and its position.
 
     Raises:
         ModelError: a prompt is empty, or prompt and `max_new_tokens` exceed the context and nothing may be forgotten.
     """
     for position, prompt in enumerate(prompts):
+        label = labels[position] if labels else f"prompt {position}"
         if not prompt:
-            raise ModelError(f"prompt {position} is empty: a model needs at least one token to go on from")
+            raise ModelError(f"{label} is empty: a model needs at least one token to go on from")
         needed = len(prompt) + settings.max_new_tokens
         if needed > context_length and settings.on_overflow == "error":
             raise ModelError(
-                f"prompt {position} has {len(prompt)} tokens and {settings.max_new_tokens} new ones were asked for, "
+                f"{label} has {len(prompt)} tokens and {settings.max_new_tokens} new ones were asked for, "
                 f"but the model's context is {context_length}: lower generate.max_new_tokens, "
                 "or set generate.on_overflow=slide to forget the oldest tokens"
             )

@@ -251,3 +251,8 @@ def test_sliding_forgets_the_oldest_tokens(tokenizer: Tokenizer) -> None:
     settings = GenerationSettings(max_new_tokens=3, on_overflow="slide")
     assert next(decode_plainly(model, [[1, 2, 3, 4]], settings)).ids == (5, 6, 7)
     assert model.windows == [[2, 3, 4], [3, 4, 5], [4, 5, 6]]
+
+
+def test_a_refused_prompt_is_called_by_its_label() -> None:
+    with pytest.raises(ModelError, match=r"^the prompt of example 41 is empty"):
+        check_fits([[1], []], GenerationSettings(), 512, labels=["the prompt of example 7", "the prompt of example 41"])

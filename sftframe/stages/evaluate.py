@@ -31,7 +31,8 @@ def measure_likelihoods(
     model.module.eval()
     for batch in batches:
         with torch.inference_mode():
-            nll = model.token_nll(_on(batch.full, model.device)).double().cpu()  # (B, T)
+            # to the CPU first: not every device knows float64
+            nll = model.token_nll(_on(batch.full, model.device)).cpu().double()  # (B, T)
             loss, weight = _own_loss(model, batch, nll)
         yield _per_example(batch, nll, num_bytes), loss, weight
 
@@ -87,7 +88,9 @@ def _own_loss(model: CausalLM, batch: EvalBatch, nll: torch.Tensor) -> tuple[flo
     counted = own.targets != IGNORED
     weights = counted.double() if own.weights is None else counted * own.weights.double()
     # a strategy that counts padding, or lays rows out anew, counts targets that the full batch does not hold
-    is_covered = own.targets.shape == nll.shape and torch.equal(own.targets[counted], batch.full.targets[counted])
+    is_covered = torch.equal(own.inputs, batch.full.inputs) and torch.equal(
+        own.targets[counted], batch.full.targets[counted]
+    )
     if not is_covered:
         return float(model.loss_sum(_on(own, model.device))), float(weights.sum())
     return float((nll * weights).sum()), float(weights.sum())

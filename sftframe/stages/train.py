@@ -62,25 +62,30 @@ class Trainer:
         start = time.perf_counter()
         self.model.module.train()
         try:
-            loss = self._accumulate_gradients(data)
+            loss, norm, lr = self._move(data)
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-            size = data.micro_batches[0].inputs.shape[0]
-            raise TrainingError(
-                f"out of memory in step {data.number} with batches of {size} examples: "
-                "lower --batch-size and raise train.accumulate by the same factor"
-            ) from error
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._config.clip_norm or math.inf))
+            raise TrainingError(_out_of_memory(data)) from error
+        finally:
+            self.model.module.eval()
+        self.last = self._record(data, loss, norm, lr, time.perf_counter() - start)
+        return self.last
+
+    def _move(self, data: StepData) -> tuple[float, float, float]:
+        """Loss, gradient norm and learning rate of a step, which is taken."""
+        self.optimizer.zero_grad(set_to_none=False)  # fresh pages cost more than zeroing the old ones
+        loss = self._accumulate_gradients(data)
+        total = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
+        norm = float(total)
         self._require_finite(loss, norm, data)
+        if self._config.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._config.clip_norm, total)
         lr = learning_rate(self._config, data.number, self._num_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=False)  # fresh pages cost more than zeroing the old ones
-        self.model.module.eval()
-        self.last = self._record(data, loss, norm, lr, time.perf_counter() - start)
-        return self.last
+        return loss, norm, lr
 
     def _accumulate_gradients(self, data: StepData) -> float:
         total = 0.0
@@ -139,10 +144,22 @@ def learning_rate(config: TrainConfig, step: int, num_steps: int) -> float:
     return config.lr
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """CUDA has an error class of its own; the CPU's allocator raises a RuntimeError."""
-    is_cpu = "can't allocate memory" in str(error) or "not enough memory" in str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or is_cpu
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: CUDA has an error class of its own, other allocators raise a RuntimeError."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def _out_of_memory(data: StepData) -> str:
+    num_rows, num_positions = max(tuple(batch.inputs.shape) for batch in data.micro_batches)
+    advice = (
+        "lower --batch-size and raise train.accumulate by the same factor"
+        if num_rows > 1
+        else "lower --max-length, or choose a smaller model"
+    )
+    return f"out of memory in step {data.number} with {num_rows} rows of {num_positions} tokens: {advice}"
 
 
 def _to_device(batch: Batch, device: torch.device) -> Batch:

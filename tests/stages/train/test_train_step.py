@@ -1,0 +1,317 @@
+"""One optimizer step: its loss, its gradient, and what makes it refuse."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sftframe import Batch, CausalLM, CollateStrategy, Role, TokenizedExample
+from sftframe.config import TrainConfig
+from sftframe.errors import TrainingError
+from sftframe.records import StepData, StepRecord
+from sftframe.stages.batches import StepLoader
+from sftframe.stages.train import Trainer
+
+LOGITS = [[-1.0, 1.0], [-0.5, 1.5], [-0.5, 1.5]]
+"""Under target 0 the first row costs ln(1 + e^2) = 2.1269; under target 1 the others cost ln(1 + e^-2) = 0.1269."""
+
+
+def trainer(model: CausalLM, num_steps: int = 10, dtype: str = "float32", **config: Any) -> Trainer:
+    return Trainer(model, TrainConfig(**config), num_steps=num_steps, dtype=dtype)
+
+
+def parameters(model: CausalLM) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in model.module.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "loss"),
+    [
+        ([[0, 1]], [[0, 1]], 1.1269),
+        ([[0, 1, 2]], [[0, 1, 1]], 0.7936),
+        ([[0, 1, 2]], [[0, 1, -100]], 1.1269),
+        ([[0], [1]], [[0], [1]], 1.1269),
+    ],
+)
+def test_the_loss_is_the_mean_over_the_targets_that_count(
+    inputs: list[list[int]], targets: list[list[int]], loss: float, table: Callable, step_data: Callable
+) -> None:
+    record = trainer(table(LOGITS)).step(step_data((inputs, targets)))
+    assert record.loss == pytest.approx(loss, abs=5e-5)
+
+
+def test_the_loss_divides_by_the_sum_of_the_weights(table: Callable, step_data: Callable) -> None:
+    record = trainer(table(LOGITS)).step(step_data(([[0, 1]], [[0, 1]], [[0.25, 1.0]])))
+    assert record.loss == pytest.approx((0.25 * 2.126928 + 0.126928) / 1.25, abs=1e-5)
+
+
+def test_the_loss_of_accumulated_batches_is_not_the_mean_of_their_means(table: Callable, step_data: Callable) -> None:
+    # one target at 2.1269 and three at 0.1269: the mean over all is 0.6269, the mean of the means 1.1269
+    data = step_data(([[0]], [[0]]), ([[1, 1, 2]], [[1, 1, 1]]))
+    assert trainer(table(LOGITS)).step(data).loss == pytest.approx(0.6269, abs=5e-5)
+
+
+def rows(count: int) -> list[TokenizedExample]:
+    """Texts of many lengths with prompts of many lengths."""
+    return [
+        TokenizedExample(
+            ids=[*bytes((7 * i + j) % 250 for j in range(4 + 3 * i)), 256],
+            roles=[Role.INSTRUCTION] * (2 + i) + [Role.RESPONSE] * (2 + 2 * i) + [Role.END],
+            index=i,
+        )
+        for i in range(count)
+    ]
+
+
+class HalfPrompt(CollateStrategy):
+    """The prompt weighs half."""
+
+    name = "half"
+    summary = "for tests"
+
+    def role_weight(self, role: Role) -> float:
+        return 0.5 if role < Role.RESPONSE else 1.0
+
+
+def plain_loss(model: CausalLM, examples: Sequence[TokenizedExample]) -> Tensor:
+    """Token by token and row by row, without padding or batches."""
+    total, weight = torch.zeros(()), 0.0
+    for example in examples:
+        ids = torch.tensor([example.ids])
+        shares = model.module(ids)[0].log_softmax(-1)  # (T, V)
+        for position in range(1, len(example.ids)):
+            own = 0.5 if example.roles[position] < Role.RESPONSE else 1.0
+            total = total - own * shares[position - 1, example.ids[position]]
+            weight += own
+    return total / weight
+
+
+def test_loss_gradient_and_step_are_those_of_a_plain_cross_entropy_loop(make_model: Callable[..., CausalLM]) -> None:
+    model, twin = make_model(seed=3), make_model(seed=3)
+    optimizer = torch.optim.AdamW(twin.module.parameters(), lr=0.01, weight_decay=0.2, betas=(0.8, 0.95), eps=1e-3)
+    config = {"lr": 0.01, "weight_decay": 0.2, "betas": (0.8, 0.95), "eps": 1e-3, "batch_size": 4, "shuffle": False}
+    loader = StepLoader(rows(4), HalfPrompt(pad_id=256), TrainConfig(**config), seed=0)
+    trained = trainer(model, **config)
+    for _ in range(3):
+        record = trained.step(next(loader.steps()))
+        optimizer.zero_grad()
+        loss = plain_loss(twin, rows(4))
+        loss.backward()
+        norm = math.sqrt(sum(float((p.grad**2).sum()) for p in twin.module.parameters()))
+        optimizer.step()
+        assert record.loss == pytest.approx(loss.item(), rel=1e-5)
+        assert record.grad_norm == pytest.approx(norm, rel=1e-5)
+        for found, wanted in zip(parameters(model), parameters(twin), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("strategy", [CollateStrategy, HalfPrompt])
+def test_eight_times_one_is_one_times_eight(
+    strategy: type[CollateStrategy], make_model: Callable[..., CausalLM]
+) -> None:
+    records, models = [], []
+    for batch_size, accumulate in ((8, 1), (1, 8), (3, 3)):
+        config = {"batch_size": batch_size, "accumulate": accumulate, "eps": 1e-3, "epochs": 1}
+        model = make_model(seed=1)
+        (data,) = StepLoader(rows(8), strategy(pad_id=256), TrainConfig(**config), seed=4).steps()
+        records.append(trainer(model, **config).step(data))
+        models.append(parameters(model))
+    for record, found in zip(records[1:], models[1:], strict=True):
+        assert record.loss == pytest.approx(records[0].loss, rel=1e-6)
+        assert record.grad_norm == pytest.approx(records[0].grad_norm, rel=1e-5)
+        for one, other in zip(found, models[0], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_padding_changes_nothing(make_model: Callable[..., CausalLM]) -> None:
+    alone, padded = make_model(), make_model()
+    short, long = rows(8)[0], rows(8)[7]
+    strategy = CollateStrategy(pad_id=256)
+    with torch.no_grad():
+        batch = strategy([short, long])
+        together = padded.token_nll(batch)
+        separate = [alone.token_nll(strategy([row]))[0] for row in (short, long)]
+    torch.testing.assert_close(together[0, : len(short.ids) - 1], separate[0])
+    torch.testing.assert_close(together[1], separate[1])
+    assert not together[0, len(short.ids) - 1 :].any()
+
+
+def test_a_loss_that_is_not_finite_stops_before_anything_moves(table: Callable, step_data: Callable) -> None:
+    model = table([[-1.0, 1.0], [math.nan, 1.5]])
+    before = parameters(model)
+    trained = trainer(model)
+    with pytest.raises(
+        TrainingError,
+        match=r"loss nan in step 3 \(examples 100, 110, 111\): the step was not taken\. Lower --lr, set train\.clip_n",
+    ):
+        trained.step(step_data(([[0]], [[0]]), ([[0], [1]], [[0], [1]]), number=3))
+    assert [found.tobytes() for found in map(Tensor.numpy, parameters(model))] == [
+        kept.tobytes() for kept in map(Tensor.numpy, before)
+    ]
+    assert trained.last is None
+    assert trained.optimizer.state_dict()["state"] == {}
+
+
+class Steep(nn.Module):
+    """A finite output with an infinite slope: the root of 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(2, 2)
+        self.zero = nn.Parameter(torch.zeros(1))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.table(ids) * (1 + self.zero.sqrt())
+
+
+def test_a_gradient_that_is_not_finite_stops_before_anything_moves(table: Callable, step_data: Callable) -> None:
+    model = table(LOGITS)
+    model.module = Steep()
+    before = parameters(model)
+    with pytest.raises(TrainingError, match=r"gradient norm (nan|inf) in step 1 \(examples 100\): the step was not"):
+        trainer(model).step(step_data(([[0]], [[0]])))
+    assert all(found.equal(kept) for found, kept in zip(parameters(model), before, strict=True))
+
+
+def test_clipping_scales_the_whole_gradient_and_the_record_has_the_norm_before_it(
+    table: Callable, step_data: Callable
+) -> None:
+    # with a huge eps AdamW's first step is lr * gradient / eps, so that steps compare as gradients do
+    records, moved = [], []
+    for clip_norm in (None, 0.1):
+        model = table([[0.0, 0.0]])
+        config = {"lr": 1.0, "eps": 1e4, "weight_decay": 0.0, "clip_norm": clip_norm}
+        records.append(trainer(model, **config).step(step_data(([[0]], [[0]]))))
+        moved.append(parameters(model)[0])
+    # both tokens have the probability 0.5: the gradient is (-0.5, 0.5), its norm 0.7071
+    assert [record.grad_norm for record in records] == pytest.approx([0.707107, 0.707107])
+    torch.testing.assert_close(moved[0], torch.tensor([[0.5e-4, -0.5e-4]]), rtol=1e-3, atol=0)
+    torch.testing.assert_close(moved[1] * 7.07107, moved[0], rtol=1e-3, atol=0)
+
+
+def test_a_gradient_below_the_limit_is_not_scaled_up(table: Callable, step_data: Callable) -> None:
+    moved = []
+    for clip_norm in (None, 50.0):
+        model = table(LOGITS)
+        trainer(model, clip_norm=clip_norm).step(step_data(([[0]], [[0]])))
+        moved.append(parameters(model)[0])
+    assert moved[0].equal(moved[1])
+
+
+def test_gradients_left_over_from_elsewhere_do_not_count(table: Callable, step_data: Callable) -> None:
+    clean, dirty = table(LOGITS), table(LOGITS)
+    dirty.loss(step_data(([[1]], [[0]])).micro_batches[0]).backward()
+    found = [trainer(model).step(step_data(([[0]], [[0]]))).grad_norm for model in (clean, dirty)]
+    assert found[0] == found[1]
+
+
+def test_bfloat16_computes_coarsely_over_float32_parameters(make_model: Callable[..., CausalLM]) -> None:
+    fine, coarse = make_model(), make_model()
+    (data,) = StepLoader(rows(8), CollateStrategy(pad_id=256), TrainConfig(epochs=1), seed=0).steps()
+    wanted = trainer(fine).step(data)
+    found = trainer(coarse, dtype="bfloat16").step(data)
+    assert found.loss == pytest.approx(wanted.loss, rel=0.01)
+    assert found.loss != wanted.loss
+    assert {parameter.dtype for parameter in coarse.module.parameters()} == {torch.float32}
+
+
+def test_the_model_is_in_training_mode_for_the_step_alone(
+    make_model: Callable[..., CausalLM], step_data: Callable
+) -> None:
+    model = make_model()
+    modes: list[bool] = []
+    model.module.register_forward_hook(lambda module, *_: modes.append(module.training))
+    trainer(model).step(step_data(([[1, 2]], [[2, 3]])))
+    assert (modes, model.module.training) == ([True], False)
+
+
+def test_a_parameter_that_is_frozen_stays(make_model: Callable[..., CausalLM], step_data: Callable) -> None:
+    model = make_model()
+    model.module.embed.weight.requires_grad_(False)
+    before = model.module.embed.weight.clone()
+    trainer(model, lr=0.1).step(step_data(([[1, 2]], [[2, 3]])))
+    assert model.module.embed.weight.equal(before)
+
+
+def test_what_was_seen_adds_up_over_steps_and_over_a_resumption(table: Callable, step_data: Callable) -> None:
+    first = trainer(table(LOGITS)).step(step_data(([[0, 1]], [[0, 1]])))
+    assert (first.step, first.tokens_seen, first.examples_seen, first.epoch) == (1, 3, 1, 0.5)
+    earlier = StepRecord(
+        step=6, epoch=0.4, loss=1.0, lr=1e-3, grad_norm=1.0, tokens_seen=100, examples_seen=20, seconds=50.0
+    )
+    resumed = Trainer(table(LOGITS), TrainConfig(), num_steps=10, after=earlier)
+    record = resumed.step(step_data(([[0, 1]], [[0, 1]]), number=7))
+    assert (record.step, record.tokens_seen, record.examples_seen) == (7, 103, 21)
+    assert 50.0 < record.seconds < 60.0
+
+
+class Failing(CausalLM):
+    """Raises what it is told in place of a loss."""
+
+    error: Exception = RuntimeError()
+
+    def loss_sum(self, batch: Batch) -> Tensor:
+        raise self.error
+
+    def save(self, folder: object) -> None:
+        raise AssertionError("never saved")
+
+
+@pytest.fixture
+def failing(make_model: Callable[..., CausalLM]) -> Callable[[Exception], CausalLM]:
+    def make(error: Exception) -> CausalLM:
+        plain = make_model()
+        model = Failing(plain.module, plain.tokenizer, plain.context_length)
+        model.error = error
+        return model
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+        MemoryError(),
+    ],
+)
+def test_no_memory_left_is_told_with_the_size_and_what_to_lower(
+    error: Exception, failing: Callable[[Exception], CausalLM], step_data: Callable
+) -> None:
+    model = failing(error)
+    data: StepData = step_data(([[1]], [[2]]), ([[1, 2, 3], [4, 5, 6]], [[2, 3, 4], [5, 6, 7]]), number=9)
+    with pytest.raises(
+        TrainingError, match=r"out of memory in step 9 with 2 rows of 3 tokens: lower --batch-size and raise train\.acc"
+    ):
+        trainer(model).step(data)
+    assert not model.module.training
+
+
+def test_no_memory_for_a_single_row_has_other_advice(
+    failing: Callable[[Exception], CausalLM], step_data: Callable
+) -> None:
+    with pytest.raises(TrainingError, match=r"1 rows of 2 tokens: lower --max-length, or choose a smaller model"):
+        trainer(failing(MemoryError())).step(step_data(([[1, 2]], [[2, 3]])))
+
+
+def test_any_other_error_of_a_model_passes_through(
+    failing: Callable[[Exception], CausalLM], step_data: Callable
+) -> None:
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        trainer(failing(RuntimeError("shapes do not fit"))).step(step_data(([[1]], [[2]])))
+
+
+def test_no_memory_for_the_optimizers_moments_is_told_as_well(table: Callable, step_data: Callable) -> None:
+    class Full(torch.optim.AdamW):
+        def step(self, closure: Any = None) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    trained = trainer(table(LOGITS))
+    trained.optimizer = Full(trained.model.module.parameters())
+    with pytest.raises(TrainingError, match="out of memory in step 1"):
+        trained.step(step_data(([[0]], [[0]])))
