@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
-from sftframe.runs import replace_dir, write_json
+from sftframe.errors import ConfigError
+from sftframe.runs import whole_dir, write_json
 
 _FILES = ("module.safetensors", "optimizer.safetensors", "state.json")
 
@@ -48,17 +50,28 @@ def save(
     state: Mapping[str, Any],
     keep: int = 1,
 ) -> Checkpoint:
-    """Write `folder/step-N`, then delete all but the newest `keep`."""
+    """Write `folder/step-N`, then delete what is no longer wanted: all but the newest `keep`, and all later steps.
+
+    Later steps are from before the run went back to an earlier checkpoint: damaged, or not this run's future.
+
+    Raises:
+        ConfigError: it cannot be written; the checkpoints there are stay.
+    """
     target = folder / f"step-{step}"
-    making = folder / f".step-{step}.part"
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
-    save_model(module, str(making / "module.safetensors"))
-    save_file({**_optimizer_tensors(optimizer), "rng": torch.get_rng_state()}, str(making / "optimizer.safetensors"))
-    write_json(making / "state.json", state)
-    write_json(making / "hashes.json", {name: _hash(making / name) for name in _FILES})
-    replace_dir(making, target)
-    for old in _folders(folder)[keep:]:
+    for left_over in folder.glob(".step-*"):  # of a process that was killed
+        shutil.rmtree(left_over, ignore_errors=True)
+    try:
+        with whole_dir(target) as making:
+            save_model(module, str(making / "module.safetensors"))
+            tensors = {**_optimizer_tensors(optimizer), "rng": torch.get_rng_state()}
+            save_file(tensors, str(making / "optimizer.safetensors"))
+            write_json(making / "state.json", state)
+            write_json(making / "hashes.json", {name: _hash(making / name) for name in _FILES})
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"cannot write the checkpoint {target}: {error}; make room, then go on from the last one with --resume"
+        ) from error
+    for old in _unwanted(_folders(folder), step, keep):
         shutil.rmtree(old, ignore_errors=True)
     return Checkpoint(folder=target, step=step, state=dict(state))
 
@@ -72,6 +85,11 @@ def latest(folder: Path) -> tuple[Checkpoint | None, list[Path]]:
             return Checkpoint(folder=candidate, step=_step(candidate), state=state), damaged
         damaged.append(candidate)
     return None, damaged
+
+
+def _unwanted(folders: list[Path], step: int, keep: int) -> list[Path]:
+    later = [path for path in folders if _step(path) > step]
+    return [*later, *folders[len(later) + keep :]]
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -34,4 +34,5 @@ def deferred_interrupt() -> Iterator[StopRequest]:
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, previous)
+        # None: the handler was not set from Python, and cannot be put back from here
+        signal.signal(signal.SIGINT, signal.default_int_handler if previous is None else previous)
