@@ -3,10 +3,12 @@
 Takes question, reference and answer as text, gives a score from 0 to 100 and one sentence that says why. Offline,
 deterministic, some thousand items a second. The formula, in three sentences:
 
-1. What counts is what the reference says and the question does not: its new numbers, then its new words (a word weighs
-   the square of its length), then the order of its words, then all the rest; the score is the F-measure of found
-   against expected for the first of these kinds, and each later kind can take away at most half of it.
-2. That is multiplied by the F-measure over the words that the reference keeps from the input.
+1. What counts is what the reference says and the question does not: its new numbers (or its choice among the
+   question's), then its new words (a word weighs the square of its length), then the order of its words, then all the
+   rest; the score is the F-measure of found against expected for the first of these kinds that the reference has, and
+   each later kind can take away at most half of it.
+2. That is multiplied by the F-measure over the words that the reference keeps from the input, and by what is left when
+   words of the instruction stand in the place of others: 86 for 45 after "which is smaller, 45 or 86?" leaves nothing.
 3. The reference's own words in their order score 100, whatever their case, punctuation and Unicode form; amid other
    words they score at least their share of the answer; and to repeat the question scores 0.
 
@@ -79,6 +81,8 @@ def grade(item: JudgeItem, constants: Constants = Constants()) -> tuple[float, s
         return 100.0, "exact but for case, punctuation or form"
     if found in (instruction, given, instruction + given):
         return 0.0, "only repeats the question"
+    if not expected:
+        return 0.0, "the reference is empty"
     found = match_rounded(found, expected)
     score, reason = _compare(instruction, given, expected, found, constants)
     share = 100 * len(expected) / len(found)
@@ -125,6 +129,11 @@ class _Kind:
         beta2 = constants.beta**2
         return (1 + beta2) * matched / (beta2 * expected + found)
 
+    def exchange(self, constants: Constants) -> float:
+        """How far something else stands in the place of what is missing, 0-1."""
+        missing, extra = _mass(self.missing, constants), _mass(self.extra, constants)
+        return min(missing, extra) / max(missing, extra) if missing and extra else 0.0
+
 
 def _mass(grams: Counter[Gram], constants: Constants) -> float:
     return float(sum(num * sum(len(word) ** constants.power for word in gram) for gram, num in grams.items()))
@@ -140,8 +149,9 @@ def _compare(
     later = 1.0
     for kind in reversed(added[1:]):
         later = 1 - constants.detail * (1 - kind.agreement(constants) * later)
-    score = 100 * added[0].agreement(constants) * later * kept.agreement(constants)
-    return score, _reason([*added, kept])
+    chosen = _Kind("chosen", _singles(expected, {*instruction}), _singles(found, {*instruction}))
+    share = added[0].agreement(constants) * later * kept.agreement(constants) * (1 - chosen.exchange(constants))
+    return 100 * share, _reason([*added, kept, chosen])
 
 
 def _added_kinds(instruction: list[str], given: list[str], expected: list[str], found: list[str]) -> list[_Kind]:
@@ -149,9 +159,15 @@ def _added_kinds(instruction: list[str], given: list[str], expected: list[str], 
     known = {*instruction, *given}
     new = {word for word in (*expected, *found) if word not in known}
     numbers = {word for word in new if is_number(word)}
+    words = new - numbers
+    offered = {word for word in known if is_number(word)}
+    if numbers.isdisjoint(expected) and not offered <= set(expected):
+        numbers |= offered  # the reference chose among the numbers of the question
+    if not numbers.isdisjoint(expected):
+        words &= set(expected)  # beside the right number, "approximately" and the like are no fault
     kinds = [
         _Kind("number", _singles(expected, numbers), _singles(found, numbers)),
-        _Kind("word", _singles(expected, new - numbers), _singles(found, new - numbers)),
+        _Kind("word", _singles(expected, words), _singles(found, words)),
     ]
     kinds = [kind for kind in kinds if kind.expected]
     if kinds:  # frames differ ("it is X", "X"): order is that of the words which both have
@@ -159,8 +175,10 @@ def _added_kinds(instruction: list[str], given: list[str], expected: list[str], 
         order = _order([w for w in expected if w in shared], [w for w in found if w in shared], set())
         return [*kinds, order, _Kind("whole", _singles(expected, known | new), _singles(found, known | new))]
     order = _order(expected, found, {*itertools.pairwise(instruction), *itertools.pairwise(given)})
-    # a reference that is a piece of the question as it stands adds nothing: all its words are to be compared
-    return [order] if order.expected else [_Kind("word", _singles(expected, known), _singles(found, known | new))]
+    if order.expected and len(found) > 1:
+        return [order]
+    # a piece of the question as it stands adds nothing, and a single word has no order: all words are to be compared
+    return [_Kind("word", _singles(expected, known), _singles(found, known | new))]
 
 
 def _singles(words: Iterable[str], kind: Container[str]) -> Counter[Gram]:
@@ -183,9 +201,11 @@ def _reason(kinds: Iterable[_Kind]) -> str:
         return f"{kind.missing.total()} of {kind.expected.total()} key words missing: {_listed(kind.missing)}"
     if (kind := unlike.get("kept")) and kind.missing:
         return f"words of the input missing that the reference keeps: {_listed(kind.missing)}"
+    if (kind := unlike.get("chosen")) and kind.missing and kind.extra:
+        return f"of the question's words {_listed(kind.missing)} expected, {_listed(kind.extra)} found"
     if (kind := unlike.get("order")) and kind.missing:
         return "the words of the reference in another order"
-    extra = [kind for kind in unlike.values() if kind.extra and kind.name != "order"]
+    extra = [kind for name, kind in unlike.items() if kind.extra and name in ("word", "kept", "whole")]
     return f"more than the reference has: {_listed(extra[0].extra)}" if extra else "all that the reference adds"
 
 

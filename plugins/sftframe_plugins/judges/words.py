@@ -23,6 +23,9 @@ _WORD = r"[^\W\d_](?:[^\W_]|'(?=[^\W_]))*"
 _TOKEN = re.compile(rf"(?P<number>{_NUMBER})|{_WORD}")
 _STRICT_TOKEN = re.compile(rf"{_TOKEN.pattern}|[^\w\s]|_")
 
+_MAX_ROUNDED = 40
+"""Characters; a longer number is no measurement that anybody rounds."""
+
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "−": "-", "^": ""})
 """`^` goes, so that `x^2` is written as `x²` is after folding: `x2`."""
 
@@ -93,7 +96,7 @@ def _roundings(number: str) -> Iterator[str]:
     """Shorter ways to write a decimal fraction, the longest first; half rounds up, as people do."""
     from decimal import ROUND_HALF_UP, Context, Decimal
 
-    places = len(number.partition(".")[2])
+    places = len(number.partition(".")[2]) if len(number) <= _MAX_ROUNDED else 0
     context = Context(prec=len(number) + 1, rounding=ROUND_HALF_UP)
     for kept in range(places - 1, -1, -1):
         short = str(Decimal(number).quantize(Decimal(1).scaleb(-kept), context=context))

@@ -1,0 +1,207 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sftframe_plugins.judges.reference import Constants, ReferenceJudge, grade
+
+from sftframe import JudgeItem
+from sftframe.testing import check_judge
+
+
+def graded(answer, *, reference, instruction="Do it.", input=""):
+    return grade(JudgeItem(index=0, instruction=instruction, input=input, reference=reference, answer=answer))
+
+
+CAPITAL = {"instruction": "What is the capital of Turkey?", "reference": "The capital of Turkey is Ankara."}
+OUNCES = {"instruction": "Convert 500 grams to ounces.", "reference": "500 grams is approximately 17.64 ounces."}
+FUTURE = {
+    "instruction": "Use the future tense.",
+    "input": "She walks to school.",
+    "reference": "She will walk to school.",
+}
+ACTIVE = {
+    "instruction": "Use the active voice.",
+    "input": "The song was composed by the artist.",
+    "reference": "The artist composed the song.",
+}
+LABEL = {"instruction": "Is the review positive, negative or neutral?", "input": "I liked it.", "reference": "Positive"}
+
+
+def test_the_judge_keeps_the_contract():
+    check_judge(ReferenceJudge(), is_deterministic=True)
+
+
+@given(st.text(), st.text(), st.text(min_size=1))
+def test_the_reference_itself_scores_100(instruction, given_input, reference):
+    score, reason = graded(reference, instruction=instruction, input=given_input, reference=reference)
+    assert (score, reason) == (100.0, "exact")
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_any_score_lies_between_0_and_100_and_has_a_reason(instruction, given_input, reference, answer):
+    score, reason = graded(answer, instruction=instruction, input=given_input, reference=reference)
+    assert 0 <= score <= 100
+    assert reason
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "...", "\u200b"])
+def test_no_answer_scores_0(answer):
+    assert graded(answer, **CAPITAL) == (0.0, "no answer")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["the capital of turkey is ankara", "  The capital of Turkey is ‘Ankara’!\n", "ＴＨＥ capital of Turkey is Ankara"],
+)
+def test_case_marks_and_forms_cost_nothing(answer):
+    assert graded(answer, **CAPITAL) == (100.0, "exact but for case, punctuation or form")
+
+
+@pytest.mark.parametrize("case", [CAPITAL, OUNCES, FUTURE, ACTIVE, LABEL], ids=lambda case: case["instruction"])
+def test_repeating_the_question_scores_0(case):
+    for echo in (case["instruction"], case.get("input", ""), case["instruction"] + "\n" + case.get("input", "")):
+        assert graded(echo, **case)[0] == 0.0
+
+
+def test_a_wrong_name_in_the_right_sentence_scores_0():
+    score, reason = graded("The capital of Turkey is Istanbul.", **CAPITAL)
+    assert (score, reason) == (0.0, "1 of 1 key words missing: ankara")
+
+
+def test_the_right_name_alone_or_in_other_words_is_nearly_as_good_as_the_sentence():
+    assert graded("Ankara", **CAPITAL)[0] > 80
+    assert graded("It is Ankara.", **CAPITAL)[0] > 80
+
+
+def test_a_wrong_number_in_the_right_sentence_scores_0():
+    score, reason = graded("500 grams is approximately 99.21 ounces.", **OUNCES)
+    assert (score, reason) == (0.0, "number 17.64 expected, 99.21 found")
+    assert graded("I do not know.", **OUNCES) == (0.0, "number 17.64 missing")
+
+
+@pytest.mark.parametrize("answer", ["500 g is about 17.64 oz", "17.6 ounces", "500 grams is 17.64 ounces, roughly"])
+def test_the_right_number_is_worth_at_least_half(answer):
+    assert graded(answer, **OUNCES)[0] >= 50
+
+
+def test_a_thousand_is_a_thousand_with_and_without_a_comma():
+    score, _ = graded("That is 3,000 meters.", instruction="How far?", reference="That is 3000 meters.")
+    assert score == 100.0
+
+
+def test_a_year_that_is_one_off_is_wrong():
+    score, _ = graded("In 1970.", instruction="When?", reference="In 1969.")
+    assert score == 0.0
+
+
+def test_the_number_that_the_question_offers_beside_the_right_one_scores_0():
+    case = {"instruction": "Which is smaller, 45 or 86?", "reference": "The smaller number is 45."}
+    assert graded("The smaller number is 86.", **case) == (0.0, "number 45 expected, 86 found")
+    assert graded("45", **case)[0] >= 50
+
+
+def test_the_label_that_the_question_offers_beside_the_right_one_scores_0():
+    case = {"instruction": "Is the feeling positive or negative?", "reference": "The feeling is negative."}
+    assert graded("The feeling is positive.", **case) == (
+        0.0,
+        "of the question's words negative expected, positive found",
+    )
+    assert graded("Negative", **case)[0] >= 50
+
+
+def test_a_number_that_only_repeats_the_question_need_not_be_repeated():
+    case = {"instruction": "Who wrote 1984?", "reference": "George Orwell wrote 1984."}
+    assert graded("George Orwell.", **case)[0] > 80
+
+
+def test_a_label_in_a_sentence_counts_and_another_label_does_not():
+    assert graded("It is positive.", **LABEL)[0] > 80
+    assert graded("Negative", **LABEL)[0] == 0.0
+    assert graded("It is neutral.", **LABEL)[0] == 0.0
+
+
+def test_naming_all_labels_is_worse_than_naming_the_right_one():
+    assert graded("positive, negative or neutral", **LABEL)[0] < 75
+
+
+def test_a_half_done_transformation_scores_low():
+    assert graded("She will walks to school.", **FUTURE)[0] < 60
+    assert graded("She walked to school.", **FUTURE)[0] == 0.0
+
+
+def test_where_only_the_order_is_new_the_order_counts():
+    assert graded("The artist composed the song", **ACTIVE)[0] == 100.0
+    assert graded("The song composed the artist.", **ACTIVE)[0] < 60
+
+
+def test_what_is_picked_from_the_input_counts():
+    case = {"instruction": "Find the verb.", "input": "The sun shines brightly.", "reference": "The verb is 'shines'."}
+    assert graded('The verb is "shines".', **case)[0] == 100.0
+    assert graded("The verb is 'sun'.", **case)[0] == 0.0
+
+
+def test_where_only_the_form_is_new_the_form_counts():
+    case = {"instruction": "Capitalize each word.", "input": "i love it", "reference": "I Love It"}
+    assert graded("I Love It", **case)[0] == 100.0
+    assert graded("I love it.", **case)[0] < 20
+    question = {"instruction": "Make it a question.", "input": "You are coming.", "reference": "You are coming?"}
+    assert graded("You are coming.", **question)[0] == 0.0
+
+
+def test_a_reference_of_marks_alone_is_compared_by_its_marks():
+    assert graded("?", instruction="Which mark ends a question?", reference="?")[0] == 100.0
+    assert graded("!", instruction="Which mark ends a question?", reference="?")[0] == 0.0
+
+
+def test_a_polite_frame_around_the_reference_costs_its_share_at_most():
+    case = {"instruction": "Give the chemical symbol for oxygen.", "reference": "The chemical symbol for oxygen is O."}
+    score, reason = graded("The chemical symbol for oxygen is O. I hope this helps you.", **case)
+    assert score == pytest.approx(100 * 7 / 12)
+    assert reason == "the reference word for word, in 12 words instead of 7"
+
+
+def test_wrong_things_after_the_right_ones_cost_a_good_part():
+    case = {"instruction": "Name three clouds.", "reference": "Cumulus, stratus, cirrus."}
+    assert graded("Cumulus, stratus, cirrus, tiger, squirrel, cobra, eagle", **case)[0] < 85
+
+
+def test_rambling_that_has_nothing_of_the_reference_scores_next_to_0():
+    ramble = "The word and the word is the word of the cat, and the cat is in the house, and then it was the dog. " * 5
+    for case in (CAPITAL, OUNCES, FUTURE, ACTIVE, LABEL):
+        assert graded(ramble, **case)[0] < 5
+
+
+def test_the_words_of_the_reference_in_a_heap_are_not_the_reference():
+    case = {"instruction": "Define hyperbole.", "reference": "A figure of speech that exaggerates for emphasis."}
+    assert graded("emphasis for exaggerates that speech of figure a", **case)[0] <= 55
+
+
+def test_more_of_the_reference_scores_more():
+    case = {"instruction": "Name the primary colours.", "reference": "Red, yellow and blue."}
+    scores = [graded(answer, **case)[0] for answer in ("green", "red", "red and yellow", "red, yellow and blue")]
+    assert scores == sorted(scores)
+    assert len(set(scores)) == 4
+
+
+def test_an_answer_to_an_empty_reference_scores_0():
+    assert graded("Something", reference="") == (0.0, "the reference is empty")
+
+
+def test_two_of_three_words_by_hand():
+    # new words: red (3), blue (4); found red and lime (4): the F-measure with beta 2 over squares of lengths is
+    # 5 * 9 / (4 * 25 + 25) = 0.36, and nothing else differs that could take away more: order of "red" alone,
+    # whole text the same 0.36, which takes half of its lack: 1 - 0.5 * (1 - (1 - 0.5 * (1 - 0.36))) = 0.84
+    score, _ = graded("red lime", instruction="Colours?", reference="red blue")
+    assert score == pytest.approx(100 * 0.36 * 0.84)
+
+
+def test_constants_can_be_others():
+    item = JudgeItem(index=0, instruction="Colours?", input="", reference="red blue", answer="red lime")
+    # beta 1 and lengths as they are: 2 * 3 / (7 + 7); without any say of the later kinds
+    assert grade(item, Constants(beta=1, power=1, detail=0))[0] == pytest.approx(100 * 3 / 7)
+
+
+def test_a_megabyte_takes_no_time():
+    score, reason = graded("word " * 200_000 + "1" * 1_000_000, reference="x" * 1_000_000 + " 1.5")
+    assert score == 0.0
+    assert len(reason) < 300
