@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge, validate
 from sftframe.device import choose_device
+from sftframe.errors import ConfigError, DataError, PluginError
 from sftframe.interfaces import CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
 from sftframe.progress import Observer
 from sftframe.records import Example
@@ -24,11 +25,16 @@ def resolve(layer: Layer, registry: Registry) -> RunConfig:
 
     Raises:
         ConfigError: an unknown key, component or option, or a bad value.
+        PluginError: what the backend proposes is no configuration.
     """
     name = validate(layer).model.name
     backend = registry.find(Seam.MODEL, name)
     assert issubclass(backend, ModelBackend)
     proposed = {section: dict(values) for section, values in backend.defaults.items()}
+    try:
+        validate(proposed)
+    except ConfigError as error:
+        raise PluginError(f"model backend {name!r} proposes a default that cannot be: {error}") from error
     return validate(merge(proposed, layer))
 
 
@@ -78,6 +84,11 @@ class Material:
         kept = set(self.test.indices)
         return [example for example in self.split.test if example.index in kept]
 
+    def sample_example(self) -> Example:
+        """The validation example that is answered at every evaluation: the first that was not dropped."""
+        kept = set(self.validation.indices)
+        return next(example for example in self.split.validation if example.index in kept)
+
     def references(self) -> Mapping[int, str]:
         """The data's own outputs by example index."""
         return {example.index: example.output for example in self.dataset.examples}
@@ -120,10 +131,17 @@ def prepare_data(
         on_examples=observer.advance,
     )
     observer.end()
-    train, test, validation = (
-        store.select([example.index for example in part]) for part in (parts.train, parts.test, parts.validation)
-    )
-    return Material(dataset=dataset, split=parts, lengths=lengths, train=train, test=test, validation=validation)
+    kept = {
+        label: store.select([example.index for example in part])
+        for label, part in (("train", parts.train), ("test", parts.test), ("validation", parts.validation))
+    }
+    for label, examples in kept.items():
+        if not len(examples):
+            raise DataError(
+                f"{dataset.source}: no {label} example is left, all of them are over {lengths.max_length} tokens and "
+                "were dropped: raise --max-length, or choose another tokens.over_long"
+            )
+    return Material(dataset=dataset, split=parts, lengths=lengths, **kept)
 
 
 def check_resources(config: RunConfig, components: Components, *, needs_judge: bool) -> str:

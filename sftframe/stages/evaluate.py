@@ -12,8 +12,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 
-from sftframe.interfaces import IGNORED, CausalLM
-from sftframe.records import Batch, EvalBatch, JudgeSummary, Likelihood, Response, Role, Yardsticks
+from sftframe.interfaces import IGNORED, CausalLM, Tokenizer
+from sftframe.records import (
+    Batch,
+    EvalBatch,
+    JudgeSummary,
+    Likelihood,
+    Response,
+    Role,
+    TokenizedExample,
+    Yardsticks,
+)
+
+
+def response_bytes(
+    examples: Iterable[TokenizedExample], references: Mapping[int, str], tokenizer: Tokenizer
+) -> dict[int, int]:
+    """UTF-8 bytes of each example's reference response, of an answer that was cut those that are left.
+
+    Args:
+        references: the data's own outputs by example index.
+    """
+    return {example.index: _num_bytes(example, references[example.index], tokenizer) for example in examples}
 
 
 def measure_likelihoods(
@@ -22,7 +42,7 @@ def measure_likelihoods(
     """One forward pass a batch (two where padding counts in the run's own loss).
 
     Args:
-        num_bytes: UTF-8 bytes of the reference response, by example index.
+        num_bytes: `response_bytes` of the examples.
 
     Yields:
         Per batch: the likelihoods of its examples, and the weighted loss sum (nats) and the sum of weights under the
@@ -65,6 +85,15 @@ def yardsticks(
         length_ratio=sum(len(answer.text) for answer in responses) / num_expected if num_expected else None,
         judge=judge,
     )
+
+
+def _num_bytes(example: TokenizedExample, reference: str, tokenizer: Tokenizer) -> int:
+    num_whole = len(reference.encode())
+    if not example.num_truncated or example.ids[-1] == tokenizer.end_id:
+        return num_whole
+    pairs = zip(example.ids, example.roles, strict=True)
+    # a style may wrap white space around the reference
+    return min(num_whole, sum(len(tokenizer.token_bytes(int(i))) for i, role in pairs if role == Role.RESPONSE))
 
 
 def _per_example(batch: EvalBatch, nll: torch.Tensor, num_bytes: Mapping[int, int]) -> list[Likelihood]:
