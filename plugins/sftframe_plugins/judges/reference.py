@@ -7,8 +7,9 @@ deterministic, some thousand items a second. The formula, in three sentences:
    question's), then its new words (a word weighs the square of its length), then the order of its words, then all the
    rest; the score is the F-measure of found against expected for the first of these kinds that the reference has, and
    each later kind can take away at most half of it.
-2. That is multiplied by the F-measure over the words that the reference keeps from the input, and by what is left when
-   words of the instruction stand in the place of others: 86 for 45 after "which is smaller, 45 or 86?" leaves nothing.
+2. That is multiplied by the F-measure over the words that the reference keeps from the input and by what is left when
+   words of the instruction stand in the place of others, and halved for every place where a word of nobody's stands
+   between the neighbours of the reference's word: the same sentence with another word in it says something else.
 3. The reference's own words in their order score 100, whatever their case, punctuation and Unicode form; amid other
    words they score at least their share of the answer; and to repeat the question scores 0.
 
@@ -40,7 +41,12 @@ class Constants:
     power: float = 2.0
     """A word weighs its length to this power, so that `photosynthesis` counts and `is called the` hardly does."""
     detail: float = 0.5
-    """What a later kind can take away: wrong words beside the right number, the right words in the wrong order."""
+    """What a later kind can take away (wrong words beside the right number, the right words in the wrong order), and
+    what each replaced word takes."""
+
+
+_ARTICLES = {"a", "an", "the"}
+"""In the place of each other they replace nothing."""
 
 
 class ReferenceJudge(Judge):
@@ -150,8 +156,11 @@ def _compare(
     for kind in reversed(added[1:]):
         later = 1 - constants.detail * (1 - kind.agreement(constants) * later)
     chosen = _Kind("chosen", _singles(expected, {*instruction}), _singles(found, {*instruction}))
+    # where a number decides, other words around it decide nothing: "about 17.64 oz" is "approximately 17.64 ounces"
+    replaced = [] if added[0].name == "number" else _replaced_words(expected, found, {*instruction, *given})
     share = added[0].agreement(constants) * later * kept.agreement(constants) * (1 - chosen.exchange(constants))
-    return 100 * share, _reason([*added, kept, chosen])
+    share *= (1 - constants.detail) ** len(replaced)
+    return 100 * share, _reason([*added, kept, chosen], replaced)
 
 
 def _added_kinds(instruction: list[str], given: list[str], expected: list[str], found: list[str]) -> list[_Kind]:
@@ -160,9 +169,8 @@ def _added_kinds(instruction: list[str], given: list[str], expected: list[str], 
     new = {word for word in (*expected, *found) if word not in known}
     numbers = {word for word in new if is_number(word)}
     words = new - numbers
-    offered = {word for word in known if is_number(word)}
-    if numbers.isdisjoint(expected) and not offered <= set(expected):
-        numbers |= offered  # the reference chose among the numbers of the question
+    if numbers.isdisjoint(expected):
+        numbers |= _decisive_numbers(known, expected, found)
     if not numbers.isdisjoint(expected):
         words &= set(expected)  # beside the right number, "approximately" and the like are no fault
     kinds = [
@@ -181,6 +189,33 @@ def _added_kinds(instruction: list[str], given: list[str], expected: list[str], 
     return [_Kind("word", _singles(expected, known), _singles(found, known | new))]
 
 
+def _decisive_numbers(known: set[str], expected: list[str], found: list[str]) -> set[str]:
+    """The question's numbers, where it matters which of them an answer has: where the reference chose among them, or
+    where the answer has numbers of its own instead of theirs. To leave out what only repeats the question is no fault.
+    """
+    offered, wanted, has = ({word for word in words if is_number(word)} for words in (known, expected, found))
+    is_choice = not offered <= wanted
+    is_replaced = not wanted <= has and not has <= wanted
+    return offered | has if is_choice or is_replaced else set()
+
+
+def _replaced_words(expected: list[str], found: list[str], known: Container[str]) -> list[tuple[str, str]]:
+    """Words of the reference with what stands between the same neighbours in the answer, not known from anywhere."""
+    words: dict[Gram, str] = {}
+    for left, word, right in _with_neighbours(expected):
+        words.setdefault((left, right), word)
+    answer, reference = set(found), {*expected, *_ARTICLES}
+    return [
+        (words[left, right], other)
+        for left, other, right in _with_neighbours(found)
+        if (left, right) in words and words[left, right] not in answer and other not in reference and other not in known
+    ]
+
+
+def _with_neighbours(words: list[str]) -> Iterator[tuple[str, str, str]]:
+    return zip(["", *words], words, [*words[1:], ""], strict=False)
+
+
 def _singles(words: Iterable[str], kind: Container[str]) -> Counter[Gram]:
     return Counter((word,) for word in words if word in kind)
 
@@ -192,13 +227,15 @@ def _order(expected: Sequence[str], found: Sequence[str], known_pairs: Container
     return _Kind("order", pairs(expected), pairs(found))
 
 
-def _reason(kinds: Iterable[_Kind]) -> str:
+def _reason(kinds: Iterable[_Kind], replaced: Sequence[tuple[str, str]]) -> str:
     """One sentence on the weightiest kind that does not agree wholly."""
     unlike = {kind.name: kind for kind in kinds if kind.expected and kind.expected != kind.found}
     if kind := unlike.get("number"):
         return _tell_numbers(_listed(kind.missing), _listed(kind.extra))
     if (kind := unlike.get("word")) and kind.missing:
         return f"{kind.missing.total()} of {kind.expected.total()} key words missing: {_listed(kind.missing)}"
+    if replaced:
+        return f"{_listed((other,) for _, other in replaced)} instead of {_listed((word,) for word, _ in replaced)}"
     if (kind := unlike.get("kept")) and kind.missing:
         return f"words of the input missing that the reference keeps: {_listed(kind.missing)}"
     if (kind := unlike.get("chosen")) and kind.missing and kind.extra:

@@ -190,15 +190,31 @@ def test_an_answer_to_an_empty_reference_scores_0():
 def test_two_of_three_words_by_hand():
     # new words: red (3), blue (4); found red and lime (4): the F-measure with beta 2 over squares of lengths is
     # 5 * 9 / (4 * 25 + 25) = 0.36, and nothing else differs that could take away more: order of "red" alone,
-    # whole text the same 0.36, which takes half of its lack: 1 - 0.5 * (1 - (1 - 0.5 * (1 - 0.36))) = 0.84
+    # whole text the same 0.36, which takes half of its lack: 1 - 0.5 * (1 - (1 - 0.5 * (1 - 0.36))) = 0.84; and lime
+    # stands in the place of blue, between "red" and the end, which halves it
     score, _ = graded("red lime", instruction="Colours?", reference="red blue")
-    assert score == pytest.approx(100 * 0.36 * 0.84)
+    assert score == pytest.approx(100 * 0.36 * 0.84 * 0.5)
 
 
 def test_constants_can_be_others():
     item = JudgeItem(index=0, instruction="Colours?", input="", reference="red blue", answer="red lime")
     # beta 1 and lengths as they are: 2 * 3 / (7 + 7); without any say of the later kinds
     assert grade(item, Constants(beta=1, power=1, detail=0))[0] == pytest.approx(100 * 3 / 7)
+
+
+def test_another_word_in_the_same_sentence_costs_half_and_is_named():
+    case = {"instruction": "Make a statement: Did the sheep drop the box?", "reference": "The sheep dropped the box."}
+    score, reason = graded("The sheep dropped the chair.", **case)
+    assert reason == "chair instead of box"
+    assert score < 50
+    assert graded("A sheep dropped the box.", **case)[0] > 75
+
+
+def test_numbers_of_its_own_instead_of_the_questions_cost_nearly_all():
+    sort = {"instruction": "Sort 83, 56, 23.", "reference": "Sorted, they are 23, 56, 83."}
+    assert graded("Sorted, they are 32, 48, 56.", **sort)[0] < 40
+    even = {"instruction": "Is 24 odd or even?", "reference": "The number 24 is even."}
+    assert graded("The number 10 is even.", **even) == (0.0, "number 24 expected, 10 found")
 
 
 def test_a_megabyte_takes_no_time():
