@@ -8,6 +8,7 @@ Shapes: B rows, T positions, V vocabulary.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ class Answer:
         self._max_new_tokens = settings.max_new_tokens
         self._stops = tuple(stop.encode() for stop in settings.stop_strings if stop)
         self._bytes = b""
+        self._num_settled = 0
 
     def add(self, token_id: int) -> bool:
         """Take one more token; True when the answer is over with it."""
@@ -92,15 +94,40 @@ class Answer:
             self.stop_reason = "length"
         return self.stop_reason is not None
 
+    def settle(self) -> str:
+        """The text, from where the last call ended, that stays as it is whatever tokens come.
+
+        Held back are the bytes of a character that is not complete and what may become a stop string. Once the answer
+        is over, the rest comes: all that was ever given, joined, is `Completion.text`.
+        """
+        text = self._text() if self.stop_reason else self._settled_text()
+        news = text[self._num_settled :]
+        self._num_settled = len(text)
+        return news
+
     def completion(self) -> Completion:
         """The finished answer."""
         assert self.stop_reason is not None, "the answer is still growing"
         return Completion(
             position=self.position,
             ids=tuple(self.ids),
-            text=self._bytes.decode("utf-8", errors="replace"),
+            text=self._text(),
             stop_reason=self.stop_reason,
         )
+
+    def _text(self) -> str:
+        return self._bytes.decode("utf-8", errors="replace")
+
+    def _settled_text(self) -> str:
+        num_bytes = len(self._bytes) - max((_overlap(self._bytes, stop) for stop in self._stops), default=0)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        return decoder.decode(self._bytes[:num_bytes])  # a decoder that is not told of the end keeps a cut character
+
+
+def _overlap(text: bytes, stop: bytes) -> int:
+    """How many bytes at the end of the text may be the beginning of the stop string."""
+    longest = min(len(text), len(stop) - 1)
+    return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)
 
 
 def check_fits(

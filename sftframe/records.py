@@ -205,6 +205,22 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSettings:
+    """How a model is written out for other programs."""
+
+    target: str
+    """Which form: one of the model's `export_targets`."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Of the matrices."""
+    chat_template: str
+    """Jinja, made from the prompt style: a question as a message becomes the prompt that the model was tuned with."""
+    max_new_tokens: int
+    """Longest answer in tokens, as a default for the program that takes over."""
+    name: str
+    """What the model is called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """A model's answer to one example: `Completion` after the style's `extract`."""
 

@@ -9,13 +9,14 @@ Shapes: B rows, T positions, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from sftframe.errors import ModelError
 from sftframe.interfaces.component import Component
 from sftframe.interfaces.tokenizer import Tokenizer
-from sftframe.records import Batch, Completion, GenerationSettings
+from sftframe.records import Batch, Completion, ExportSettings, GenerationSettings
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,9 @@ class CausalLM(ABC):
 
     `is_compacting` (set from `train.compact`) asks a model that uses `sftframe.compact` to leave out what cannot matter.
     """
+
+    export_targets: ClassVar[tuple[str, ...]] = ()
+    """The forms that `export` can write."""
 
     def __init__(self, module: torch.nn.Module, tokenizer: Tokenizer, context_length: int) -> None:
         self.module = module
@@ -85,9 +89,37 @@ class CausalLM(ABC):
 
         return decode_plainly(self, prompts, settings)
 
+    def stream(self, prompt: Sequence[int], settings: GenerationSettings, on_text: Callable[[str], None]) -> Completion:
+        """The completion of one prompt, told piece by piece while it is written.
+
+        This body tells it in one piece; a model that can do better calls `Answer.settle` after every token.
+
+        Args:
+            on_text: gets the pieces; joined they are the completion's text.
+
+        Raises:
+            ModelError: as `generate`.
+        """
+        (completion,) = self.generate([prompt], settings)
+        on_text(completion.text)
+        return completion
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write weights and tokenizer into an existing empty folder, so that `ModelBackend.load` can read them."""
+
+    def export(self, folder: Path, settings: ExportSettings) -> None:
+        """Write the model for other programs into an existing empty folder.
+
+        An override handles its `export_targets` and leaves all else to this body. Two forms are known to the core:
+        `hf`, what `transformers.AutoModelForCausalLM` and `AutoTokenizer` load, and `gguf`, one file `model.gguf` for
+        llama.cpp and Ollama; both with the tokenizer and the chat template.
+
+        Raises:
+            ModelError: the form is not known, the weights do not fit into it, or it needs a package that is missing.
+        """
+        known = ", ".join(self.export_targets) or "none"
+        raise ModelError(f"{type(self).__name__} has no export {settings.target!r}; available: {known}")
 
 
 class ModelBackend(Component):
@@ -120,6 +152,16 @@ class ModelBackend(Component):
         Raises:
             ModelError: weights or tokenizer are missing, damaged, or do not fit each other.
         """
+
+    def training_bytes(self, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int | None:
+        """About how much memory a training step in float32 with AdamW takes; None = not known.
+
+        Args:
+            num_positions: rows times positions of a batch.
+            trains_all: all weights get gradients and moments; else only a few added ones.
+            is_recomputing: activations are computed again in the backward pass.
+        """
+        return None
 
     def check(self) -> None:
         """See that weights and tokenizer can be had, before anything is spent.

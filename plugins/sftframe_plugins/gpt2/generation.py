@@ -10,7 +10,7 @@ Shapes: B rows, T positions, C width, V vocabulary.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -38,6 +38,28 @@ def generate(
     return Generation(network, tokenizer, prompts, settings).completions()
 
 
+def stream(
+    network: GPT2,
+    tokenizer: Tokenizer,
+    prompt: Sequence[int],
+    settings: GenerationSettings,
+    on_text: Callable[[str], None],
+) -> Completion:
+    """One completion, told piece by piece; see `CausalLM.stream`.
+
+    Raises:
+        ModelError: as `generate`.
+    """
+    check_fits([prompt], settings, network.config.context_length)
+    generation = Generation(network, tokenizer, [prompt], settings)
+    (answer,) = generation.answers
+    for _ in generation.steps():
+        text = answer.settle()
+        if text:
+            on_text(text)
+    return answer.completion()
+
+
 class Row:
     """A prompt and its growing answer."""
 
@@ -61,6 +83,7 @@ class Generation:
         self._sampler = Sampler(settings)
         self._batch_size = min(settings.batch_size, max(len(prompts), 1))
         rows = [Row(ids, Answer(position, tokenizer, settings)) for position, ids in enumerate(prompts)]
+        self.answers = tuple(row.answer for row in rows)
         # the longest first: neighbours in length waste the least padding, and too little memory shows at once
         rows.sort(key=lambda row: len(row.ids), reverse=True)
         self._context = network.config.context_length
@@ -72,18 +95,23 @@ class Generation:
 
     def completions(self) -> Iterator[Completion]:
         """Write until every prompt has its answer."""
+        for completions in self.steps():
+            yield from completions
+
+    def steps(self) -> Iterator[list[Completion]]:
+        """The same, forward pass by forward pass: with most of them no answer is over."""
         self._cache = KeyValueCache.empty(
             self._network.config, self._batch_size, self._capacity, like=self._network.wte.weight
         )
         while self._waiting or self._cached:
             num_free = self._batch_size - len(self._cached)
             if self._waiting and (not self._cached or num_free >= self._batch_size / REFILL_SHARE):
-                yield from self._read(num_free)
+                yield self._read(num_free)
             if self._cached:
-                yield from self._write()
+                yield self._write()
         del self._cache
         while self._sliding:
-            yield from self._slide()
+            yield self._slide()
 
     @torch.inference_mode()
     def _read(self, num_rows: int) -> list[Completion]:

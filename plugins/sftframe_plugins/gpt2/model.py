@@ -1,12 +1,13 @@
-"""GPT-2 as the core sees it: scores batches, writes answers, saves itself.
+"""GPT-2 as the core sees it: scores batches, writes answers, saves and exports itself.
 
 Shapes: B rows, T positions, C width, V vocabulary, N counted targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +20,15 @@ from sftframe import (
     CompactAttention,
     CompactBatch,
     Completion,
+    ExportSettings,
     GenerationSettings,
     compact,
     select_states,
     term_nll,
     weighted_loss,
 )
-from sftframe_plugins.gpt2.generation import generate
+from sftframe_plugins.gpt2.export import EXPORTS
+from sftframe_plugins.gpt2.generation import generate, stream
 from sftframe_plugins.gpt2.network import GPT2
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.weights.config_file import write_config
@@ -39,6 +42,7 @@ class GPT2LM(CausalLM):
 
     module: GPT2
     tokenizer: BytePairTokenizer
+    export_targets: ClassVar[tuple[str, ...]] = tuple(EXPORTS)
 
     def __init__(self, network: GPT2, tokenizer: BytePairTokenizer) -> None:
         super().__init__(network, tokenizer, network.config.context_length)
@@ -79,6 +83,9 @@ class GPT2LM(CausalLM):
     def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
         return generate(self.module, self.tokenizer, prompts, settings)
 
+    def stream(self, prompt: Sequence[int], settings: GenerationSettings, on_text: Callable[[str], None]) -> Completion:
+        return stream(self.module, self.tokenizer, prompt, settings, on_text)
+
     def save(self, folder: Path) -> None:
         """Write a folder that `transformers.AutoModelForCausalLM` and `AutoTokenizer` load as well."""
         from safetensors.torch import save_file
@@ -86,3 +93,8 @@ class GPT2LM(CausalLM):
         save_file(tensors_of(self.module), folder / WEIGHTS_FILE, metadata={"format": "pt"})
         write_config(self.module.config, self.tokenizer.end_id, folder / "config.json")
         self.tokenizer.save(folder)
+
+    def export(self, folder: Path, settings: ExportSettings) -> None:
+        if settings.target not in EXPORTS:
+            return super().export(folder, settings)
+        return EXPORTS[settings.target](folder, self.module, self.tokenizer, settings)

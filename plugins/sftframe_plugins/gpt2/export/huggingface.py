@@ -1,0 +1,59 @@
+"""The folder that `transformers.AutoModelForCausalLM` and `AutoTokenizer` load, ready to chat and to be published.
+
+`config.json`, `model.safetensors`, `vocab.json`, `merges.txt`, `tokenizer_config.json` with the chat template,
+`generation_config.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from sftframe import ExportSettings
+from sftframe_plugins.gpt2.export.precision import cast
+from sftframe_plugins.gpt2.network import GPT2
+from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
+from sftframe_plugins.gpt2.weights.config_file import write_config
+from sftframe_plugins.gpt2.weights.layout import PREFIX, tensors_of
+
+WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+
+
+def export_huggingface(folder: Path, network: GPT2, tokenizer: BytePairTokenizer, settings: ExportSettings) -> None:
+    """Write the folder.
+
+    Raises:
+        ModelError: a weight does not fit the dtype.
+    """
+    tensors = {PREFIX + name: cast(tensor, settings.dtype, name) for name, tensor in tensors_of(network).items()}
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    write_config(network.config, tokenizer.end_id, folder / "config.json")
+    tokenizer.save(folder)
+    _complete_tokenizer_config(folder / TOKENIZER_CONFIG_FILE, network.config.context_length, tokenizer, settings)
+    _write_json(folder / "generation_config.json", _generation_config(tokenizer.end_id, settings))
+
+
+def _complete_tokenizer_config(
+    path: Path, context_length: int, tokenizer: BytePairTokenizer, settings: ExportSettings
+) -> None:
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    config |= {
+        "pad_token": tokenizer.vocabulary.end_token,
+        "model_max_length": context_length,
+        "clean_up_tokenization_spaces": False,  # the default of transformers 4 takes spaces before punctuation away
+        "chat_template": settings.chat_template,
+    }
+    _write_json(path, config)
+
+
+def _generation_config(end_id: int, settings: ExportSettings) -> dict[str, Any]:
+    config: dict[str, Any] = {"bos_token_id": end_id, "eos_token_id": end_id, "pad_token_id": end_id}
+    return config | {"do_sample": False, "max_new_tokens": settings.max_new_tokens}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
