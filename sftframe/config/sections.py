@@ -59,6 +59,19 @@ class TokensConfig(Section):
     """`whole`: one tokenisation of prompt and answer; `split`: the two sides apart, at training and at inference"""
 
 
+class LoraConfig(Section):
+    """Low-rank adapters instead of all weights; merged before the model is saved."""
+
+    rank: int = Field(default=16, ge=1)
+    """width of the adapters"""
+    alpha: int | None = Field(default=None, ge=1)
+    """scale times rank; by default twice the rank"""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """dropout before the adapters"""
+    targets: tuple[str, ...] = ()
+    """last names of the linear maps that get one, for instance c_attn; by default all"""
+
+
 class TrainConfig(Section):
     """Fine-tuning. The defaults are the chapter's."""
 
@@ -88,6 +101,12 @@ class TrainConfig(Section):
     """a new order in every epoch, a function of seed and epoch alone"""
     drop_last: bool = False
     """leave out an epoch's last batch when it is not full"""
+    patience: int | None = Field(default=None, ge=1)
+    """stop after this many evaluations without a lower response NLL, and keep the best weights"""
+    lora: LoraConfig | None = None
+    """train low-rank adapters only: train.lora.rank=16"""
+    gradient_checkpointing: bool = False
+    """compute activations again in the backward pass: less memory, about a third more time"""
     compact: bool = True
     """leave out what cannot matter in a batch; the loss and its gradients stay the same"""
     eval_every: int | None = Field(default=None, ge=1)

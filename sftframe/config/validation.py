@@ -6,7 +6,7 @@ A message names the key in full, what was expected and what was found, and for a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -80,4 +80,5 @@ def _fields_at(model: Any, path: Iterable[str]) -> list[str]:
     for part in path:
         field = getattr(model, "model_fields", {}).get(part)
         model = field.annotation if field is not None else None
+        model = next((choice for choice in get_args(model) if choice is not type(None)), model)  # of `Section | None`
     return list(getattr(model, "model_fields", ()))

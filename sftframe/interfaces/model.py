@@ -30,7 +30,9 @@ class CausalLM(ABC):
         tokenizer: the one that the weights were trained with.
         context_length: the most positions that a row may have.
 
-    `is_compacting` (set from `train.compact`) asks a model that uses `sftframe.compact` to leave out what cannot matter.
+    Two wishes that a model may follow or not: `is_compacting` (from `train.compact`) to leave out what cannot matter
+    in a batch, see `sftframe.compact`; `is_recomputing` (from `train.gradient_checkpointing`) to keep only the
+    layers' inputs for the backward pass.
     """
 
     export_targets: ClassVar[tuple[str, ...]] = ()
@@ -41,6 +43,7 @@ class CausalLM(ABC):
         self.tokenizer = tokenizer
         self.context_length = context_length
         self.is_compacting = True
+        self.is_recomputing = False
 
     @property
     def device(self) -> torch.device:

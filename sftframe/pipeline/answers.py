@@ -5,21 +5,26 @@ What a file already holds is not done again. The untuned and the fine-tuned mode
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from sftframe.config import RunConfig
+from sftframe.errors import ConfigError, ModelError
 from sftframe.interfaces import CausalLM
 from sftframe.pipeline.setup import Components, Material
 from sftframe.progress import Observer
 from sftframe.records import Example, JudgeSummary, Likelihood, Response, Verdict, Yardsticks
 from sftframe.runs import JsonLines, RunFolder, read_json_lines, write_json
 from sftframe.stages.batches import evaluation_batches
-from sftframe.stages.evaluate import measure_likelihoods, yardsticks
+from sftframe.stages.evaluate import measure_likelihoods, response_bytes, yardsticks
 from sftframe.stages.generate import generate_responses, generation_settings
 from sftframe.stages.judge import check_failures, judge_responses, make_items, summarise
 from sftframe.stages.tokens import encode_prompts
+
+Record = TypeVar("Record", Response, Verdict, Likelihood)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +58,17 @@ class AnswerFiles:
 
     def known_responses(self) -> list[Response]:
         """The answers written so far."""
-        return [Response(**{**line, "ids": tuple(line["ids"])}) for line in _lines(self.responses)]
+        return [replace(response, ids=tuple(response.ids)) for response in _records(self.responses, Response)]
 
-    def known_verdicts(self) -> list[Verdict]:
-        """The verdicts had so far; the last word on an item counts."""
-        latest = {line["index"]: Verdict(**line) for line in _lines(self.verdicts)}
+    def known_verdicts(self, judge: str) -> list[Verdict]:
+        """The verdicts had so far from the judge of this identity; its last word on an item counts."""
+        verdicts = _records(self.verdicts, Verdict)
+        latest = {verdict.index: verdict for verdict in verdicts if verdict.judge == judge}
         return [latest[index] for index in sorted(latest)]
 
     def known_likelihoods(self) -> list[Likelihood]:
         """The likelihoods, once all of them are there."""
-        return [Likelihood(**line) for line in _lines(self.likelihoods)]
+        return _records(self.likelihoods, Likelihood)
 
     def forget(self) -> None:
         """Delete what an older generation left."""
@@ -81,15 +87,16 @@ def write_answers(
     """Measure likelihoods and write the responses that are still missing.
 
     Raises:
-        ModelError: a prompt does not fit the model's context.
+        ModelError: a prompt does not fit the model's context, or the model's likelihoods are not finite.
     """
     if not files.likelihoods.exists():
         _write_likelihoods(config, components, material, model, files, observer)
     known = {response.index for response in files.known_responses()}
     examples = material.test_examples()
-    missing = [example for example in examples if example.index not in known]
+    numbers = [number for number, example in enumerate(examples) if example.index not in known]
+    missing = [examples[number] for number in numbers]
     prompts = encode_prompts(missing, components.style, model.tokenizer)
-    settings = generation_settings(config.generate, components.style, seed=config.seed)
+    settings = generation_settings(config.generate, components.style, seed=config.seed, numbers=numbers)
     observer.begin(f"answers {files.label}", len(examples), "answers")
     observer.advance(len(examples) - len(missing))
     with JsonLines(files.responses) as lines:
@@ -110,15 +117,15 @@ def write_verdicts(
     """
     judge = components.judge
     items = make_items(examples, files.known_responses())
-    known = {verdict.index: verdict for verdict in files.known_verdicts()}
-    num_settled = sum(verdict.status == "ok" and verdict.judge == judge.identity for verdict in known.values())
+    known = {verdict.index: verdict for verdict in files.known_verdicts(judge.identity)}
+    num_settled = sum(verdict.status == "ok" for verdict in known.values())
     if num_settled < len(items):
         observer.begin(f"judge {files.label}", len(items), "verdicts")
         observer.advance(num_settled)
     with JsonLines(files.verdicts) as lines:
 
         def keep(verdict: Verdict) -> None:
-            lines.append(verdict)
+            lines.append(replace(verdict, judge=judge.identity))  # whatever it calls itself in a verdict
             observer.advance()
 
         verdicts = judge_responses(judge, items, known=known, on_verdict=keep, max_failures=config.max_failures)
@@ -129,13 +136,17 @@ def write_verdicts(
 
 
 def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yardsticks | None:
-    """What the files of one model say; None where it was not measured."""
-    likelihoods = files.known_likelihoods()
+    """What the files of one model say; None where it was not measured.
+
+    Args:
+        judge: whose verdicts are meant; answers that it has not judged yet are in the denominator.
+    """
+    likelihoods, responses = files.known_likelihoods(), files.known_responses()
     if not likelihoods:
         return None
-    verdicts = files.known_verdicts()
-    summary = summarise(verdicts, judge) if verdicts else None
-    return yardsticks(likelihoods, material.references(), files.known_responses(), summary)
+    verdicts = files.known_verdicts(judge)
+    summary = replace(summarise(verdicts, judge), num_items=len(responses)) if verdicts else None
+    return yardsticks(likelihoods, material.references(), responses, summary)
 
 
 def write_responses_document(material: Material, folder: RunFolder) -> None:
@@ -162,14 +173,15 @@ def _write_likelihoods(
     observer: Observer,
 ) -> None:
     """All at once: it is one forward pass, and a part of it is of no use."""
-    num_bytes = {index: len(text.encode()) for index, text in material.references().items()}
-    batches = evaluation_batches(list(material.test), components.strategy, config.train.batch_size)
+    num_bytes = response_bytes(material.test, material.references(), components.tokenizer)
+    batches = evaluation_batches(material.test, components.strategy, config.train.batch_size)
     observer.begin(f"likelihood {files.label}", len(material.test), "examples")
     found: list[Likelihood] = []
     for items, _loss, _weight in measure_likelihoods(model, batches, num_bytes):
         found += items
         observer.advance(len(items))
     observer.end()
+    _require_finite(found, files.label)
     making = files.likelihoods.with_suffix(".part")
     making.unlink(missing_ok=True)
     with JsonLines(making) as lines:
@@ -178,5 +190,19 @@ def _write_likelihoods(
     making.replace(files.likelihoods)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return read_json_lines(path) if path.exists() else []
+def _require_finite(likelihoods: Iterable[Likelihood], label: str) -> None:
+    for item in likelihoods:
+        if not math.isfinite(item.response_nll + item.prompt_nll):
+            raise ModelError(
+                f"the model ({label} fine-tuning) gives test example {item.index} a likelihood that is not finite: its "
+                "weights are damaged"
+            )
+
+
+def _records(path: Path, kind: type[Record]) -> list[Record]:
+    if not path.exists():
+        return []
+    try:
+        return [kind(**line) for line in read_json_lines(path)]
+    except TypeError as error:
+        raise ConfigError(f"{path} was not written by this version of sftframe: {error}") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sftframe.config import RunConfig
 from sftframe.interfaces import Tokenizer
 from sftframe.pipeline.setup import Components, Material
-from sftframe.records import Batch, Role, TokenizedExample
+from sftframe.records import Batch, TokenizedExample
 from sftframe.stages.batches import (
     LABELS,
     PADDING,
@@ -95,9 +95,9 @@ def _view(batch: Batch, examples: Sequence[TokenizedExample]) -> BatchView:
 
 def _row(batch: Batch, examples: Sequence[TokenizedExample], row: int, tokenizer: Tokenizer) -> list[TokenView]:
     """A row's tokens: the first input, then every target."""
-    known = list(examples[row].ids)
     weights = counted_weights(batch)[row].tolist()
     roles = target_roles(examples, batch.targets.shape[1])[row].tolist()
+    known = list(examples[row].ids)[: len(weights) + 1]
     ids = [*known, *([int(batch.inputs[row, -1])] * (len(weights) + 1 - len(known)))]
     first = LABELS[int(examples[row].roles[0])]
     labels = [first, *(LABELS[code] for code in roles)]
@@ -108,6 +108,6 @@ def _row(batch: Batch, examples: Sequence[TokenizedExample], row: int, tokenizer
 
 
 def _shown(token_id: int, label: str, tokenizer: Tokenizer) -> str:
-    if token_id == tokenizer.end_id:
-        return "<end>" if label == Role.END.label else "<pad>"
-    return tokenizer.decode([token_id])
+    if label == LABELS[PADDING]:
+        return "<pad>"
+    return "<end>" if token_id == tokenizer.end_id else tokenizer.decode([token_id])

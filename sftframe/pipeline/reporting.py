@@ -31,7 +31,7 @@ def answered_examples(folder: RunFolder, material: Material) -> list[AnsweredExa
     """All test examples that have an answer, in the order of the data."""
     files = AnswerFiles.after(folder)
     responses = {response.index: response for response in files.known_responses()}
-    verdicts = {verdict.index: verdict for verdict in files.known_verdicts()}
+    verdicts = {verdict.index: verdict for verdict in files.known_verdicts(_judge(folder))}
     return [
         AnsweredExample(example=example, response=responses[example.index], verdict=verdicts.get(example.index))
         for example in material.test_examples()
@@ -51,7 +51,7 @@ def write_report(folder: RunFolder, config: RunConfig, components: Components, m
 
 def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> Summary:
     """What the run's files say."""
-    judge = str(manifest.read_manifest(folder)["judge"])
+    judge = _judge(folder)
     before, after = (
         read_yardsticks(files, material, judge) for files in (AnswerFiles.before(folder), AnswerFiles.after(folder))
     )
@@ -61,7 +61,7 @@ def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> S
         prompt=config.prompt.name,
         collate=config.collate.name,
         model=config.model.name,
-        data=config.data.source,
+        data=str(manifest.read_manifest(folder)["data"]["source"]),
         seed=config.seed,
         before=before,
         after=after,
@@ -78,6 +78,11 @@ def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> S
     )
 
 
+def _judge(folder: RunFolder) -> str:
+    """Identity of the judge whose verdicts count."""
+    return str(manifest.read_manifest(folder)["judge"])
+
+
 def _train_summary(folder: RunFolder) -> TrainSummary | None:
     if not folder.train_path.exists():
         return None
@@ -87,7 +92,7 @@ def _train_summary(folder: RunFolder) -> TrainSummary | None:
 def _page(
     folder: RunFolder, summary: Summary, curves: report.Curves, components: Components, material: Material
 ) -> str:
-    before, after = AnswerFiles.before(folder), AnswerFiles.after(folder)
+    before, after, judge = AnswerFiles.before(folder), AnswerFiles.after(folder), _judge(folder)
     return report.report_page(
         report.ReportInput(
             summary=summary,
@@ -95,8 +100,8 @@ def _page(
             examples=material.test_examples(),
             responses_before=before.known_responses(),
             responses=after.known_responses(),
-            verdicts_before=before.known_verdicts(),
-            verdicts=after.known_verdicts(),
+            verdicts_before=before.known_verdicts(judge),
+            verdicts=after.known_verdicts(judge),
             token_examples=_token_examples(components, material),
             manifest=manifest.read_manifest(folder),
             config_toml=folder.config_path.read_text(encoding="utf-8"),

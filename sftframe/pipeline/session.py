@@ -12,6 +12,7 @@ from sftframe.errors import ConfigError, Interrupted
 from sftframe.interfaces import CausalLM
 from sftframe.pipeline import manifest
 from sftframe.pipeline.answers import AnswerFiles, write_answers, write_responses_document, write_verdicts
+from sftframe.pipeline.memory import check_memory
 from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
 from sftframe.pipeline.setup import Components, Setup, check_resources, prepare_data, resolve
 from sftframe.pipeline.training import FineTuning
@@ -39,7 +40,7 @@ class Session:
         """Check everything, load the model, then make the run's folder with its configuration and manifest.
 
         Args:
-            force: replace the run that `out` holds.
+            force: replace the run that `out` holds, and train even if memory may not suffice.
             needs_judge: see that the judge is there.
 
         Raises:
@@ -48,8 +49,11 @@ class Session:
         config = resolve(layer, registry)
         components = Components.choose(config, registry)
         device = check_resources(config, components, needs_judge=needs_judge)
+        if config.out is not None:
+            RunFolder.check_place(config.out, force=force)
         material = prepare_data(config, components, observer)
         setup = Setup(config=config, registry=registry, components=components, material=material, device=device)
+        check_memory(config, components.backend, longest=int(material.train.lengths.max()), device=device, force=force)
         model = _load(setup, observer)
         RunFolder(config.out or RUNS_DIR).require_space(_needed_bytes(model, config))
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import asdict
+from typing import Any
 
 import torch
 
 from sftframe import checkpoints
+from sftframe.adapters import LoraAdapters
 from sftframe.config import RunConfig
 from sftframe.device import peak_memory_bytes
 from sftframe.errors import Interrupted
 from sftframe.interfaces import CausalLM
 from sftframe.interrupts import StopRequest, deferred_interrupt
+from sftframe.pipeline.evaluation import Validation
 from sftframe.pipeline.setup import Components, Material
-from sftframe.progress import Observer, Sample
-from sftframe.records import EvalBatch, EvalRecord, StepRecord, TrainSummary
-from sftframe.runs import JsonLines, RunFolder, read_json_lines, replace_dir, write_json, write_whole
-from sftframe.stages.batches import StepLoader, TargetCounts, check_promise, evaluation_batches
-from sftframe.stages.evaluate import measure_likelihoods, yardsticks
-from sftframe.stages.generate import generate_responses, generation_settings
-from sftframe.stages.tokens import encode_prompts
+from sftframe.pipeline.stopping import EarlyStopping
+from sftframe.progress import Observer
+from sftframe.records import StepRecord, TrainSummary
+from sftframe.runs import JsonLines, RunFolder, read_json_lines, whole_dir, write_json, write_whole
+from sftframe.stages.batches import StepLoader, TargetCounts, check_promise
 from sftframe.stages.train import Trainer
 
 
@@ -49,8 +49,12 @@ class FineTuning:
         self._observer = observer
         self._loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
         model.is_compacting = config.train.compact
+        model.is_recomputing = config.train.gradient_checkpointing
+        lora = config.train.lora
+        self._adapters = LoraAdapters(model.module, lora, seed=config.seed) if lora else None
         self._trainer = Trainer(model, config.train, num_steps=self._loader.num_steps, dtype=config.dtype)
-        self._eval_batches = self._validation_batches()
+        self._validation = Validation(config, components, material, model)
+        self._stopping: EarlyStopping | None = None
 
     def run(self) -> TrainSummary:
         """Train to the end, then write `model/` and `train.json`.
@@ -68,14 +72,16 @@ class FineTuning:
             if not self._done:
                 self._evaluate(metrics)
             for data in self._loader.steps(after=self._done):
+                check_promise(self._components.strategy, self._loader.counts)
                 record = self._trainer.step(data)
                 metrics.append({"kind": "step", **asdict(record)})
                 self._observer.advance(loss=record.loss, tokens=record.tokens_seen, seconds=record.seconds)
                 if record.step % self._eval_every == 0 or record.step == total:
                     self._evaluate(metrics)
                 self._checkpoint(record, stop)
+            if stop.requested:
+                raise self._interrupted()
         self._observer.end()
-        check_promise(self._components.strategy, self._loader.counts)
         return self._finish()
 
     @property
@@ -88,6 +94,7 @@ class FineTuning:
 
     def _resume(self) -> None:
         """Go back to the newest whole checkpoint, and cut the metrics to what it knows."""
+        kept: list[dict[str, Any]] = []
         checkpoint, damaged = checkpoints.latest(self._folder.checkpoints_dir)
         for folder in damaged:
             self._observer.warn(f"checkpoint {folder} is damaged and was passed over")
@@ -98,8 +105,11 @@ class FineTuning:
             self._observer.note(f"resumed behind step {checkpoint.step} of {self._loader.num_steps}")
         if self._folder.metrics_path.exists():
             lines = [line for line in read_json_lines(self._folder.metrics_path) if line["step"] <= self._done]
-            kept = lines if checkpoint is not None else []
+            kept += lines if checkpoint is not None else []
             write_whole(self._folder.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
+        if self._config.train.patience is not None:
+            best_path = self._folder.checkpoints_dir / "best.safetensors"
+            self._stopping = EarlyStopping(self._config.train.patience, best_path, past=kept)
 
     def _checkpoint(self, record: StepRecord, stop: StopRequest) -> None:
         every = self._config.train.checkpoint_every or max(self._loader.steps_per_epoch, self._loader.num_steps // 10)
@@ -115,54 +125,27 @@ class FineTuning:
             keep=self._config.train.keep_checkpoints,
         )
         if stop.requested:
-            raise Interrupted(
-                f"stopped behind step {record.step} of {self._loader.num_steps}, everything is saved; "
-                f"go on with: sftframe run --resume {self._folder.path}"
-            )
+            raise self._interrupted()
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(
+            f"stopped behind step {self._done} of {self._loader.num_steps}, everything is saved; "
+            f"go on with: sftframe run --resume {self._folder.path}"
+        )
 
     def _evaluate(self, metrics: JsonLines) -> None:
-        references = self._material.references()
-        num_bytes = {index: len(text.encode()) for index, text in references.items()}
-        found, loss, weight = [], 0.0, 0.0
-        for items, own_loss, own_weight in measure_likelihoods(self._model, self._eval_batches, num_bytes):
-            found += items
-            loss += own_loss
-            weight += own_weight
-        measured = yardsticks(found)
-        example = self._material.split.validation[0]
-        answer = self._answer()
-        record = EvalRecord(
-            step=self._done,
-            tokens_seen=self._trainer.last.tokens_seen if self._trainer.last else 0,
-            validation_loss=loss / weight,
-            response_nll_per_token=measured.response_nll_per_token,
-            response_nll_per_byte=measured.response_nll_per_byte,
-            prompt_nll_per_token=measured.prompt_nll_per_token,
-            sample_index=example.index,
-            sample_text=answer,
-        )
+        last = self._trainer.last
+        record, sample = self._validation.look(step=self._done, tokens_seen=last.tokens_seen if last else 0)
         metrics.append({"kind": "eval", **asdict(record)})
-        sample = Sample(instruction=example.instruction, input=example.input, reference=example.output, answer=answer)
         self._observer.evaluated(record, sample)
-
-    def _answer(self) -> str:
-        """The model's answer to the first validation example."""
-        example, style = self._material.split.validation[0], self._components.style
-        prompts = encode_prompts([example], style, self._model.tokenizer)
-        settings = generation_settings(self._config.generate, style, seed=self._config.seed)
-        return next(generate_responses(self._model, style, prompts, [example.index], settings)).text
-
-    def _validation_batches(self) -> list[EvalBatch]:
-        examples = list(itertools.islice(self._material.validation, self._config.train.eval_examples))
-        return list(evaluation_batches(examples, self._components.strategy, self._config.train.batch_size))
+        if self._stopping is not None and self._done:
+            self._stopping.observe(record.response_nll_per_token, self._model.module)
 
     def _finish(self) -> TrainSummary:
         last = self._trainer.last
         assert last is not None, "a run has at least one step"
-        making = self._folder.path / ".model.part"
-        making.mkdir(exist_ok=True)
-        self._model.save(making)
-        replace_dir(making, self._folder.model_dir)
+        with whole_dir(self._folder.model_dir) as making:
+            self._model.save(making)
         summary = TrainSummary(
             steps=last.step,
             examples_seen=last.examples_seen,

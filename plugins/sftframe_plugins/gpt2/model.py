@@ -68,6 +68,7 @@ class GPT2LM(CausalLM):
     def _states(self, batch: Batch) -> tuple[CompactBatch, Tensor]:
         """The batch's positions that matter, and the hidden states at those with a counted target, (M, C)."""
         config = self.module.config
+        self.module.is_recomputing = self.is_recomputing and torch.is_grad_enabled()
         dropout = config.dropout if self.module.training else 0.0
         layout = compact(batch, share=dropout == 0)
         attention = CompactAttention(layout, config.num_heads, dropout=dropout)

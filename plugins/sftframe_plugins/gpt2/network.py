@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,7 @@ class GPT2(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.is_recomputing = False  # gradient checkpointing: only the layers' inputs are kept for the backward pass
         self.wte = nn.Embedding(config.vocab_size, config.width)
         self.wpe = nn.Embedding(config.context_length, config.width)
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
@@ -161,7 +163,7 @@ class GPT2(nn.Module):
         x = F.dropout(x, dropout)
         *lower, last = self.h
         for block in lower:
-            x = block(x, attend)
+            x = checkpoint(block, x, attend, use_reentrant=False) if self.is_recomputing else block(x, attend)
         x = last(x, attend, keep)
         normalised: Tensor = self.ln_f(x)
         return normalised

@@ -1,0 +1,53 @@
+"""Low-rank adapters on a model's linear maps, through peft; merged into the weights before they are saved.
+
+Takes a module and changes it in place. Works with any module that has `nn.Linear` layers; knows no model.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sftframe.config import LoraConfig
+from sftframe.errors import ConfigError
+
+
+class LoraAdapters:
+    """Adapters in place of a module's linear maps (Hu et al. 2021, arXiv 2106.09685); only they are trained.
+
+    Args:
+        module: changed in place, until `merge` changes it back.
+        seed: of the adapters' random half; the other half starts at 0, so that nothing changes at first.
+
+    Raises:
+        ConfigError: peft is not installed, or no linear map has one of the names in `targets`.
+    """
+
+    def __init__(self, module: nn.Module, config: LoraConfig, *, seed: int) -> None:
+        try:
+            import peft
+            from peft.tuners.lora import LoraModel
+        except ImportError as error:
+            raise ConfigError("train.lora needs peft: pip install 'sftframe[lora]'") from error
+        settings = peft.LoraConfig(
+            r=config.rank,
+            lora_alpha=config.alpha or 2 * config.rank,
+            lora_dropout=config.dropout,
+            target_modules=list(_targets(module, config.targets)),
+        )
+        torch.manual_seed(seed)
+        self._tuner = LoraModel(module, settings, "default")
+
+    def merge(self) -> None:
+        """Add the adapters to the weights and take them away: the module has its own layers again."""
+        self._tuner.merge_and_unload()
+
+
+def _targets(module: nn.Module, wanted: tuple[str, ...]) -> list[str]:
+    """Last names of the linear maps that get an adapter."""
+    linear = {name.rpartition(".")[2] for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
+    missing = sorted(set(wanted) - linear)
+    if missing or not linear:
+        known = ", ".join(sorted(linear)) or "none"
+        raise ConfigError(f"train.lora.targets: no linear map named {', '.join(missing)}; the model has: {known}")
+    return sorted(wanted or linear)

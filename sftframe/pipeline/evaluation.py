@@ -1,0 +1,71 @@
+"""A look at the validation examples during training: likelihoods, and one question answered."""
+
+from __future__ import annotations
+
+import math
+
+from sftframe.config import RunConfig
+from sftframe.errors import TrainingError
+from sftframe.interfaces import CausalLM
+from sftframe.pipeline.setup import Components, Material
+from sftframe.progress import Sample
+from sftframe.records import EvalRecord, Likelihood
+from sftframe.stages.batches import evaluation_batches
+from sftframe.stages.evaluate import measure_likelihoods, response_bytes, yardsticks
+from sftframe.stages.generate import generate_responses, generation_settings
+from sftframe.stages.tokens import encode_prompts
+
+
+class Validation:
+    """The first `eval_examples` validation examples, and the first of them as the question.
+
+    Args:
+        model: measured as it is at each call.
+    """
+
+    def __init__(self, config: RunConfig, components: Components, material: Material, model: CausalLM) -> None:
+        self._model = model
+        self._style = components.style
+        self._question = material.sample_example()
+        examples = material.validation[: config.train.eval_examples]
+        self._num_bytes = response_bytes(examples, material.references(), components.tokenizer)
+        self._batches = list(evaluation_batches(examples, components.strategy, config.train.batch_size))
+        self._settings = generation_settings(config.generate, components.style, seed=config.seed)
+
+    def look(self, *, step: int, tokens_seen: int) -> tuple[EvalRecord, Sample]:
+        """Measure and answer.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        found: list[Likelihood] = []
+        loss = weight = 0.0
+        for items, own_loss, own_weight in measure_likelihoods(self._model, self._batches, self._num_bytes):
+            found += items
+            loss += own_loss
+            weight += own_weight
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"validation loss {loss} behind step {step}: these weights are of no use, the checkpoint before them is "
+                "intact. Lower --lr, or set train.clip_norm=1"
+            )
+        measured, answer, question = yardsticks(found), self._answer(), self._question
+        record = EvalRecord(
+            step=step,
+            tokens_seen=tokens_seen,
+            validation_loss=loss / weight,
+            response_nll_per_token=measured.response_nll_per_token,
+            response_nll_per_byte=measured.response_nll_per_byte,
+            prompt_nll_per_token=measured.prompt_nll_per_token,
+            sample_index=question.index,
+            sample_text=answer,
+        )
+        sample = Sample(
+            instruction=question.instruction, input=question.input, reference=question.output, answer=answer
+        )
+        return record, sample
+
+    def _answer(self) -> str:
+        prompts = encode_prompts([self._question], self._style, self._model.tokenizer)
+        responses = generate_responses(self._model, self._style, prompts, [self._question.index], self._settings)
+        return next(responses).text

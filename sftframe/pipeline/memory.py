@@ -1,0 +1,45 @@
+"""Whether training will fit into memory, said before a model is loaded."""
+
+from __future__ import annotations
+
+import psutil
+
+from sftframe.config import RunConfig
+from sftframe.errors import TrainingError
+from sftframe.interfaces import ModelBackend
+
+
+def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, device: str, force: bool = False) -> None:
+    """See that weights, gradients, AdamW's moments and activations fit.
+
+    Args:
+        longest: tokens of the longest training example.
+        force: go on all the same.
+
+    Raises:
+        TrainingError: they do not, by the backend's own estimate.
+    """
+    settings = config.train
+    needed = backend.training_bytes(
+        settings.batch_size * longest,
+        trains_all=settings.lora is None,
+        is_recomputing=settings.gradient_checkpointing,
+    )
+    free = free_memory(device)
+    if needed is None or needed <= free or force:
+        return
+    raise TrainingError(
+        f"{config.model.name} in float32 with AdamW and batches of {settings.batch_size} x {longest} tokens needs "
+        f"about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: lower --batch-size (and raise "
+        "train.accumulate), set train.gradient_checkpointing=true or train.lora.rank=16, choose a smaller model, or go "
+        "on all the same with --force"
+    )
+
+
+def free_memory(device: str) -> int:
+    """Bytes that a program may still take on a device."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
