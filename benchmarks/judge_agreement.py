@@ -19,14 +19,13 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
-from sftframe_plugins.judges.reference import Constants, grade
+from sftframe_plugins.judges.comparison import SHIPPED, Constants
+from sftframe_plugins.judges.reference import grade
 
 from sftframe import JudgeItem
 
 Scores = np.ndarray[tuple[int], np.dtype[np.float64]]
 Measure = Callable[[Scores, Scores], float]
-
-SHIPPED = Constants()
 
 ALTERNATIVES = [
     Constants(beta=beta, power=power, detail=detail)

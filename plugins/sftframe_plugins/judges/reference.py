@@ -19,34 +19,11 @@ to all but one. How far it agrees with other graders is measured in `docs/judges
 
 from __future__ import annotations
 
-import itertools
-import textwrap
-from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from sftframe import Judge, JudgeItem, Verdict
-from sftframe_plugins.judges.words import is_number, match_rounded, split_words
-
-Gram = tuple[str, ...]
-"""One word, or two that follow each other."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Constants:
-    """What the formula has that could be otherwise; agreement with other graders hardly moves around these values."""
-
-    beta: float = 2.0
-    """Of the F-measure: to miss what was asked for is worse than to say more; the value that chrF++ has."""
-    power: float = 2.0
-    """A word weighs its length to this power, so that `photosynthesis` counts and `is called the` hardly does."""
-    detail: float = 0.5
-    """What a later kind can take away (wrong words beside the right number, the right words in the wrong order), and
-    what each replaced word takes."""
-
-
-_ARTICLES = {"a", "an", "the"}
-"""In the place of each other they replace nothing."""
+from sftframe_plugins.judges.comparison import SHIPPED, Constants, compare
+from sftframe_plugins.judges.words import match_rounded, split_words
 
 
 class ReferenceJudge(Judge):
@@ -62,7 +39,7 @@ class ReferenceJudge(Judge):
             yield Verdict(index=item.index, status="ok", score=score, reason=reason, judge=self.identity)
 
 
-def grade(item: JudgeItem, constants: Constants = Constants()) -> tuple[float, str]:
+def grade(item: JudgeItem, constants: Constants = SHIPPED) -> tuple[float, str]:
     """The answer's score, 0-100, and one sentence that says why.
 
     >>> def ankara(answer):
@@ -90,7 +67,7 @@ def grade(item: JudgeItem, constants: Constants = Constants()) -> tuple[float, s
     if not expected:
         return 0.0, "the reference is empty"
     found = match_rounded(found, expected)
-    score, reason = _compare(instruction, given, expected, found, constants)
+    score, reason = compare(instruction, given, expected, found, constants)
     share = 100 * len(expected) / len(found)
     if _has_run(found, expected) and share > score:
         return share, f"the reference word for word, in {len(found)} words instead of {len(expected)}"
@@ -106,153 +83,3 @@ def _is_about_form(item: JudgeItem) -> bool:
 def _has_run(words: Sequence[str], run: Sequence[str]) -> bool:
     """Whether the words contain the run as it stands; a single word is no run, it occurs by chance."""
     return len(run) > 1 and f" {' '.join(run)} " in f" {' '.join(words)} "
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What is expected of one kind, next to what was found of it."""
-
-    name: str
-    expected: Counter[Gram]
-    found: Counter[Gram]
-
-    @property
-    def missing(self) -> Counter[Gram]:
-        """Expected and not found."""
-        return self.expected - self.found
-
-    @property
-    def extra(self) -> Counter[Gram]:
-        """Found and not expected."""
-        return self.found - self.expected
-
-    def agreement(self, constants: Constants) -> float:
-        """The weighted F-measure, 0-1; 0 where nothing matches, 1 where nothing is expected."""
-        if not self.expected:
-            return 1.0
-        matched = _mass(self.expected & self.found, constants)
-        expected, found = _mass(self.expected, constants), _mass(self.found, constants)
-        beta2 = constants.beta**2
-        return (1 + beta2) * matched / (beta2 * expected + found)
-
-    def exchange(self, constants: Constants) -> float:
-        """How far something else stands in the place of what is missing, 0-1."""
-        missing, extra = _mass(self.missing, constants), _mass(self.extra, constants)
-        return min(missing, extra) / max(missing, extra) if missing and extra else 0.0
-
-
-def _mass(grams: Counter[Gram], constants: Constants) -> float:
-    return float(sum(num * sum(len(word) ** constants.power for word in gram) for gram, num in grams.items()))
-
-
-def _compare(
-    instruction: list[str], given: list[str], expected: list[str], found: list[str], constants: Constants
-) -> tuple[float, str]:
-    """Sentences 1 and 2 of the formula."""
-    added = _added_kinds(instruction, given, expected, found)
-    kept_words = set(given) - set(instruction)
-    kept = _Kind("kept", _singles(expected, kept_words), _singles(found, kept_words))
-    later = 1.0
-    for kind in reversed(added[1:]):
-        later = 1 - constants.detail * (1 - kind.agreement(constants) * later)
-    chosen = _Kind("chosen", _singles(expected, {*instruction}), _singles(found, {*instruction}))
-    # where a number decides, other words around it decide nothing: "about 17.64 oz" is "approximately 17.64 ounces"
-    replaced = [] if added[0].name == "number" else _replaced_words(expected, found, {*instruction, *given})
-    share = added[0].agreement(constants) * later * kept.agreement(constants) * (1 - chosen.exchange(constants))
-    share *= (1 - constants.detail) ** len(replaced)
-    return 100 * share, _reason([*added, kept, chosen], replaced)
-
-
-def _added_kinds(instruction: list[str], given: list[str], expected: list[str], found: list[str]) -> list[_Kind]:
-    """What the reference adds to the question, the kind that says most first; at least one."""
-    known = {*instruction, *given}
-    new = {word for word in (*expected, *found) if word not in known}
-    numbers = {word for word in new if is_number(word)}
-    words = new - numbers
-    if numbers.isdisjoint(expected):
-        numbers |= _decisive_numbers(known, expected, found)
-    if not numbers.isdisjoint(expected):
-        words &= set(expected)  # beside the right number, "approximately" and the like are no fault
-    kinds = [
-        _Kind("number", _singles(expected, numbers), _singles(found, numbers)),
-        _Kind("word", _singles(expected, words), _singles(found, words)),
-    ]
-    kinds = [kind for kind in kinds if kind.expected]
-    if kinds:  # frames differ ("it is X", "X"): order is that of the words which both have
-        shared = set(expected) & set(found)
-        order = _order([w for w in expected if w in shared], [w for w in found if w in shared], set())
-        return [*kinds, order, _Kind("whole", _singles(expected, known | new), _singles(found, known | new))]
-    order = _order(expected, found, {*itertools.pairwise(instruction), *itertools.pairwise(given)})
-    if order.expected and len(found) > 1:
-        return [order]
-    # a piece of the question as it stands adds nothing, and a single word has no order: all words are to be compared
-    return [_Kind("word", _singles(expected, known), _singles(found, known | new))]
-
-
-def _decisive_numbers(known: set[str], expected: list[str], found: list[str]) -> set[str]:
-    """The question's numbers, where it matters which of them an answer has: where the reference chose among them, or
-    where the answer has numbers of its own instead of theirs. To leave out what only repeats the question is no fault.
-    """
-    offered, wanted, has = ({word for word in words if is_number(word)} for words in (known, expected, found))
-    is_choice = not offered <= wanted
-    is_replaced = not wanted <= has and not has <= wanted
-    return offered | has if is_choice or is_replaced else set()
-
-
-def _replaced_words(expected: list[str], found: list[str], known: Container[str]) -> list[tuple[str, str]]:
-    """Words of the reference with what stands between the same neighbours in the answer, not known from anywhere."""
-    words: dict[Gram, str] = {}
-    for left, word, right in _with_neighbours(expected):
-        words.setdefault((left, right), word)
-    answer, reference = set(found), {*expected, *_ARTICLES}
-    return [
-        (words[left, right], other)
-        for left, other, right in _with_neighbours(found)
-        if (left, right) in words and words[left, right] not in answer and other not in reference and other not in known
-    ]
-
-
-def _with_neighbours(words: list[str]) -> Iterator[tuple[str, str, str]]:
-    return zip(["", *words], words, [*words[1:], ""], strict=False)
-
-
-def _singles(words: Iterable[str], kind: Container[str]) -> Counter[Gram]:
-    return Counter((word,) for word in words if word in kind)
-
-
-def _order(expected: Sequence[str], found: Sequence[str], known_pairs: Container[Gram]) -> _Kind:
-    def pairs(words: Sequence[str]) -> Counter[Gram]:
-        return Counter(pair for pair in itertools.pairwise(words) if pair not in known_pairs)
-
-    return _Kind("order", pairs(expected), pairs(found))
-
-
-def _reason(kinds: Iterable[_Kind], replaced: Sequence[tuple[str, str]]) -> str:
-    """One sentence on the weightiest kind that does not agree wholly."""
-    unlike = {kind.name: kind for kind in kinds if kind.expected and kind.expected != kind.found}
-    if kind := unlike.get("number"):
-        return _tell_numbers(_listed(kind.missing), _listed(kind.extra))
-    if (kind := unlike.get("word")) and kind.missing:
-        return f"{kind.missing.total()} of {kind.expected.total()} key words missing: {_listed(kind.missing)}"
-    if replaced:
-        return f"{_listed((other,) for _, other in replaced)} instead of {_listed((word,) for word, _ in replaced)}"
-    if (kind := unlike.get("kept")) and kind.missing:
-        return f"words of the input missing that the reference keeps: {_listed(kind.missing)}"
-    if (kind := unlike.get("chosen")) and kind.missing and kind.extra:
-        return f"of the question's words {_listed(kind.missing)} expected, {_listed(kind.extra)} found"
-    if (kind := unlike.get("order")) and kind.missing:
-        return "the words of the reference in another order"
-    extra = [kind for name, kind in unlike.items() if kind.extra and name in ("word", "kept", "whole")]
-    return f"more than the reference has: {_listed(extra[0].extra)}" if extra else "all that the reference adds"
-
-
-def _tell_numbers(missing: str, extra: str) -> str:
-    if missing and extra:
-        return f"number {missing} expected, {extra} found"
-    return f"number {missing} missing" if missing else f"number {extra} not in the reference"
-
-
-def _listed(grams: Iterable[Gram]) -> str:
-    """The first few, so that a reason stays one readable line."""
-    words = [textwrap.shorten(word, 30, placeholder="…") for (word,) in grams]
-    return ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
