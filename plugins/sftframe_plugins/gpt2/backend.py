@@ -15,23 +15,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class NanoOptions:
+    """What can be set for the bundled model."""
+
+    weights: str = option("bundled", "`bundled`, `random`, or a folder")
+    tokenizer: Path | None = option(
+        None, "folder with vocab.bpe + encoder.json, or vocab.json + merges.txt; by default what comes with the weights"
+    )
+    dropout: float = option(0.0, "share of values dropped while training, wherever GPT-2 does", ge=0, lt=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(NanoOptions):
     """What can be set for a published GPT-2."""
 
     weights: str = option(
         "huggingface", "`huggingface`, `openai`, `random`, or a folder (OpenAI's, Hugging Face's, or a run's model/)"
     )
-    tokenizer: Path | None = option(
-        None, "folder with vocab.bpe + encoder.json, or vocab.json + merges.txt; by default what comes with the weights"
+    mirror: str = option(
+        "https://openaipublic.blob.core.windows.net/gpt-2/models", "URL of OpenAI's bucket, or of a copy of it"
     )
-    dropout: float = option(0.0, "dropout while training, everywhere that GPT-2 has it", ge=0, lt=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NanoOptions(Options):
-    """What can be set for the bundled model."""
-
-    weights: str = option("bundled", "`bundled`, `random`, or a folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,9 @@ class GPT2Backend(ModelBackend):
 
     Options: ClassVar[type[Any]] = Options
     published: ClassVar[Published | None] = None
-    """None: the sizes come with the weights."""
+    """None: not published but bundled."""
+    has_fixed_size: ClassVar[bool] = True
+    """False: a folder of weights may have any size."""
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
@@ -79,9 +84,9 @@ class GPT2Backend(ModelBackend):
         from sftframe_plugins.gpt2.loading import Loader
 
         if saved is not None:
-            return Loader(self.options, self.published, saved)
+            return Loader(type(self), self.options, saved)
         if self._own_loader is None:
-            self._own_loader = Loader(self.options, self.published)
+            self._own_loader = Loader(type(self), self.options)
         return self._own_loader
 
 
@@ -127,4 +132,6 @@ class GPT2XL(GPT2Backend):
 
 class GPT2Any(GPT2Backend):
     name = "gpt2"
-    summary = "any GPT-2: sizes come from the folder named by `weights` (by default the 124M one)"
+    summary = "any GPT-2: the sizes come from the folder named by `weights` (without one, 124M)"
+    published = GPT2Small.published
+    has_fixed_size = False

@@ -13,31 +13,32 @@ from pathlib import Path
 import torch
 
 from sftframe import ModelError
-from sftframe_plugins.gpt2.backend import Options, Published
+from sftframe_plugins.gpt2.backend import GPT2Backend, NanoOptions, Options
 from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.weights.folder import open_folder
 from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
-from sftframe_plugins.gpt2.weights.huggingface_hub import HuggingFaceHub
+from sftframe_plugins.gpt2.weights.huggingface_repository import HuggingFaceRepository
 from sftframe_plugins.gpt2.weights.layout import build, fill
+from sftframe_plugins.gpt2.weights.openai_bucket import OpenAIBucket
 from sftframe_plugins.gpt2.weights.source import WeightSource
 
 NANO_FOLDER = Path(__file__).parent / "nano"
-DEFAULT_REPOSITORY = "openai-community/gpt2"
 
 
 class Loader:
     """What a backend and its options ask for.
 
     Args:
-        published: the size that is asked for; None = any, the weights say.
+        kind: the backend; says which size is meant, and whether another may come.
+        options: the backend's, not yet looked at.
         saved: a folder that `GPT2LM.save` wrote, instead of the weights and tokenizer that the options name.
     """
 
-    def __init__(self, options: Options, published: Published | None, saved: Path | None = None) -> None:
+    def __init__(self, kind: type[GPT2Backend], options: NanoOptions, saved: Path | None = None) -> None:
+        self._kind = kind
         self._options = options
-        self._published = published
         self._saved = saved
 
     @property
@@ -87,15 +88,14 @@ class Loader:
 
     def _named_sources(self) -> dict[str, WeightSource]:
         """What `weights` may say besides a folder."""
-        if self._options.weights == "bundled" or self._bundled_is_default:
+        size = self._kind.published
+        if size is None:
             bundled = HuggingFaceFolder(NANO_FOLDER)
             return {"bundled": bundled, "random": bundled}
-        hub = HuggingFaceHub(self._published.repository if self._published else DEFAULT_REPOSITORY)
-        return {"huggingface": hub, "random": hub}
-
-    @property
-    def _bundled_is_default(self) -> bool:
-        return type(self._options)().weights == "bundled"
+        assert isinstance(self._options, Options)
+        repository = HuggingFaceRepository(size.repository)
+        bucket = OpenAIBucket(f"{self._options.mirror.rstrip('/')}/{size.bucket}")
+        return {"huggingface": repository, "openai": bucket, "random": repository}
 
     def _fitting_config(self) -> NetworkConfig:
         """The sizes, checked against the tokenizer's and the backend's."""
@@ -112,7 +112,7 @@ class Loader:
     def _config(self) -> NetworkConfig:
         if not self._is_random:
             return self._source.config()
-        vocab_size, size = self.tokenizer.vocab_size, self._published
+        vocab_size, size = self.tokenizer.vocab_size, self._kind.published
         if size is None:
             return replace(self._source.config(), vocab_size=vocab_size)
         return NetworkConfig(
@@ -124,14 +124,12 @@ class Loader:
         )
 
     def _check_size(self, config: NetworkConfig) -> None:
-        size = self._published
-        if size and (config.num_layers, config.width, config.num_heads) != (
-            size.num_layers,
-            size.width,
-            size.num_heads,
-        ):
+        size = self._kind.published
+        if size is None or not self._kind.has_fixed_size:
+            return
+        if (config.num_layers, config.width, config.num_heads) != (size.num_layers, size.width, size.num_heads):
             raise ModelError(
                 f"{self._source} has {config.num_layers} layers of width {config.width} with {config.num_heads} heads, "
-                f"expected {size.num_layers} of width {size.width} with {size.num_heads}; "
+                f"but {self._kind.name} has {size.num_layers} of width {size.width} with {size.num_heads}; "
                 "--model gpt2 takes the sizes from the weights"
             )

@@ -23,13 +23,11 @@ from typing import Any
 from sftframe import ModelError
 from sftframe_plugins.gpt2.vocabulary import END_TOKEN, Vocabulary, check, check_merges, merges
 
-GPT2_SHA256 = frozenset(
-    {
-        "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",  # encoder.json, vocab.json
-        "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",  # vocab.bpe, merges.txt
-    }
-)
-"""GPT-2's own two files; known to fit each other, which saves 0.5 s of checking merges."""
+GPT2_SHA256 = {
+    "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+    "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+}
+"""GPT-2's own two files, which Hugging Face has as `vocab.json` and `merges.txt`."""
 
 
 def _byte_of_character() -> dict[str, int]:
@@ -145,7 +143,8 @@ def _declared_controls(folder: Path) -> tuple[dict[str, int], str]:
 def _read_pair(ids_path: Path, merges_path: Path, controls: Mapping[str, int], end_token: str) -> Vocabulary:
     ids, lines = _read_json(ids_path), _read(merges_path).split("\n")
     listed = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
-    is_known = {_sha256(ids_path), _sha256(merges_path)} == GPT2_SHA256
+    # GPT-2's own two are known to fit each other, which saves checking 50,000 merges (0.5 s)
+    is_known = [_sha256(ids_path), _sha256(merges_path)] == list(GPT2_SHA256.values())
     return _build(ids, listed, controls, end_token, merges_path, is_known=is_known)
 
 

@@ -169,5 +169,5 @@ def test_a_tokenizer_json_of_another_kind_is_refused(written, tmp_path, change, 
 def test_the_known_hashes_are_those_of_gpt2s_files(gpt2_folder):
     from sftframe_plugins.gpt2.vocabulary_files import GPT2_SHA256
 
-    found = {hashlib.sha256((gpt2_folder / name).read_bytes()).hexdigest() for name in ("encoder.json", "vocab.bpe")}
+    found = {name: hashlib.sha256((gpt2_folder / name).read_bytes()).hexdigest() for name in GPT2_SHA256}
     assert found == GPT2_SHA256

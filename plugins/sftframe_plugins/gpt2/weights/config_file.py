@@ -1,4 +1,4 @@
-"""`config.json` as Hugging Face writes it for GPT-2: read into sizes, and written.
+"""The files that state a network's sizes: Hugging Face's `config.json`, read and written, and OpenAI's `hparams.json`.
 
 Settings that would make another network than GPT-2's own (another activation, another epsilon) are errors.
 """
@@ -30,38 +30,23 @@ def read_config(path: Path) -> NetworkConfig:
     Raises:
         ModelError: it cannot be read, a size is missing, or it describes another network than GPT-2's.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    content = _read_object(path)
     for key, allowed in FIXED.items():
         if content.get(key, allowed[0]) not in allowed:
             raise ModelError(f"{path}: {key} is {content[key]!r}, but GPT-2 has {allowed[0]!r}; not a GPT-2 checkpoint")
     width = _size(content, "n_embd", path)
     if content.get("n_inner") not in (None, 4 * width):
         raise ModelError(f"{path}: n_inner is {content['n_inner']!r}, but GPT-2 has 4 x n_embd = {4 * width}")
-    return make_config(
-        path,
-        vocab_size=_size(content, "vocab_size", path),
-        context_length=_size(content, "n_positions", path),
-        width=width,
-        num_layers=_size(content, "n_layer", path),
-        num_heads=_size(content, "n_head", path),
-    )
+    return _make_config(content, ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"), path)
 
 
-def make_config(source: object, **sizes: int) -> NetworkConfig:
-    """Sizes, checked to make a network.
+def read_hparams(path: Path) -> NetworkConfig:
+    """The sizes that an `hparams.json` states.
 
     Raises:
-        ModelError: the width cannot be shared out among the heads.
+        ModelError: it cannot be read, or a size is missing.
     """
-    config = NetworkConfig(**sizes)
-    if config.width % config.num_heads:
-        raise ModelError(f"{source}: width {config.width} cannot be shared out among {config.num_heads} heads")
-    return config
+    return _make_config(_read_object(path), ("n_vocab", "n_ctx", "n_embd", "n_layer", "n_head"), path)
 
 
 def write_config(config: NetworkConfig, end_id: int, path: Path) -> None:
@@ -82,6 +67,25 @@ def write_config(config: NetworkConfig, end_id: int, path: Path) -> None:
         "eos_token_id": end_id,
     }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _make_config(content: dict[str, Any], keys: tuple[str, str, str, str, str], path: Path) -> NetworkConfig:
+    vocab_size, context_length, width, num_layers, num_heads = (_size(content, key, path) for key in keys)
+    if width % num_heads:
+        raise ModelError(f"{path}: width {width} cannot be shared out among {num_heads} heads")
+    return NetworkConfig(
+        vocab_size=vocab_size, context_length=context_length, width=width, num_layers=num_layers, num_heads=num_heads
+    )
 
 
 def _size(content: dict[str, Any], key: str, path: Path) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sftframe import ModelError
 from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
+from sftframe_plugins.gpt2.weights.openai_folder import OpenAIFolder
 from sftframe_plugins.gpt2.weights.source import WeightSource
 
 
@@ -23,6 +24,9 @@ def open_folder(folder: Path, other_choices: Iterable[str] = ()) -> WeightSource
         raise ModelError(f"model.weights: no folder {folder}; expected a folder, or {', '.join(other_choices)}")
     if HuggingFaceFolder.is_one(folder):
         return HuggingFaceFolder(folder)
+    if OpenAIFolder.is_one(folder):
+        return OpenAIFolder(folder)
     raise ModelError(
-        f"no GPT-2 in {folder}: looked for config.json with model.safetensors (Hugging Face, or a run's model/)"
+        f"no GPT-2 in {folder}: looked for config.json (Hugging Face's form, or a run's model/) "
+        f"and hparams.json (OpenAI's form)"
     )

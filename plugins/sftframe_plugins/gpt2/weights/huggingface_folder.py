@@ -7,7 +7,7 @@ The form of `transformers`' `save_pretrained`, of a run's `model/`, and of the b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from sftframe import ModelError
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.weights.config_file import read_config
+from sftframe_plugins.gpt2.weights.safetensors_file import check_file, read_file
 from sftframe_plugins.gpt2.weights.source import WeightSource
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class HuggingFaceFolder(WeightSource):
     def check(self) -> None:
         self.config()
         for path in self._files():
-            _names(path)
+            check_file(path)
 
     def config(self) -> NetworkConfig:
         return read_config(self.folder / "config.json")
@@ -54,7 +55,7 @@ class HuggingFaceFolder(WeightSource):
         return BytePairTokenizer.from_folder(self.folder)
 
     def tensors(self) -> Mapping[str, Tensor]:
-        return {name: tensor for path in self._files() for name, tensor in _read(path)}
+        return {name: tensor for path in self._files() for name, tensor in read_file(path).items()}
 
     def _files(self) -> list[Path]:
         whole = next((self.folder / name for name in WEIGHT_FILES if (self.folder / name).is_file()), None)
@@ -62,7 +63,7 @@ class HuggingFaceFolder(WeightSource):
             return [whole]
         index = self.folder / INDEX_FILE
         if index.is_file():
-            return _shards(index)
+            return [self._shard(name) for name in shards_of(index)]
         if (self.folder / "pytorch_model.bin").is_file():
             raise ModelError(
                 f"{self.folder} has its weights as pytorch_model.bin, a pickle that could run any code; convert it "
@@ -70,34 +71,19 @@ class HuggingFaceFolder(WeightSource):
             )
         raise ModelError(f"no weights in {self.folder}: looked for {', '.join(WEIGHT_FILES)} and {INDEX_FILE}")
 
+    def _shard(self, name: str) -> Path:
+        if not (self.folder / name).is_file():
+            raise ModelError(f"{self.folder / INDEX_FILE} names {name}, which is missing; fetch it again")
+        return self.folder / name
 
-def _shards(index: Path) -> list[Path]:
+
+def shards_of(index: Path) -> list[str]:
+    """Names of the files that a sharded checkpoint consists of.
+
+    Raises:
+        ModelError: the index cannot be read.
+    """
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"cannot read {index}: {error!r}; expected a JSON object with 'weight_map'") from error
-    absent = next((name for name in names if not (index.parent / name).is_file()), None)
-    if absent is not None:
-        raise ModelError(f"{index} names {absent}, which is missing in {index.parent}")
-    return [index.parent / name for name in names]
-
-
-def _names(path: Path) -> list[str]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return list(file.keys())
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} is no complete safetensors file ({error}); fetch it again") from error
-
-
-def _read(path: Path) -> Iterator[tuple[str, Tensor]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - a file of safetensors is no mapping
-                yield name, file.get_tensor(name)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} is no complete safetensors file ({error}); fetch it again") from error
