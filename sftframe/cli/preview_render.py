@@ -9,15 +9,16 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from sftframe.pipeline.preview import BatchView, TokenView
 from sftframe.records import TokenizedExample
-from sftframe.stages.batches import TargetCounts
+from sftframe.stages.batches import LABELS, PADDING, TargetCounts
 from sftframe.stages.tokens import LengthReport
 
 Shown = Sequence[tuple[TokenizedExample, list[TokenView]]]
@@ -47,7 +48,8 @@ def show_examples(
         )
         return
     console = Console(highlight=False)
-    for example, tokens in shown:
+    for example, every_token in shown:
+        tokens = list(_with_padding_counted(every_token)) if not with_ids else every_token
         console.rule(f"example {example.index}, {len(example.ids)} tokens", align="left")
         if with_ids:
             console.print(_id_table(tokens))
@@ -99,6 +101,13 @@ def _show_totals(console: Console, counts: TargetCounts, lengths: LengthReport, 
     console.print(table)
 
 
+def _with_padding_counted(tokens: Sequence[TokenView]) -> Iterator[TokenView]:
+    """The padding at the end of a row as one token with its number."""
+    for is_padding, group in itertools.groupby(tokens, key=lambda token: token.role == LABELS[PADDING]):
+        run = list(group)
+        yield from [replace(run[0], text=f"{run[0].text} x {len(run)}")] if is_padding else run
+
+
 def _coloured(tokens: Sequence[TokenView]) -> Text:
     text = Text()
     for token in tokens:
@@ -130,12 +139,13 @@ def _wrapped(tokens: Sequence[TokenView], width: int) -> Iterator[tuple[str, str
     text = marks = ""
     for token in tokens:
         for character in token.text.replace("\n", "⏎\n"):
-            if character == "\n" or len(text) == width:
+            cells = cell_len(character)
+            if character == "\n" or cell_len(text) + cells > width:
                 yield text, marks
                 text = marks = ""
             if character != "\n":
                 text += character
-                marks += "^" if token.weight > 0 else " "
+                marks += ("^" if token.weight > 0 else " ") * cells
     if text:
         yield text, marks
 

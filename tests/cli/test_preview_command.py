@@ -1,0 +1,84 @@
+"""`sftframe preview`: what it shows is what trains, with and without colours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def test_the_chapters_batches_have_the_chapters_shapes(cli, test_data: Path) -> None:
+    chapter = (
+        "--data",
+        test_data / "instruction-data.json",
+        "--model",
+        "gpt2-small",
+        "--set",
+        "model.weights=random",
+        "--set",
+        f"model.tokenizer={test_data / 'gpt2'}",
+    )
+    batches = cli("preview", *chapter, "--batches", "--json").json["batches"]
+    shapes = [batch["shape"] for batch in batches]
+    assert len(shapes) == 117
+    assert shapes[:3] == [[8, 74], [8, 62], [8, 71]]
+    assert shapes[-3:] == [[8, 70], [8, 83], [7, 69]]
+    shuffled = ("--epoch", "0", "--seed", "123", "--set", "train.drop_last=true")
+    batches = cli("preview", *chapter, "--batches", "--json", *shuffled).json["batches"]
+    assert [batch["shape"][1] for batch in batches][:12] == [61, 76, 73, 68, 65, 72, 80, 67, 62, 75, 62, 68]
+
+
+def test_counted_and_padded_positions_add_up(cli, data_file: Path) -> None:
+    document = cli("preview", "--data", data_file, "--batches", "--json", "--batch-size", "4").json
+    lengths = document["lengths"]
+    rows = sum(batch["shape"][0] for batch in document["batches"])
+    positions = sum(batch["shape"][0] * batch["shape"][1] for batch in document["batches"])
+    assert rows == 17
+    assert lengths["num_examples"] == 20
+    assert sum(batch["counted"] + batch["padding"] for batch in document["batches"]) == positions
+    assert document["counted_share"]["padding"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("collate", "counted_roles"),
+    [
+        ("mask-instruction", {"response", "end"}),
+        ("mask-pad", {"template", "instruction", "response", "end"}),
+        ("pad-only", {"template", "instruction", "response", "end", "padding"}),
+    ],
+)
+def test_counted_targets_are_those_of_the_strategy(cli, data_file: Path, collate: str, counted_roles: set[str]) -> None:
+    document = cli("preview", "--data", data_file, "--collate", collate, "--json", "-n", "2").json
+    tokens = [token for example in document["examples"] for token in example["tokens"]]
+    assert {token["role"] for token in tokens if token["weight"] > 0} == counted_roles
+    text = "".join(token["text"] for token in document["examples"][0]["tokens"] if token["role"] != "padding")
+    assert text.startswith("Below is an instruction that describes a task. Write a response")
+    assert text.endswith("### Response:\nIt is 1.<end>")
+
+
+def test_without_colours_roles_are_named_and_counted_targets_marked(cli, data_file: Path) -> None:
+    outcome = cli("preview", "--data", data_file, "--collate", "mask-instruction", "-n", "1", "--batch-size", "2")
+    lines = outcome.out.splitlines()
+    at = lines.index("response    It is 1.")
+    assert lines[at + 1] == "            ^^^^^^^^"
+    assert lines[at + 2 : at + 4] == ["end         <end>", "            ^^^^^"]
+    assert "instruction Write the number after 0." in lines
+    assert lines[lines.index("instruction Write the number after 0.") + 1].startswith("template")
+    assert any(line.startswith("padding     <pad> x ") for line in lines)
+
+
+def test_ids_are_shown_on_request(cli, data_file: Path) -> None:
+    first = cli("preview", "--data", data_file, "--json", "-n", "1").json["examples"][0]["tokens"][0]
+    table = cli("preview", "--data", data_file, "--ids", "-n", "1").out
+    assert f" {first['id']} " in table
+
+
+def test_an_index_outside_the_training_part_is_refused(cli, data_file: Path) -> None:
+    outcome = cli("preview", "--data", data_file, "--index", "18")
+    assert outcome.code == 4
+    assert "they go from 0 to 16" in outcome.last_line
+
+
+def test_json_is_all_of_stdout(cli, data_file: Path) -> None:
+    assert json.loads(cli("preview", "--data", data_file, "--json").out)["collate"] == "mask-pad"
