@@ -46,8 +46,8 @@ class Validation:
             weight += own_weight
         if not math.isfinite(loss):
             raise TrainingError(
-                f"validation loss {loss} behind step {step}: these weights are of no use, the checkpoint before them is "
-                "intact. Lower --lr, or set train.clip_norm=1"
+                f"validation loss {loss} behind step {step}: these weights are of no use, the checkpoint before them "
+                "is intact. Lower --lr, or set train.clip_norm=1"
             )
         measured, answer, question = yardsticks(found), self._answer(), self._question
         record = EvalRecord(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import TypeAdapter
 
 from sftframe import __version__
-from sftframe.config import RunConfig, read_toml, validate
+from sftframe.config import Layer, RunConfig, merge, read_toml, validate
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, PluginError
 from sftframe.interfaces import Component, PromptStyle, Tokenizer
@@ -24,6 +24,8 @@ from sftframe.runs import RunFolder, write_json, write_whole
 from sftframe.stages.data import num_duplicates
 from sftframe.stages.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerprint
 
+_CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
+"""Sections and keys that may differ each time a run is worked on."""
 _PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", "sacrebleu", "ollama")
 
 
@@ -39,6 +41,37 @@ def write_config(folder: RunFolder, config: RunConfig, components: Components) -
 def read_config(folder: RunFolder) -> RunConfig:
     """The configuration of an existing run."""
     return validate(read_toml(folder.config_path))
+
+
+def read_changed_config(folder: RunFolder, layer: Layer) -> RunConfig:
+    """The configuration of an existing run with a layer over it.
+
+    Raises:
+        ConfigError: the layer changes what the run was made with; only judge, generation and machine may change.
+    """
+    recorded = read_config(folder)
+    config = validate(merge(recorded.model_dump(mode="json", exclude_none=True), layer))
+    old, new = _fixed(recorded), _fixed(config)
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            raise ConfigError(
+                f"{key} is {old.get(key)!r} in the run {folder.path} and cannot become {new.get(key)!r}: "
+                "leave it out, or make a new run with it"
+            )
+    return config
+
+
+def _fixed(config: RunConfig) -> dict[str, Any]:
+    """What a run keeps from beginning to end, by full key."""
+    return dict(_flat(config.model_dump(mode="json", exclude=set(_CHANGEABLE))))
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _anywhere(value) if isinstance(value, str) else value
 
 
 def dumped_options(component: Component) -> dict[str, Any]:
@@ -96,19 +129,29 @@ def check_unchanged(folder: RunFolder, components: Components, material: Materia
         PluginError: the prompt style renders otherwise, or its ids differ.
         ConfigError: the data are others.
     """
+    check_template(folder, components.style, components.tokenizer)
     recorded = read_manifest(folder)
-    found = template_identity(components.style, components.tokenizer)
-    if recorded["template"] != found:
-        what = "renders" if recorded["template"]["sha256"] != found["sha256"] else "is tokenised"
-        made_with = recorded["components"]["prompt"]
-        raise PluginError(
-            f"{folder.path}: prompt style {components.style.name!r} {what} otherwise than when this run was trained "
-            f"(with {made_with['plugin']} {made_with['version']}): install that version, or train again"
-        )
     if material is not None and material.dataset.sha256 != recorded["data"]["sha256"]:
         raise ConfigError(
             f"{folder.path}: the data {material.dataset.source} have changed since this run was started: SHA-256 "
             f"{material.dataset.sha256[:12]}…, expected {recorded['data']['sha256'][:12]}…; restore them, or start anew"
+        )
+
+
+def check_template(folder: RunFolder, style: PromptStyle, tokenizer: Tokenizer) -> None:
+    """Refuse a style or tokenizer that gives other prompts than those that the run's model was trained with.
+
+    Raises:
+        PluginError: the style renders otherwise, or its ids differ.
+    """
+    recorded = read_manifest(folder)
+    found = template_identity(style, tokenizer)
+    if recorded["template"] != found:
+        what = "renders" if recorded["template"]["sha256"] != found["sha256"] else "is tokenised"
+        made_with = recorded["components"]["prompt"]
+        raise PluginError(
+            f"{folder.path}: prompt style {style.name!r} {what} otherwise than when this run was trained "
+            f"(with {made_with['plugin']} {made_with['version']}): install that version, or train again"
         )
 
 

@@ -1,4 +1,4 @@
-"""Whether training will fit into memory, said before a model is loaded."""
+"""Whether a run will fit into memory and onto the disk, said before anything is spent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import psutil
 
 from sftframe.config import RunConfig
 from sftframe.errors import TrainingError
-from sftframe.interfaces import ModelBackend
+from sftframe.interfaces import CausalLM, ModelBackend
 
 
 def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, device: str, force: bool = False) -> None:
@@ -34,6 +34,14 @@ def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, devi
         "train.accumulate), set train.gradient_checkpointing=true or train.lora.rank=16, choose a smaller model, or go "
         "on all the same with --force"
     )
+
+
+def disk_bytes(model: CausalLM, config: RunConfig) -> int:
+    """Disk that a run takes for its model and its checkpoints; all else is small."""
+    num_bytes = sum(p.numel() * p.element_size() for p in model.module.parameters())
+    # a checkpoint holds weights and both of AdamW's moments; a new one is written before an old one goes
+    num_copies = 1 + 3 * (config.train.keep_checkpoints + 1) + (config.train.patience is not None)
+    return num_bytes * num_copies
 
 
 def free_memory(device: str) -> int:

@@ -6,21 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sftframe.config import Layer, RunConfig, merge
+from sftframe.config import Layer
 from sftframe.device import choose_device, set_up_threads
-from sftframe.errors import ConfigError, Interrupted
+from sftframe.errors import ConfigError, Interrupted, TrainingError
 from sftframe.interfaces import CausalLM
 from sftframe.pipeline import manifest
+from sftframe.pipeline.announcement import announce
 from sftframe.pipeline.answers import AnswerFiles, write_answers, write_responses_document, write_verdicts
-from sftframe.pipeline.memory import check_memory
+from sftframe.pipeline.memory import check_memory, disk_bytes
 from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
-from sftframe.pipeline.setup import Components, Setup, check_resources, prepare_data, resolve
+from sftframe.pipeline.setup import (
+    Components,
+    Setup,
+    check_answers_fit,
+    check_resources,
+    prepare_data,
+    resolve,
+)
 from sftframe.pipeline.training import FineTuning
 from sftframe.progress import Observer
 from sftframe.records import Summary
 from sftframe.registry import Registry
 from sftframe.runs import RUNS_DIR, RunFolder
-from sftframe.stages.data import num_duplicates
+from sftframe.stages.train import is_out_of_memory
 
 
 class Session:
@@ -32,6 +40,7 @@ class Session:
         self._observer = observer
         self._untuned_model = untuned
         self._tuned_model: CausalLM | None = None
+        self._is_reconfigured = False
 
     @classmethod
     def start(
@@ -52,10 +61,11 @@ class Session:
         if config.out is not None:
             RunFolder.check_place(config.out, force=force)
         material = prepare_data(config, components, observer)
+        check_answers_fit(config, components, material, components.backend.context_length())
         setup = Setup(config=config, registry=registry, components=components, material=material, device=device)
         check_memory(config, components.backend, longest=int(material.train.lengths.max()), device=device, force=force)
         model = _load(setup, observer)
-        RunFolder(config.out or RUNS_DIR).require_space(_needed_bytes(model, config))
+        RunFolder(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
         folder = RunFolder.create(config.out, label=label, force=force)
         manifest.write_config(folder, config, components)
@@ -70,20 +80,21 @@ class Session:
             layer: settings that differ from then on, for instance another judge.
 
         Raises:
-            SftframeError: the folder is no run, or template, tokenizer or data are not those it was made with.
+            SftframeError: the folder is no run, its template, tokenizer or data are not those it was made with, or the
+                layer changes what a run keeps.
         """
         folder = RunFolder.open(path)
-        recorded = manifest.read_config(folder)
-        config = resolve(merge(recorded.model_dump(mode="json", exclude_none=True), layer or {}), registry)
+        config = manifest.read_changed_config(folder, layer or {})
         saved = folder.model_dir if folder.model_dir.is_dir() else None
         components = Components.choose(config, registry, saved=saved)
+        manifest.check_unchanged(folder, components)
         material = prepare_data(config, components, observer, saved=saved)
         manifest.check_unchanged(folder, components, material)
         device = choose_device(config.device)
         setup = Setup(config=config, registry=registry, components=components, material=material, device=device)
-        if layer:
-            manifest.write_config(folder, config, components)
-        return cls(setup, folder, observer)
+        session = cls(setup, folder, observer)
+        session._is_reconfigured = bool(layer)
+        return session
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -92,15 +103,25 @@ class Session:
         Raises:
             ConfigError: another process works on the run.
             Interrupted: the user pressed Ctrl-C; what was done is saved.
+            TrainingError: memory ran out.
         """
         set_up_threads(self.setup.config.threads)
         with self.folder.lock():
+            if self._is_reconfigured:
+                manifest.write_config(self.folder, self.setup.config, self.setup.components)
             try:
                 yield
             except KeyboardInterrupt:
                 raise Interrupted(
-                    f"stopped, everything done so far is saved; go on with: sftframe run --resume {self.folder.path}"
+                    f"stopped, what was saved so far is kept; go on with: sftframe run --resume {self.folder.path}"
                 ) from None
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise TrainingError(
+                    "out of memory while measuring or answering: lower generate.batch_size and --batch-size, or "
+                    f"choose a smaller model; what was saved so far is kept in {self.folder.path}"
+                ) from error
 
     def run_all(self) -> Summary:
         """Every stage that is not done yet."""
@@ -115,44 +136,23 @@ class Session:
 
     def announce(self) -> None:
         """Say what is about to happen: the pieces, the split and the lengths."""
-        config, lengths, parts = self.setup.config, self.setup.material.lengths, self.setup.material.split
-        self._observer.note(
-            f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
-            f"judge {config.judge.name} · data {config.data.source} · seed {config.seed}"
-        )
-        self._observer.note(
-            f"{len(parts.train)} train, {len(parts.test)} test and {len(parts.validation)} validation examples; "
-            f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
-        )
-        if lengths.over_long:
-            self._observer.warn(
-                f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} "
-                f"dropped, {lengths.num_truncated} cut by {lengths.num_tokens_cut} tokens"
-            )
-        num_repeated = num_duplicates(parts).test_in_train
-        if num_repeated:
-            self._observer.warn(f"{num_repeated} test examples stand in the training examples too")
+        announce(self.setup, self._observer)
 
     def measure_before(self) -> None:
         """Likelihoods, answers and verdicts of the untuned model."""
-        files = AnswerFiles.before(self.folder)
+        setup, files = self.setup, AnswerFiles.before(self.folder)
         if not self._is_answered(files):
-            write_answers(
-                self.setup.config, self.setup.components, self.setup.material, self._untuned, files, self._observer
-            )
-        write_verdicts(
-            self.setup.config, self.setup.components, self.setup.material.test_examples(), files, self._observer
-        )
+            write_answers(setup.config, setup.components, setup.material, self._untuned, files, self._observer)
+        write_verdicts(setup.config, setup.components, setup.material.test_examples(), files, self._observer)
 
     def train(self) -> None:
         """Fine-tune, unless that is done."""
         if self._is_trained:
             return
-        tuning = FineTuning(
-            self.setup.config, self.setup.components, self.setup.material, self._untuned, self.folder, self._observer
-        )
-        tuning.run()
-        self._tuned_model = self._untuned
+        setup = self.setup
+        FineTuning(setup.config, setup.components, setup.material, self._untuned, self.folder, self._observer).run()
+        # it was changed in place: whoever asks for the untuned model again gets a new one
+        self._tuned_model, self._untuned_model = self._untuned_model, None
 
     def answer(self, *, anew: bool = False) -> None:
         """Likelihoods and answers of the fine-tuned model.
@@ -160,23 +160,21 @@ class Session:
         Args:
             anew: forget the answers and verdicts there are.
         """
-        files = AnswerFiles.after(self.folder)
+        setup, files = self.setup, AnswerFiles.after(self.folder)
         if anew:
+            check_answers_fit(setup.config, setup.components, setup.material, self._tuned.context_length)
             files.forget()
         if not self._is_answered(files):
-            write_answers(
-                self.setup.config, self.setup.components, self.setup.material, self._tuned, files, self._observer
-            )
-        write_responses_document(self.setup.material, self.folder)
+            write_answers(setup.config, setup.components, setup.material, self._tuned, files, self._observer)
+        write_responses_document(setup.material, self.folder)
 
     def judge(self) -> None:
         """Verdicts on all answers that have none by this judge."""
-        manifest.record_judge(self.folder, self.setup.components, self.setup.registry)
+        setup = self.setup
+        manifest.record_judge(self.folder, setup.components, setup.registry)
         for files in (AnswerFiles.before(self.folder), AnswerFiles.after(self.folder)):
             if files.responses.exists():
-                write_verdicts(
-                    self.setup.config, self.setup.components, self.setup.material.test_examples(), files, self._observer
-                )
+                write_verdicts(setup.config, setup.components, setup.material.test_examples(), files, self._observer)
 
     def check_judge(self) -> None:
         """See that the judge is there.
@@ -230,10 +228,3 @@ def _load(setup: Setup, observer: Observer, saved: Path | None = None) -> Causal
     model = setup.components.backend.load(device=setup.device, dtype="float32", seed=setup.config.seed, saved=saved)
     observer.end()
     return model
-
-
-def _needed_bytes(model: CausalLM, config: RunConfig) -> int:
-    """Disk for the model and its checkpoints."""
-    num_bytes = sum(p.numel() * p.element_size() for p in model.module.parameters())
-    # a checkpoint holds weights and both of AdamW's moments; a new one is written before an old one goes
-    return num_bytes * (1 + 3 * (config.train.keep_checkpoints + 1))

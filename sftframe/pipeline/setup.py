@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge, validate
+from sftframe.decoding import check_fits
 from sftframe.device import choose_device
 from sftframe.errors import ConfigError, DataError, PluginError
 from sftframe.interfaces import CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
@@ -17,7 +18,8 @@ from sftframe.progress import Observer
 from sftframe.records import Example
 from sftframe.registry import Registry, Seam
 from sftframe.stages.data import Dataset, Split, load_examples, split
-from sftframe.stages.tokens import LengthReport, TokenStore, tokenize
+from sftframe.stages.generate import generation_settings
+from sftframe.stages.tokens import LengthReport, TokenStore, encode_prompts, tokenize
 
 
 def resolve(layer: Layer, registry: Registry) -> RunConfig:
@@ -142,6 +144,19 @@ def prepare_data(
                 "were dropped: raise --max-length, or choose another tokens.over_long"
             )
     return Material(dataset=dataset, split=parts, lengths=lengths, **kept)
+
+
+def check_answers_fit(config: RunConfig, components: Components, material: Material, context_length: int) -> None:
+    """See that every question that will be asked leaves room for its answer, before anything is spent.
+
+    Raises:
+        ModelError: one does not, and nothing may be forgotten.
+    """
+    asked = [*material.test_examples(), material.sample_example()]
+    prompts = encode_prompts(asked, components.style, components.tokenizer)
+    settings = generation_settings(config.generate, components.style, seed=config.seed)
+    labels = [f"the prompt of example {example.index}" for example in asked]
+    check_fits(prompts, settings, context_length, labels=labels)
 
 
 def check_resources(config: RunConfig, components: Components, *, needs_judge: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +20,7 @@ from sftframe.pipeline.evaluation import Validation
 from sftframe.pipeline.setup import Components, Material
 from sftframe.pipeline.stopping import EarlyStopping
 from sftframe.progress import Observer
-from sftframe.records import StepRecord, TrainSummary
+from sftframe.records import StepData, StepRecord, TrainSummary
 from sftframe.runs import JsonLines, RunFolder, read_json_lines, whole_dir, write_json, write_whole
 from sftframe.stages.batches import StepLoader, TargetCounts, check_promise
 from sftframe.stages.train import Trainer
@@ -71,7 +72,7 @@ class FineTuning:
         with JsonLines(self._folder.metrics_path) as metrics, deferred_interrupt() as stop:
             if not self._done:
                 self._evaluate(metrics)
-            for data in self._loader.steps(after=self._done):
+            for data in self._steps():
                 check_promise(self._components.strategy, self._loader.counts)
                 record = self._trainer.step(data)
                 metrics.append({"kind": "step", **asdict(record)})
@@ -83,6 +84,20 @@ class FineTuning:
                 raise self._interrupted()
         self._observer.end()
         return self._finish()
+
+    def _steps(self) -> Iterator[StepData]:
+        """The data of the steps that are left, until training gets no better."""
+        steps = self._loader.steps(after=self._done)
+        while not self._is_stopped:
+            data = next(steps, None)
+            if data is None:
+                return
+            yield data
+        self._observer.note(f"stopped early behind step {self._done} of {self._loader.num_steps}")
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._stopping is not None and self._stopping.is_over
 
     @property
     def _done(self) -> int:
@@ -114,7 +129,7 @@ class FineTuning:
     def _checkpoint(self, record: StepRecord, stop: StopRequest) -> None:
         every = self._config.train.checkpoint_every or max(self._loader.steps_per_epoch, self._loader.num_steps // 10)
         is_due = record.step % every == 0 or record.step == self._loader.num_steps
-        if not (is_due or stop.requested):
+        if not (is_due or self._is_stopped or stop.requested):
             return
         checkpoints.save(
             self._folder.checkpoints_dir,
@@ -144,6 +159,10 @@ class FineTuning:
     def _finish(self) -> TrainSummary:
         last = self._trainer.last
         assert last is not None, "a run has at least one step"
+        if self._stopping is not None:
+            self._stopping.restore_best(self._model.module)
+        if self._adapters is not None:
+            self._adapters.merge()
         with whole_dir(self._folder.model_dir) as making:
             self._model.save(making)
         summary = TrainSummary(
