@@ -23,7 +23,7 @@ LAYERS = (
     "hookspecs",
     "config device",
     "registry runs",
-    "stages checkpoints",
+    "stages checkpoints export",
     "pipeline",
     "testing",
     "cli",

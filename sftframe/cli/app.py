@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from sftframe import __version__
-from sftframe.cli import plugins, preview, run
+from sftframe.cli import chat, export, plugins, preview, run
 from sftframe.errors import SftframeError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.command("generate")(run.generate)
 app.command("judge")(run.judge)
 app.command("report")(run.report)
 app.command("preview")(preview.preview)
+app.command("chat")(chat.chat)
+app.command("export")(export.export)
 app.add_typer(plugins.app, name="plugins")
 
 

@@ -108,6 +108,11 @@ def takes_settings(*leave_out: str) -> Callable[[Callable[..., None]], Callable[
     return decorate
 
 
+def takes_only(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """As `takes_settings`, with these of the shared flags alone."""
+    return takes_settings(*(flag.name for flag in _FLAGS if flag.name not in names))
+
+
 def _parameter(flag: str) -> str:
     return flag.removeprefix("--").replace("-", "_")
 

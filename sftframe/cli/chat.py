@@ -1,0 +1,78 @@
+"""`sftframe chat`: ask a run's model, in a terminal or through a pipe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sftframe.cli.settings import Settings, takes_only
+
+if TYPE_CHECKING:
+    from sftframe.config import Layer
+
+_DECODING = "Answers"
+
+
+@takes_only("--device", "--threads")
+def chat(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False)],
+    settings: Settings,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option("--max-new-tokens", metavar="N", help="Longest answer.", rich_help_panel=_DECODING),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", metavar="X", help="0 is greedy; more is freer.", rich_help_panel=_DECODING),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option("--top-k", metavar="K", help="Sample among the K likeliest tokens.", rich_help_panel=_DECODING),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            "--top-p", metavar="P", help="Sample among the likeliest tokens that reach P.", rich_help_panel=_DECODING
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", min=0, help="Of sampling; by default the run's.", rich_help_panel=_DECODING
+        ),
+    ] = None,
+    history: Annotated[bool, typer.Option("--history/--no-history", help="Keep typed lines for the next chat.")] = True,
+) -> None:
+    """Ask a run's model. Every question stands alone, as in training; /help lists the commands.
+
+    Example: sftframe chat runs/mine --temperature 0.7
+    """
+    from sftframe.cli.chat_turns import Chat, answer_lines, talk
+    from sftframe.cli.render import TerminalObserver
+    from sftframe.config import merge
+    from sftframe.pipeline.finished import FinishedRun
+
+    decoding = _given(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
+    run = FinishedRun.open(path, settings.registry(), merge(settings.layer(), {"generate": decoding}))
+    with TerminalObserver() as observer:
+        tuned = run.load(observer)
+    conversation = Chat(tuned, seed=run.config.seed if seed is None else seed)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        answer_lines(conversation, sys.stdin.buffer)
+        return
+    from sftframe.cli.chat_terminal import history_path, line_editing
+
+    typer.echo(
+        f"{run.config.model.name} with prompt {run.config.prompt.name}, from {path}. Every question stands alone: "
+        "earlier ones are not given to the model. /help lists the commands, Ctrl-D quits.",
+        err=True,
+    )
+    with line_editing(history_path() if history else None):
+        talk(conversation)
+
+
+def _given(**values: float | None) -> Layer:
+    return {key: value for key, value in values.items() if value is not None}

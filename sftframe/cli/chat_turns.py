@@ -1,0 +1,164 @@
+"""The turns of a chat: what a line means, and how instructions come in from a terminal and from a pipe.
+
+Every instruction is answered by itself, because the models are tuned on single turns: what was said before is not given
+to them. In a terminal a mistake is told and the chat goes on; in a pipe it ends the command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+
+import typer
+
+from sftframe.cli.render import fail
+from sftframe.errors import ConfigError, DataError, SftframeError, suggestion
+from sftframe.pipeline.finished import TunedModel
+from sftframe.records import Example
+
+BLOCK = '"""'
+"""Begins and ends an entry of several lines."""
+
+HELP = f"""\
+/input TEXT   text for the next instruction to work on; without TEXT there is none
+/reset        forget the input, and begin again with the first seed
+/help         this list
+/quit         end the chat, as Ctrl-D does
+{BLOCK}           begins an instruction (or, after /input, an input) of several lines; {BLOCK} ends it
+//…           an instruction that begins with one /
+Ctrl-C        stops an answer, or clears the line"""
+
+HOW_TO_QUIT = "to quit press Ctrl-D, or type /quit"
+
+
+class Chat:
+    """What lines do: they are commands, or instructions that the model answers on stdout.
+
+    Args:
+        seed: of the first answer's sampling; the next ones count on.
+    """
+
+    def __init__(self, tuned: TunedModel, *, seed: int) -> None:
+        self._tuned = tuned
+        self._seed = seed
+        self._num_asked = 0
+        self._input = ""
+
+    def take(self, entry: str) -> bool:
+        """Do what an entry says; False when it ends the chat.
+
+        Raises:
+            ConfigError: there is no such command.
+            ModelError: the instruction is too long for the model.
+        """
+        entry = entry.strip()
+        if entry.startswith("/") and not entry.startswith("//"):
+            return self._obey(*entry.partition(" ")[::2])
+        if entry:
+            self._ask(entry[1:] if entry.startswith("//") else entry)
+        return True
+
+    def _obey(self, command: str, text: str) -> bool:
+        commands: dict[str, Callable[[str], bool]] = {
+            "/input": self._set_input,
+            "/reset": self._reset,
+            "/help": _help,
+            "/quit": _quit,
+        }
+        if command not in commands:
+            raise ConfigError(
+                f"no command {command!r}{suggestion(command, commands)}; write // to begin an instruction with a slash"
+            )
+        return commands[command](text)
+
+    def _set_input(self, text: str) -> bool:
+        self._input = text.strip()
+        return True
+
+    def _reset(self, text: str) -> bool:
+        self._input = ""
+        self._num_asked = 0
+        return True
+
+    def _ask(self, instruction: str) -> None:
+        example = Example(index=self._num_asked, instruction=instruction, input=self._input, output="")
+        self._input = ""
+        self._num_asked += 1
+        response = self._tuned.answer(example, _write, seed=self._seed + example.index)
+        _write("\n")
+        if response.stop_reason == "length":
+            _note(f"(cut after {len(response.ids)} tokens; --max-new-tokens sets the longest answer)")
+
+
+def talk(chat: Chat) -> None:
+    """Take entries from the terminal until the chat is ended."""
+    while True:
+        try:
+            entry = read_entry(input)
+        except EOFError:
+            _write("\n")
+            return
+        except KeyboardInterrupt:
+            _write("\n")
+            _note(HOW_TO_QUIT)
+            continue
+        try:
+            if not chat.take(entry):
+                return
+        except KeyboardInterrupt:
+            _write("\n")
+        except SftframeError as error:
+            fail(str(error))
+
+
+def read_entry(read: Callable[[str], str]) -> str:
+    """One entry, which may have several lines between triple quotation marks.
+
+    >>> lines = iter(['/input \"""first', 'second\"""'])
+    >>> read_entry(lambda prompt: next(lines))
+    '/input first\\nsecond'
+
+    Args:
+        read: gives the next line; its argument is the mark to show before it.
+    """
+    first = read("> ")
+    command, opening, text = first.partition(BLOCK)
+    if not opening or command.strip() not in ("", "/input"):
+        return first
+    while BLOCK not in text:
+        text += "\n" + read(". ")
+    return command + text.partition(BLOCK)[0].strip("\n")
+
+
+def answer_lines(chat: Chat, lines: Iterable[bytes]) -> None:
+    """Take one entry per line until they end or one of them ends the chat.
+
+    Raises:
+        DataError: a line is not UTF-8.
+        SftframeError: as `Chat.take`.
+    """
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"line {number} of the input is not UTF-8: {error.reason} at byte {error.start}") from error
+        if not chat.take(entry):
+            return
+
+
+def _help(text: str) -> bool:
+    _note(HELP)
+    return True
+
+
+def _quit(text: str) -> bool:
+    return False
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)

@@ -1,0 +1,68 @@
+"""`sftframe export`: a run's model with its prompt, written for other programs."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sftframe.cli.settings import Settings, takes_only
+
+
+@takes_only()
+def export(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False)],
+    settings: Settings,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FORM", help="hf (transformers) or gguf (llama.cpp, Ollama).", show_default=False),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="The export's folder; by default RUN/export-FORM.", show_default=False
+        ),
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "float16"], typer.Option("--dtype", help="Precision of the matrices.")
+    ] = "float32",
+    force: Annotated[bool, typer.Option("--force", help="Replace the export that --out holds.")] = False,
+) -> None:
+    """Write a run's model for other programs, its prompt included.
+
+    Example: sftframe export runs/mine --to gguf --dtype float16
+    """
+    from sftframe.cli.render import TerminalObserver
+    from sftframe.export import check_out, write_export
+    from sftframe.pipeline.finished import FinishedRun
+
+    run = FinishedRun.open(path, settings.registry(), settings.layer())
+    folder = out or path / f"export-{to}"
+    check_out(folder, force=force)
+    name = path.resolve().name
+    with TerminalObserver() as observer:
+        tuned = run.load(observer)
+        observer.begin("export", None, "files")
+        write_export(
+            tuned.model,
+            tuned.style,
+            folder,
+            target=to,
+            dtype=dtype,
+            name=name,
+            max_new_tokens=tuned.config.generate.max_new_tokens,
+        )
+        observer.end()
+    typer.echo(f"Export  {folder}")
+    typer.echo(f"Next    {_next(to, name, folder)}")
+
+
+def _next(target: str, name: str, folder: Path) -> str:
+    """What to run with the export."""
+    if target == "gguf":
+        model = "".join(c if c.isalnum() or c in "-_." else "-" for c in name.lower())
+        return f"ollama create {shlex.quote(model)} -f {shlex.quote(str(folder / 'Modelfile'))}"
+    code = f"from transformers import AutoModelForCausalLM as M; M.from_pretrained({str(folder)!r})"
+    return f"python -c {shlex.quote(code)}"
