@@ -179,10 +179,22 @@ def _toys() -> Toys:
     return toys
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Toy tensors are computed faster than threads are woken."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
-def toys() -> Toys:
+def toys(make_toys: Callable[[], Toys]) -> Toys:
     """A registry with a toy model, style and judge beside the installed plugins; select them by name."""
-    return _toys()
+    return make_toys()
+
+
+@pytest.fixture(scope="session")
+def make_toys() -> Callable[[], Toys]:
+    """Makes `toys`, for fixtures that outlive a test."""
+    return _toys
 
 
 @pytest.fixture
