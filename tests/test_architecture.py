@@ -23,7 +23,7 @@ LAYERS = (
     "hookspecs",
     "config device",
     "registry runs",
-    "stages checkpoints export",
+    "stages checkpoints export adapters",
     "pipeline",
     "testing",
     "cli",

@@ -1,0 +1,130 @@
+"""Head and loss at the counted targets of a `CompactBatch`, and nowhere else.
+
+Shapes: M positions with a counted target, m of them at a time, K loss terms, C width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sftframe.compaction.layout import CompactBatch
+
+HEAD_ROWS = 1024
+"""Positions whose logits exist at the same time: 200 MB for GPT-2's vocabulary; smaller chunks are slower."""
+
+
+def weighted_loss(states: Tensor, head: Tensor, layout: CompactBatch) -> Tensor:
+    """Sum of the weighted losses of all terms, a float32 scalar (float64 for float64 states) with gradient.
+
+    Args:
+        states: (M, C), the normalised hidden states at `layout.states`.
+        head: (V, C), the weight of the linear map to logits.
+    """
+    terms = layout.term_states, layout.term_targets, layout.term_weights
+    loss: Tensor = _HeadLoss.apply(states, head, *terms)  # type: ignore[no-untyped-call]
+    return loss
+
+
+@torch.no_grad()
+def term_nll(states: Tensor, head: Tensor, layout: CompactBatch) -> Tensor:
+    """Negative log-likelihood of every term, (K,), nats, without gradient; see `CompactBatch.spread`."""
+    losses = states.new_empty(len(layout.term_targets), dtype=_exact(states.dtype))
+    for rows, terms in _chunks(layout.term_states, len(states)):
+        logits = _logits(states[rows], head)
+        own = layout.term_states[terms] - rows.start
+        losses[terms] = logits.logsumexp(dim=1)[own] - logits[own, layout.term_targets[terms]]
+    return losses
+
+
+class _HeadLoss(torch.autograd.Function):
+    """Head and cross-entropy as one step: the logits' gradient is made where the logits were, chunk by chunk.
+
+    With one chunk, its gradient waits for the backward pass, which scales it before the two large products; with more,
+    the products are made at once, so that only one chunk's logits exist.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, head: Tensor, term_states: Tensor, term_targets: Tensor, term_weights: Tensor
+    ) -> Tensor:
+        total = states.new_zeros((), dtype=_exact(states.dtype))
+        chunks = _chunks(term_states, len(states))
+        products = _Products(states, head, ctx.needs_input_grad[:2])
+        ctx.products, ctx.waiting = products, None
+        for rows, terms in chunks:
+            logits = _logits(states[rows], head)  # (m, V)
+            own, targets = term_states[terms] - rows.start, term_targets[terms]
+            weights = term_weights[terms].to(logits.dtype)
+            levels = logits.logsumexp(dim=1)  # (m,)
+            total += ((levels[own] - logits[own, targets]) * weights).sum()
+            if not any(ctx.needs_input_grad):
+                continue
+            row_weights = torch.zeros_like(levels).index_add_(0, own, weights)
+            grad = logits.sub_(levels[:, None]).exp_().mul_(row_weights[:, None])  # (m, V)
+            grad.index_put_((own, targets), -weights, accumulate=True)
+            if len(chunks) == 1:
+                ctx.waiting = grad
+            else:
+                products.add(grad, rows)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        products, waiting = ctx.products, ctx.waiting
+        ctx.products = ctx.waiting = None
+        if waiting is not None:
+            products.add(waiting.mul_(grads[0]), slice(0, len(waiting)))
+            return products.state_grad, products.head_grad, None, None, None
+        return *products.scaled(grads[0]), None, None, None
+
+
+class _Products:
+    """The gradients of states and head, from the gradient of their logits."""
+
+    def __init__(self, states: Tensor, head: Tensor, needed: tuple[bool, bool]) -> None:
+        self._states, self._head = states.detach(), head.detach()
+        self.state_grad = torch.zeros_like(states) if needed[0] else None
+        self.head_grad: Tensor | None = None
+        self._needs_head = needed[1]
+
+    def add(self, logit_grad: Tensor, rows: slice) -> None:
+        """Take the gradient of a chunk's logits, (m, V)."""
+        grad = logit_grad.to(self._states.dtype)
+        if self.state_grad is not None:
+            torch.matmul(grad, self._head.to(grad.dtype), out=self.state_grad[rows])
+        if self._needs_head:
+            if self.head_grad is None:
+                self.head_grad = (grad.T @ self._states[rows]).to(self._head.dtype)
+            else:
+                self.head_grad += grad.T @ self._states[rows]
+
+    def scaled(self, factor: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Both gradients times the gradient of the loss."""
+        states, head = self.state_grad, self.head_grad
+        return (
+            None if states is None else states * factor.to(states.dtype),
+            None if head is None else head * factor.to(head.dtype),
+        )
+
+
+def _chunks(term_states: Tensor, num_states: int) -> list[tuple[slice, slice]]:
+    """States in chunks of `HEAD_ROWS`, and the terms of each; terms are in the order of their states."""
+    starts = range(0, num_states, HEAD_ROWS)
+    borders = torch.searchsorted(term_states, torch.tensor([*starts, num_states], device=term_states.device)).tolist()
+    return [
+        (slice(start, min(start + HEAD_ROWS, num_states)), slice(first, last))
+        for start, first, last in zip(starts, borders, borders[1:], strict=False)
+    ]
+
+
+def _exact(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _logits(states: Tensor, head: Tensor) -> Tensor:
+    logits = F.linear(states, head.to(states.dtype))
+    return logits.to(_exact(states.dtype))
