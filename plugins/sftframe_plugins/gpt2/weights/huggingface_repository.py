@@ -61,11 +61,12 @@ class HuggingFaceRepository(WeightSource):
         """The cache's folder, with these files in it."""
         from huggingface_hub.errors import EntryNotFoundError
 
-        try:
-            paths = [self._fetch(name) for name in names]
-        except EntryNotFoundError as error:
-            raise self._explained(error) from error
-        return paths[0].parent
+        for name in names:
+            try:
+                path = self._fetch(name)
+            except EntryNotFoundError as error:
+                raise self._explained(name, error) from error
+        return path.parent
 
     def _fetch(self, name: str) -> Path:
         """One file, in the cache.
@@ -82,13 +83,13 @@ class HuggingFaceRepository(WeightSource):
         except EntryNotFoundError:
             raise
         except _transport_errors() as error:
-            raise self._explained(error) from error
+            raise self._explained(name, error) from error
 
-    def _explained(self, error: Exception) -> ModelError:
+    def _explained(self, name: str, error: Exception) -> ModelError:
         cause = str(error).partition("\n")[0]
         return ModelError(
-            f"cannot fetch {self._name} from Hugging Face ({type(error).__name__}: {cause}); connect once, or name "
-            "local files: --set model.weights=FOLDER (or random) and --set model.tokenizer=FOLDER"
+            f"cannot fetch {name} of {self._name} from Hugging Face ({type(error).__name__}: {cause}); connect once, or "
+            "name local files: --set model.weights=FOLDER (or random) and --set model.tokenizer=FOLDER"
         )
 
 

@@ -91,14 +91,13 @@ class OpenAIBucket(WeightSource):
 @contextmanager
 def _shown(name: str) -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar of the look that Hugging Face's downloads have; none where nobody would see it move."""
-    from huggingface_hub import utils
+    from tqdm.auto import tqdm
 
-    make_bar: Any = vars(utils)["tqdm"]
     bars: list[Any] = []
 
     def show(done: int, total: int | None) -> None:
         if not bars:
-            bars.append(make_bar(desc=name, total=total, unit="B", unit_scale=True, disable=None))  # None: no terminal
+            bars.append(tqdm(desc=name, total=total, unit="B", unit_scale=True, disable=None))  # None: no terminal
         bars[0].update(done - bars[0].n)
 
     try:
