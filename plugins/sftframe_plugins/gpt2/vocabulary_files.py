@@ -64,7 +64,7 @@ def read_vocabulary(folder: Path) -> Vocabulary:
             absent = next(name for name in names if name not in present)
             raise ModelError(f"{folder}: {present[0]} is there but {absent} is missing; a vocabulary needs both")
     looked_for = ", ".join(" + ".join(names) for names in forms)
-    raise ModelError(f"no tokenizer in {folder}: looked for {looked_for}")
+    raise ModelError(f"no tokenizer in {folder}: looked for {looked_for}; --set model.tokenizer=FOLDER names another")
 
 
 def write_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
