@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated, Literal
@@ -64,5 +65,8 @@ def _next(target: str, name: str, folder: Path) -> str:
     if target == "gguf":
         model = "".join(c if c.isalnum() or c in "-_." else "-" for c in name.lower())
         return f"ollama create {shlex.quote(model)} -f {shlex.quote(str(folder / 'Modelfile'))}"
-    code = f"from transformers import AutoModelForCausalLM as M; M.from_pretrained({str(folder)!r})"
+    question = '[{"role": "user", "content": "Who are you?"}]'
+    code = (
+        f'from transformers import pipeline; print(pipeline("text-generation", {json.dumps(str(folder))})({question}))'
+    )
     return f"python -c {shlex.quote(code)}"
