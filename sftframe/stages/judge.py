@@ -19,6 +19,9 @@ from sftframe.errors import DataError, JudgeError, PluginError, SftframeError
 from sftframe.interfaces import Judge
 from sftframe.records import Example, JudgeItem, JudgeSummary, Response, Verdict, VerdictStatus
 
+_GIVE_UP_AFTER = 10
+"""Failures in a row after which a judge is taken to be gone; each may have cost minutes of timeouts."""
+
 
 def make_items(examples: Iterable[Example], responses: Iterable[Response]) -> list[JudgeItem]:
     """What a judge gets to see, one item per example and in the examples' order.
@@ -62,7 +65,8 @@ def judge_responses(
         known: verdicts of an earlier attempt on the same answers, by index; where one is `ok` and this very judge's
             (same identity), the judge is not asked again.
         on_verdict: called with each new verdict as soon as the judge gives it.
-        max_failures: stop as soon as more than this share (0-1) of all items has failed.
+        max_failures: stop when more than this share (0-1) of all items has failed, the last ten of them in a row: the
+            judge is gone. Single failures never stop the rest from being judged.
 
     Raises:
         JudgeError: too many items failed, or the judge cannot go on.
@@ -75,7 +79,7 @@ def judge_responses(
         for verdict in verdicts:
             new.append(verdict)
             on_verdict(verdict)
-            if verdict.status != "ok":
+            if _has_gone(new):
                 check_failures(new, max_failures, num_items=len(items))
     done.update((verdict.index, verdict) for verdict in new)
     return tuple(done[item.index] for item in items)
@@ -132,6 +136,11 @@ def check_failures(verdicts: Sequence[Verdict], max_failures: float, *, num_item
         f"{failed[0].reason or 'no reason given'}), and at most {max_failures:.0%} may fail: "
         "mend the cause and judge again; the scores so far are kept"
     )
+
+
+def _has_gone(verdicts: Sequence[Verdict]) -> bool:
+    last = verdicts[-_GIVE_UP_AFTER:]
+    return len(last) == _GIVE_UP_AFTER and all(verdict.status != "ok" for verdict in last)
 
 
 def _is_settled(verdict: Verdict, judge: Judge) -> bool:

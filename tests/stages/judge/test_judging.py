@@ -149,16 +149,37 @@ def test_an_interrupt_closes_the_judge_at_once():
     assert caught.tb is not None  # the frames are still alive: it is not the garbage collector that closed it
 
 
-def test_too_many_failures_end_it_before_the_rest_is_asked():
-    judge, seen = Scripted(failed(7), failed(3), ok(5)), []
-    with pytest.raises(JudgeError, match=r"no score for 2 of 3 items .* at most 40%"):
-        judge_responses(judge, ITEMS, on_verdict=seen.append, max_failures=0.4)
-    assert seen == [failed(7), failed(3)]
+class Gone(Scripted):
+    """Scores the first items and then fails for good."""
+
+    def __init__(self, num_scored):
+        super().__init__()
+        self.num_scored = num_scored
+
+    def score(self, items):
+        for position, item in enumerate(items):
+            yield ok(item.index) if position < self.num_scored else failed(item.index)
+
+
+def test_a_judge_that_is_gone_is_not_waited_for_until_the_end():
+    items, seen = [item(index) for index in range(100)], []
+    with pytest.raises(JudgeError, match=r"no score for 10 of 100 items .* at most 5%"):
+        judge_responses(Gone(20), items, on_verdict=seen.append, max_failures=0.05)
+    assert len(seen) == 30
+
+
+def test_single_failures_never_keep_the_rest_from_being_judged():
+    script = [failed(index) if index % 3 else ok(index) for index in range(60)]
+    verdicts = judge_responses(
+        Scripted(*script), [item(index) for index in range(60)], on_verdict=lambda verdict: None, max_failures=0.05
+    )
+    assert len(verdicts) == 60
 
 
 def test_as_many_failures_as_allowed_do_not_end_it():
-    verdicts, _ = judged(Scripted(failed(7), ok(3), ok(5)), max_failures=1 / 3)
-    assert len(verdicts) == 3
+    items = [item(index) for index in range(40)]
+    verdicts = judge_responses(Gone(20), items, on_verdict=lambda verdict: None, max_failures=0.5)
+    assert len(verdicts) == 40
 
 
 def test_a_judge_may_give_a_list():
