@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from sftframe import __version__
 from sftframe.config import Layer, RunConfig, merge, read_toml, validate
 from sftframe.device import describe_machine
-from sftframe.errors import ConfigError, PluginError
+from sftframe.errors import ConfigError, ModelError, PluginError
 from sftframe.interfaces import Component, PromptStyle, Tokenizer
 from sftframe.pipeline.setup import Components, Material, Setup
 from sftframe.registry import Registry, Seam
@@ -26,7 +26,9 @@ from sftframe.stages.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerp
 
 _CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
 """Sections and keys that may differ each time a run is worked on."""
-_PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", "sacrebleu", "ollama")
+_REQUIRED = ("components", "data", "template", "tokenizer", "judge")
+"""What the stages of an existing run read from its manifest."""
+_PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", "ollama")
 
 
 def write_config(folder: RunFolder, config: RunConfig, components: Components) -> None:
@@ -84,8 +86,12 @@ def dumped_options(component: Component) -> dict[str, Any]:
 
 def _anywhere(value: str) -> str:
     """A path that exists as an absolute one, so that the run can be gone on with from another folder."""
-    is_path = len(Path(value).parts) > 1 or Path(value).suffix
-    return str(Path(value).absolute()) if is_path and Path(value).exists() else value
+    path = Path(value)
+    try:
+        is_path = (len(path.parts) > 1 or path.suffix != "") and path.exists()
+    except OSError:  # too long for a path: a text
+        return value
+    return str(path.absolute()) if is_path else value
 
 
 def write_manifest(folder: RunFolder, setup: Setup) -> None:
@@ -127,6 +133,7 @@ def check_unchanged(folder: RunFolder, components: Components, material: Materia
 
     Raises:
         PluginError: the prompt style renders otherwise, or its ids differ.
+        ModelError: the tokenizer is another.
         ConfigError: the data are others.
     """
     check_template(folder, components.style, components.tokenizer)
@@ -143,6 +150,7 @@ def check_template(folder: RunFolder, style: PromptStyle, tokenizer: Tokenizer) 
 
     Raises:
         PluginError: the style renders otherwise, or its ids differ.
+        ModelError: the tokenizer is another.
     """
     recorded = read_manifest(folder)
     found = template_identity(style, tokenizer)
@@ -152,6 +160,11 @@ def check_template(folder: RunFolder, style: PromptStyle, tokenizer: Tokenizer) 
         raise PluginError(
             f"{folder.path}: prompt style {style.name!r} {what} otherwise than when this run was trained "
             f"(with {made_with['plugin']} {made_with['version']}): install that version, or train again"
+        )
+    if recorded["tokenizer"]["sha256"] != tokenizer.fingerprint:
+        raise ModelError(
+            f"{folder.path}: the tokenizer is another than when this run was trained: SHA-256 "
+            f"{tokenizer.fingerprint[:12]}…, expected {recorded['tokenizer']['sha256'][:12]}…; restore it or train anew"
         )
 
 
@@ -165,6 +178,11 @@ def read_manifest(folder: RunFolder) -> Mapping[str, Any]:
         document: Mapping[str, Any] = json.loads(folder.manifest_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {folder.manifest_path}: {error}; is {folder.path} a run's folder?") from error
+    missing = [key for key in _REQUIRED if not isinstance(document, dict) or key not in document]
+    if missing:
+        raise ConfigError(
+            f"{folder.manifest_path} has no {missing[0]!r}: it was not written by this version of sftframe, or changed"
+        )
     return document
 
 
