@@ -127,6 +127,7 @@ class BriefStyle(PromptStyle):
 class ToyJudgeOptions:
     version: int = option(1, "part of the judge's identity")
     failing: int = option(0, "how many of the items it is asked about fail")
+    rubric: str = option("", "ignored")
 
 
 @dataclass(slots=True)
@@ -138,7 +139,7 @@ class Toys:
     """`Example.index` of every item that any judge made from this registry was asked about."""
 
 
-def _toys() -> Toys:
+def _toys(*, style: type[PromptStyle] = BriefStyle, backend: type[ModelBackend] = ToyBackend) -> Toys:
     toys = Toys(Registry())
 
     class ToyJudge(Judge):
@@ -165,11 +166,11 @@ def _toys() -> Toys:
     class Plugin:
         @hookimpl
         def sftframe_prompt_styles(self) -> list[type[PromptStyle]]:
-            return [BriefStyle]
+            return [style]
 
         @hookimpl
         def sftframe_model_backends(self) -> list[type[ModelBackend]]:
-            return [ToyBackend]
+            return [backend]
 
         @hookimpl
         def sftframe_judges(self) -> list[type[Judge]]:
@@ -186,15 +187,21 @@ def one_thread() -> None:
 
 
 @pytest.fixture
-def toys(make_toys: Callable[[], Toys]) -> Toys:
+def toys(make_toys: Callable[..., Toys]) -> Toys:
     """A registry with a toy model, style and judge beside the installed plugins; select them by name."""
     return make_toys()
 
 
 @pytest.fixture(scope="session")
-def make_toys() -> Callable[[], Toys]:
-    """Makes `toys`, for fixtures that outlive a test."""
+def make_toys() -> Callable[..., Toys]:
+    """`make_toys(style=…, backend=…)`: toys of which a piece is another, or for a fixture that outlives a test."""
     return _toys
+
+
+@pytest.fixture
+def toy_backend() -> type[ModelBackend]:
+    """The backend `toy`, to derive another from."""
+    return ToyBackend
 
 
 @pytest.fixture

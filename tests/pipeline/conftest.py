@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,20 @@ def whole_run(layer: Callable[..., Layer], toys: Any) -> Callable[..., Summary]:
         return run(RunConfig(**layer(**changes)), registry=toys.registry, observer=observer)
 
     return go
+
+
+@pytest.fixture(scope="session")
+def finished_once(plain_layer: Layer, make_toys: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, not to be changed."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run(RunConfig(**plain_layer, out=folder), registry=make_toys().registry)
+    return folder
+
+
+@pytest.fixture
+def finished(finished_once: Path, tmp_path: Path) -> Path:
+    """The folder of a finished run of the plain settings."""
+    return Path(shutil.copytree(finished_once, tmp_path / "run"))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,184 @@
+"""What exactly went into a run, and the refusal to go on where it has changed."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sftframe
+from sftframe import Example, ModelBackend, PromptStyle, Role, Segment, Summary
+from sftframe.config import Layer
+from sftframe.errors import ConfigError, DataError, ModelError, PluginError
+from sftframe.pipeline import Session, resume
+from sftframe.progress import Observer
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_it_names_versions_pieces_data_template_seed_and_machine(finished: Path, data_file: Path) -> None:
+    manifest = manifest_of(finished)
+    assert manifest["versions"]["sftframe"] == sftframe.__version__
+    assert manifest["versions"].keys() >= {"torch", "tiktoken", "numpy"}
+    assert manifest["components"]["prompt"] == {"name": "brief", "plugin": "toys", "version": "", "options": {}}
+    assert manifest["components"]["collate"]["plugin"] == "sftframe:collate"
+    assert manifest["components"]["model"]["options"] == {"dropout": 0.0, "context": 256}
+    assert manifest["data"]["source"] == str(data_file)
+    assert {part: manifest["data"][part] for part in ("train", "test", "validation")} == {
+        "train": 34,
+        "test": 4,
+        "validation": 2,
+    }
+    assert (manifest["seed"], manifest["device"], manifest["dtype"]) == (123, "cpu", "float32")
+    assert manifest["machine"]["torch"] == manifest["versions"]["torch"]
+    assert (manifest["judge"], manifest["tokenizer"]["sha256"]) == ("toy-judge v1", "bytes")
+
+
+def test_it_has_the_length_report(finished: Path) -> None:
+    # the longest are like "Q: After 11?\nA: It is 12. Yes. Yes.": 15 + 20 bytes, and the end token
+    lengths = manifest_of(finished)["lengths"]
+    assert (lengths["num_examples"], lengths["longest"], lengths["over_long"]) == (40, 36, [])
+
+
+def test_it_has_the_ids_of_three_rendered_prompts(finished: Path) -> None:
+    ids = manifest_of(finished)["template"]["prompt_ids"]
+    assert bytes(ids[1]).decode() == "Q: Translate into French.\ngood morning\nA:"
+    assert len(ids) == 3
+
+
+def reopened(folder: Path, toys: Any, layer: Layer | None = None) -> Session:
+    return Session.reopen(folder, toys.registry, Observer(), layer=layer)
+
+
+def test_an_unchanged_run_is_gone_on_with(finished: Path, toys: Any) -> None:
+    assert reopened(finished, toys).folder.path == finished
+
+
+def test_a_style_that_renders_otherwise_is_refused(
+    finished: Path, make_toys: Callable[..., Any], brief_style: PromptStyle
+) -> None:
+    class Newer(type(brief_style)):  # type: ignore[misc]
+        def segments(self, example: Example) -> Iterator[Segment]:
+            yield Segment(Role.TEMPLATE, "Question: ")
+            yield from list(super().segments(example))[1:]
+
+    with pytest.raises(
+        PluginError,
+        match=r"prompt style 'brief' renders otherwise than when this run was trained \(with toys \): install that",
+    ):
+        reopened(finished, make_toys(style=Newer))
+
+
+def test_a_style_that_no_longer_works_on_the_data_is_refused_for_its_rendering_first(
+    finished: Path, make_toys: Callable[..., Any], brief_style: PromptStyle
+) -> None:
+    class Broken(type(brief_style)):  # type: ignore[misc]
+        def segments(self, example: Example) -> Iterator[Segment]:
+            yield Segment(Role.TEMPLATE, "x" if example.index < 3 else None)
+            yield Segment(Role.RESPONSE, example.output)
+
+    with pytest.raises(PluginError, match="renders otherwise"):
+        reopened(finished, make_toys(style=Broken))
+
+
+def test_a_tokenizer_that_makes_other_ids_is_refused(
+    finished: Path, make_toys: Callable[..., Any], toy_backend: type[ModelBackend]
+) -> None:
+    class Shifted(type(toy_backend().tokenizer())):  # type: ignore[misc]
+        def encode_batch(self, texts: Any) -> list[list[int]]:
+            return [[255 - i for i in ids] for ids in super().encode_batch(texts)]
+
+    class Other(toy_backend):  # type: ignore[misc,valid-type]
+        def tokenizer(self, saved: Path | None = None) -> Any:
+            return Shifted()
+
+    with pytest.raises(PluginError, match="prompt style 'brief' is tokenised otherwise"):
+        reopened(finished, make_toys(backend=Other))
+
+
+def test_a_tokenizer_with_another_vocabulary_is_refused(
+    finished: Path, make_toys: Callable[..., Any], toy_backend: type[ModelBackend]
+) -> None:
+    class Renamed(type(toy_backend().tokenizer())):  # type: ignore[misc]
+        fingerprint = "words"
+
+    class Other(toy_backend):  # type: ignore[misc,valid-type]
+        def tokenizer(self, saved: Path | None = None) -> Any:
+            return Renamed()
+
+    with pytest.raises(ModelError, match=r"the tokenizer is another .* SHA-256 words…, expected bytes…"):
+        reopened(finished, make_toys(backend=Other))
+
+
+@pytest.fixture
+def own_data(whole_run: Callable[..., Summary], data_file: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A finished run and its own data file."""
+    path = Path(shutil.copy(data_file, tmp_path / "own.json"))
+    whole_run(data={"source": str(path)}, before=False)
+    return tmp_path / "run", path
+
+
+def test_changed_data_are_refused(own_data: tuple[Path, Path], toys: Any) -> None:
+    folder, path = own_data
+    path.write_text(path.read_text(encoding="utf-8").replace("After 3?", "After three?"), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"own\.json have changed since this run was started: SHA-256 \w{12}…, expected \w{12}…"
+    ):
+        resume(folder, registry=toys.registry)
+    path.unlink()
+    with pytest.raises(DataError, match=r"no file .*own\.json"):
+        resume(folder, registry=toys.registry)
+
+
+def test_a_run_goes_on_from_another_folder_than_it_was_started_in(
+    whole_run: Callable[..., Summary],
+    data_file: Path,
+    toys: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copy(data_file, tmp_path / "relative.json")
+    monkeypatch.chdir(tmp_path)
+    summary = whole_run(data={"source": "relative.json"}, out="run", before=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = resume(tmp_path / "run", registry=toys.registry)
+    assert again.data == summary.data == "relative.json"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", r"cannot read .*manifest\.json: .*; is .*run a run's folder\?"),
+        ("{", r"cannot read .*manifest\.json"),
+        ("[]", r"manifest\.json has no 'components'"),
+        ('{"components": {}}', r"manifest\.json has no 'data': it was not written by this version"),
+    ],
+)
+def test_a_damaged_manifest_is_told(content: str, message: str, finished: Path, toys: Any) -> None:
+    (finished / "manifest.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        reopened(finished, toys)
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path: Path, toys: Any) -> None:
+    with pytest.raises(ConfigError, match=f"no run at {tmp_path / 'none'}"):
+        reopened(tmp_path / "none", toys)
+
+
+def test_a_configuration_edited_by_hand_is_checked_like_any_other(finished: Path, toys: Any) -> None:
+    path = finished / "config.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("batch_size = 4", "batch_siez = 4"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"no configuration key 'train\.batch_siez'; did you mean 'batch_size'"):
+        reopened(finished, toys)
+
+
+def test_an_option_that_is_a_long_text_is_recorded_as_it_is(start: Callable[..., Session], tmp_path: Path) -> None:
+    rubric = "Grade the answer / from 0 to 100. " * 200
+    start(judge={"rubric": rubric})
+    assert manifest_of(tmp_path / "run")["components"]["judge"]["options"]["rubric"] == rubric
