@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sftframe import Answer, CausalLM, Completion, GenerationSettings, Sampler, Tokenizer, check_fits
+from sftframe import Answer, CausalLM, Completion, ExportSettings, GenerationSettings, Sampler, Tokenizer, check_fits
 from sftframe.decoding import decode_plainly
 from sftframe.errors import ModelError
 
@@ -256,3 +258,71 @@ def test_sliding_forgets_the_oldest_tokens(tokenizer: Tokenizer) -> None:
 def test_a_refused_prompt_is_called_by_its_label() -> None:
     with pytest.raises(ModelError, match=r"^the prompt of example 41 is empty"):
         check_fits([[1], []], GenerationSettings(), 512, labels=["the prompt of example 7", "the prompt of example 41"])
+
+
+def settled(tokenizer: Tokenizer, tokens: Sequence[int], **settings: object) -> list[str]:
+    """What an answer settles after each of these tokens."""
+    answer = Answer(0, tokenizer, GenerationSettings(**settings))
+    pieces = []
+    for token_id in tokens:
+        answer.add(token_id)
+        pieces.append(answer.settle())
+    return pieces
+
+
+def test_text_is_settled_as_soon_as_it_is_written(tokenizer: Tokenizer) -> None:
+    assert settled(tokenizer, [*b"abc", END]) == ["a", "b", "c", ""]
+
+
+def test_a_character_is_settled_when_its_last_byte_is_there(tokenizer: Tokenizer) -> None:
+    assert settled(tokenizer, [*"é€".encode(), END]) == ["", "é", "", "", "€", ""]
+
+
+def test_a_character_that_is_never_completed_is_settled_at_the_end(tokenizer: Tokenizer) -> None:
+    assert settled(tokenizer, [*b"a\xe2\x82", END]) == ["a", "", "", "�"]
+
+
+def test_bytes_that_begin_no_character_are_settled_with_what_shows_it(tokenizer: Tokenizer) -> None:
+    assert settled(tokenizer, [*b"\xe2\x82a", END]) == ["", "", "�a", ""]
+
+
+def test_what_may_become_a_stop_string_is_held_back(tokenizer: Tokenizer) -> None:
+    """`<<` is not the stop string, but its second half may begin it; `<e.` is not either."""
+    pieces = settled(tokenizer, b"a<<e.<en", stop_strings=("<end>", "zz"))
+    assert pieces == ["a", "", "<", "", "<e.", "", "", ""]
+
+
+def test_a_stop_string_is_never_settled(tokenizer: Tokenizer) -> None:
+    assert settled(tokenizer, b"no<end>", stop_strings=("<end>",)) == ["n", "o", "", "", "", "", ""]
+
+
+def test_what_was_held_back_is_settled_when_the_answer_is_over(tokenizer: Tokenizer) -> None:
+    assert settled(tokenizer, [*b"a<e", END], stop_strings=("<end>",)) == ["a", "", "", "<e"]
+    assert settled(tokenizer, b"a<e", stop_strings=("<end>",), max_new_tokens=3) == ["a", "", "<e"]
+
+
+@given(script=st.binary(max_size=40), stops=st.lists(st.sampled_from(["ab", "ba", "é", "a€b", "aab"]), max_size=3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the tokenizer has no state
+def test_all_that_was_settled_is_the_text(tokenizer: Tokenizer, script: bytes, stops: list[str]) -> None:
+    answer = Answer(0, tokenizer, GenerationSettings(stop_strings=tuple(stops)))
+    pieces = []
+    for token_id in [*script, END]:
+        is_over = answer.add(token_id)
+        pieces.append(answer.settle())
+        if is_over:
+            break
+    assert "".join(pieces) == answer.completion().text
+
+
+def test_a_model_without_a_way_of_its_own_streams_in_one_piece(tokenizer: Tokenizer) -> None:
+    model = Scripted(tokenizer, {0: list(b"whole")})
+    pieces: list[str] = []
+    how = GenerationSettings(max_new_tokens=9)
+    completion = model.stream([0], how, pieces.append)
+    assert (pieces, completion) == (["whole"], next(decode_plainly(model, [[0]], how)))
+
+
+def test_a_model_without_exports_says_so(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    how = ExportSettings(target="onnx", chat_template="", max_new_tokens=1, name="x")
+    with pytest.raises(ModelError, match="Scripted has no export 'onnx'; available: none"):
+        Scripted(tokenizer, {}).export(tmp_path, how)

@@ -65,11 +65,9 @@ def chat(
         return
     from sftframe.cli.chat_terminal import history_path, line_editing
 
-    typer.echo(
-        f"{run.config.model.name} with prompt {run.config.prompt.name}, from {path}. Every question stands alone: "
-        "earlier ones are not given to the model. /help lists the commands, Ctrl-D quits.",
-        err=True,
-    )
+    typer.echo(f"{run.config.model.name} · prompt {run.config.prompt.name} · {path}", err=True)
+    typer.echo("Every question stands alone: earlier ones are not given to the model.", err=True)
+    typer.echo("/help lists the commands, Ctrl-D quits.", err=True)
     with line_editing(history_path() if history else None):
         talk(conversation)
 

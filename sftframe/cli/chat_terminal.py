@@ -29,6 +29,7 @@ def line_editing(history: Path | None) -> Iterator[None]:
     except ImportError:  # as on Windows
         yield
         return
+    readline.parse_and_bind("set enable-bracketed-paste on")  # lines that are pasted at once are one entry
     if history is not None:
         with suppress(OSError):
             readline.read_history_file(history)
@@ -42,3 +43,12 @@ def line_editing(history: Path | None) -> Iterator[None]:
                 history.parent.mkdir(parents=True, exist_ok=True)
                 readline.write_history_file(history)
                 history.chmod(0o600)
+
+
+def cleared_line() -> str:
+    """What stood in the line that Ctrl-C has just cleared."""
+    try:
+        import readline
+    except ImportError:
+        return ""
+    return readline.get_line_buffer()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 import typer
 
+from sftframe.cli.chat_terminal import cleared_line
 from sftframe.cli.render import fail
 from sftframe.errors import ConfigError, DataError, SftframeError, suggestion
 from sftframe.pipeline.finished import TunedModel
@@ -100,7 +101,8 @@ def talk(chat: Chat) -> None:
             return
         except KeyboardInterrupt:
             _write("\n")
-            _note(HOW_TO_QUIT)
+            if not cleared_line():
+                _note(HOW_TO_QUIT)
             continue
         try:
             if not chat.take(entry):
