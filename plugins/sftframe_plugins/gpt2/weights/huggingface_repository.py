@@ -88,8 +88,8 @@ class HuggingFaceRepository(WeightSource):
     def _explained(self, name: str, error: Exception) -> ModelError:
         cause = str(error).partition("\n")[0]
         return ModelError(
-            f"cannot fetch {name} of {self._name} from Hugging Face ({type(error).__name__}: {cause}); connect once, or "
-            "name local files: --set model.weights=FOLDER (or random) and --set model.tokenizer=FOLDER"
+            f"cannot fetch {name} of {self._name} from Hugging Face ({type(error).__name__}: {cause}); connect once, "
+            "or name local files: --set model.weights=FOLDER (or random) and --set model.tokenizer=FOLDER"
         )
 
 
