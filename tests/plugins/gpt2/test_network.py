@@ -43,7 +43,7 @@ def test_logits_loss_and_gradients_equal_those_of_transformers(size, dtype, make
     our_gradients = tensors_of(gradients(network))
     assert our_gradients.keys() == their_gradients.keys()
     for name, found in our_gradients.items():
-        assert gap(found, their_gradients[name]) < 5 * TOLERANCE[dtype], name
+        assert gap(found, their_gradients[name]) < TOLERANCE[dtype], name
 
 
 def next_token_loss(logits, ids):
