@@ -181,11 +181,12 @@ def _write_likelihoods(
         found += items
         observer.advance(len(items))
     observer.end()
+    found.sort(key=lambda item: item.index)
     _require_finite(found, files.label)
     making = files.likelihoods.with_suffix(".part")
     making.unlink(missing_ok=True)
     with JsonLines(making) as lines:
-        for item in sorted(found, key=lambda one: one.index):
+        for item in found:
             lines.append(item)
     making.replace(files.likelihoods)
 

@@ -1,0 +1,60 @@
+"""What is said before the first step."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sftframe.pipeline import Session
+
+
+@pytest.fixture
+def announced(start: Callable[..., Session], heard: Any) -> Callable[..., Any]:
+    """`announced(**changes)`: what a run says before its first step."""
+
+    def go(**changes: Any) -> Any:
+        session = start(heard, **changes)
+        heard.notes.clear()
+        session.announce()
+        return heard
+
+    return go
+
+
+def test_the_pieces_and_the_strategy_are_named(announced: Callable[..., Any], data_file: Path) -> None:
+    assert announced().notes[0] == (
+        f"model toy · prompt brief · collate mask-pad · judge toy-judge · data {data_file} · seed 123"
+    )
+
+
+def test_split_and_lengths_are_told(announced: Callable[..., Any]) -> None:
+    # 10 rows with one digit and 30 with two (one more in the question, one more in 31 answers), 26 "Yes." of 5 tokens
+    # and 12 more: 40 * 24 + 30 + 31 + 39 * 5 = 1216
+    assert announced().notes[1] == (
+        "34 train, 4 test and 2 validation examples; tokens: mean 30.4, longest 36, at most 256"
+    )
+
+
+def test_data_that_fit_are_no_reason_to_warn(announced: Callable[..., Any]) -> None:
+    assert announced().warnings == []
+
+
+@pytest.mark.parametrize(
+    ("over_long", "done"),
+    [("drop", "26 dropped, 0 cut by 0 tokens"), ("truncate-end", r"0 dropped, 26 cut by \d+ tokens")],
+)
+def test_over_long_examples_are_a_warning(over_long: str, done: str, announced: Callable[..., Any]) -> None:
+    import re
+
+    (warning,) = announced(tokens={"max_length": 27, "over_long": over_long}).warnings
+    assert re.fullmatch(rf"26 examples are over 27 tokens: {done}", warning)
+
+
+def test_test_examples_that_are_trained_on_are_a_warning(announced: Callable[..., Any], tmp_path: Path) -> None:
+    entries = [{"instruction": f"Say {n % 36}.", "output": "x"} for n in range(40)]
+    path = tmp_path / "repeated.json"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    # of the test examples 34 to 37 the last two are the first two again
+    assert announced(data={"source": str(path)}).warnings == ["2 test examples stand in the training examples too"]

@@ -1,0 +1,67 @@
+"""The report part of a run: made from the folder's files alone, and made again from them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sftframe import Summary
+from sftframe.pipeline import Session
+from sftframe.pipeline.reporting import answered_examples
+from sftframe.progress import Observer
+
+
+@pytest.fixture
+def session(finished: Path, toys: Any) -> Session:
+    """A finished run, opened again."""
+    return Session.reopen(finished, toys.registry, Observer())
+
+
+def test_a_report_made_again_says_the_same(session: Session, finished: Path) -> None:
+    written = {name: (finished / name).read_bytes() for name in ("summary.json", "report.html", "loss.png")}
+    for name in written:
+        (finished / name).unlink()
+    session.report()
+    again = json.loads((finished / "summary.json").read_bytes())
+    assert {**again, "run": ""} == {**json.loads(written["summary.json"]), "run": ""}
+    assert all((finished / name).stat().st_size > 1000 for name in ("report.html", "loss.png"))
+
+
+def test_the_summary_has_the_length_report(whole_run: Callable[..., Summary]) -> None:
+    # every third answer has no "Yes." (23 tokens and more), the others 28 and more
+    summary = whole_run(
+        tokens={"max_length": 27, "over_long": "drop"}, before=False, train={"max_steps": 1, "batch_size": 2}
+    )
+    assert summary.length_report == {
+        "num_examples": 40,
+        "longest": 36,
+        "max_length": 27,
+        "num_over": 26,
+        "num_dropped": 26,
+        "num_truncated": 0,
+        "num_tokens_cut": 0,
+    }
+    assert summary.after is not None
+    assert summary.after.judge is not None
+    assert summary.after.judge.num_items == 1
+
+
+def test_a_run_without_training_has_no_figures_of_it(start: Callable[..., Session]) -> None:
+    summary = start().report()
+    assert (summary.train, summary.before, summary.after) == (None, None, None)
+
+
+def test_answered_examples_come_in_the_order_of_the_data_with_their_verdicts(session: Session) -> None:
+    found = answered_examples(session.folder, session.setup.material)
+    assert [answered.example.index for answered in found] == [34, 35, 36, 37]
+    assert all(answered.response.index == answered.example.index for answered in found)
+    assert [answered.verdict.index for answered in found if answered.verdict] == [34, 35, 36, 37]
+
+
+def test_the_report_shows_the_first_training_examples_as_they_are_trained_on(finished: Path) -> None:
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "After" in page
+    assert "toy-judge v1" in page
+    assert "mask-pad" in page

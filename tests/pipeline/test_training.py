@@ -1,0 +1,216 @@
+"""The training part of a run: what is written when, and what ends it early."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from sftframe import CollateStrategy, ModelBackend, Role, hookimpl
+from sftframe.config import Layer
+from sftframe.errors import PluginError, TrainingError
+from sftframe.pipeline import Session
+from sftframe.progress import Observer, Sample
+from sftframe.records import EvalRecord
+
+
+@pytest.fixture
+def train(start: Callable[..., Session], tmp_path: Path) -> Callable[..., Path]:
+    """`train(observer, **changes)`: the folder of a run of which nothing but the training is done."""
+
+    def go(observer: Observer | None = None, **changes: Any) -> Path:
+        session = start(observer, **changes)
+        with session.at_work():
+            session.train()
+        return tmp_path / "run"
+
+    return go
+
+
+def of_kind(lines: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [line for line in lines if line["kind"] == kind]
+
+
+def test_every_step_is_a_line_of_the_metrics(train: Callable[..., Path], read_lines: Callable) -> None:
+    steps = of_kind(read_lines(train(train={"epochs": 2}) / "metrics.jsonl"), "step")
+    # 34 examples in batches of 4 are 9 steps an epoch, the last of 2
+    assert [line["step"] for line in steps] == list(range(1, 19))
+    assert [line["examples_seen"] for line in steps[7:10]] == [32, 34, 38]
+    assert steps[8]["epoch"] == pytest.approx(1.0)
+    assert steps[-1]["loss"] < steps[0]["loss"]
+    assert all(line["seconds"] > 0 and line["lr"] == 0.003 for line in steps)
+
+
+@pytest.mark.parametrize(
+    ("config", "at"),
+    [({"eval_every": 4}, [0, 4, 8, 9]), ({"epochs": 3}, [0, *range(2, 27, 2), 27]), ({"max_steps": 1}, [0, 1])],
+)
+def test_evaluations_come_before_the_first_step_at_every_interval_and_at_the_end(
+    config: Layer, at: list[int], train: Callable[..., Path], read_lines: Callable
+) -> None:
+    lines = of_kind(read_lines(train(train=config) / "metrics.jsonl"), "eval")
+    assert [line["step"] for line in lines] == at
+
+
+def test_an_evaluation_measures_the_validation_examples_and_answers_the_first(
+    train: Callable[..., Path], read_lines: Callable
+) -> None:
+    told: list[tuple[EvalRecord, Sample]] = []
+
+    class Listening(Observer):
+        def evaluated(self, record: EvalRecord, sample: Sample) -> None:
+            told.append((record, sample))
+
+    lines = of_kind(read_lines(train(Listening(), train={"max_steps": 2}) / "metrics.jsonl"), "eval")
+    record, sample = told[-1]
+    assert (record.sample_index, sample.instruction, sample.reference) == (38, "After 38?", "It is 39. Yes. Yes.")
+    assert record.sample_text == sample.answer == lines[-1]["sample_text"]
+    assert [one.validation_loss for one, _ in told] == [line["validation_loss"] for line in lines]
+    # under `mask-pad` the loss is the mean over all tokens of the two validation examples but the first of each
+    assert record.validation_loss == pytest.approx(
+        _mean(record.prompt_nll_per_token, 2 * 14, record.response_nll_per_token, 2 * 11 + 10), rel=1e-6
+    )
+
+
+def _mean(first: float, num_first: int, second: float, num_second: int) -> float:
+    return (first * num_first + second * num_second) / (num_first + num_second)
+
+
+def test_fewer_validation_examples_are_measured_on_request(train: Callable[..., Path], read_lines: Callable) -> None:
+    few = of_kind(read_lines(train(train={"max_steps": 1, "eval_examples": 1}) / "metrics.jsonl"), "eval")
+    all_ = of_kind(read_lines(train(force=True, train={"max_steps": 1}) / "metrics.jsonl"), "eval")
+    assert few[0]["response_nll_per_token"] != all_[0]["response_nll_per_token"]
+
+
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        ({}, ["step-9"]),
+        ({"checkpoint_every": 4, "keep_checkpoints": 9}, ["step-4", "step-8", "step-9"]),
+        ({"checkpoint_every": 4, "keep_checkpoints": 2}, ["step-8", "step-9"]),
+    ],
+)
+def test_checkpoints_are_written_at_every_interval_and_at_the_end(
+    config: Layer, kept: list[str], train: Callable[..., Path]
+) -> None:
+    folder = train(train=config)
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == kept
+
+
+def test_the_summary_of_training_counts_what_was_trained_on(train: Callable[..., Path]) -> None:
+    summary = json.loads((train(collate="mask-instruction") / "train.json").read_text(encoding="utf-8"))
+    assert summary["counted_share"] == {
+        "template": 0.0,
+        "instruction": 0.0,
+        "response": 1.0,
+        "end": 1.0,
+        "padding": 0.0,
+    }
+    assert (summary["steps"], summary["examples_seen"]) == (9, 34)
+    assert summary["tokens_per_s"] == pytest.approx(summary["tokens_seen"] / summary["seconds"])
+    assert summary["peak_memory_bytes"] > 10**6
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_last_checkpoint_intact(
+    train: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"(loss|gradient norm) (nan|inf) in step [2-9] \(examples \d"):
+        train(train={"lr": 1e30, "checkpoint_every": 1, "eval_every": 100})
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
+    assert set(load_file(checkpoint / "module.safetensors")) >= {"embed.weight", "head.weight"}
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_weights_that_went_astray_are_not_saved_over_a_good_checkpoint(
+    train: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=r"validation loss nan behind step 1: .* the checkpoint before them is int"):
+        train(train={"lr": 1e38, "weight_decay": 1e3, "checkpoint_every": 1, "eval_every": 1})
+    assert not list((tmp_path / "run").glob("checkpoints/step-*"))
+
+
+class Wavering(CollateStrategy):
+    """Counts the prompt for the first six examples, and then says that it does not."""
+
+    name = "wavering"
+    summary = "for tests"
+
+    def __init__(self, options: Any = None, *, pad_id: int = 0) -> None:
+        super().__init__(options, pad_id=pad_id)
+        self.num_asked = 0
+
+    def role_weight(self, role: Role) -> float:
+        self.num_asked += 1
+        # each example asks about every role; before the guard come two of validation and four of the first step
+        return 1.0 if role >= Role.RESPONSE or self.num_asked <= 6 * len(Role) else 0.0
+
+
+def test_a_broken_promise_is_found_before_the_first_step_is_taken(
+    layer: Callable[..., Layer], toys: Any, tmp_path: Path, read_lines: Callable
+) -> None:
+    class Plugin:
+        @hookimpl
+        def sftframe_collate_strategies(self) -> list[type[CollateStrategy]]:
+            return [Wavering]
+
+    registry = toys.registry.with_plugin(Plugin(), "slips")
+    session = Session.start(layer(collate="wavering"), registry, Observer())
+    with pytest.raises(PluginError, match="'wavering' promises to count 0% of template targets"), session.at_work():
+        session.train()
+    assert of_kind(read_lines(tmp_path / "run" / "metrics.jsonl"), "step") == []
+
+
+def test_early_stopping_ends_training_and_keeps_the_best_weights(
+    train: Callable[..., Path], read_lines: Callable, heard: Any
+) -> None:
+    # a rate so high that the model soon gets worse
+    folder = train(heard, train={"epochs": 9, "lr": 0.3, "patience": 2, "eval_every": 2})
+    values = [
+        (line["response_nll_per_token"], line["step"])
+        for line in of_kind(read_lines(folder / "metrics.jsonl"), "eval")[1:]
+    ]
+    best, best_step = min(values)
+    assert values[-1][1] == best_step + 2 * 2 < 81
+    assert f"stopped early behind step {values[-1][1]} of 81" in heard.notes
+    summary = json.loads((folder / "train.json").read_text(encoding="utf-8"))
+    assert summary["steps"] == values[-1][1]
+    kept = load_file(folder / "model" / "toy.safetensors")
+    last = load_file(folder / "checkpoints" / f"step-{values[-1][1]}" / "module.safetensors")
+    assert not kept["head.weight"].equal(last["head.weight"])
+    assert math.isfinite(best)
+
+
+def test_early_stopping_is_the_same_after_an_interruption(
+    train: Callable[..., Path], read_lines: Callable, toys: Any, tmp_path: Path
+) -> None:
+    config = {"epochs": 9, "lr": 0.3, "patience": 2, "eval_every": 2, "checkpoint_every": 3}
+    wanted = (train(train=config) / "model" / "toy.safetensors").read_bytes()
+
+    class Stop(Observer):
+        steps = 0
+
+        def advance(self, amount: int = 1, **figures: float) -> None:
+            self.steps += "loss" in figures
+            if self.steps == 5:
+                raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(Stop(), force=True, train=config)
+    session = Session.reopen(tmp_path / "run", toys.registry, Observer())
+    with session.at_work():
+        session.train()
+    assert (tmp_path / "run" / "model" / "toy.safetensors").read_bytes() == wanted
+
+
+def test_adapters_are_trained_alone_and_merged_into_the_weights(
+    train: Callable[..., Path], toy_backend: type[ModelBackend]
+) -> None:
+    pytest.importorskip("peft")
+    tuned = load_file(train(train={"lora": {"rank": 2}}) / "model" / "toy.safetensors")
+    untuned = toy_backend().load(device="cpu", dtype="float32", seed=123).module.state_dict()
+    assert tuned.keys() == untuned.keys()
+    changed = {name for name in tuned if not tuned[name].equal(untuned[name])}
+    assert changed == {"layers.0.weight", "layers.1.weight", "head.weight"}
