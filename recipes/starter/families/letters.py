@@ -42,7 +42,7 @@ FAMILIES = (
     Family(
         name="spelling",
         items=tuple(item for item in WORDS if len(item["word"]) < 7),
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("How do you spell {word}?", "The word {word} is spelled {spelled}."),
             Ask("Spell the word {word} letter by letter.", "The word {word} is spelled {spelled}."),
@@ -54,7 +54,7 @@ FAMILIES = (
     Family(
         name="counting letters",
         items=WORDS,
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("How many letters does {word} have?", "The word {word} has {count} letters."),
             Ask("Count the letters of the word.", "The word {word} has {count} letters.", "{word}"),
@@ -87,7 +87,7 @@ FAMILIES = (
     Family(
         name="part of speech",
         items=WORDS,
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("Is {word} a noun, a verb or an adjective?", "The word {word} is {a_part}."),
             Ask("What part of speech is {word}?", "The part of speech of {word} is {part}."),

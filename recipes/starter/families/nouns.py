@@ -13,7 +13,7 @@ from recipes.starter.words.nouns import (
     UNCOUNTED,
     USES,
 )
-from recipes.starter.words.table import Item, with_article
+from recipes.starter.words.table import Item, with_article, with_articles
 
 
 def plural(noun: str) -> str:
@@ -63,6 +63,7 @@ def classified() -> tuple[Item, ...]:
 
 
 CLASSIFIED = classified()
+YOUNG_ANIMALS = tuple({**item, "a_young": with_article(item["young"])} for item in with_articles(ANIMALS))
 
 
 def draw_odd_one_out(rng: Random) -> Item:
@@ -84,7 +85,7 @@ FAMILIES = (
     Family(
         name="plural",
         items=PLURALS,
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("What is the plural of {word}?", "The plural of {word} is {plural}."),
             Ask("Give the plural form of the noun.", "The plural of {word} is {plural}.", "{word}"),
@@ -112,7 +113,7 @@ FAMILIES = (
     Family(
         name="kind",
         items=CLASSIFIED,
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("What kind of thing is {a_word}?", "The word {word} names {a_kind}."),
             Ask("Classify the word {word}.", "The word {word} names {a_kind}."),
@@ -161,70 +162,51 @@ FAMILIES = (
     Family(
         name="colour",
         items=COLOURS,
-        max_rows=34,
         asks=(
-            Ask("What colour is {word}?", "The colour of {word} is {colour}."),
-            Ask("Name the usual colour of the thing.", "The colour of {word} is {colour}.", "{word}"),
-            Ask("Which colour does one think of at the word {word}?", "At the word {word} one thinks of {colour}."),
+            Ask("What is the usual colour of {phrase}?", "The usual colour of {phrase} is {colour}."),
+            Ask("Name the usual colour of the thing.", "The usual colour of {phrase} is {colour}.", "{phrase}"),
+            Ask("Which colour goes with {phrase}?", "The colour that goes with {phrase} is {colour}."),
         ),
         facts=(
-            "The colour of {word} is {colour}.",
-            "At the word {word} one thinks of {colour}.",
-            "Nothing is more {colour} than {word}.",
+            "The usual colour of {phrase} is {colour}.",
+            "The colour that goes with {phrase} is {colour}.",
+            "Nothing is more {colour} than {phrase}.",
         ),
     ),
     Family(
         name="young animal",
-        items=ANIMALS,
-        max_rows=30,
+        items=YOUNG_ANIMALS,
         asks=(
-            Ask("What is a young {word} called?", "A young {word} is called a {young}."),
+            Ask("What is a young {word} called?", "A young {word} is called {a_young}."),
             Ask("Give the word for a baby {word}.", "The word for a baby {word} is {young}."),
-            Ask("Name the young of this animal.", "A young {word} is called a {young}.", "{word}"),
+            Ask("Name the young of this animal.", "A young {word} is called {a_young}.", "{word}"),
         ),
         facts=(
-            "A young {word} is called a {young}.",
+            "A young {word} is called {a_young}.",
             "The word for a baby {word} is {young}.",
             "The {word} looked after its {young}.",
         ),
     ),
     Family(
         name="animal sound",
-        items=ANIMALS,
-        max_rows=30,
+        items=YOUNG_ANIMALS,
         asks=(
-            Ask("What sound does a {word} make?", "A {word} {sound}."),
-            Ask("How does a {word} make itself heard?", "A {word} {sound}."),
+            Ask("What sound does {a_word} make?", "{A_word} {sound}."),
+            Ask("How does {a_word} make itself heard?", "{A_word} {sound}."),
             Ask("Say what the animal does to be heard.", "The {word} {sound}.", "{word}"),
         ),
-        facts=("A {word} {sound}.", "The {word} {sound}.", "Listen, the {word} {sound} again."),
-    ),
-    Family(
-        name="animal home",
-        items=ANIMALS,
-        max_rows=30,
-        asks=(
-            Ask("Where does a {word} live?", "A {word} lives in a place like this: {home}."),
-            Ask("Name the home of the {word}.", "The home of the {word} is the {home}."),
-            Ask("What is the home of this animal?", "The home of the {word} is the {home}.", "{word}"),
-        ),
-        facts=(
-            "A {word} lives in a place like this: {home}.",
-            "The home of the {word} is the {home}.",
-            "The {word} went back to the {home}.",
-        ),
+        facts=("{A_word} {sound}.", "The {word} {sound}.", "Listen, the {word} {sound} again."),
     ),
     Family(
         name="use",
         items=USES,
-        max_rows=34,
         asks=(
-            Ask("What is the use of a thing called {word}?", "The use of {word} is {use}."),
+            Ask("What is the {word} used for?", "The {word} is used for {use}."),
             Ask("What do people need the {word} for?", "People need the {word} for {use}."),
             Ask("Explain what this thing is for.", "People need the {word} for {use}.", "{word}"),
         ),
         facts=(
-            "The use of {word} is {use}.",
+            "The {word} is used for {use}.",
             "People need the {word} for {use}.",
             "Take the {word}, it is good for {use}.",
         ),

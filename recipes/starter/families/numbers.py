@@ -126,7 +126,7 @@ FAMILIES = (
     Family(
         name="units",
         items=MEASURED,
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("How many {small} are in {count} {large}?", "There are {result} {small} in {count} {large}."),
             Ask("Convert {count} {large} to {small}.", "Converted, {count} {large} are {result} {small}."),

@@ -1,4 +1,4 @@
-"""Families about verbs: the past, the participles, the form behind `she`."""
+"""Families about verbs: the past and the -ing form."""
 
 from recipes.starter.family import Ask, Family
 from recipes.starter.words.verbs import VERBS, forms
@@ -9,7 +9,7 @@ FAMILIES = (
     Family(
         name="past tense",
         items=ALL_FORMS,
-        max_rows=48,
+        max_rows=45,
         asks=(
             Ask("What is the past tense of {word}?", "The past tense of {word} is {past}."),
             Ask("Give the past tense of the verb.", "The past tense of {word} is {past}.", "{word}"),
@@ -22,21 +22,6 @@ FAMILIES = (
             "The past tense of {word} is {past}.",
             "Today they {word}, yesterday they {past}.",
             "They {word} now. They {past} before.",
-            "We did not {word} again, but we {past} once.",
-        ),
-    ),
-    Family(
-        name="participle",
-        items=ALL_FORMS,
-        max_rows=33,
-        asks=(
-            Ask("What is the past participle of {word}?", "The past participle of {word} is {participle}."),
-            Ask("Give the past participle.", "The past participle of {word} is {participle}.", "{word}"),
-            Ask("Complete the sentence: They {word} now, and they have often", "They have often {participle}."),
-        ),
-        facts=(
-            "The past participle of {word} is {participle}.",
-            "They {word} now. They have often {participle}.",
             "Its forms are {word}, {past} and {participle}.",
         ),
     ),
@@ -53,21 +38,6 @@ FAMILIES = (
             "The form of {word} with -ing is {ing}.",
             "They often {word}. Right now they are {ing}.",
             "They began to {word}, and they are still {ing}.",
-        ),
-    ),
-    Family(
-        name="third person",
-        items=ALL_FORMS,
-        max_rows=35,
-        asks=(
-            Ask("Complete the sentence: They {word}, and she", "They {word}, and she {third} too."),
-            Ask("Which form of {word} goes with she?", "The form that goes with she is {third}."),
-            Ask("Change the verb so that it goes with she.", "The form that goes with she is {third}.", "they {word}"),
-        ),
-        facts=(
-            "They {word}, and she {third} too.",
-            "The verb is {word}. The form that goes with she is {third}.",
-            "We {word}, he {third}.",
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """Families about the world: countries, the calendar, jobs, rhymes, compounds, short forms."""
 
 from recipes.starter.family import Ask, Family
-from recipes.starter.words.table import Item
+from recipes.starter.words.table import Item, with_articles
 from recipes.starter.words.world import COMPOUNDS, COUNTRIES, DAYS, JOBS, MONTHS, RHYMES, SHORT_FORMS
 
 
@@ -73,14 +73,14 @@ FAMILIES = (
     ),
     Family(
         name="job",
-        items=JOBS,
+        items=with_articles(JOBS),
         max_rows=32,
         asks=(
-            Ask("What does a {word} do?", "A {word} {does}."),
-            Ask("Describe the work of a {word}.", "A {word} {does} for a living."),
-            Ask("Say what this person does for a living.", "A {word} {does} for a living.", "{word}"),
+            Ask("What does {a_word} do?", "{A_word} {does}."),
+            Ask("Describe the work of {a_word}.", "{A_word} {does} for a living."),
+            Ask("Say what this person does for a living.", "{A_word} {does} for a living.", "{word}"),
         ),
-        facts=("A {word} {does}.", "A {word} {does} for a living.", "My uncle is a {word}, he {does}."),
+        facts=("{A_word} {does}.", "{A_word} {does} for a living.", "My uncle is {a_word}, he {does}."),
     ),
     Family(
         name="rhyme",

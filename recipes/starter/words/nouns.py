@@ -1,4 +1,4 @@
-"""Nouns: what kind of thing each is, irregular plurals, colours, homes, young, sounds, uses, parts of the body."""
+"""Nouns: what kind of thing each is, irregular plurals, colours, young, sounds, uses, parts of the body."""
 
 from recipes.starter.words.table import read_groups, read_table
 
@@ -53,76 +53,76 @@ MORE_NOUNS = (
 """Nouns outside the kinds, for spelling, plurals and sentences."""
 
 COLOURS = read_table("""
-word colour
-lemon yellow
-banana yellow
-carrot orange
-pumpkin orange
-cherry red
-blood red
-grass green
-pea green
-leaf green
-frog green
-snow white
-milk white
-salt white
-sugar white
-coal black
-ink black
-night black
-crow black
-sky blue
-sea blue
-violet purple
-plum purple
-chocolate brown
-bear brown
-earth brown
-wood brown
-pig pink
-flamingo pink
-elephant grey
-ash grey
-lead grey
-gold golden
+word phrase colour
+lemon a_lemon yellow
+banana a_banana yellow
+carrot a_carrot orange
+pumpkin a_pumpkin orange
+cherry a_cherry red
+blood blood red
+grass grass green
+pea a_pea green
+leaf a_leaf green
+frog a_frog green
+snow snow white
+milk milk white
+salt salt white
+sugar sugar white
+coal coal black
+ink ink black
+night the_night black
+crow a_crow black
+sky the_sky blue
+sea the_sea blue
+violet a_violet purple
+plum a_plum purple
+chocolate chocolate brown
+bear a_bear brown
+earth the_earth brown
+wood wood brown
+pig a_pig pink
+flamingo a_flamingo pink
+elephant an_elephant grey
+ash ash grey
+lead lead grey
+gold gold golden
 """)
 """Things with one well-known colour."""
 
 ANIMALS = read_table("""
-word young sound home
-dog puppy barks kennel
-cat kitten meows house
-cow calf moos barn
-sheep lamb bleats fold
-goat kid bleats barn
-horse foal neighs stable
-pig piglet grunts sty
-hen chick clucks coop
-duck duckling quacks pond
-goose gosling honks pond
-lion cub roars savanna
-bear cub growls cave
-wolf pup howls forest
-fox cub barks den
-frog tadpole croaks pond
-owl owlet hoots tree
-deer fawn bellows forest
-mouse pup squeaks hole
-rabbit bunny squeaks burrow
-bee larva buzzes hive
-bird chick sings nest
-elephant calf trumpets savanna
-monkey infant chatters jungle
-tiger cub roars jungle
-camel calf grunts desert
-seal pup barks coast
-whale calf sings ocean
-donkey foal brays stable
-crow chick caws nest
-eagle eaglet screams nest
+word young sound
+dog puppy barks
+cat kitten meows
+cow calf moos
+sheep lamb bleats
+goat kid bleats
+horse foal neighs
+pig piglet grunts
+hen chick clucks
+duck duckling quacks
+goose gosling honks
+lion cub roars
+bear cub growls
+wolf pup howls
+fox cub barks
+frog tadpole croaks
+owl owlet hoots
+deer fawn bellows
+mouse pup squeaks
+rabbit bunny squeaks
+bee larva buzzes
+bird chick sings
+elephant calf trumpets
+monkey infant chatters
+tiger cub roars
+camel calf grunts
+seal pup barks
+whale calf sings
+donkey foal brays
+crow chick caws
+eagle eaglet screams
 """)
-"""Animals: the word for a young one, what the grown one does to be heard, where it lives."""
+"""Animals: the word for a young one, and what the grown one does to be heard."""
 
 USES = read_table("""
 word use
@@ -147,7 +147,6 @@ lamp giving_light
 fridge keeping_food_cold
 towel drying_hands
 pillow resting_the_head
-scissors cutting_paper
 ladder climbing_walls
 map finding_the_way
 soap washing_hands

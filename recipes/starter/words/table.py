@@ -35,3 +35,11 @@ def with_article(noun: str) -> str:
     ('an owl', 'a cow')
     """
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def with_articles(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The items with `a_word` and `A_word`, the word behind its article in a sentence and at its start."""
+    return tuple(
+        {**item, "a_word": with_article(item["word"]), "A_word": with_article(item["word"]).capitalize()}
+        for item in items
+    )

@@ -108,7 +108,7 @@ TRANSITIVE = (
         "carry",
         "drop",
         "watch",
-        "steal",
+        "keep",
         "love",
         "like",
         "want",

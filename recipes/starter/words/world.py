@@ -93,7 +93,7 @@ postman delivers_letters
 """)
 """Jobs and what those who have them do."""
 
-SIMILES = read_table("""
+TRAITS = read_table("""
 word image
 brave a_lion
 busy a_bee
@@ -101,7 +101,6 @@ sly a_fox
 strong an_ox
 quiet a_mouse
 stubborn a_mule
-blind a_bat
 free a_bird
 gentle a_lamb
 proud a_peacock
@@ -109,6 +108,13 @@ slow a_snail
 wise an_owl
 fast a_hare
 hungry a_wolf
+cool a_cucumber
+good gold
+""")
+"""What people are, and the thing that a simile compares with."""
+
+LOOKS = read_table("""
+word image
 white snow
 black coal
 red a_rose
@@ -129,14 +135,11 @@ bright a_star
 deep the_ocean
 heavy lead
 soft a_cloud
-cool a_cucumber
-good gold
 old the_hills
-pale a_ghost
 fresh a_daisy
 straight an_arrow
 """)
-"""Adjectives and the thing that a simile compares with."""
+"""What things are, and the thing that a simile compares with."""
 
 RHYMES = read_table("""
 word rhyme
