@@ -148,3 +148,17 @@ def test_the_machine_is_described() -> None:
 def test_importing_the_module_does_not_import_torch() -> None:
     code = "import sys, sftframe.device; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
+def test_freed_memory_stays_with_the_process() -> None:
+    code = (
+        "import psutil, torch\n"
+        "from sftframe.device import keep_freed_memory\n"
+        "assert keep_freed_memory()\n"
+        "block = torch.ones(50_000_000)\n"
+        "del block\n"
+        "print(psutil.Process().memory_info().rss)\n"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(printed) > 200_000_000

@@ -118,7 +118,7 @@ def write_manifest(folder: RunFolder, setup: Setup) -> None:
         "seed": config.seed,
         "device": setup.device,
         "dtype": config.dtype,
-        "machine": asdict(describe_machine()),
+        "machine": {**asdict(describe_machine()), "keeps_freed_memory": setup.keeps_freed_memory},
     }
     write_json(folder.manifest_path, document)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sftframe.config import Layer
-from sftframe.device import choose_device, set_up_threads
+from sftframe.device import choose_device, keep_freed_memory, set_up_threads
 from sftframe.errors import ConfigError, Interrupted, TrainingError
 from sftframe.interfaces import CausalLM
 from sftframe.pipeline import manifest
@@ -60,9 +60,17 @@ class Session:
         device = check_resources(config, components, needs_judge=needs_judge)
         if config.out is not None:
             RunFolder.check_place(config.out, force=force)
+        set_up_threads(config.threads)
         material = prepare_data(config, components, observer)
         check_answers_fit(config, components, material, components.backend.context_length())
-        setup = Setup(config=config, registry=registry, components=components, material=material, device=device)
+        setup = Setup(
+            config=config,
+            registry=registry,
+            components=components,
+            material=material,
+            device=device,
+            keeps_freed_memory=keep_freed_memory(),
+        )
         check_memory(config, components.backend, longest=int(material.train.lengths.max()), device=device, force=force)
         model = _load(setup, observer)
         RunFolder(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
@@ -91,7 +99,15 @@ class Session:
         material = prepare_data(config, components, observer, saved=saved)
         manifest.check_unchanged(folder, components, material)
         device = choose_device(config.device)
-        setup = Setup(config=config, registry=registry, components=components, material=material, device=device)
+        set_up_threads(config.threads)
+        setup = Setup(
+            config=config,
+            registry=registry,
+            components=components,
+            material=material,
+            device=device,
+            keeps_freed_memory=keep_freed_memory(),
+        )
         session = cls(setup, folder, observer)
         session._is_reconfigured = bool(layer)
         return session
@@ -105,7 +121,6 @@ class Session:
             Interrupted: the user pressed Ctrl-C; what was done is saved.
             TrainingError: memory ran out.
         """
-        set_up_threads(self.setup.config.threads)
         with self.folder.lock():
             if self._is_reconfigured:
                 manifest.write_config(self.folder, self.setup.config, self.setup.components)

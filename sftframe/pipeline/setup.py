@@ -106,6 +106,8 @@ class Setup:
     material: Material
     device: str
     """A torch device."""
+    keeps_freed_memory: bool = False
+    """What `sftframe.device.keep_freed_memory` said."""
 
 
 def prepare_data(

@@ -74,7 +74,7 @@ class Trainer:
 
     def _move(self, data: StepData) -> tuple[float, float, float]:
         """Loss, gradient norm and learning rate of a step, which is taken."""
-        self.optimizer.zero_grad(set_to_none=False)  # fresh pages cost more than zeroing the old ones
+        self.optimizer.zero_grad()  # a first gradient is then taken over as it is, without zeroing and adding
         loss = self._accumulate_gradients(data)
         total = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
         norm = float(total)
