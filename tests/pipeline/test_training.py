@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 
 from sftframe import CollateStrategy, ModelBackend, Role, hookimpl
 from sftframe.config import Layer
-from sftframe.errors import PluginError, TrainingError
+from sftframe.errors import Interrupted, PluginError, TrainingError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord
@@ -183,26 +184,46 @@ def test_early_stopping_ends_training_and_keeps_the_best_weights(
     assert math.isfinite(best)
 
 
-def test_early_stopping_is_the_same_after_an_interruption(
-    train: Callable[..., Path], read_lines: Callable, toys: Any, tmp_path: Path
+WORSENING = {"epochs": 9, "lr": 0.3, "patience": 2, "eval_every": 2, "checkpoint_every": 1}
+"""The model soon gets worse, so that early stopping ends it."""
+
+
+def test_early_stopping_counts_the_evaluations_before_an_interruption(
+    train: Callable[..., Path], toys: Any, tmp_path: Path
 ) -> None:
-    config = {"epochs": 9, "lr": 0.3, "patience": 2, "eval_every": 2, "checkpoint_every": 3}
-    wanted = (train(train=config) / "model" / "toy.safetensors").read_bytes()
+    folder = train(train=WORSENING)
+    wanted = (folder / "model" / "toy.safetensors").read_bytes()
+    last = json.loads((folder / "train.json").read_text(encoding="utf-8"))["steps"]
 
     class Stop(Observer):
         steps = 0
 
         def advance(self, amount: int = 1, **figures: float) -> None:
             self.steps += "loss" in figures
-            if self.steps == 5:
+            if self.steps == last - 1:
                 raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        train(Stop(), force=True, train=config)
+        train(Stop(), force=True, train=WORSENING)
     session = Session.reopen(tmp_path / "run", toys.registry, Observer())
     with session.at_work():
         session.train()
-    assert (tmp_path / "run" / "model" / "toy.safetensors").read_bytes() == wanted
+    assert json.loads((folder / "train.json").read_text(encoding="utf-8"))["steps"] == last
+    assert (folder / "model" / "toy.safetensors").read_bytes() == wanted
+
+
+def test_ctrl_c_at_the_very_end_of_training_is_not_lost(train: Callable[..., Path], toys: Any, tmp_path: Path) -> None:
+    class CtrlC(Observer):
+        def note(self, text: str) -> None:
+            if text.startswith("stopped early"):
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="everything is saved"):
+        train(CtrlC(), train=WORSENING)
+    session = Session.reopen(tmp_path / "run", toys.registry, Observer())
+    with session.at_work():
+        session.train()
+    assert (tmp_path / "run" / "model").is_dir()
 
 
 def test_adapters_are_trained_alone_and_merged_into_the_weights(
