@@ -73,6 +73,9 @@ class GPT2Backend(ModelBackend):
     def load(self, *, device: str, dtype: str, seed: int, saved: Path | None = None) -> CausalLM:
         return self._loader(saved).load(device, dtype, seed)
 
+    def training_bytes(self, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int:
+        return self._loader().training_bytes(num_positions, trains_all=trains_all, is_recomputing=is_recomputing)
+
     def check(self) -> None:
         self._loader().check()
 

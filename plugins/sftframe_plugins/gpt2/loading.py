@@ -14,6 +14,7 @@ import torch
 
 from sftframe import ModelError
 from sftframe_plugins.gpt2.backend import GPT2Backend, NanoOptions, Options
+from sftframe_plugins.gpt2.memory import training_bytes
 from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
@@ -62,6 +63,10 @@ class Loader:
     def context_length(self) -> int:
         """The most positions that a row may have; weights are not touched."""
         return self._config.context_length
+
+    def training_bytes(self, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int:
+        """Memory of a training step; weights are not touched."""
+        return training_bytes(self._config, num_positions, trains_all=trains_all, is_recomputing=is_recomputing)
 
     def load(self, device: str, dtype: str, seed: int) -> GPT2LM:
         """The model."""
