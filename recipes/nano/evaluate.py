@@ -44,9 +44,10 @@ def evaluate(model: GPT2, part: str, options: FinetuneOptions, *, is_verbose: bo
     rows = {"test": parts.test, "validation": parts.validation}[part]
     encoding = load_encoding()
     print("before:", summary(answer_all(model, encoding, rows)))
-    start = time.monotonic()
+    start, start_cpu = time.monotonic(), time.process_time()
     finetune(model, encoding, parts.train, options)
-    print(f"fine-tuning: {time.monotonic() - start:.1f} s, {torch.get_num_threads()} threads")
+    seconds, cpu_seconds = time.monotonic() - start, time.process_time() - start_cpu
+    print(f"fine-tuning: {seconds:.1f} s on {torch.get_num_threads()} threads, {cpu_seconds:.1f} CPU seconds")
     answers = answer_all(model, encoding, rows)
     print("after: ", summary(answers))
     if is_verbose:

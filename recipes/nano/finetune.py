@@ -24,11 +24,11 @@ PREAMBLE = "Below is an instruction that describes a task. Write a response that
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneOptions:
-    """The default recipe."""
+    """The default recipe, chosen on the validation part."""
 
-    num_epochs: int = 3
-    batch_size: int = 16
-    lr: float = 5e-4
+    num_epochs: int = 2
+    batch_size: int = 8
+    lr: float = 1.5e-3
     weight_decay: float = 0.1
     seed: int = 123
 
@@ -43,7 +43,7 @@ def finetune(model: GPT2, encoding: tiktoken.Encoding, rows: list[Row], options:
     """Trains the model in place."""
     torch.manual_seed(options.seed)
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True)
     examples = [[*encoding.encode_ordinary(prompt(row) + row.output), encoding.max_token_value] for row in rows]
     num_steps = options.num_epochs * -(-len(examples) // options.batch_size)
     for step, (inputs, targets) in enumerate(batches(examples, options)):
