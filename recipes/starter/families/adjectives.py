@@ -4,8 +4,9 @@ from random import Random
 
 from recipes.starter.family import Ask, Family
 from recipes.starter.words.adjectives import ADJECTIVES
+from recipes.starter.words.sayings import FEELINGS, LOOKS, REVIEWED, TRAITS
 from recipes.starter.words.table import Item
-from recipes.starter.words.world import FEELINGS, LOOKS, PEOPLE, REVIEWED, TRAITS
+from recipes.starter.words.world import PEOPLE
 
 
 def draw_simile(rng: Random) -> Item:

@@ -1,8 +1,9 @@
 """Families about the world: countries, the calendar, jobs, rhymes, compounds, short forms."""
 
 from recipes.starter.family import Ask, Family
+from recipes.starter.words.sayings import COMPOUNDS, RHYMES, SHORT_FORMS
 from recipes.starter.words.table import Item, with_articles
-from recipes.starter.words.world import COMPOUNDS, COUNTRIES, DAYS, JOBS, MONTHS, RHYMES, SHORT_FORMS
+from recipes.starter.words.world import COUNTRIES, DAYS, JOBS, MONTHS
 
 
 def calendar() -> tuple[Item, ...]:
