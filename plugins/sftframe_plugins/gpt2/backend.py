@@ -98,7 +98,7 @@ class GPT2Nano(GPT2Backend):
     summary = "bundled small GPT-2 with a vocabulary of its own, for trying things out offline"
     Options = NanoOptions
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "train": {"lr": 5e-4, "epochs": 3, "batch_size": 16, "schedule": "linear"},
+        "train": {"lr": 1.5e-3, "epochs": 2, "batch_size": 8, "schedule": "linear"},
         "generate": {"max_new_tokens": 64},
     }
 
