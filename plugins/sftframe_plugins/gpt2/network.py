@@ -159,7 +159,9 @@ class GPT2(nn.Module):
             positions = torch.arange(ids.shape[-1], device=ids.device)  # (T,)
         if attend is None:
             attend = CausalRows(self.config.num_heads, dropout)
-        x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
+        # on a CPU the few rows that were looked up are added to the head's gradient in place, not a (V, C) of zeros
+        tokens = F.embedding(ids, self.wte.weight, sparse=ids.device.type == "cpu")
+        x = tokens + self.wpe(positions)  # (B, T, C)
         x = F.dropout(x, dropout)
         *lower, last = self.h
         for block in lower:
