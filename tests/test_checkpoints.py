@@ -3,6 +3,7 @@
 import json
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -196,22 +197,21 @@ def test_other_folders_are_left_alone(train: Callable[[int], Training], folder: 
     assert steps_in(folder) == ["mine", "step-1", "step-best"]
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[None]:
-    """No file of this process may exceed 2 kB: writing fails as it does on a full disk."""
+    """No file of this process may exceed 2 kB: writing fails as it does on a full disk. The test runner's own too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_it(
-    train: Callable[[int], Training], folder: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_full_disk_leaves_the_checkpoint_before_it(train: Callable[[int], Training], folder: Path) -> None:
     training = train(1)
     training.save(folder, 1)
-    request.getfixturevalue("small_disk")
-    with pytest.raises(ConfigError, match=r"cannot write the checkpoint .*step-2: .*make room"):
+    with small_disk(), pytest.raises(ConfigError, match=r"cannot write the checkpoint .*step-2: .*make room"):
         training.save(folder, 2)
     found, damaged = checkpoints.latest(folder)
     assert found is not None
