@@ -183,7 +183,10 @@ class GenerationSettings:
     numbers: tuple[int, ...] = ()
     """The i of each prompt where it is not its position: what is left of an interrupted job draws as the whole did."""
     stop_strings: tuple[str, ...] = ()
-    batch_size: int = 32
+    batch_size: int | None = None
+    """Prompts that are written to at the same time, at most; None = what is fastest within `max_cache_bytes`."""
+    max_cache_bytes: int = 2 * 2**30
+    """Memory for what a model keeps of the tokens before, when all answers grow to their limit; one row at least."""
     on_overflow: Literal["error", "slide"] = "error"
     """When prompt and new tokens exceed the context: raise before starting, or drop the oldest tokens as it goes."""
 

@@ -130,8 +130,10 @@ class GenerateConfig(Section):
     """sample among the k most likely tokens"""
     top_p: float | None = Field(default=None, gt=0, le=1)
     """sample among the most likely tokens that together reach this probability"""
-    batch_size: int = Field(default=32, ge=1)
-    """prompts that are written to at the same time"""
+    batch_size: int | None = Field(default=None, ge=1)
+    """prompts that are written to at the same time; by default what is fastest within `max_cache_bytes`"""
+    max_cache_bytes: int = Field(default=2 * 2**30, ge=1)
+    """memory for keys and values of the tokens before; lower it when answering runs out of memory"""
     on_overflow: Literal["error", "slide"] = "error"
     """`error`, or `slide`: forget the oldest tokens when the context is full"""
 

@@ -31,6 +31,7 @@ def generation_settings(
         numbers=tuple(numbers),
         stop_strings=style.stop_strings,
         batch_size=config.batch_size,
+        max_cache_bytes=config.max_cache_bytes,
         on_overflow=config.on_overflow,
     )
 

@@ -1,27 +1,37 @@
 """Batched writing with a key-value cache: the same tokens as one prompt at a time with everything computed again.
 
-Prompts of any lengths share a batch. Rows that are over leave it at once, waiting prompts take their places, and the
-head is computed for last positions only. Which token comes next and when an answer is over is the core's business
-(`Sampler`, `Answer`).
+Prompts of any lengths share a batch, and what all of them begin with is computed once. Rows that are over leave the
+batch at once, waiting prompts take their places, and the head is computed for last positions only. Which token comes
+next and when an answer is over is the core's business (`Sampler`, `Answer`).
 
-Shapes: B rows, T positions, C width, V vocabulary.
+Shapes: B rows, T positions, N positions of all rows, C width, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from sftframe import Answer, Completion, GenerationSettings, Sampler, Tokenizer, check_fits
-from sftframe_plugins.gpt2.cache import KeyValueCache
+from sftframe_plugins.gpt2.cache import KeyValueCache, bytes_per_position
 from sftframe_plugins.gpt2.network import GPT2
+from sftframe_plugins.gpt2.passes import Reading, Step, read_shared
 
 REFILL_SHARE = 4
 """Waiting prompts join when a quarter of the batch is free: reading a prompt costs about as much as a step of all."""
+
+MIN_SHARED = 8
+"""A shorter common beginning is not worth the further products that sharing takes in every layer."""
+
+READ_AT_ONCE = 2048
+"""Positions of a reading pass, padding counted: enough for matrix products at full speed, and memory stays bounded."""
+
+MAX_ROWS = 256
+"""Rows of a batch when nobody says: more win nothing on a CPU, and answers would come in ever larger bursts."""
 
 
 def generate(
@@ -81,7 +91,6 @@ class Generation:
     ) -> None:
         self._network = network
         self._sampler = Sampler(settings)
-        self._batch_size = min(settings.batch_size, max(len(prompts), 1))
         rows = [Row(ids, Answer(position, tokenizer, settings)) for position, ids in enumerate(prompts)]
         self.answers = tuple(row.answer for row in rows)
         # the longest first: neighbours in length waste the least padding, and too little memory shows at once
@@ -90,8 +99,10 @@ class Generation:
         self._waiting = deque(row for row in rows if len(row.ids) < self._context)
         self._sliding = [row for row in rows if len(row.ids) >= self._context]
         self._cached: list[Row] = []  # in the order of the cache's rows
+        self._shared = _common_beginning([row.ids for row in self._waiting])
         longest = max((len(row.ids) for row in self._waiting), default=0)
-        self._capacity = min(longest + settings.max_new_tokens, self._context)
+        self._capacity = min(longest + settings.max_new_tokens, self._context) - len(self._shared)
+        self._batch_size = self._affordable_rows(settings, num_prompts=len(prompts))
 
     def completions(self) -> Iterator[Completion]:
         """Write until every prompt has its answer."""
@@ -100,38 +111,59 @@ class Generation:
 
     def steps(self) -> Iterator[list[Completion]]:
         """The same, forward pass by forward pass: with most of them no answer is over."""
-        self._cache = KeyValueCache.empty(
-            self._network.config, self._batch_size, self._capacity, like=self._network.wte.weight
-        )
-        while self._waiting or self._cached:
-            num_free = self._batch_size - len(self._cached)
-            if self._waiting and (not self._cached or num_free >= self._batch_size / REFILL_SHARE):
-                yield self._read(num_free)
-            if self._cached:
-                yield self._write()
-        del self._cache
+        if self._waiting:
+            self._cache = self._empty_cache()
+            while self._waiting or self._cached:
+                num_free = self._batch_size - len(self._cached)
+                if self._waiting and (not self._cached or num_free >= self._batch_size / REFILL_SHARE):
+                    while self._waiting and len(self._cached) < self._batch_size:
+                        yield self._read()
+                if self._cached:
+                    yield self._write()
+            del self._cache
         while self._sliding:
             yield self._slide()
 
+    def _affordable_rows(self, settings: GenerationSettings, *, num_prompts: int) -> int:
+        """As many as there are, as were asked for, and as the memory allows when all answers grow to their limit."""
+        element_size = self._network.wte.weight.element_size()
+        row_bytes = max(self._capacity, 1) * bytes_per_position(self._network.config, element_size)
+        wanted = min(num_prompts, settings.batch_size or MAX_ROWS)
+        return max(1, min(wanted, settings.max_cache_bytes // row_bytes))
+
     @torch.inference_mode()
-    def _read(self, num_rows: int) -> list[Completion]:
+    def _empty_cache(self) -> KeyValueCache:
+        shared = read_shared(self._network, self._shared)
+        return KeyValueCache(shared, self._batch_size, self._capacity)
+
+    @torch.inference_mode()
+    def _read(self) -> list[Completion]:
         """Take waiting prompts into the cache and pick the first token of each."""
-        rows = [self._waiting.popleft() for _ in range(min(num_rows, len(self._waiting)))]
-        ids = pad_sequence([torch.tensor(row.ids) for row in rows], batch_first=True)  # (B, T)
-        lengths = [len(row.ids) for row in rows]
-        cache = self._cache.append(len(rows))
-        hidden = self._network.hidden(ids.to(self._device), attend=cache)  # (B, T, C)
-        cache.advance(lengths)
-        self._cache.join(cache)
+        rows = self._next_rows()
+        rests = [row.ids[len(self._shared) :] for row in rows]
+        ids = torch.tensor([token_id for rest in rests for token_id in rest], device=self._device)  # (N,)
+        lengths = [len(rest) for rest in rests]
+        reading = Reading(self._cache, lengths)
+        hidden = self._network.hidden(
+            ids, positions=reading.positions, attend=reading, keep=lambda x: x[reading.last]
+        )  # (B, C)
+        self._cache.join(lengths)
         self._cached += rows
-        last = hidden[torch.arange(len(rows)), torch.tensor(lengths) - 1]  # (B, C)
-        return self._take(rows, last)
+        return self._take(rows, hidden)
+
+    def _next_rows(self) -> list[Row]:
+        """Waiting rows for one pass: as many as there is room for, and as keep it short."""
+        longest = len(self._waiting[0].ids) - len(self._shared)
+        num_free = self._batch_size - len(self._cached)
+        num_rows = max(1, min(num_free, len(self._waiting), READ_AT_ONCE // longest))
+        return [self._waiting.popleft() for _ in range(num_rows)]
 
     @torch.inference_mode()
     def _write(self) -> list[Completion]:
         """One more token for every row in the cache."""
         ids = torch.tensor([row.ids[-1:] for row in self._cached], device=self._device)  # (B, 1)
-        hidden = self._network.hidden(ids, positions=self._cache.positions(1), attend=self._cache)  # (B, 1, C)
+        step = Step(self._cache)
+        hidden = self._network.hidden(ids, positions=step.positions, attend=step)  # (B, 1, C)
         self._cache.advance([1] * len(self._cached))
         return self._take(self._cached, hidden[:, -1])
 
@@ -140,7 +172,7 @@ class Generation:
         """One more token for rows with a full context: the last positions, computed again without a cache."""
         rows = self._sliding[: self._batch_size]
         windows = torch.tensor([row.ids[-self._context :] for row in rows], device=self._device)  # (B, T)
-        return self._take(rows, self._network.hidden(windows)[:, -1])
+        return self._take(rows, self._network.hidden(windows, keep=lambda x: x[:, -1]))
 
     def _take(self, rows: list[Row], hidden: Tensor) -> list[Completion]:
         """Pick a token for each of the rows from their last hidden states (B, C); return the answers that are over."""
@@ -167,3 +199,12 @@ class Generation:
     @property
     def _device(self) -> torch.device:
         return self._network.wte.weight.device
+
+
+def _common_beginning(prompts: list[list[int]]) -> list[int]:
+    """What all prompts begin with; every prompt has something left behind it."""
+    if len(prompts) < 2:
+        return []
+    columns = zip(*(prompt[:-1] for prompt in prompts), strict=False)  # as many as the shortest has
+    common = [column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns)]
+    return common if len(common) >= MIN_SHARED else []

@@ -122,6 +122,47 @@ def test_a_token_costs_one_position_and_one_row_of_the_head(counting_model, prom
     assert counting_model.module.num_positions == 2 * 9 + 2 * 19  # the last tokens are never read
 
 
+def test_a_beginning_that_all_prompts_have_is_computed_once(counting_model, prompts):
+    shared = prompts[5][:24]
+    asked = [[*shared, *prompts[row]] for row in (0, 2, 3)]  # 5, 17 and 9 tokens behind it
+    answers = list(counting_model.generate(asked, GenerationSettings(max_new_tokens=4)))
+    assert [len(answer.ids) for answer in answers] == [4, 4, 4]
+    assert counting_model.module.num_positions == 24 + (5 + 17 + 9) + 3 * 3
+    assert counting_model.module.num_head_rows == 3 * 4
+    assert counting_model.module.num_passes == 1 + 1 + 3
+
+
+def test_prompts_of_different_lengths_are_read_without_padding(counting_model, prompts):
+    list(counting_model.generate(prompts, GenerationSettings(max_new_tokens=1)))
+    assert counting_model.module.num_positions == sum(LENGTHS)
+    assert counting_model.module.num_passes == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, None])
+def test_prompts_with_a_common_beginning_get_the_answers_of_one_by_one(toy_model, prompts, batch_size):
+    asked = [[*prompts[5][:20], *prompt[:20]] for prompt in prompts]
+    settings = GenerationSettings(max_new_tokens=20, batch_size=batch_size)
+    assert in_order(toy_model.generate(asked, settings)) == list(decode_plainly(toy_model, asked, settings))
+
+
+def test_the_same_prompt_several_times_is_computed_once_but_for_its_last_token(counting_model, prompts):
+    answers = in_order(counting_model.generate([prompts[3]] * 4, GenerationSettings(max_new_tokens=5)))
+    assert len({answer.ids for answer in answers}) == 1
+    assert counting_model.module.num_positions == 8 + 4 + 4 * 4
+
+
+def test_as_many_prompts_are_written_to_at_once_as_the_memory_allows(counting_model, prompts):
+    """A row of 9 + 4 columns takes 13 x 768 bytes: two fit, so four prompts take two rounds."""
+    settings = GenerationSettings(max_new_tokens=4, max_cache_bytes=2 * 13 * 768)
+    list(counting_model.generate([prompts[3], prompts[4], prompts[3][::-1], prompts[4][::-1]], settings))
+    assert counting_model.module.num_passes == 2 * 4
+
+
+def test_a_single_row_is_written_however_little_memory_is_allowed(toy_model, prompts):
+    settings = GenerationSettings(max_new_tokens=4, max_cache_bytes=1)
+    assert len(list(toy_model.generate(prompts, settings))) == 10
+
+
 def test_waiting_prompts_take_the_places_of_finished_ones(counting_model, prompts):
     """One answer of 20 tokens and five of 3, two at a time: the five follow each other beside the long one."""
     long, short = prompts[3], prompts[0]
