@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,8 @@ def line_editing(history: Path | None) -> Iterator[None]:
     except ImportError:  # as on Windows
         yield
         return
-    readline.parse_and_bind("set enable-bracketed-paste on")  # lines that are pasted at once are one entry
+    if os.environ.get("TERM", "dumb") != "dumb":
+        readline.parse_and_bind("set enable-bracketed-paste on")  # lines that are pasted at once are one entry
     if history is not None:
         with suppress(OSError):
             readline.read_history_file(history)

@@ -93,24 +93,31 @@ class Chat:
 
 def talk(chat: Chat) -> None:
     """Take entries from the terminal until the chat is ended."""
-    while True:
+    is_going_on = True
+    while is_going_on:
         try:
-            entry = read_entry(input)
-        except EOFError:
-            _write("\n")
-            return
+            is_going_on = _turn(chat)
         except KeyboardInterrupt:
             _write("\n")
-            if not cleared_line():
-                _note(HOW_TO_QUIT)
-            continue
-        try:
-            if not chat.take(entry):
-                return
-        except KeyboardInterrupt:
-            _write("\n")
-        except SftframeError as error:
-            fail(str(error))
+
+
+def _turn(chat: Chat) -> bool:
+    """One entry from the terminal; False when it ends the chat. Ctrl-C gets through while an answer is written."""
+    try:
+        entry = read_entry(input)
+    except EOFError:
+        _write("\n")
+        return False
+    except KeyboardInterrupt:
+        _write("\n")
+        if not cleared_line():
+            _note(HOW_TO_QUIT)
+        return True
+    try:
+        return chat.take(entry)
+    except SftframeError as error:
+        fail(str(error))
+        return True
 
 
 def read_entry(read: Callable[[str], str]) -> str:
