@@ -171,6 +171,18 @@ def stops_where_told(specimen: Specimen) -> None:
         )
 
 
+def streams_what_it_generates(specimen: Specimen) -> None:
+    """One answer told in pieces is the same answer, and the pieces are its text."""
+    model = specimen.taught
+    settings = GenerationSettings(max_new_tokens=room(model), stop_strings=("course",))
+    for prompt, wanted in zip(lesson_prompts(model), ask(model, settings), strict=True):
+        pieces: list[str] = []
+        found = model.stream(prompt, settings, pieces.append)
+        same = dataclasses.replace(found, position=wanted.position) == wanted
+        require(same, f"stream() wrote {found.text!r}; expected {wanted.text!r}, as generate() does")
+        require("".join(pieces) == found.text, f"the answer {found.text!r} was streamed in the pieces {pieces}")
+
+
 def refuses_what_does_not_fit(specimen: Specimen) -> None:
     """A prompt that leaves no room for the answer is refused before anything is written."""
     model = specimen.model
@@ -209,6 +221,7 @@ CHECKS: tuple[Check[Specimen], ...] = (
     answers_each_prompt,
     generates_as_defined,
     stops_where_told,
+    streams_what_it_generates,
     refuses_what_does_not_fit,
     survives_saving,
 )

@@ -294,6 +294,18 @@ class OneTokenMore(Model):
         return super().generate(prompts, dataclasses.replace(settings, max_new_tokens=more))
 
 
+class StreamsAnotherAnswer(Model):
+    def stream(self, prompt, settings, on_text):
+        return super().stream(prompt, dataclasses.replace(settings, max_new_tokens=2), on_text)
+
+
+class TellsTheStopString(Model):
+    def stream(self, prompt, settings, on_text):
+        plain = dataclasses.replace(settings, stop_strings=())
+        super().stream(prompt, plain, on_text)
+        return super().stream(prompt, settings, lambda text: None)
+
+
 class OverrunsTheContext(Model):
     def generate(self, prompts, settings):
         return super().generate(prompts, dataclasses.replace(settings, on_overflow="slide"))
@@ -362,6 +374,8 @@ BROKEN = [
     backend_with("at temperature 1.0 and in batches of 1 it wrote", model=OneSeedForAll),
     backend_with("with the stop strings 'course' and 'two' it wrote", model=IgnoresStopStrings),
     backend_with("with max_new_tokens=1 it wrote 2 tokens", model=OneTokenMore),
+    backend_with("stream() wrote ' f'; expected ' fig', as generate() does", model=StreamsAnotherAnswer),
+    backend_with("the answer ' blue, of ' was streamed in the pieces [' blue, of course']", model=TellsTheStopString),
     backend_with("prompt and new tokens exceed the context, and it wrote on", model=OverrunsTheContext),
     backend_with("a saved model gives other logits when it is loaded again", model=SavesBFloat16),
     IgnoresWhatWasSaved(),
