@@ -19,7 +19,9 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME-N.", show_default=False),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace the run that --out holds; train although memory may not suffice.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace the run that --out holds; train although memory may not suffice.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Resume = Annotated[
     Path | None,
