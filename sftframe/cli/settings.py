@@ -60,12 +60,24 @@ class _Flag:
 _PIECES, _TRAINING, _MACHINE = "Pieces", "Data and training", "Run"
 
 _FLAGS = (
-    _Flag("--prompt", str, "prompt.name", "Prompt style.", _PIECES, "NAME"),
-    _Flag("--collate", str, "collate.name", "Collate strategy: which tokens count in the loss.", _PIECES, "NAME"),
-    _Flag("--model", str, "model.name", "Model backend.", _PIECES, "NAME"),
-    _Flag("--judge", str, "judge.name", "Judge of the answers.", _PIECES, "NAME"),
+    _Flag("--prompt", str, "prompt.name", "Prompt style; alpaca by default.", _PIECES, "NAME"),
     _Flag(
-        "--data", str, "data.source", "starter, ch07, or a .json, .jsonl, .csv or .parquet file.", _TRAINING, "SOURCE"
+        "--collate",
+        str,
+        "collate.name",
+        "Collate strategy: which tokens count in the loss; mask-pad by default.",
+        _PIECES,
+        "NAME",
+    ),
+    _Flag("--model", str, "model.name", "Model backend; gpt2-nano by default.", _PIECES, "NAME"),
+    _Flag("--judge", str, "judge.name", "Judge of the answers; reference by default.", _PIECES, "NAME"),
+    _Flag(
+        "--data",
+        str,
+        "data.source",
+        "starter (the default), ch07, or a .json, .jsonl, .csv or .parquet file.",
+        _TRAINING,
+        "SOURCE",
     ),
     _Flag("--limit", int, "data.limit", "Use the first N examples only.", _TRAINING, "N"),
     _Flag(
@@ -77,7 +89,7 @@ _FLAGS = (
     _Flag("--max-steps", int, "train.max_steps", "Stop after this many optimizer steps.", _TRAINING, "N"),
     _Flag("--batch-size", int, "train.batch_size", "Examples per forward pass.", _TRAINING, "N"),
     _Flag("--lr", float, "train.lr", "Peak learning rate.", _TRAINING, "X"),
-    _Flag("--seed", int, "seed", "Of data order, random weights and sampling.", _MACHINE, "N"),
+    _Flag("--seed", int, "seed", "Of data order, random weights and sampling; 123 by default.", _MACHINE, "N"),
     _Flag("--device", str, "device", "auto, cpu, cuda, cuda:1 or mps.", _MACHINE),
     _Flag("--dtype", str, "dtype", "float32 or bfloat16 (autocast).", _MACHINE),
     _Flag("--threads", int, "threads", "CPU threads; by default the physical cores.", _MACHINE, "N"),
