@@ -91,6 +91,20 @@ def set_up_threads(wanted: int | None) -> ThreadSetup:
     return ThreadSetup(threads=torch.get_num_threads(), before=before, physical_cores=cores)
 
 
+SPIN_COUNT = "2000"
+"""Rounds that an OpenMP thread spins before it sleeps; the GNU library's own default is 150 times that."""
+
+
+def wait_politely() -> None:
+    """Let OpenMP's threads sleep soon instead of spinning, which holds up the very thread that they wait for.
+
+    As soon as another process wants a core, threads that spin through their time slice slow training down: on two cores
+    with one other busy process, 8,000 tokens/s became 460 to 2,000 with the library's default, and 5,600 without any
+    spinning. Takes effect only before torch is imported; what the user has set stays.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+
+
 def keep_freed_memory() -> bool:
     """Let the C library keep memory that was freed, so that every step gets the pages of the one before.
 

@@ -6,6 +6,9 @@ They implement the public interface and nothing else, so they also show that a t
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before torch, as the command does it: busy machines stay fast
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -18,6 +18,7 @@ from sftframe.device import (
     physical_cores,
     pick_device,
     set_up_threads,
+    wait_politely,
 )
 from sftframe.errors import ConfigError
 
@@ -162,3 +163,12 @@ def test_freed_memory_stays_with_the_process() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert int(printed) > 200_000_000
+
+
+def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    wait_politely()
+    assert os.environ["GOMP_SPINCOUNT"] == "2000"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    wait_politely()
+    assert os.environ["GOMP_SPINCOUNT"] == "7"

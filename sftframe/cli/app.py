@@ -13,6 +13,7 @@ import typer
 
 from sftframe import __version__
 from sftframe.cli import chat, export, plugins, preview, run
+from sftframe.device import wait_politely
 from sftframe.errors import SftframeError
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ def root(
 
 def main() -> None:
     """The console script: run a command, and end with the exit code of what went wrong."""
+    wait_politely()
     try:
         app()
     except SftframeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -118,7 +119,11 @@ def write_manifest(folder: RunFolder, setup: Setup) -> None:
         "seed": config.seed,
         "device": setup.device,
         "dtype": config.dtype,
-        "machine": {**asdict(describe_machine()), "keeps_freed_memory": setup.keeps_freed_memory},
+        "machine": {
+            **asdict(describe_machine()),
+            "keeps_freed_memory": setup.keeps_freed_memory,
+            "spin_count": os.environ.get("GOMP_SPINCOUNT"),
+        },
     }
     write_json(folder.manifest_path, document)
 
