@@ -103,7 +103,7 @@ def _run(command: Sequence[str]) -> tuple[dict[str, Any], float]:
     for line in process.stdout:  # the last line comes before the process ends, so its times can still be read
         lines.append(line)
         times = usage.cpu_times()
-        own = times.user + times.system
+        own = times.user + times.system + times.children_user + times.children_system
     if process.wait():
         raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}")
     after, wall = psutil.cpu_times(), time.monotonic() - start

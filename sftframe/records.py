@@ -164,7 +164,7 @@ class EvalRecord:
     sample_index: int
     """`Example.index` of the validation example that was answered."""
     sample_text: str
-    """The answer, greedy."""
+    """The answer, or the beginning of a long one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,18 @@ def test_an_evaluation_measures_the_validation_examples_and_answers_the_first(
     )
 
 
+def test_the_answer_of_an_evaluation_is_cut_where_it_says_enough(train: Callable[..., Path]) -> None:
+    """An untuned model never stops, and its babble would take longer than the steps between two evaluations."""
+    told: list[Sample] = []
+
+    class Listening(Observer):
+        def evaluated(self, record: EvalRecord, sample: Sample) -> None:
+            told.append(sample)
+
+    train(Listening(), train={"max_steps": 1}, model={"name": "toy", "context": 200}, generate={"max_new_tokens": 150})
+    assert len(told[0].answer) == 48  # characters are tokens here
+
+
 def _mean(first: float, num_first: int, second: float, num_second: int) -> float:
     return (first * num_first + second * num_second) / (num_first + num_second)
 

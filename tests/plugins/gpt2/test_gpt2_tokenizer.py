@@ -63,6 +63,11 @@ def test_a_batch_has_the_ids_of_its_texts(toy_tokenizer):
     assert toy_tokenizer.encode_batch(TEXTS) == [toy_tokenizer.encode(text) for text in TEXTS]
 
 
+def test_a_batch_over_several_threads_keeps_the_order(toy_tokenizer):
+    texts = [f"hello {number}" for number in range(1300)]
+    assert toy_tokenizer.encode_batch(texts) == [toy_tokenizer.encode(text) for text in texts]
+
+
 def test_pairs_are_merged_in_the_order_of_the_ids(toy_tokenizer):
     words = [toy_tokenizer.token_bytes(i) for i in toy_tokenizer.encode("hello the shell 12é")]
     assert words == [b"hello", b" the", b" ", b"s", b"hell", b" ", b"12", "é".encode()]
