@@ -17,7 +17,6 @@ from sftframe import Tokenizer
 from sftframe_plugins.gpt2.vocabulary import PATTERN, Vocabulary
 from sftframe_plugins.gpt2.vocabulary_files import read_vocabulary, write_vocabulary
 
-
 TEXTS_AT_ONCE = 512
 """Handed to a thread: to hand over a single text, as tiktoken's own batches do, takes longer than to encode it."""
 
