@@ -134,7 +134,7 @@ class Session:
                 if not is_out_of_memory(error):
                     raise
                 raise TrainingError(
-                    "out of memory while measuring or answering: lower generate.batch_size and --batch-size, or "
+                    "out of memory while measuring or answering: lower --batch-size and generate.max_cache_bytes, or "
                     f"choose a smaller model; what was saved so far is kept in {self.folder.path}"
                 ) from error
 
