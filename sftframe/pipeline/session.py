@@ -134,8 +134,9 @@ class Session:
                 if not is_out_of_memory(error):
                     raise
                 raise TrainingError(
-                    "out of memory while measuring or answering: lower --batch-size and generate.max_cache_bytes, or "
-                    f"choose a smaller model; what was saved so far is kept in {self.folder.path}"
+                    "out of memory while measuring or answering: lower generate.batch_size or "
+                    "generate.max_cache_bytes, and --batch-size, or choose a smaller model; "
+                    f"what was saved so far is kept in {self.folder.path}"
                 ) from error
 
     def run_all(self) -> Summary:
