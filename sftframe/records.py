@@ -265,6 +265,70 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgePair:
+    """Two answers to one example, in the order in which a judge of pairs gets to see them."""
+
+    index: int
+    instruction: str
+    input: str
+    reference: str
+    """The data's own output."""
+    first: str
+    second: str
+
+
+Winner = Literal["first", "second", "tie"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """A judge's word on one pair, in the order that it was shown. Anything but `ok` has no winner."""
+
+    index: int
+    status: VerdictStatus
+    winner: Winner | None
+    """The better answer, or `tie`; None unless `status` is `ok`."""
+    reason: str = ""
+    raw: str = ""
+    """The judge's own words, for the record."""
+    judge: str = ""
+    """Which judge, its model and digest where it has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemResult:
+    """All that a run found out about one test item: a line of `items.jsonl`, which comparisons are made from."""
+
+    index: int
+    """`Example.index`."""
+    instruction: str
+    input: str
+    reference: str
+    answer: str
+    stop_reason: StopReason
+    response_nll: float
+    """Nats of the reference's response and end tokens."""
+    num_response_bytes: int
+    """UTF-8 bytes of the reference."""
+    score: float | None
+    """The judge's, 0-100; None where it gave none."""
+    verdict: VerdictStatus | None
+    """None where the item was not judged."""
+    reason: str
+    """The judge's."""
+
+    @property
+    def is_exact(self) -> bool:
+        """The answer equals the reference after stripping white space."""
+        return self.answer.strip() == self.reference.strip()
+
+    @property
+    def has_stopped(self) -> bool:
+        """The answer ended by itself."""
+        return self.stop_reason != "length"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSummary:
     """A judge's verdicts in one line."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
+from sftframe.errors import JudgeError
 from sftframe.interfaces.component import Component
-from sftframe.records import JudgeItem, Verdict
+from sftframe.records import JudgeItem, JudgePair, Preference, Verdict
 
 
 class Judge(Component):
-    """Grades answers from 0 (useless) to 100 (as good as it gets).
+    """Grades answers from 0 (useless) to 100 (as good as it gets), and says which of two is better if it can.
 
     A complete judge:
 
@@ -24,10 +26,23 @@ class Judge(Component):
                     yield Verdict(index=item.index, status="ok", score=max(0.0, 100.0 - gap), judge=self.identity)
     """
 
+    is_deterministic: ClassVar[bool] = False
+    """The same item always gets the same verdict: it is never asked twice to learn how sure it is."""
+    is_cacheable: ClassVar[bool] = True
+    """Verdicts are kept and not asked for again; False where asking again costs nothing."""
+
     @property
     def identity(self) -> str:
-        """Which judge exactly, for the record: name, and model and digest where it has one."""
+        """Which judge exactly, for the record: name, model and digest, and a hash over options that matter.
+
+        Two judges of one identity are taken to give the same verdicts: what is kept of one serves the other.
+        """
         return self.name
+
+    @property
+    def can_prefer(self) -> bool:
+        """Whether it compares pairs, that is, has a `prefer` of its own."""
+        return type(self).prefer is not Judge.prefer
 
     def check(self) -> None:
         """See that the judge can do its work, before anything is spent on training.
@@ -43,3 +58,16 @@ class Judge(Component):
 
         An item that could not be judged gets a verdict of another status than `ok`, without a score.
         """
+
+    def prefer(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
+        """Which answer of each pair is better: one preference per pair, in order, as they become available.
+
+        Each pair is judged in the order in which it stands; whoever asks shows it in the other order too and puts the
+        two together. A pair that could not be judged gets another status than `ok`, without a winner.
+
+        Raises:
+            JudgeError: this judge grades single answers only.
+        """
+        raise JudgeError(
+            f"judge {self.name!r} grades single answers only: compare scores instead, or name a judge of pairs"
+        )
