@@ -141,6 +141,11 @@ class RunFolder:
         return self.path / "likelihoods-before.jsonl"
 
     @property
+    def items_path(self) -> Path:
+        """`ItemResult`s, one per line: every test item with its answer, likelihood and verdict."""
+        return self.path / "items.jsonl"
+
+    @property
     def train_path(self) -> Path:
         """The `TrainSummary`, once training is done."""
         return self.path / "train.json"

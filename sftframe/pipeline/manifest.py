@@ -18,7 +18,8 @@ from sftframe import __version__
 from sftframe.config import Layer, RunConfig, merge, read_toml, validate
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError
-from sftframe.interfaces import Component, PromptStyle, Tokenizer
+from sftframe.interfaces import CausalLM, Component, PromptStyle, Tokenizer
+from sftframe.pipeline.pairing import pairing_hashes
 from sftframe.pipeline.setup import Components, Material, Setup
 from sftframe.registry import Registry, Seam
 from sftframe.runs import RunFolder, write_json, write_whole
@@ -95,8 +96,12 @@ def _anywhere(value: str) -> str:
     return str(path.absolute()) if is_path else value
 
 
-def write_manifest(folder: RunFolder, setup: Setup) -> None:
-    """Write `manifest.json`."""
+def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
+    """Write `manifest.json`.
+
+    Args:
+        model: as it is before the first step.
+    """
     config, components, material = setup.config, setup.components, setup.material
     parts = material.split
     document = {
@@ -117,6 +122,7 @@ def write_manifest(folder: RunFolder, setup: Setup) -> None:
         "weights": dict(components.backend.identity),
         "judge": components.judge.identity,
         "seed": config.seed,
+        "pairing": dict(pairing_hashes(setup, model)),
         "device": setup.device,
         "dtype": config.dtype,
         "machine": {

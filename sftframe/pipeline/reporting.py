@@ -10,8 +10,8 @@ from sftframe.pipeline import manifest
 from sftframe.pipeline.answers import AnswerFiles, read_yardsticks
 from sftframe.pipeline.preview import view_examples
 from sftframe.pipeline.setup import Components, Material
-from sftframe.records import Example, Response, Summary, TrainSummary, Verdict
-from sftframe.runs import RunFolder, read_json_lines, write_json, write_whole
+from sftframe.records import Example, ItemResult, Response, Summary, TrainSummary, Verdict
+from sftframe.runs import RunFolder, plain, read_json_lines, write_json, write_whole
 from sftframe.stages import report
 
 NUM_TOKEN_EXAMPLES = 3
@@ -40,8 +40,9 @@ def answered_examples(folder: RunFolder, material: Material) -> list[AnsweredExa
 
 
 def write_report(folder: RunFolder, config: RunConfig, components: Components, material: Material) -> Summary:
-    """Write `summary.json`, `loss.png` and `report.html`."""
+    """Write `summary.json`, `items.jsonl`, `loss.png` and `report.html`."""
     summary = build_summary(folder, config, material)
+    write_whole(folder.items_path, "".join(f"{json.dumps(plain(item))}\n" for item in item_results(folder, material)))
     write_json(folder.summary_path, report.summary_document(summary))
     curves = report.read_curves(read_json_lines(folder.metrics_path) if folder.metrics_path.exists() else [])
     write_whole(folder.loss_png_path, report.loss_chart(curves, collate=summary.collate))
@@ -76,6 +77,27 @@ def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> S
             "num_tokens_cut": lengths.num_tokens_cut,
         },
     )
+
+
+def item_results(folder: RunFolder, material: Material) -> list[ItemResult]:
+    """All that is known of every test item that the fine-tuned model answered, in the order of the data."""
+    likelihoods = {item.index: item for item in AnswerFiles.after(folder).known_likelihoods()}
+    return [
+        ItemResult(
+            index=answered.example.index,
+            instruction=answered.example.instruction,
+            input=answered.example.input,
+            reference=answered.example.output,
+            answer=answered.response.text,
+            stop_reason=answered.response.stop_reason,
+            response_nll=likelihoods[answered.example.index].response_nll,
+            num_response_bytes=likelihoods[answered.example.index].num_response_bytes,
+            score=answered.verdict.score if answered.verdict else None,
+            verdict=answered.verdict.status if answered.verdict else None,
+            reason=answered.verdict.reason if answered.verdict else "",
+        )
+        for answered in answered_examples(folder, material)
+    ]
 
 
 def _judge(folder: RunFolder) -> str:

@@ -77,7 +77,7 @@ class Session:
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
         folder = RunFolder.create(config.out, label=label, force=force)
         manifest.write_config(folder, config, components)
-        manifest.write_manifest(folder, setup)
+        manifest.write_manifest(folder, setup, model)
         return cls(setup, folder, observer, untuned=model)
 
     @classmethod

@@ -65,3 +65,20 @@ def test_the_report_shows_the_first_training_examples_as_they_are_trained_on(fin
     assert "After" in page
     assert "toy-judge v1" in page
     assert "mask-pad" in page
+
+
+def test_every_test_item_has_a_line_with_all_that_is_known_of_it(finished: Path) -> None:
+    lines = [json.loads(line) for line in (finished / "items.jsonl").read_text(encoding="utf-8").splitlines()]
+    answers = {
+        record["index"]: record["text"]
+        for record in map(json.loads, (finished / "responses.jsonl").read_text(encoding="utf-8").splitlines())
+    }
+    assert [line["index"] for line in lines] == [34, 35, 36, 37]  # 34 of 40 train
+    assert {line["index"]: line["answer"] for line in lines} == answers
+    first = lines[0]
+    assert (first["instruction"], first["reference"]) == ("After 34?", "It is 35. Yes.")
+    assert first["num_response_bytes"] == 14
+    assert (first["verdict"], first["score"]) == ("ok", 50.0)
+    assert sum(line["response_nll"] for line in lines) / sum(line["num_response_bytes"] for line in lines) == (
+        pytest.approx(json.loads((finished / "summary.json").read_text())["after"]["response_nll_per_byte"])
+    )

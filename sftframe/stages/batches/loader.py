@@ -61,12 +61,22 @@ class StepLoader:
 
     def steps(self, after: int = 0) -> Iterator[StepData]:
         """The data of all optimizer steps behind number `after`."""
+        for number, groups in enumerate(self._steps(after), start=after + 1):
+            yield self._step(number, groups)
+
+    def schedule(self) -> Iterator[list[tuple[int, ...]]]:
+        """Which examples each optimizer step of the run takes: per micro-batch the `Example.index` of its rows."""
+        for groups in self._steps():
+            yield [tuple(self._examples[row].index for row in rows) for rows in groups]
+
+    def _steps(self, after: int = 0) -> Iterator[list[list[int]]]:
+        """Rows of every micro-batch of all steps behind number `after`."""
         number = after
         while number < self.num_steps:
             epoch, skip = divmod(number, self.steps_per_epoch)
             for groups in self._epoch(epoch)[skip : skip + self.num_steps - number]:
                 number += 1
-                yield self._step(number, groups)
+                yield groups
 
     def _epoch(self, epoch: int) -> list[list[list[int]]]:
         """Rows of every micro-batch of every step of an epoch."""

@@ -133,3 +133,8 @@ def test_counts_grow_with_the_steps_that_were_handed_out(examples: Sequence[Toke
     assert int(made.counts.all.sum()) == 2
     next(steps)
     assert int(made.counts.all.sum()) == 2 + 4
+
+
+def test_the_schedule_names_the_examples_that_the_steps_take(examples: Sequence[TokenizedExample]) -> None:
+    steps = loader(examples, batch_size=3, accumulate=2, epochs=1.5)
+    assert [[list(rows) for rows in groups] for groups in steps.schedule()] == [indices(data) for data in steps.steps()]
