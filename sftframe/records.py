@@ -83,6 +83,8 @@ class Batch:
     """float32 (B, T), the weight of each counted target; None = all 1."""
     indices: tuple[int, ...] = ()
     """`Example.index` of each row, for messages; may be left empty."""
+    host: Batch | None = None
+    """The same batch in the CPU's memory where this one lies on another device: index arithmetic need not wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

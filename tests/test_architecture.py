@@ -15,7 +15,7 @@ PLUGINS = ROOT / "plugins" / "sftframe_plugins"
 LAYERS = (
     "errors",
     "records",
-    "progress interrupts files",
+    "progress interrupts files transfer",
     "locks downloads",
     "places",
     "interfaces",
