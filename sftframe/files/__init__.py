@@ -1,0 +1,27 @@
+"""Files and folders that appear whole or not at all, and JSON lines that survive a kill at any byte.
+
+Takes paths and values, gives files: written beside the target, flushed to the disk, renamed over it. Knows nothing of
+what is in a run's folder; that is `sftframe.runs`. Every call that changes the disk goes through `Disk`.
+"""
+
+from sftframe.files.disk import Disk, DiskError, disk, using_disk
+from sftframe.files.lines import JsonLines, read_json_lines
+from sftframe.files.values import plain
+from sftframe.files.whole import remove_leftovers, replace_dir, sync_dir, whole_dir, whole_file, write_json, write_whole
+
+__all__ = [
+    "Disk",
+    "DiskError",
+    "JsonLines",
+    "disk",
+    "plain",
+    "read_json_lines",
+    "remove_leftovers",
+    "replace_dir",
+    "sync_dir",
+    "using_disk",
+    "whole_dir",
+    "whole_file",
+    "write_json",
+    "write_whole",
+]

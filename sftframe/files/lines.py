@@ -1,0 +1,91 @@
+"""JSON Lines that grow while a run goes on, and survive a kill at any byte."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sftframe.errors import ConfigError
+from sftframe.files.disk import disk, explained
+from sftframe.files.values import decoded_object, encoded
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file, in order. A last line that was cut by a kill is left out.
+
+    Raises:
+        DiskError: the file cannot be read.
+        ConfigError: any line but the last is not a JSON object.
+    """
+    with explained(path, "read"):
+        content = path.read_bytes()
+    *lines, tail = content.split(b"\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        record = decoded_object(line)
+        if record is None:
+            raise ConfigError(f"{path}: line {number} is not a JSON object: the file was changed or is damaged")
+        records.append(record)
+    last = decoded_object(tail)
+    return records if last is None else [*records, last]
+
+
+class JsonLines:
+    """Appends records to a JSON Lines file, one `write` per line; a line that a kill had cut is dropped on opening.
+
+    Raises:
+        DiskError: the file cannot be opened, or a line cannot be written; the lines before it stay whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with explained(path):
+            self._file = disk().open(path, "ab")
+            try:
+                self._repair()
+            except BaseException:
+                self._file.close()
+                raise
+
+    def append(self, record: object) -> None:
+        """Write one record (a dataclass or a mapping) as a line of its own."""
+        line = encoded(record) + b"\n"
+        start = self._file.seek(0, os.SEEK_END)
+        with explained(self._path):
+            try:
+                disk().write(self._file, line)
+            except BaseException:
+                # half a line would swallow the next one
+                self._file.truncate(start)
+                raise
+
+    def sync(self) -> None:
+        """Flush to the disk: what is said elsewhere to be done must not be lost here in a power cut."""
+        with explained(self._path):
+            disk().sync(self._path)
+
+    def close(self) -> None:
+        """Flush to the disk and close."""
+        if not self._file.closed:
+            with self._file:
+                self.sync()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _repair(self) -> None:
+        content = self._path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole == len(content):
+            return
+        if decoded_object(content[whole:]) is None:
+            disk().truncate(self._file, whole)
+        else:
+            disk().write(self._file, b"\n")
