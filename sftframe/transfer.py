@@ -16,18 +16,16 @@ from sftframe.records import Batch
 def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """Tensors of one type on a device, copied together; on a CUDA device from pinned memory and without waiting.
 
-    The work that needs them is queued behind the copy on the device, and torch keeps the pinned memory until it is done.
+    What needs them is queued behind the copy on the device, and torch keeps the pinned memory until it is done.
 
     >>> [part.tolist() for part in send([torch.tensor([1, 2]), torch.tensor([[3]])], torch.device("cpu"))]
     [[1, 2], [[3]]]
     """
-    if device.type == "cpu":
-        return list(tensors)
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     # elsewhere a copy that is not waited for may read memory that has been given away meanwhile
     is_pinned = device.type == "cuda"
     moved = (flat.pin_memory() if is_pinned else flat).to(device, non_blocking=is_pinned)
-    parts = moved.split([tensor.numel() for tensor in tensors])
+    parts = torch.split(moved, [tensor.numel() for tensor in tensors])
     return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 

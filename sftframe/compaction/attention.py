@@ -22,16 +22,11 @@ class CompactAttention:
         self._num_heads = num_heads
         self._dropout = dropout
         self._num_shared = layout.num_shared
-        device = layout.ids.device
-        lengths = torch.tensor([n for n in layout.rest_lengths if n], dtype=torch.int64, device=device)
-        self._num_rows = len(lengths)
-        self._longest = int(lengths.max()) if len(lengths) else 0
-        is_real = torch.arange(self._longest, device=device) < lengths[:, None]  # (R, S)
-        self._slots = is_real.flatten().nonzero().squeeze(1)  # (N - P,): where each rest position is in (R * S)
-        sources = is_real.flatten().cumsum(0) - 1  # (R * S,): and back; padding slots repeat a neighbour
-        self._sources = sources.clamp(min=0)
+        self._num_rows = sum(length > 0 for length in layout.rest_lengths)
+        self._longest = max(layout.rest_lengths, default=0)
+        self._slots, self._sources = layout.slots, layout.sources
         self._is_padded = len(self._slots) < len(self._sources)
-        self._mask = self._causal_mask(device)
+        self._mask = self._causal_mask(layout.ids.device)
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Each position sees itself and those before it in its row, the shared beginning included."""

@@ -1,18 +1,26 @@
 """Which positions of a batch matter, and its loss as a sum over terms: index arithmetic alone.
 
-Shapes: B rows, T positions, N positions that matter, P of them shared by all rows, R rows with counted targets, M
-positions with a counted target, K loss terms.
+All of it happens in the CPU's memory where the batch has a copy there (`Batch.host`), and the results travel to the
+batch's device together: a GPU is never asked for a number that the CPU would have to wait for.
+
+Shapes: B rows, T positions, N positions that matter, P of them shared by all rows, R rows with counted targets, S the
+longest rest of a row behind the shared positions, M positions with a counted target, K loss terms.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sftframe.interfaces.collate import IGNORED
 from sftframe.records import Batch
+from sftframe.transfer import send
+
+HEAD_ROWS = 1024
+"""Positions whose logits exist at the same time: 200 MB for GPT-2's vocabulary; smaller chunks are slower."""
 
 MIN_SHARED = 4
 """Fewer common first positions are not worth the extra attention call and copies that sharing takes."""
@@ -30,6 +38,10 @@ class CompactBatch:
     """P."""
     rest_lengths: tuple[int, ...]
     """Per row with counted targets, the positions behind the shared beginning; R of them, 0 where none are left."""
+    slots: Tensor
+    """int64 (N - P,): where each rest position is when the rests stand padded as (rows with a rest, S), flattened."""
+    sources: Tensor
+    """int64 (rows with a rest * S,): and back; padding slots repeat a neighbour."""
     states: Tensor
     """int64 (M,): positions with a counted target, as indices into N, increasing."""
     term_states: Tensor
@@ -38,16 +50,32 @@ class CompactBatch:
     """int64 (K,): per loss term the token id to be predicted."""
     term_weights: Tensor
     """float64 (K,): summed over the rows that share position and target."""
-    counted: Tensor
-    """bool (B, T): where the batch has a counted target."""
+    chunks: tuple[tuple[slice, slice], ...]
+    """The states in chunks of `HEAD_ROWS`, and the terms of each chunk."""
+    shape: tuple[int, int]
+    """(B, T) of the padded batch."""
+    counted_places: Tensor
+    """int64 (number of counted targets,): where in the flattened (B, T) they are."""
     counted_terms: Tensor
-    """int64 (number of counted targets,): the term of each, row by row."""
+    """int64 (number of counted targets,): the term of each."""
 
     def spread(self, term_values: Tensor) -> Tensor:
         """Values of the terms, (K,), at every counted target of the padded batch: (B, T), 0 elsewhere."""
-        padded = torch.zeros(self.counted.shape, dtype=term_values.dtype, device=term_values.device)
-        padded[self.counted] = term_values[self.counted_terms]
-        return padded
+        padded = term_values.new_zeros(self.shape[0] * self.shape[1])
+        return padded.index_copy_(0, self.counted_places, term_values[self.counted_terms]).view(self.shape)
+
+    def on(self, device: torch.device) -> CompactBatch:
+        """The same on a device: two copies, whatever the number of tensors."""
+        if self.ids.device == device:
+            return self
+        names = (
+            *("ids", "positions", "slots", "sources", "states"),
+            *("term_states", "term_targets", "counted_places", "counted_terms"),
+        )
+        moved = send([getattr(self, name) for name in names], device)
+        weights = self.term_weights.float() if device.type == "mps" else self.term_weights  # mps knows no float64
+        changes: dict[str, Any] = dict(zip(names, moved, strict=True))
+        return replace(self, **changes, term_weights=send([weights], device)[0])
 
 
 def compact(batch: Batch, *, share: bool = True) -> CompactBatch:
@@ -57,6 +85,10 @@ def compact(batch: Batch, *, share: bool = True) -> CompactBatch:
         share: compute a beginning that all rows have in common once; off where a position is not a function of its
             row alone, as under dropout.
     """
+    return _compact(batch.host or batch, share=share).on(batch.inputs.device)
+
+
+def _compact(batch: Batch, *, share: bool) -> CompactBatch:
     counted = batch.targets != IGNORED  # (B, T)
     last = counted.long() * torch.arange(1, counted.shape[1] + 1, device=counted.device)  # (B, T)
     lengths = last.amax(dim=1)  # (B,): 1 + the last counted position
@@ -67,14 +99,16 @@ def compact(batch: Batch, *, share: bool = True) -> CompactBatch:
     is_rest = (columns >= num_shared) & (columns < lengths[:, None])  # (R, T)
     where = is_rest.flatten().cumsum(0).view_as(is_rest) - 1 + num_shared  # (R, T): index into N
     where = torch.where(columns < num_shared, columns, where)
-    terms = _terms(batch, rows, where)
+    rest_lengths = is_rest.sum(dim=1)  # (R,)
     return CompactBatch(
         ids=torch.cat([inputs[:1, :num_shared].flatten(), inputs[is_rest]]),
         positions=torch.cat([columns[:num_shared], columns.expand_as(is_rest)[is_rest]]),
         num_shared=num_shared,
-        rest_lengths=tuple(is_rest.sum(dim=1).tolist()),
-        counted=counted,
-        **terms,
+        rest_lengths=tuple(rest_lengths.tolist()),
+        shape=(counted.shape[0], counted.shape[1]),
+        counted_places=counted.flatten().nonzero().squeeze(1),
+        **_padding(rest_lengths),
+        **_terms(batch, rows, where),
     )
 
 
@@ -88,7 +122,18 @@ def _num_shared(inputs: Tensor, lengths: Tensor) -> int:
     return shared if shared >= MIN_SHARED else 0
 
 
-def _terms(batch: Batch, rows: Tensor, where: Tensor) -> dict[str, Tensor]:
+def _padding(lengths: Tensor) -> dict[str, Any]:
+    """How rests of these lengths, (R,), become rows of the same length, and come back."""
+    lengths = lengths[lengths > 0]
+    longest = int(lengths.max()) if len(lengths) else 0
+    is_real = torch.arange(longest, device=lengths.device) < lengths[:, None]  # (rows with a rest, S)
+    return {
+        "slots": is_real.flatten().nonzero().squeeze(1),
+        "sources": (is_real.flatten().cumsum(0) - 1).clamp(min=0),
+    }
+
+
+def _terms(batch: Batch, rows: Tensor, where: Tensor) -> dict[str, Any]:
     """The loss terms: counted targets, those with the same position and target taken together."""
     targets = batch.targets[rows]
     counted = targets != IGNORED  # (R, T)
@@ -98,6 +143,7 @@ def _terms(batch: Batch, rows: Tensor, where: Tensor) -> dict[str, Tensor]:
     keys, terms = torch.unique(where[counted] * spread + targets, return_inverse=True)
     states, term_states = torch.unique(keys // spread, return_inverse=True)
     return {
+        "chunks": _chunks(term_states, len(states)),
         "states": states,
         "term_states": term_states,
         "term_targets": keys % spread,
@@ -106,3 +152,13 @@ def _terms(batch: Batch, rows: Tensor, where: Tensor) -> dict[str, Tensor]:
         ),
         "counted_terms": terms,
     }
+
+
+def _chunks(term_states: Tensor, num_states: int) -> tuple[tuple[slice, slice], ...]:
+    """States in chunks of `HEAD_ROWS`, and the terms of each; terms are in the order of their states."""
+    starts = range(0, num_states, HEAD_ROWS)
+    borders = torch.searchsorted(term_states, torch.tensor([*starts, num_states], device=term_states.device)).tolist()
+    return tuple(
+        (slice(start, min(start + HEAD_ROWS, num_states)), slice(first, last))
+        for start, first, last in zip(starts, borders, borders[1:], strict=False)
+    )

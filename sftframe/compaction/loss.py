@@ -13,9 +13,6 @@ from torch import Tensor
 
 from sftframe.compaction.layout import CompactBatch
 
-HEAD_ROWS = 1024
-"""Positions whose logits exist at the same time: 200 MB for GPT-2's vocabulary; smaller chunks are slower."""
-
 
 def weighted_loss(states: Tensor, head: Tensor, layout: CompactBatch) -> Tensor:
     """Sum of the weighted losses of all terms, a float32 scalar (float64 for float64 states) with gradient.
@@ -24,7 +21,7 @@ def weighted_loss(states: Tensor, head: Tensor, layout: CompactBatch) -> Tensor:
         states: (M, C), the normalised hidden states at `layout.states`.
         head: (V, C), the weight of the linear map to logits.
     """
-    terms = layout.term_states, layout.term_targets, layout.term_weights
+    terms = layout.term_states, layout.term_targets, layout.term_weights, layout.chunks
     loss: Tensor = _HeadLoss.apply(states, head, *terms)  # type: ignore[no-untyped-call]
     return loss
 
@@ -33,7 +30,7 @@ def weighted_loss(states: Tensor, head: Tensor, layout: CompactBatch) -> Tensor:
 def term_nll(states: Tensor, head: Tensor, layout: CompactBatch) -> Tensor:
     """Negative log-likelihood of every term, (K,), nats, without gradient; see `CompactBatch.spread`."""
     losses = states.new_empty(len(layout.term_targets), dtype=_exact(states.dtype))
-    for rows, terms in _chunks(layout.term_states, len(states)):
+    for rows, terms in layout.chunks:
         logits = _logits(states[rows], head)
         own = layout.term_states[terms] - rows.start
         losses[terms] = logits.logsumexp(dim=1)[own] - logits[own, layout.term_targets[terms]]
@@ -49,10 +46,15 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, head: Tensor, term_states: Tensor, term_targets: Tensor, term_weights: Tensor
+        ctx: Any,
+        states: Tensor,
+        head: Tensor,
+        term_states: Tensor,
+        term_targets: Tensor,
+        term_weights: Tensor,
+        chunks: tuple[tuple[slice, slice], ...],
     ) -> Tensor:
         total = states.new_zeros((), dtype=_exact(states.dtype))
-        chunks = _chunks(term_states, len(states))
         products = _Products(states, head, ctx.needs_input_grad[:2])
         ctx.products, ctx.waiting = products, None
         for rows, terms in chunks:
@@ -78,8 +80,8 @@ class _HeadLoss(torch.autograd.Function):
         ctx.products = ctx.waiting = None
         if waiting is not None:
             products.add(waiting.mul_(grads[0]), slice(0, len(waiting)))
-            return products.state_grad, products.head_grad, None, None, None
-        return *products.scaled(grads[0]), None, None, None
+            return products.state_grad, products.head_grad, None, None, None, None
+        return *products.scaled(grads[0]), None, None, None, None
 
 
 class _Products:
@@ -109,16 +111,6 @@ class _Products:
             None if states is None else states * factor.to(states.dtype),
             None if head is None else head * factor.to(head.dtype),
         )
-
-
-def _chunks(term_states: Tensor, num_states: int) -> list[tuple[slice, slice]]:
-    """States in chunks of `HEAD_ROWS`, and the terms of each; terms are in the order of their states."""
-    starts = range(0, num_states, HEAD_ROWS)
-    borders = torch.searchsorted(term_states, torch.tensor([*starts, num_states], device=term_states.device)).tolist()
-    return [
-        (slice(start, min(start + HEAD_ROWS, num_states)), slice(first, last))
-        for start, first, last in zip(starts, borders, borders[1:], strict=False)
-    ]
 
 
 def _exact(dtype: torch.dtype) -> torch.dtype:
