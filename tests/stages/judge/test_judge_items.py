@@ -1,7 +1,7 @@
 import pytest
 
 from sftframe import DataError, Example, JudgeItem, Response
-from sftframe.stages.judge import make_items
+from sftframe.stages.judge import make_items, match_items
 
 
 def response(index, text="Paris."):
@@ -32,3 +32,21 @@ def test_two_responses_to_one_example_are_refused():
 
 def test_responses_to_other_examples_are_left_aside():
     assert [item.index for item in make_items([ITALY], [response(7), response(3)])] == [3]
+
+
+def asked(index, instruction, reference="Paris.", answer=""):
+    return JudgeItem(index=index, instruction=instruction, input="", reference=reference, answer=answer)
+
+
+def test_items_of_two_lists_are_matched_by_what_they_ask_and_not_by_index():
+    first, second = [asked(0, "x"), asked(1, "y")], [asked(0, "y"), asked(1, "z"), asked(2, "x")]
+    assert match_items(first, second) == [(first[0], second[2]), (first[1], second[0])]
+
+
+def test_the_same_question_with_another_reference_is_another_item():
+    assert match_items([asked(0, "x")], [asked(0, "x", reference="Rome.")]) == []
+
+
+def test_a_repeated_question_is_matched_as_often_as_both_have_it():
+    first, second = [asked(0, "x"), asked(1, "x"), asked(2, "x")], [asked(5, "x"), asked(6, "x")]
+    assert [(one.index, other.index) for one, other in match_items(first, second)] == [(0, 5), (1, 6)]

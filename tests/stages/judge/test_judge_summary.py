@@ -1,7 +1,7 @@
 import pytest
 
 from sftframe import JudgeError, Verdict
-from sftframe.stages.judge import check_failures, failure_share, summarise
+from sftframe.stages.judge import check_failures, failure_share, paired_difference, summarise
 
 
 def ok(*scores):
@@ -61,7 +61,24 @@ def test_exactly_as_many_failures_as_allowed_pass():
     check_failures([*ok(*range(95)), *(failed(95 + i) for i in range(5))], 0.05)
 
 
-def test_failures_may_be_counted_against_items_that_are_still_to_come():
-    check_failures([failed(0)], 0.05, num_items=20)
-    with pytest.raises(JudgeError, match="1 of 19 items"):
-        check_failures([failed(0)], 0.05, num_items=19)
+def test_items_that_nobody_was_asked_about_are_told_apart():
+    verdicts = [failed(0), failed(1, "error", "not asked: the judge had failed 10 times in a row")]
+    with pytest.raises(JudgeError, match=r"2 of 2 items \(1 timeout, 1 not asked; the first is item 0"):
+        check_failures(verdicts, 0.5)
+
+
+def test_a_difference_is_over_the_items_that_both_sides_have():
+    # differences 10, 20, 30 (the third item has one score only): mean 20, sd 10, t(2, 0.975) = 4.302653, 24.841
+    difference = paired_difference([*ok(10, 20, 0), failed(3), *ok(50)], [*ok(20, 40, 30), *ok(90), failed(4)])
+    assert (difference.mean_first, difference.mean_second, difference.mean, difference.num_items) == (10, 30, 20, 3)
+    assert difference.ci95 == pytest.approx((-4.8414, 44.8414), abs=1e-3)
+
+
+def test_one_item_in_common_has_a_difference_without_interval():
+    difference = paired_difference(ok(10), ok(15))
+    assert (difference.mean, difference.ci95) == (5, None)
+
+
+def test_no_item_in_common_has_no_difference():
+    difference = paired_difference([failed(0)], ok(15))
+    assert (difference.mean, difference.ci95, difference.num_items) == (None, None, 0)

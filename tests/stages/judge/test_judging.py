@@ -161,11 +161,21 @@ class Gone(Scripted):
             yield ok(item.index) if position < self.num_scored else failed(item.index)
 
 
-def test_a_judge_that_is_gone_is_not_waited_for_until_the_end():
+def test_a_judge_that_is_gone_is_not_waited_for_and_every_item_has_its_verdict():
     items, seen = [item(index) for index in range(100)], []
-    with pytest.raises(JudgeError, match=r"no score for 10 of 100 items .* at most 5%"):
-        judge_responses(Gone(20), items, on_verdict=seen.append, max_failures=0.05)
+    verdicts = judge_responses(Gone(20), items, on_verdict=seen.append, max_failures=0.05)
     assert len(seen) == 30
+    assert verdicts[:30] == tuple(seen)
+    assert [verdict.index for verdict in verdicts] == list(range(100))
+    assert {(verdict.status, verdict.score, verdict.reason) for verdict in verdicts[30:]} == {
+        ("error", None, "not asked: the judge had failed 10 times in a row")
+    }
+
+
+def test_a_known_score_counts_although_the_judge_is_gone():
+    items = [item(index) for index in range(100)]
+    verdicts = judge_responses(Gone(0), items, known={99: ok(99)}, on_verdict=lambda verdict: None, max_failures=0.05)
+    assert verdicts[99] == ok(99)
 
 
 def test_single_failures_never_keep_the_rest_from_being_judged():

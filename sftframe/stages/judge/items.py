@@ -1,0 +1,57 @@
+"""What a judge gets to see of answered examples, and which items of two lists ask the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+
+from sftframe.errors import DataError
+from sftframe.records import Example, JudgeItem, Response
+
+
+def make_items(examples: Iterable[Example], responses: Iterable[Response]) -> list[JudgeItem]:
+    """What a judge gets to see, one item per example and in the examples' order.
+
+    Responses are found by their index, never by their position; those of other examples are left aside.
+
+    Raises:
+        DataError: an example has no response, or more than one.
+    """
+    texts: dict[int, str] = {}
+    for response in responses:
+        if response.index in texts:
+            raise DataError(f"example {response.index} has two responses, expected one: generate the responses again")
+        texts[response.index] = response.text
+    return [_item(example, texts) for example in examples]
+
+
+def match_items(first: Iterable[JudgeItem], second: Iterable[JudgeItem]) -> list[tuple[JudgeItem, JudgeItem]]:
+    """The items that both lists have, in the first one's order: same instruction, input and reference.
+
+    What stands in a list several times is matched as often as it stands in both, in order.
+
+    >>> def asked(*words):
+    ...     return [JudgeItem(index=i, instruction=w, input="", reference="", answer="") for i, w in enumerate(words)]
+    >>> [(one.index, other.index) for one, other in match_items(asked("a", "b", "a"), asked("c", "a", "b"))]
+    [(0, 1), (1, 2)]
+    """
+    waiting: defaultdict[tuple[str, str, str], deque[JudgeItem]] = defaultdict(deque)
+    for item in second:
+        waiting[_question(item)].append(item)
+    return [(item, waiting[_question(item)].popleft()) for item in first if waiting[_question(item)]]
+
+
+def _question(item: JudgeItem) -> tuple[str, str, str]:
+    return item.instruction, item.input, item.reference
+
+
+def _item(example: Example, texts: Mapping[int, str]) -> JudgeItem:
+    if example.index not in texts:
+        raise DataError(f"example {example.index} has no response to judge: generate the missing responses first")
+    return JudgeItem(
+        index=example.index,
+        instruction=example.instruction,
+        input=example.input,
+        reference=example.output,
+        answer=texts[example.index],
+    )

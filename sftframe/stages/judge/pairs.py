@@ -1,0 +1,172 @@
+"""Which of two answers is better, asked in both orders, and what the preferences over many pairs sum up to.
+
+Takes matched items and a judge's preferences in either order, gives outcomes and their summary. The answers of one side
+are called a, those of the other b, whichever of them is shown first. A judge that names a and then, shown the other
+way round, b, has told its liking for a place and not for an answer: that is a tie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal
+
+from sftframe.records import JudgeItem, JudgePair, Preference, VerdictStatus
+
+Side = Literal["a", "b", "tie"]
+
+_MIN_FOR_SLOPE = 3
+"""Pairs below which a line has no interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairOutcome:
+    """What a judge thinks of one pair, after it saw both orders."""
+
+    index: int
+    status: VerdictStatus
+    """The first that is not `ok` of the two orders' statuses."""
+    winner: Side | None
+    """None unless `status` is `ok`."""
+    is_consistent: bool | None
+    """Whether both orders name the same answer, or both none; None unless `status` is `ok`."""
+    reason: str
+    """The judge's, of the order in which a stood first; that of the failed one where one failed."""
+    length_ratio: float
+    """Characters of b's answer over a's, each counted from 1 so that an empty one has a ratio."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSummary:
+    """Preferences over many pairs."""
+
+    num_pairs: int
+    num_judged: int
+    """Pairs with a preference in both orders; everything below is over these."""
+    num_a: int
+    """Pairs that a wins."""
+    num_b: int
+    num_ties: int
+    win_rate: float | None
+    """Of b, ties counted as half, 0-1."""
+    ci95: tuple[float, float] | None
+    """Clopper-Pearson over the pairs; with ties it is wider than it has to be."""
+    position_consistency: float | None
+    """Share of pairs on which both orders agree, 0-1."""
+    first_share: float | None
+    """How often the answer shown first is named when one is, 0-1; 0.5 in a judge that does not mind the order."""
+    length_slope: float | None
+    """What b's win rate gains when its answer is twice as long as a's: least squares over log2 of the length ratio."""
+    length_slope_ci95: tuple[float, float] | None
+
+
+def make_pairs(matches: Iterable[tuple[JudgeItem, JudgeItem]]) -> list[JudgePair]:
+    """Matched items as pairs, a's answer first, under a's index."""
+    return [
+        JudgePair(
+            index=a.index,
+            instruction=a.instruction,
+            input=a.input,
+            reference=a.reference,
+            first=a.answer,
+            second=b.answer,
+        )
+        for a, b in matches
+    ]
+
+
+def mirrored(pairs: Iterable[JudgePair]) -> list[JudgePair]:
+    """The same pairs in the other order."""
+    return [replace(pair, first=pair.second, second=pair.first) for pair in pairs]
+
+
+def combine(
+    pairs: Sequence[JudgePair], forward: Sequence[Preference], backward: Sequence[Preference]
+) -> list[PairOutcome]:
+    """One outcome per pair.
+
+    Args:
+        pairs: with a's answer first.
+        forward: preferences on these.
+        backward: preferences on the `mirrored` ones.
+    """
+    return [_outcome(*triple) for triple in zip(pairs, forward, backward, strict=True)]
+
+
+def summarise_pairs(
+    outcomes: Sequence[PairOutcome], forward: Sequence[Preference], backward: Sequence[Preference]
+) -> PairSummary:
+    """Win rate, position and length, with intervals where there are pairs enough."""
+    judged = [outcome for outcome in outcomes if outcome.status == "ok"]
+    wins = [_value(outcome.winner) for outcome in judged]
+    named = [p.winner for p in (*forward, *backward) if p.winner in ("first", "second")]
+    slope = _length_slope(judged)
+    return PairSummary(
+        num_pairs=len(outcomes),
+        num_judged=len(judged),
+        num_a=wins.count(0.0),
+        num_b=wins.count(1.0),
+        num_ties=wins.count(0.5),
+        win_rate=fmean(wins) if wins else None,
+        ci95=_share_interval(sum(wins), len(wins)) if wins else None,
+        position_consistency=fmean(bool(outcome.is_consistent) for outcome in judged) if judged else None,
+        first_share=named.count("first") / len(named) if named else None,
+        length_slope=slope[0] if slope else None,
+        length_slope_ci95=slope[1] if slope else None,
+    )
+
+
+def _outcome(pair: JudgePair, forward: Preference, backward: Preference) -> PairOutcome:
+    ratio = (len(pair.second) + 1) / (len(pair.first) + 1)
+    failed = next((preference for preference in (forward, backward) if preference.status != "ok"), None)
+    if failed is not None:
+        return PairOutcome(
+            index=pair.index,
+            status=failed.status,
+            winner=None,
+            is_consistent=None,
+            reason=failed.reason,
+            length_ratio=ratio,
+        )
+    winners = {_FORWARD[forward.winner], _BACKWARD[backward.winner]}
+    return PairOutcome(
+        index=pair.index,
+        status="ok",
+        winner=winners.pop() if len(winners) == 1 else "tie",
+        is_consistent=_FORWARD[forward.winner] == _BACKWARD[backward.winner],
+        reason=forward.reason,
+        length_ratio=ratio,
+    )
+
+
+_FORWARD: dict[str | None, Side] = {"first": "a", "second": "b", "tie": "tie"}
+_BACKWARD: dict[str | None, Side] = {"first": "b", "second": "a", "tie": "tie"}
+
+
+def _value(winner: Side | None) -> float:
+    """What a pair counts for b."""
+    return {"a": 0.0, "b": 1.0}.get(winner or "tie", 0.5)
+
+
+def _share_interval(successes: float, trials: int) -> tuple[float, float]:
+    """95 % Clopper-Pearson interval of a share, for half successes too: its bounds are quantiles of a beta."""
+    from scipy.special import betaincinv
+
+    low = float(betaincinv(successes, trials - successes + 1, 0.025)) if successes > 0 else 0.0
+    high = float(betaincinv(successes + 1, trials - successes, 0.975)) if successes < trials else 1.0
+    return low, high
+
+
+def _length_slope(outcomes: Sequence[PairOutcome]) -> tuple[float, tuple[float, float]] | None:
+    """Slope and its 95 % interval; None where all ratios are equal or the pairs too few."""
+    lengths = [math.log2(outcome.length_ratio) for outcome in outcomes]
+    if len(lengths) < _MIN_FOR_SLOPE or len(set(lengths)) == 1:
+        return None
+    from scipy.special import stdtrit
+    from scipy.stats import linregress
+
+    line = linregress(lengths, [_value(outcome.winner) for outcome in outcomes])
+    half = float(stdtrit(len(lengths) - 2, 0.975)) * float(line.stderr)
+    return float(line.slope), (float(line.slope) - half, float(line.slope) + half)

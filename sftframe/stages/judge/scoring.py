@@ -1,0 +1,141 @@
+"""Asking a judge: for scores or for preferences, with the same care.
+
+Takes items or pairs and what is known of them already; gives one word on each, in their order. Every word is checked
+against the item that it must be for, whatever a plugin raises becomes an error that names it, and a judge that has
+gone is not waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from sftframe.errors import PluginError, SftframeError
+from sftframe.interfaces import Judge
+from sftframe.records import JudgeItem, JudgePair, Preference, Verdict
+from sftframe.stages.judge.contract import broken_preference, broken_verdict
+from sftframe.stages.judge.failures import NOT_ASKED
+
+_GIVE_UP_AFTER = 10
+"""Failures in a row after which a judge is taken to be gone; each may have cost minutes of timeouts."""
+
+Item = TypeVar("Item", JudgeItem, JudgePair)
+Word = TypeVar("Word", Verdict, Preference)
+
+
+def judge_responses(
+    judge: Judge,
+    items: Sequence[JudgeItem],
+    *,
+    known: Mapping[int, Verdict] = {},
+    on_verdict: Callable[[Verdict], None],
+    max_failures: float = 1.0,
+) -> tuple[Verdict, ...]:
+    """One verdict per item, in the items' order.
+
+    Args:
+        known: verdicts of an earlier attempt on the same answers, by index; where one is `ok` and this very judge's
+            (same identity), the judge is not asked again.
+        on_verdict: called with each new verdict as soon as the judge gives it.
+        max_failures: when more than this share (0-1) of all items has failed, the last ten of them in a row, the judge
+            is gone: the others come back as errors that say that nobody was asked. Single failures never stop the rest
+            from being judged.
+
+    Raises:
+        JudgeError: the judge says that it cannot go on.
+        PluginError: the judge broke its contract, or raised what is no `SftframeError`.
+    """
+    grading = _Question(judge, "verdict", judge.score, broken_verdict, _missing_verdict)
+    return _ask_all(grading, items, known, on_verdict, max_failures)
+
+
+def judge_pairs(
+    judge: Judge,
+    pairs: Sequence[JudgePair],
+    *,
+    known: Mapping[int, Preference] = {},
+    on_preference: Callable[[Preference], None],
+    max_failures: float = 1.0,
+) -> tuple[Preference, ...]:
+    """One preference per pair, each pair in the order in which it stands; everything else as `judge_responses`."""
+    comparing = _Question(judge, "preference", judge.prefer, broken_preference, _missing_preference)
+    return _ask_all(comparing, pairs, known, on_preference, max_failures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question(Generic[Item, Word]):
+    """What a judge is asked, and what its words have to be like."""
+
+    judge: Judge
+    noun: str
+    ask: Callable[[Sequence[Item]], Iterable[Word]]
+    broken: Callable[[Item, object], str]
+    """What is wrong with a word on an item."""
+    missing: Callable[[int, str, str], Word]
+    """The word on an item that nobody was asked about: its index, the reason and the judge."""
+
+
+def _ask_all(
+    question: _Question[Item, Word],
+    items: Sequence[Item],
+    known: Mapping[int, Word],
+    on_word: Callable[[Word], None],
+    max_failures: float,
+) -> tuple[Word, ...]:
+    judge = question.judge
+    words = {index: word for index, word in known.items() if word.status == "ok" and word.judge == judge.identity}
+    pending = [item for item in items if item.index not in words]
+    new: list[Word] = []
+    with closing(_asked(question, pending)) as coming:  # closed at once when interrupted: nobody asks on
+        for word in coming:
+            new.append(word)
+            on_word(word)
+            if _has_gone(new, max_failures * len(items)):
+                break
+    words.update((word.index, word) for word in new)
+    reason = f"{NOT_ASKED}the judge had failed {_GIVE_UP_AFTER} times in a row"
+    return tuple(words.get(item.index) or question.missing(item.index, reason, judge.identity) for item in items)
+
+
+def _has_gone(words: Sequence[Verdict] | Sequence[Preference], most: float) -> bool:
+    last = words[-_GIVE_UP_AFTER:]
+    if len(last) < _GIVE_UP_AFTER or any(word.status == "ok" for word in last):
+        return False
+    return sum(word.status != "ok" for word in words) > most
+
+
+def _asked(question: _Question[Item, Word], items: Sequence[Item]) -> Generator[Word, None, None]:
+    """The judge's words on these items, each checked against the item that it must be for."""
+    judge, noun = question.judge, question.noun
+    with closing(_guarded(question, items)) as words:
+        for item in items:
+            word = next(words, None)
+            if word is None:
+                raise PluginError(f"judge {judge.name!r} gave no {noun} on item {item.index}: expected one per item")
+            if problem := question.broken(item, word):
+                raise PluginError(f"judge {judge.name!r} broke its contract on item {item.index}: it gave {problem}")
+            yield word if word.judge else replace(word, judge=judge.identity)
+        if next(words, None) is not None:
+            raise PluginError(f"judge {judge.name!r} gave more than the {len(items)} {noun}s that it was asked for")
+
+
+def _guarded(question: _Question[Any, Word], items: Sequence[Any]) -> Generator[Word, None, None]:
+    """What the judge yields; the wall at which a plugin's exceptions become errors that name the plugin."""
+    if not items:
+        return
+    try:
+        yield from question.ask(items)
+    except SftframeError:
+        raise
+    except Exception as error:
+        raise PluginError(f"judge {question.judge.name!r} failed: {type(error).__name__}: {error}") from error
+
+
+def _missing_verdict(index: int, reason: str, judge: str) -> Verdict:
+    return Verdict(index=index, status="error", score=None, reason=reason, judge=judge)
+
+
+def _missing_preference(index: int, reason: str, judge: str) -> Preference:
+    return Preference(index=index, status="error", winner=None, reason=reason, judge=judge)
