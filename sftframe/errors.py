@@ -69,6 +69,16 @@ class Interrupted(SftframeError):  # noqa: N818  a wish, not an error
     exit_code = 130
 
 
+def brief(value: object) -> str:
+    """A value as a message shows it: its `repr`, without the middle where that is long.
+
+    >>> brief("x" * 1000)
+    "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxx'"
+    """
+    shown = repr(value)
+    return shown if len(shown) <= 160 else f"{shown[:60]}…{shown[-20:]}"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The tail of an 'unknown name' message: the nearest known name, then all of them.
 
@@ -76,10 +86,19 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     "; did you mean 'alpaca'? Available: alpaca, phi3"
     >>> suggestion("zzz", [])
     '; none are available'
+
+    Of very many names, as a data file may hold them, some are shown; what cannot be printed is shown with escapes.
     """
     names = sorted(known)
     if not names:
         return "; none are available"
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names[:_MOST_COMPARED], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"{hint} Available: {', '.join(names)}"
+    shown = [name if name.isprintable() else repr(name) for name in names[:_MOST_SHOWN]]
+    more = f", … ({len(names)} in all)" if len(names) > _MOST_SHOWN else ""
+    return f"{hint} Available: {', '.join(shown)}{more}"
+
+
+_MOST_COMPARED = 1000
+"""Names that a misspelt one is compared with: 100,000 would take a minute."""
+_MOST_SHOWN = 40

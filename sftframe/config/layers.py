@@ -12,7 +12,7 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-from sftframe.errors import ConfigError
+from sftframe.errors import ConfigError, brief
 
 Layer = dict[str, Any]
 """A nested mapping of what one source sets, and nothing else."""
@@ -28,13 +28,15 @@ def read_toml(path: Path) -> Layer:
         ConfigError: it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read the configuration {path}: byte {error.start} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 1,000 brackets
+        raise ConfigError(f"{path} is TOML that cannot be read: {error}; expected settings of a few levels") from error
 
 
 def parse_settings(settings: Iterable[str]) -> Layer:
@@ -73,7 +75,7 @@ def nested(key: str, value: Any) -> Layer:
 def _toml_value(text: str) -> Any:
     try:
         value, *others = tomllib.loads(f"value = {text}").values()
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or more than can be read
         return text
     # more values come from text of several lines; 2024-05-17 is a model's name sooner than a date, no option is one
     return text if others or isinstance(value, date | time) else value
@@ -95,7 +97,10 @@ def merge(*layers: Mapping[str, Any]) -> Layer:
             if key in SEAMS:
                 value = {"name": value} if isinstance(value, str) else value
                 under = None if _is_switched(under, value) else under
-            merged[key] = _laid_over(under, value, key)
+            try:
+                merged[key] = _laid_over(under, value, key)
+            except RecursionError:
+                raise ConfigError(f"{brief(key)}: nested too deeply, expected settings of a few levels") from None
     return merged
 
 
@@ -110,6 +115,8 @@ def _laid_over(under: Any, over: Any, path: str) -> Any:
     if not isinstance(over, Mapping):
         return over
     if under is not None and not isinstance(under, Mapping):
-        raise ConfigError(f"{path}: expected a section with keys, found {under!r} (and {path}.{next(iter(over), '')})")
+        raise ConfigError(
+            f"{path}: expected a section with keys, found {brief(under)} (and {path}.{next(iter(over), '')})"
+        )
     base = under or {}
     return {**base, **{key: _laid_over(base.get(key), value, f"{path}.{key}") for key, value in over.items()}}

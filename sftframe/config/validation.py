@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sftframe.config.layers import SEAMS, Layer
 from sftframe.config.sections import RunConfig
-from sftframe.errors import ConfigError, suggestion
+from sftframe.errors import ConfigError, brief, suggestion
 
 
 def validate(layer: Layer) -> RunConfig:
@@ -72,7 +72,7 @@ def explain(error: ValidationError, model: type[Any], prefix: tuple[str, ...] = 
     expected = finding["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     if finding["type"] in _SECTION_EXPECTED:
         expected = "a name, or a section with keys" if name in SEAMS else "a section with keys"
-    return f"{name}: expected {expected}, found {finding.get('input')!r}{more}"
+    return f"{name}: expected {expected}, found {brief(finding.get('input'))}{more}"
 
 
 def _fields_at(model: Any, path: Iterable[str]) -> list[str]:

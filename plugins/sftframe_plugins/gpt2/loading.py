@@ -21,7 +21,7 @@ from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.weights.folder import open_folder
 from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
 from sftframe_plugins.gpt2.weights.huggingface_repository import HuggingFaceRepository
-from sftframe_plugins.gpt2.weights.layout import build, fill
+from sftframe_plugins.gpt2.weights.layout import build, check_tensors, fill
 from sftframe_plugins.gpt2.weights.openai_bucket import OpenAIBucket
 from sftframe_plugins.gpt2.weights.source import WeightSource
 
@@ -70,11 +70,15 @@ class Loader:
 
     def load(self, device: str, dtype: str, seed: int) -> GPT2LM:
         """The model."""
-        network = build(self._fitting_config(), device, getattr(torch, dtype))
-        if self._is_random:
+        config, tensors = self._fitting_config(), None
+        if not self._is_random:
+            tensors = self._source.tensors()
+            check_tensors(config, tensors, self._source)  # before memory is taken for what the file only claims
+        network = build(config, device, getattr(torch, dtype))
+        if tensors is None:
             network.initialise(seed)
         else:
-            fill(network, self._source.tensors(), self._source)
+            fill(network, tensors, self._source)
         return GPT2LM(network, self.tokenizer)
 
     @property

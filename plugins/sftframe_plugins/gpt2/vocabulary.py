@@ -17,6 +17,9 @@ from sftframe import ModelError
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 """GPT-2's word pattern; possessive, because the backtracking form overflows the stack on a million spaces."""
 
+MAX_TOKEN_BYTES = 256
+"""Twice GPT-2's longest token. How a token is merged is found in steps that grow with the square of its length."""
+
 END_TOKEN = "<|endoftext|>"
 """The usual name of the control token that ends a text."""
 
@@ -59,7 +62,7 @@ class Vocabulary:
 
 
 def check(vocabulary: Vocabulary, source: object) -> Vocabulary:
-    """See that the ids are 0 … n-1, once each, and that every byte can be written.
+    """See that the ids are 0 … n-1, once each, that every byte can be written, and that no token is absurdly long.
 
     Args:
         source: where it came from, for messages.
@@ -73,6 +76,12 @@ def check(vocabulary: Vocabulary, source: object) -> Vocabulary:
         raise ModelError(
             f"{source}: token ids must be 0 to {len(ids) - 1}, once each, but id {wrong} is missing or "
             f"id {ids[wrong]} is there twice; the vocabulary is damaged, fetch it again"
+        )
+    longest = max(map(len, vocabulary.ranks), default=0)
+    if longest > MAX_TOKEN_BYTES:
+        raise ModelError(
+            f"{source}: a token has {longest} bytes, expected at most {MAX_TOKEN_BYTES} (GPT-2's longest has 128); "
+            "the vocabulary is damaged, fetch it again"
         )
     absent = next((byte for byte in range(256) if bytes([byte]) not in vocabulary.ranks), None)
     if absent is not None:

@@ -16,7 +16,9 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,8 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     }
     for names, read in forms.items():
         if all((folder / name).is_file() for name in names):
-            return read(folder)
+            with _in_form(folder / names[0]):
+                return read(folder)
     for names in forms:
         present = [name for name in names if (folder / name).is_file()]
         if present:
@@ -116,7 +119,7 @@ def _read_huggingface_pair(folder: Path) -> Vocabulary:
 
 def _read_tokenizer_json(folder: Path) -> Vocabulary:
     path = folder / "tokenizer.json"
-    content = _read_json(path)
+    content = _read_object(path)
     model = content.get("model") or {}
     splitter = content.get("pre_tokenizer") or {}
     if model.get("type", "BPE") != "BPE" or splitter.get("type") != "ByteLevel" or content.get("normalizer"):
@@ -133,15 +136,18 @@ def _read_tokenizer_json(folder: Path) -> Vocabulary:
 
 def _declared_controls(folder: Path) -> tuple[dict[str, int], str]:
     """Control tokens that a Hugging Face folder adds to its vocabulary, and the name of the one that ends a text."""
-    config = _read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
-    added = _read_json(folder / "added_tokens.json") if (folder / "added_tokens.json").is_file() else {}
-    controls = {entry["content"]: int(token_id) for token_id, entry in config.get("added_tokens_decoder", {}).items()}
-    end = config.get("eos_token") or END_TOKEN
-    return controls | added, end["content"] if isinstance(end, dict) else end
+    path = folder / "tokenizer_config.json"
+    config = _read_object(path) if path.is_file() else {}
+    added = _read_object(folder / "added_tokens.json") if (folder / "added_tokens.json").is_file() else {}
+    with _in_form(path):
+        declared = config.get("added_tokens_decoder", {}).items()
+        controls = {entry["content"]: int(token_id) for token_id, entry in declared}
+        end = config.get("eos_token") or END_TOKEN
+        return controls | added, end["content"] if isinstance(end, dict) else end
 
 
 def _read_pair(ids_path: Path, merges_path: Path, controls: Mapping[str, int], end_token: str) -> Vocabulary:
-    ids, lines = _read_json(ids_path), _read(merges_path).split("\n")
+    ids, lines = _read_object(ids_path), _read(merges_path).split("\n")
     listed = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     # GPT-2's own two are known to fit each other, which saves checking 50,000 merges (0.5 s)
     is_known = [_sha256(ids_path), _sha256(merges_path)] == list(GPT2_SHA256.values())
@@ -159,6 +165,7 @@ def _build(
 ) -> Vocabulary:
     """A vocabulary from tokens in stand-in characters, its merges, and the control tokens declared beside it."""
     ids = {**ids, **controls}
+    _check_numbers(ids, source.parent)
     if end_token not in ids:
         raise ModelError(f"{source.parent}: the vocabulary has no end token {end_token!r}")
     more = {name: ids[name] for name in controls if name != end_token}
@@ -171,9 +178,16 @@ def _build(
     return vocabulary
 
 
+def _check_numbers(ids: Mapping[str, Any], folder: Path) -> None:
+    wrong = next((name for name, token_id in ids.items() if type(token_id) is not int), None)  # a bool is no id
+    if wrong is not None:
+        found = reprlib.repr(ids[wrong])
+        raise ModelError(f"{folder}: token {reprlib.repr(wrong)} has the id {found}, expected a whole number")
+
+
 def _pair(pair: tuple[str, ...], number: int, source: Path) -> tuple[bytes, bytes]:
     if len(pair) != 2:
-        raise ModelError(f"{source}: merge {number} is {' '.join(pair)!r}, expected two tokens")
+        raise ModelError(f"{source}: merge {number} is {reprlib.repr(' '.join(pair))}, expected two tokens")
     return _bytes(pair[0], source), _bytes(pair[1], source)
 
 
@@ -182,7 +196,7 @@ def _bytes(characters: str, source: Path) -> bytes:
         return bytes(BYTE_OF[character] for character in characters)
     except KeyError as error:
         raise ModelError(
-            f"{source}: token {characters!r} has {error.args[0]!r}, which stands for no byte; "
+            f"{source}: token {reprlib.repr(characters)} has {error.args[0]!r}, which stands for no byte; "
             "a control token has to be declared in tokenizer_config.json or added_tokens.json"
         ) from error
 
@@ -198,12 +212,31 @@ def _read(path: Path) -> str:
         raise ModelError(f"cannot read {path}: {error}") from error
 
 
-def _read_json(path: Path) -> Any:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(_read(path))
+        content = json.loads(_read(path))
     except json.JSONDecodeError as error:
         raise ModelError(
             f"{path} is not valid JSON (line {error.lineno}, column {error.colno}): cut off or damaged, fetch it again"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is JSON that cannot be read ({error}): damaged, fetch it again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}; fetch it again")
+    return content
+
+
+@contextmanager
+def _in_form(path: Path) -> Iterator[None]:
+    """JSON of another structure than expected shows as one of Python's own errors; whatever it is, the file is named.
+
+    Checks of the values themselves, with messages of their own, come first.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: not in the form that is published for GPT-2 ({type(error).__name__}: {error}); fetch it again"
         ) from error
 
 

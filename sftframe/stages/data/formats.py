@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sftframe.errors import DataError
+from sftframe.errors import DataError, brief
 from sftframe.stages.data.fields import FieldNames, missing
 
 
@@ -44,8 +44,8 @@ def read_json(data: bytes, label: str, names: FieldNames) -> Entries:
         return Entries(values=value)
     hint = ""
     if isinstance(value, dict):
-        lists = [f"{key!r} ({len(part)} entries)" for key, part in value.items() if isinstance(part, list)]
-        hint = f"; a list is under its key {', '.join(lists)}: save that alone" if lists else "; put it in [ ]"
+        lists = [f"{brief(k)} ({len(v)} entries)" for k, v in value.items() if isinstance(v, list)]
+        hint = f"; a list is under its key {', '.join(lists[:5])}: save that alone" if lists else "; put it in [ ]"
     raise DataError(f"{label}: the file holds {kind(value)}, expected a list of objects{hint}")
 
 
@@ -92,9 +92,9 @@ def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         columns = list(file.schema_arrow.names)
         _check_columns(columns, label, names)
-        table = file.read(columns=[name for name in names.wanted.values() if name in columns])
-        return Entries(values=table.to_pylist())
-    except (pyarrow.ArrowException, OSError) as error:
+        wanted = [name for name in names.wanted.values() if name in columns]
+        return Entries(values=list(_parquet_rows(file, wanted, label, num_bytes=len(data))))
+    except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
         raise DataError(f"{label}: not a readable Parquet file: {' '.join(str(error).split())}") from error
 
 
@@ -106,6 +106,22 @@ READERS: dict[str, Reader] = {
     ".parquet": read_parquet,
 }
 """By a file name's ending, in lower case."""
+
+
+MOST_EXPANDED = 1000
+"""A Parquet file's text over its bytes: real text shrinks by 3 to 30. Beyond it a small file would fill the memory."""
+
+
+def _parquet_rows(file: Any, columns: list[str], label: str, *, num_bytes: int) -> Iterator[object]:
+    num_left = MOST_EXPANDED * num_bytes
+    for batch in file.iter_batches(batch_size=4096, columns=columns):
+        num_left -= batch.nbytes
+        if num_left < 0:
+            raise DataError(
+                f"{label}: {num_bytes} bytes of Parquet hold more than {MOST_EXPANDED * num_bytes} bytes of text, as "
+                "only endless repetition does: remove the repeated rows"
+            )
+        yield from batch.to_pylist()
 
 
 def decode(data: bytes, label: str) -> str:

@@ -6,6 +6,7 @@ Settings that would make another network than GPT-2's own (another activation, a
 from __future__ import annotations
 
 import json
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ FIXED: dict[str, tuple[Any, ...]] = {
 }
 """What the network has built in, by the names of transformers' `GPT2Config`; the first is also the default."""
 
+MAX_SIZE = 10_000_000
+"""No width, length or vocabulary of a GPT-2 comes near it; a larger number in a file is damage, or worse."""
+
 
 def read_config(path: Path) -> NetworkConfig:
     """The sizes that a `config.json` states.
@@ -33,10 +37,13 @@ def read_config(path: Path) -> NetworkConfig:
     content = _read_object(path)
     for key, allowed in FIXED.items():
         if content.get(key, allowed[0]) not in allowed:
-            raise ModelError(f"{path}: {key} is {content[key]!r}, but GPT-2 has {allowed[0]!r}; not a GPT-2 checkpoint")
+            raise ModelError(
+                f"{path}: {key} is {reprlib.repr(content[key])}, but GPT-2 has {allowed[0]!r}; not a GPT-2 checkpoint"
+            )
     width = _size(content, "n_embd", path)
-    if content.get("n_inner") not in (None, 4 * width):
-        raise ModelError(f"{path}: n_inner is {content['n_inner']!r}, but GPT-2 has 4 x n_embd = {4 * width}")
+    inner = content.get("n_inner")
+    if inner not in (None, 4 * width):
+        raise ModelError(f"{path}: n_inner is {reprlib.repr(inner)}, but GPT-2 has 4 x n_embd = {4 * width}")
     return _make_config(content, ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"), path)
 
 
@@ -72,8 +79,8 @@ def write_config(config: NetworkConfig, end_id: int, path: Path) -> None:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"cannot read {path}: {error}; damaged, fetch it again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
@@ -90,6 +97,6 @@ def _make_config(content: dict[str, Any], keys: tuple[str, str, str, str, str], 
 
 def _size(content: dict[str, Any], key: str, path: Path) -> int:
     size = content.get(key)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ModelError(f"{path}: {key} is {size!r}, expected a positive whole number")
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_SIZE:
+        raise ModelError(f"{path}: {key} is {reprlib.repr(size)}, expected a whole number from 1 to {MAX_SIZE}")
     return size

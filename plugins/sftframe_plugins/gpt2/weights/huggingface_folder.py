@@ -7,6 +7,8 @@ The form of `transformers`' `save_pretrained`, of a run's `model/`, and of the b
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,12 +80,20 @@ class HuggingFaceFolder(WeightSource):
 
 
 def shards_of(index: Path) -> list[str]:
-    """Names of the files that a sharded checkpoint consists of.
+    """Names of the files that a sharded checkpoint consists of; they lie beside the index.
 
     Raises:
-        ModelError: the index cannot be read.
+        ModelError: the index cannot be read, or names a file that could lie elsewhere.
     """
     try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"cannot read {index}: {error!r}; expected a JSON object with 'weight_map'") from error
+    strange = next((name for name in names if not _SHARD_NAME.fullmatch(name)), None)
+    if strange is not None:
+        raise ModelError(f"{index} names {reprlib.repr(strange)}, expected names of safetensors files beside it")
+    return names
+
+
+_SHARD_NAME = re.compile(r"[\w-][\w.-]{0,200}\.safetensors", re.ASCII)
+"""No separator of any system, so that no name leads out of the folder."""

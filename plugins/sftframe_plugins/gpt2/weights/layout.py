@@ -57,12 +57,29 @@ def fill(network: GPT2, tensors: Mapping[str, Tensor], source: object) -> None:
     Raises:
         ModelError: a tensor is missing, left over, or of another shape.
     """
-    named = _named(tensors, source)
-    check_shapes(network.config, {name: tuple(tensor.shape) for name, tensor in named.items()}, source)
+    check_tensors(network.config, tensors, source)
+    named = _named(tensors)
+    _check_head(tensors, named, source)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             tensor = named[name]
             parameter.copy_(tensor.t() if name.endswith(TRANSPOSED) else tensor)
+
+
+def check_tensors(config: NetworkConfig, tensors: Mapping[str, Tensor], source: object) -> None:
+    """See that tensors are exactly those of a network of these sizes, without reading a number of them.
+
+    For before a network is built: what a file states of its sizes may be any number.
+
+    Raises:
+        ModelError: a tensor is missing, left over, of another shape, or holds no floating-point numbers.
+    """
+    named = _named(tensors)
+    check_shapes(config, {name: tuple(tensor.shape) for name, tensor in named.items()}, source)
+    for name, tensor in named.items():
+        if not tensor.dtype.is_floating_point:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ModelError(f"{source}: tensor {name!r} holds {kind}, expected floating-point numbers")
 
 
 def tensors_of(network: GPT2) -> dict[str, Tensor]:
@@ -98,13 +115,14 @@ def check_shapes(config: NetworkConfig, found: Mapping[str, tuple[int, ...]], so
     Raises:
         ModelError: they are not; the first difference is named.
     """
-    expected = dict(shapes(config))
-    for name, shape in expected.items():
+    expected = set()
+    for name, shape in shapes(config):  # one by one: a file may claim any number of layers
+        expected.add(name)
         if name not in found:
             raise ModelError(f"{source}: tensor {name!r} {shape} is missing; the weights are incomplete")
         if tuple(found[name]) != shape:
             raise ModelError(f"{source}: tensor {name!r} has shape {tuple(found[name])}, expected {shape}")
-    left_over = sorted(set(found) - set(expected))
+    left_over = sorted(set(found) - expected)
     if left_over:
         more = f" and {len(left_over) - 1} more" if len(left_over) > 1 else ""
         raise ModelError(
@@ -112,11 +130,15 @@ def check_shapes(config: NetworkConfig, found: Mapping[str, tuple[int, ...]], so
         )
 
 
-def _named(tensors: Mapping[str, Tensor], source: object) -> dict[str, Tensor]:
-    """The tensors under plain names, without causal masks and without the head, if that is the embedding again."""
+def _named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under plain names, without causal masks and without the head."""
     named = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if not name.endswith(BUFFERS)}
-    head = named.pop(HEAD, None)
-    embedding = named.get("wte.weight")
-    if head is not None and (embedding is None or not torch.equal(head, embedding)):
-        raise ModelError(f"{source}: {HEAD!r} differs from 'wte.weight'; GPT-2's head is its token embedding")
+    named.pop(HEAD, None)
     return named
+
+
+def _check_head(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor], source: object) -> None:
+    """A head that is stored has to be the embedding again."""
+    head = next((tensors[name] for name in (HEAD, PREFIX + HEAD) if name in tensors), None)
+    if head is not None and not torch.equal(head, named["wte.weight"]):
+        raise ModelError(f"{source}: {HEAD!r} differs from 'wte.weight'; GPT-2's head is its token embedding")

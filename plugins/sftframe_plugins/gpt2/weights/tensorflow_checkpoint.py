@@ -82,15 +82,17 @@ def check_variables(found: Mapping[str, list[int]], config: NetworkConfig, sourc
     Raises:
         ModelError: they are not; the first difference is named.
     """
-    expected = {variable_of(name): _stored_shape(name, shape) for name, shape in shapes(config)}
-    for variable, shape in expected.items():
+    expected = set()
+    for name, plain_shape in shapes(config):  # one by one: hparams.json may claim any number of layers
+        variable, shape = variable_of(name), _stored_shape(name, plain_shape)
+        expected.add(variable)
         if variable not in found:
             raise ModelError(f"{source}: variable {variable!r} {shape} is missing; the checkpoint is incomplete")
         if tuple(found[variable]) != shape:
             raise ModelError(
                 f"{source}: variable {variable!r} has shape {tuple(found[variable])}, expected {shape} by hparams.json"
             )
-    left_over = sorted(set(found) - set(expected))
+    left_over = sorted(set(found) - expected)
     if left_over:
         more = f" and {len(left_over) - 1} more" if len(left_over) > 1 else ""
         raise ModelError(f"{source}: variable {left_over[0]!r}{more} has no place in a GPT-2 of these sizes")

@@ -55,8 +55,8 @@ def test_openais_sizes_are_read(path):
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True"),
         ({"model_type": "gpt_neo"}, "model_type is 'gpt_neo', but GPT-2 has 'gpt2'"),
         ({"n_inner": 16}, "n_inner is 16, but GPT-2 has 4 x n_embd = 32"),
-        ({"n_layer": "12"}, "n_layer is '12', expected a positive whole number"),
-        ({"n_layer": 0}, "n_layer is 0, expected a positive whole number"),
+        ({"n_layer": "12"}, "n_layer is '12', expected a whole number from 1 to 10000000"),
+        ({"n_layer": 0}, "n_layer is 0, expected a whole number from 1 to 10000000"),
         ({"n_head": 3}, "width 8 cannot be shared out among 3 heads"),
     ],
 )
@@ -67,7 +67,7 @@ def test_another_network_than_gpt2s_is_refused(path, changes, told):
 
 def test_a_missing_size_is_named(path):
     path.write_text(json.dumps({key: value for key, value in HPARAMS.items() if key != "n_ctx"}))
-    with pytest.raises(ModelError, match="n_ctx is None, expected a positive whole number"):
+    with pytest.raises(ModelError, match="n_ctx is None, expected a whole number from 1 to 10000000"):
         read_hparams(path)
 
 
