@@ -15,7 +15,7 @@ PLUGINS = ROOT / "plugins" / "sftframe_plugins"
 LAYERS = (
     "errors",
     "records",
-    "progress interrupts files transfer",
+    "progress interrupts files transfer visible statistics",
     "locks downloads",
     "places",
     "interfaces",
@@ -25,6 +25,7 @@ LAYERS = (
     "registry runs",
     "stages checkpoints export adapters",
     "pipeline",
+    "ablation",
     "testing",
     "cli",
     "__main__",

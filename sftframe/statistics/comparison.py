@@ -1,0 +1,200 @@
+"""Every arm against the baseline: difference, interval, p, Holm over the arms, verdict and what would settle it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sftframe.errors import ConfigError
+from sftframe.statistics.crossed import (
+    components_of,
+    confidence_interval,
+    coverage,
+    equivalence_p_value,
+    p_value,
+    spread,
+    variance_components,
+)
+from sftframe.statistics.explanation import explain
+from sftframe.statistics.multiplicity import holm
+from sftframe.statistics.pairing import CommonScores, PairedDifferences, Scores, common_scores, differences
+from sftframe.statistics.planning import minimum_detectable_difference, needed_to_settle
+from sftframe.statistics.results import (
+    ArmSummary,
+    Comparison,
+    ComparisonTable,
+    Direction,
+    VerdictKind,
+)
+from sftframe.statistics.sign_flip import sign_flip
+
+ALPHA = 0.05
+POWER = 0.8
+
+
+def compare_arms(
+    scores: Scores,
+    *,
+    baseline: str | None = None,
+    direction: Direction = "higher",
+    margin: float | None = None,
+    weights: Mapping[int, float] | None = None,
+    score_range: float | None = None,
+    judge_variance: float | None = None,
+    unit: str = "",
+) -> ComparisonTable:
+    """Compare every arm with the baseline.
+
+    Args:
+        scores: arm to seed to item to score. Arms with the same seed are taken to be paired.
+        baseline: the first arm unless named.
+        direction: which scores are good ones.
+        margin: differences smaller than it do not matter; without one nothing is called equivalent.
+        weights: denominators by item where the scores are numerators of a ratio of sums (bytes, for NLL per byte).
+        score_range: largest possible difference: 100 for a judge's scores, 1 for shares, None without bound.
+        judge_variance: of one score, from `statistics.judge_variance`.
+        unit: of the scores, for the explanations: `points`.
+
+    Raises:
+        ConfigError: an unknown baseline, fewer than two arms, a margin that is not positive.
+        DataError: no seed or item is common to all arms, an infinite score, a bad weight.
+    """
+    common = common_scores(scores, weights)
+    first = _position(common.names, baseline)
+    if margin is not None and not 0 < margin < np.inf:
+        raise ConfigError(f"the margin is {margin}; expected a positive difference, in the unit of the scores")
+    others = [position for position in range(len(common.names)) if position != first]
+    pairs = [differences(common, first, other) for other in others]
+    p_values = [p_value(pair, score_range=score_range) for pair in pairs]
+    equivalences = [margin and equivalence_p_value(pair, margin, score_range=score_range) for pair in pairs]
+    adjusted, adjusted_equivalences = holm(p_values), holm(equivalences)
+    comparisons = tuple(
+        _comparison(
+            pair,
+            names=(common.names[first], common.names[other]),
+            p_values=(p_values[i], adjusted[i], adjusted_equivalences[i]),
+            num_tests=len(pairs),
+            direction=direction,
+            margin=margin,
+            score_range=score_range,
+            judge_variance=judge_variance,
+            unit=unit,
+        )
+        for i, (pair, other) in enumerate(zip(pairs, others, strict=True))
+    )
+    return ComparisonTable(
+        arms=tuple(_arm(common, position) for position in range(len(common.names))),
+        comparisons=comparisons,
+        seeds=common.seeds,
+        items=common.items,
+        num_dropped_items=common.num_dropped_items,
+        num_dropped_seeds=common.num_dropped_seeds,
+        direction=direction,
+    )
+
+
+def verdict_of(
+    difference: float, p_difference: float | None, p_equivalence: float | None, direction: Direction
+) -> VerdictKind:
+    """The rule: equivalent if that is shown, else better or worse if a difference is shown, else nothing.
+
+    A difference that is shown to be smaller than the margin does not matter, however sure it is.
+
+    >>> verdict_of(3.0, 0.01, None, "higher")
+    'better'
+    >>> verdict_of(3.0, 0.2, 0.3, "higher")
+    'cannot tell'
+    """
+    if p_equivalence is not None and p_equivalence < ALPHA:
+        return "equivalent"
+    if p_difference is None or p_difference >= ALPHA:
+        return "cannot tell"
+    if direction == "none":
+        return "different"
+    return "better" if (difference > 0) == (direction == "higher") else "worse"
+
+
+def _comparison(
+    pair: PairedDifferences,
+    *,
+    names: tuple[str, str],
+    p_values: tuple[float | None, float | None, float | None],
+    num_tests: int,
+    direction: Direction,
+    margin: float | None,
+    score_range: float | None,
+    judge_variance: float | None,
+    unit: str,
+) -> Comparison:
+    p, p_holm, p_equivalence = p_values
+    num_seeds, num_items = pair.values.shape
+    verdict = verdict_of(pair.mean, p_holm, p_equivalence, direction)
+    planned = components_of(spread(pair.influence, score_range=score_range))
+    alpha = ALPHA / num_tests  # the strictest step of Holm, so that a plan does not hang on the other arms
+    needed = None
+    if verdict == "cannot tell" and num_items > 1:
+        needed = needed_to_settle(
+            pair.mean, planned, num_items=num_items, num_seeds=num_seeds, margin=margin, alpha=alpha, power=POWER
+        )
+    detectable = None
+    if num_items > 1:
+        detectable = minimum_detectable_difference(
+            planned, num_items=num_items, num_seeds=num_seeds, alpha=alpha, power=POWER
+        )
+    interval = confidence_interval(pair, level=1 - ALPHA, score_range=score_range)
+    better, worse, tied = _counts(pair, direction)
+    return Comparison(
+        baseline=names[0],
+        candidate=names[1],
+        difference=pair.mean,
+        interval=interval,
+        p_value=p,
+        p_holm=p_holm,
+        sign_flip=sign_flip(pair),
+        margin=margin,
+        p_equivalence=p_equivalence,
+        verdict=verdict,
+        explanation=explain(
+            verdict=verdict,
+            names=names,
+            difference=pair.mean,
+            interval=interval,
+            is_significant_alone=p is not None and p < ALPHA,
+            margin=margin,
+            needed=needed,
+            covers=coverage(num_seeds, num_items),
+            unit=unit,
+        ),
+        needed=needed,
+        minimum_detectable=detectable,
+        components=variance_components(pair, judge_variance=judge_variance),
+        num_better=better,
+        num_worse=worse,
+        num_tied=tied,
+    )
+
+
+def _counts(pair: PairedDifferences, direction: Direction) -> tuple[int, int, int]:
+    means = pair.values.mean(axis=0) * (-1.0 if direction == "lower" else 1.0)  # (I,)
+    return int((means > 0).sum()), int((means < 0).sum()), int((means == 0).sum())
+
+
+def _arm(common: CommonScores, position: int) -> ArmSummary:
+    values = common.values[position]  # (S, I)
+    return ArmSummary(
+        name=common.names[position],
+        mean=float(values.mean()),
+        seed_means=tuple(values.mean(axis=1).tolist()),
+        num_missing_items=common.num_missing_items[position],
+    )
+
+
+def _position(names: tuple[str, ...], baseline: str | None) -> int:
+    from sftframe.errors import suggestion
+
+    if baseline is None:
+        return 0
+    if baseline not in names:
+        raise ConfigError(f"no arm {baseline!r} to compare with{suggestion(baseline, names)}")
+    return names.index(baseline)
