@@ -22,7 +22,7 @@ LAYERS = (
     "decoding compaction",
     "hookspecs",
     "config device",
-    "registry runs",
+    "registry runs verdict_cache",
     "stages checkpoints export adapters",
     "pipeline",
     "ablation",
