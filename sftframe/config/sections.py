@@ -35,13 +35,20 @@ class Choice(Section):
         return dict(self.model_extra or {})
 
 
+class JudgeChoice(Choice):
+    """The judge's name, and what holds for every judge."""
+
+    cache: bool = True
+    """keep verdicts for later, and do not ask again for those that are kept"""
+
+
 class DataConfig(Section):
     """Where the examples come from and how they are split."""
 
     source: str = "starter"
     """`starter` (bundled), `ch07` (downloaded), or a file: .json, .jsonl, .csv, .parquet"""
-    fields: dict[Literal["instruction", "input", "output"], str] = Field(default_factory=dict)
-    """names that the file uses for the three fields"""
+    fields: dict[Literal["instruction", "input", "output", "response"], str] = Field(default_factory=dict)
+    """names that the file uses for the three fields, and in `judge FILE` for the answers: `model_response`"""
     limit: int | None = Field(default=None, ge=1)
     """use the first N examples only"""
     shuffle_split: int | None = None
@@ -152,7 +159,7 @@ class RunConfig(Section):
     """collate strategy"""
     model: Choice = Choice(name="gpt2-nano")
     """model backend"""
-    judge: Choice = Choice(name="reference")
+    judge: JudgeChoice = JudgeChoice(name="reference")
     """judge"""
     data: DataConfig = DataConfig()
     tokens: TokensConfig = TokensConfig()
