@@ -1,16 +1,19 @@
 """Checkpoints: a module, its optimizer and a state, whole or not at all, and never as a pickle.
 
 A checkpoint is a folder `step-N` with `module.safetensors`, `optimizer.safetensors`, `state.json` and the SHA-256 of
-each in `hashes.json`; the folder appears by one rename. A damaged one is found by its hashes and passed over.
+each in `hashes.json`; the folder appears by one rename. A damaged one is found by its hashes and passed over. Weights
+alone are kept in the same way. Knows nothing of what the state means.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
 from sftframe.errors import ConfigError
-from sftframe.runs import whole_dir, write_json
+from sftframe.files import DiskError, disk, remove_leftovers, whole_dir, write_json
 
-_FILES = ("module.safetensors", "optimizer.safetensors", "state.json")
+_MODULE = "module.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
+_STATE = "state.json"
+_HASHES = "hashes.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +40,26 @@ class Checkpoint:
     """What `save` was given."""
 
     def restore(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Put the saved values back, and torch's CPU random state with them."""
-        load_model(module, str(self.folder / "module.safetensors"))
-        tensors = load_file(str(self.folder / "optimizer.safetensors"))
-        torch.set_rng_state(tensors.pop("rng"))
-        _load_optimizer(optimizer, tensors)
+        """Put the saved values back, and the random states of torch and of the module's device with them.
+
+        Raises:
+            ConfigError: it is another model's.
+        """
+        load_weights(self.folder, module)
+        tensors = load_file(str(self.folder / _OPTIMIZER))
+        _set_random_states(tensors, _device(module))
+        try:
+            _load_optimizer(optimizer, tensors)
+        except (ValueError, KeyError) as error:
+            raise _does_not_fit(self.folder, error) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """A checkpoint that cannot be gone on from."""
+
+    folder: Path
+    reason: str
 
 
 def save(
@@ -55,36 +76,93 @@ def save(
     Later steps are from before the run went back to an earlier checkpoint: damaged, or not this run's future.
 
     Raises:
-        ConfigError: it cannot be written; the checkpoints there are stay.
+        DiskError: it cannot be written; the checkpoints there are stay.
     """
     target = folder / f"step-{step}"
-    for left_over in folder.glob(".step-*"):  # of a process that was killed
-        shutil.rmtree(left_over, ignore_errors=True)
-    try:
-        with whole_dir(target) as making:
-            save_model(module, str(making / "module.safetensors"))
-            tensors = {**_optimizer_tensors(optimizer), "rng": torch.get_rng_state()}
-            save_file(tensors, str(making / "optimizer.safetensors"))
-            write_json(making / "state.json", state)
-            write_json(making / "hashes.json", {name: _hash(making / name) for name in _FILES})
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(
-            f"cannot write the checkpoint {target}: {error}; make room, then go on from the last one with --resume"
-        ) from error
+    if folder.is_dir():
+        remove_leftovers(folder)
+
+    def fill(making: Path) -> None:
+        disk().fill(making / _MODULE, partial(_save_module, module))
+        tensors = {**_optimizer_tensors(optimizer), **_random_states(_device(module))}
+        disk().fill(making / _OPTIMIZER, partial(save_file, tensors))
+        write_json(making / _STATE, state)
+
+    _write(target, fill)
     for old in _unwanted(_folders(folder), step, keep):
-        shutil.rmtree(old, ignore_errors=True)
+        with suppress(OSError):  # the next one tries again
+            disk().remove(old)
     return Checkpoint(folder=target, step=step, state=dict(state))
 
 
-def latest(folder: Path) -> tuple[Checkpoint | None, list[Path]]:
-    """The newest whole checkpoint, and the damaged ones that were passed over."""
-    damaged: list[Path] = []
+def latest(
+    folder: Path, *, objection: Callable[[Checkpoint], str | None] = lambda _: None
+) -> tuple[Checkpoint | None, list[PassedOver]]:
+    """The newest whole checkpoint to which there is no objection, and the newer ones that were passed over.
+
+    Args:
+        objection: why a whole checkpoint cannot be gone on from; None where it can.
+    """
+    passed_over: list[PassedOver] = []
     for candidate in _folders(folder):
-        if _is_whole(candidate):
-            state = json.loads((candidate / "state.json").read_text(encoding="utf-8"))
-            return Checkpoint(folder=candidate, step=_step(candidate), state=state), damaged
-        damaged.append(candidate)
-    return None, damaged
+        if is_whole(candidate):
+            state = json.loads((candidate / _STATE).read_text(encoding="utf-8"))
+            checkpoint = Checkpoint(folder=candidate, step=_step(candidate), state=state)
+            reason = objection(checkpoint)
+            if reason is None:
+                return checkpoint, passed_over
+        else:
+            reason = "it is damaged"
+        passed_over.append(PassedOver(folder=candidate, reason=reason))
+    return None, passed_over
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps of which there is a checkpoint, whole or damaged, the newest first."""
+    return [_step(path) for path in _folders(folder)]
+
+
+def save_weights(target: Path, module: torch.nn.Module) -> None:
+    """Write a module's weights alone into a folder, whole or not at all, with their hash.
+
+    Raises:
+        DiskError: they cannot be written; an older `target` stays.
+    """
+    _write(target, lambda making: disk().fill(making / _MODULE, partial(_save_module, module)))
+
+
+def load_weights(folder: Path, module: torch.nn.Module) -> None:
+    """Put the weights of a checkpoint, or of `save_weights`, into a module.
+
+    Raises:
+        ConfigError: they are another model's.
+    """
+    try:
+        load_model(module, str(folder / _MODULE))
+    except RuntimeError as error:
+        raise _does_not_fit(folder, error) from error
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every file of a checkpoint, or of `save_weights`, is what was written."""
+    try:
+        hashes = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
+        return _MODULE in hashes and _hashes(folder, list(hashes)) == hashes
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _write(target: Path, fill: Callable[[Path], None]) -> None:
+    try:
+        with whole_dir(target) as making:
+            fill(making)
+            write_json(making / _HASHES, _hashes(making, sorted(path.name for path in making.iterdir())))
+    except SafetensorError as error:
+        raise DiskError(f"cannot write {target}: {error}") from error
+
+
+def _save_module(module: torch.nn.Module, path: Path) -> None:
+    save_model(module, str(path))
 
 
 def _unwanted(folders: list[Path], step: int, keep: int) -> list[Path]:
@@ -102,17 +180,39 @@ def _step(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
 
 
-def _is_whole(folder: Path) -> bool:
-    try:
-        hashes = json.loads((folder / "hashes.json").read_text(encoding="utf-8"))
-        return all(_hash(folder / name) == hashes[name] for name in _FILES)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def _hashes(folder: Path, names: list[str]) -> dict[str, str]:
+    """SHA-256 by name; files are read side by side, since hashing is most of a checkpoint's cost."""
+    with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
+        return dict(zip(names, pool.map(lambda name: _hash(folder / name), names), strict=True))
 
 
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _device(module: torch.nn.Module) -> torch.device:
+    return next(module.parameters()).device
+
+
+def _random_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """torch's random state, and that of the device that dropout draws from."""
+    states = {"rng": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["rng.cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["rng.mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def _set_random_states(tensors: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Take the random states out of a checkpoint's tensors; a run may go on on another kind of device."""
+    torch.set_rng_state(tensors.pop("rng"))
+    cuda, mps = tensors.pop("rng.cuda", None), tensors.pop("rng.mps", None)
+    if cuda is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(cuda, device)
+    if mps is not None and device.type == "mps":
+        torch.mps.set_rng_state(mps)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -127,3 +227,10 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torc
         number, _, name = key.partition(".")
         moments.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+
+
+def _does_not_fit(folder: Path, error: Exception) -> ConfigError:
+    reason = str(error).splitlines()[-1].strip()
+    return ConfigError(
+        f"{folder} does not fit the model ({reason}): expected the one that the run was started with; start a new run"
+    )

@@ -1,13 +1,23 @@
-"""Ctrl-C without torn state: the first one asks for a stop at the next safe moment, the second one stops at once."""
+"""Ctrl-C and its like without torn state: a stop is asked for politely first, and taken at once the second time.
+
+A terminal that is closed (SIGHUP) and a cluster that wants its machine back (SIGTERM) ask as Ctrl-C (SIGINT) does.
+Knows nothing of what is being stopped.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
+
+_Handler = Callable[[int, FrameType | None], None]
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @dataclass(slots=True)
@@ -18,21 +28,67 @@ class StopRequest:
 
 
 @contextmanager
-def deferred_interrupt() -> Iterator[StopRequest]:
-    """Turn SIGINT into a request while the body runs; outside the main thread nothing changes."""
-    stop = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
+def deferred_interrupt(tell: Callable[[], None] = lambda: None) -> Iterator[StopRequest]:
+    """Turn the first signal into a request while the body runs, the next into `KeyboardInterrupt`.
 
-    def ask(_signal: int, _frame: FrameType | None) -> None:
+    Outside the main thread nothing changes.
+
+    Args:
+        tell: called when the request comes, in the middle of whatever is being done; what it raises is ignored.
+    """
+    stop = StopRequest()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        _let_go_of_terminal(number)
         if stop.requested:
             raise KeyboardInterrupt
         stop.requested = True
+        with suppress(Exception):  # a terminal may be in the middle of a line
+            tell()
 
-    previous = signal.signal(signal.SIGINT, ask)
-    try:
+    with _handling(ask):
         yield stop
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` for every one of the signals while the body runs, as Python does for Ctrl-C alone.
+
+    Outside the main thread nothing changes.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        _let_go_of_terminal(number)
+        raise KeyboardInterrupt
+
+    with _handling(stop):
+        yield
+
+
+@contextmanager
+def _handling(handler: _Handler) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # a signal that is ignored stays so: nohup, or a shell's background job
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
+    try:
+        yield
     finally:
-        # None: the handler was not set from Python, and cannot be put back from here
-        signal.signal(signal.SIGINT, signal.default_int_handler if previous is None else previous)
+        for number, previous in before.items():
+            # None: the handler was not set from Python, and cannot be put back from here
+            fallback = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, fallback if previous is None else previous)
+
+
+def _let_go_of_terminal(number: int) -> None:
+    """After a hang-up nobody reads what is written to the terminal, and writing fails: let it go nowhere instead."""
+    if number != getattr(signal, "SIGHUP", None):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            if stream.isatty():
+                os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sftframe import CausalLM, checkpoints
 from sftframe.errors import ConfigError
+from sftframe.files import DiskError
 
 
 @pytest.fixture
@@ -146,9 +147,9 @@ def test_a_damaged_checkpoint_is_passed_over(
             path.write_bytes(content[:-3])
         case "remove":
             path.unlink()
-    found, damaged = checkpoints.latest(folder)
+    found, passed_over = checkpoints.latest(folder)
     assert found is not None
-    assert (found.step, damaged) == (1, [broken])
+    assert (found.step, passed_over) == (1, [checkpoints.PassedOver(folder=broken, reason="it is damaged")])
 
 
 def test_a_checkpoint_that_was_not_finished_is_not_seen_and_goes_with_the_next(
@@ -190,6 +191,38 @@ def test_a_damaged_checkpoint_is_replaced_when_its_step_comes_again(
     assert checkpoints.latest(folder)[1] == []
 
 
+def test_a_checkpoint_to_which_there_is_an_objection_is_passed_over_with_the_reason(
+    train: Callable[[int], Training], folder: Path
+) -> None:
+    training = train(1)
+    for step in (1, 2, 3):
+        training.save(folder, step, keep=3)
+    found, passed_over = checkpoints.latest(folder, objection=lambda one: "too late" if one.step > 1 else None)
+    assert found is not None
+    assert found.step == 1
+    assert [(one.folder.name, one.reason) for one in passed_over] == [("step-3", "too late"), ("step-2", "too late")]
+
+
+def test_another_models_checkpoint_is_refused(train: Callable[[int], Training], folder: Path) -> None:
+    found = train(1).save(folder, 1)
+    other = nn.Linear(3, 4)
+    with pytest.raises(ConfigError, match=r"step-1 does not fit the model \(.*\): expected the one that the run was "):
+        found.restore(other, torch.optim.AdamW(other.parameters()))
+
+
+def test_weights_alone_come_back_and_their_damage_is_seen(folder: Path) -> None:
+    module, other = nn.Linear(3, 4), nn.Linear(3, 4)
+    place = folder / "best-7"
+    assert not checkpoints.is_whole(place)
+    checkpoints.save_weights(place, module)
+    checkpoints.load_weights(place, other)
+    assert other.weight.equal(module.weight)
+    assert checkpoints.is_whole(place)
+    weights = place / "module.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert not checkpoints.is_whole(place)
+
+
 def test_other_folders_are_left_alone(train: Callable[[int], Training], folder: Path) -> None:
     for name in ("step-best", "mine"):
         (folder / name).mkdir(parents=True)
@@ -211,7 +244,7 @@ def small_disk() -> Iterator[None]:
 def test_a_full_disk_leaves_the_checkpoint_before_it(train: Callable[[int], Training], folder: Path) -> None:
     training = train(1)
     training.save(folder, 1)
-    with small_disk(), pytest.raises(ConfigError, match=r"cannot write the checkpoint .*step-2: .*make room"):
+    with small_disk(), pytest.raises(DiskError, match=r"^cannot write .*step-2: .*File too large"):
         training.save(folder, 2)
     found, damaged = checkpoints.latest(folder)
     assert found is not None

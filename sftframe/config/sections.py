@@ -109,21 +109,37 @@ class TrainConfig(Section):
     drop_last: bool = False
     """leave out an epoch's last batch when it is not full"""
     patience: int | None = Field(default=None, ge=1)
-    """stop after this many evaluations without a lower response NLL, and keep the best weights"""
+    """stop after this many evaluations without a lower response NLL"""
+    select: Literal["last", "best"] | None = None
+    """the model gets the `last` weights, or the `best`: with the lowest response NLL; by default best with patience"""
+    keep_best: bool = False
+    """keep the weights of the best evaluation beside the checkpoints, whichever become the model"""
     lora: LoraConfig | None = None
     """train low-rank adapters only: train.lora.rank=16"""
     gradient_checkpointing: bool = False
     """compute activations again in the backward pass: less memory, about a third more time"""
     compact: bool = True
     """leave out what cannot matter in a batch; the loss and its gradients stay the same"""
+    log_every: int | None = Field(default=None, ge=1)
+    """optimizer steps whose losses are read from the device together; by default 10 on a CUDA device, else 1"""
     eval_every: int | None = Field(default=None, ge=1)
     """optimizer steps between evaluations; by default a tenth of the run"""
     eval_examples: int = Field(default=64, ge=1)
     """examples per evaluation, at most"""
     checkpoint_every: int | None = Field(default=None, ge=1)
     """optimizer steps between checkpoints; by default once an epoch, at most ten in a run"""
-    keep_checkpoints: int = Field(default=1, ge=1)
-    """how many checkpoints are kept"""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    """how many checkpoints are kept; with two, the one before is there when the last is damaged"""
+
+    @property
+    def selects_best(self) -> bool:
+        """Whether the best weights become the model, not the last."""
+        return self.select == "best" or (self.select is None and self.patience is not None)
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the best weights are kept as training goes on."""
+        return self.keep_best or self.selects_best
 
 
 class GenerateConfig(Section):

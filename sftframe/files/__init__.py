@@ -5,7 +5,7 @@ what is in a run's folder; that is `sftframe.runs`. Every call that changes the 
 """
 
 from sftframe.files.disk import Disk, DiskError, disk, using_disk
-from sftframe.files.lines import JsonLines, read_json_lines
+from sftframe.files.lines import JsonLines, read_json_lines, write_json_lines
 from sftframe.files.values import plain
 from sftframe.files.whole import remove_leftovers, replace_dir, sync_dir, whole_dir, whole_file, write_json, write_whole
 
@@ -23,5 +23,6 @@ __all__ = [
     "whole_dir",
     "whole_file",
     "write_json",
+    "write_json_lines",
     "write_whole",
 ]

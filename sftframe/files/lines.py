@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 from sftframe.errors import ConfigError
 from sftframe.files.disk import disk, explained
 from sftframe.files.values import decoded_object, encoded
+from sftframe.files.whole import write_whole
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -30,6 +32,15 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         records.append(record)
     last = decoded_object(tail)
     return records if last is None else [*records, last]
+
+
+def write_json_lines(path: Path, records: Iterable[object]) -> None:
+    """Make a file of these records, one per line, whole or not at all; the bytes are those that `JsonLines` writes.
+
+    Raises:
+        DiskError: it cannot be written; what was there before is untouched.
+    """
+    write_whole(path, b"".join(encoded(record) + b"\n" for record in records))
 
 
 class JsonLines:

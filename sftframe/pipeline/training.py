@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from sftframe import checkpoints
 from sftframe.adapters import LoraAdapters
+from sftframe.checkpoints import Checkpoint
 from sftframe.config import RunConfig
 from sftframe.device import peak_memory_bytes
-from sftframe.errors import Interrupted
+from sftframe.errors import ConfigError, Interrupted
+from sftframe.files import DiskError, JsonLines, disk, read_json_lines, whole_dir, write_json, write_json_lines
 from sftframe.interfaces import CausalLM
 from sftframe.interrupts import StopRequest, deferred_interrupt
 from sftframe.pipeline.evaluation import Validation
 from sftframe.pipeline.setup import Components, Material
-from sftframe.pipeline.stopping import EarlyStopping
+from sftframe.pipeline.stopping import BestWeights, missing_best
 from sftframe.progress import Observer
 from sftframe.records import StepData, StepRecord, TrainSummary
-from sftframe.runs import JsonLines, RunFolder, read_json_lines, whole_dir, write_json, write_whole
+from sftframe.runs import RunFolder
 from sftframe.stages.batches import StepLoader, TargetCounts, check_promise
 from sftframe.stages.train import Trainer
 
@@ -55,7 +57,7 @@ class FineTuning:
         self._adapters = LoraAdapters(model.module, lora, seed=config.seed) if lora else None
         self._trainer = Trainer(model, config.train, num_steps=self._loader.num_steps, dtype=config.dtype)
         self._validation = Validation(config, components, material, model)
-        self._stopping: EarlyStopping | None = None
+        self._best: BestWeights | None = None
 
     def run(self) -> TrainSummary:
         """Train to the end, then write `model/` and `train.json`.
@@ -69,7 +71,7 @@ class FineTuning:
         total = self._loader.num_steps
         self._observer.begin("train", total, "steps")
         self._observer.advance(self._done)
-        with JsonLines(self._folder.metrics_path) as metrics, deferred_interrupt() as stop:
+        with JsonLines(self._folder.metrics_path) as metrics, deferred_interrupt(self._tell_of_stop) as stop:
             if not self._done:
                 self._evaluate(metrics)
             for data in self._steps():
@@ -79,7 +81,7 @@ class FineTuning:
                 self._observer.advance(loss=record.loss, tokens=record.tokens_seen, seconds=record.seconds)
                 if record.step % self._eval_every == 0 or record.step == total:
                     self._evaluate(metrics)
-                self._checkpoint(record, stop)
+                self._checkpoint(record, metrics, stop)
             if stop.requested:
                 raise self._interrupted()
         self._observer.end()
@@ -97,7 +99,7 @@ class FineTuning:
 
     @property
     def _is_stopped(self) -> bool:
-        return self._stopping is not None and self._stopping.is_over
+        return self._best is not None and self._best.is_over
 
     @property
     def _done(self) -> int:
@@ -108,29 +110,54 @@ class FineTuning:
         return self._config.train.eval_every or max(1, self._loader.num_steps // 10)
 
     def _resume(self) -> None:
-        """Go back to the newest whole checkpoint, and cut the metrics to what it knows."""
-        kept: list[dict[str, Any]] = []
-        checkpoint, damaged = checkpoints.latest(self._folder.checkpoints_dir)
-        for folder in damaged:
-            self._observer.warn(f"checkpoint {folder} is damaged and was passed over")
+        """Go back to the newest checkpoint that is of use, and cut the metrics to what it knows."""
+        lines = self._metrics_so_far()
+        checkpoint, passed_over = checkpoints.latest(
+            self._folder.checkpoints_dir, objection=lambda found: self._objection(found, lines)
+        )
+        for one in passed_over:
+            self._observer.warn(f"checkpoint {one.folder} was passed over: {one.reason}")
         if checkpoint is not None:
             checkpoint.restore(self._model.module, self._trainer.optimizer)
             self._trainer.last = StepRecord(**checkpoint.state["last"])
             self._loader.counts = TargetCounts.from_state(checkpoint.state["counts"])
             self._observer.note(f"resumed behind step {checkpoint.step} of {self._loader.num_steps}")
-        if self._folder.metrics_path.exists():
-            lines = [line for line in read_json_lines(self._folder.metrics_path) if line["step"] <= self._done]
-            kept += lines if checkpoint is not None else []
-            write_whole(self._folder.metrics_path, "".join(json.dumps(line) + "\n" for line in kept))
-        if self._config.train.patience is not None:
-            best_path = self._folder.checkpoints_dir / "best.safetensors"
-            self._stopping = EarlyStopping(self._config.train.patience, best_path, past=kept)
+        elif lines:
+            self._observer.note("no checkpoint to go on from: training starts from its first step")
+        known = _up_to(self._done, lines) if checkpoint is not None else []
+        if len(known) < len(lines):
+            write_json_lines(self._folder.metrics_path, known)
+        if self._config.train.keeps_best:
+            self._best = BestWeights(self._folder.checkpoints_dir, patience=self._config.train.patience, past=known)
 
-    def _checkpoint(self, record: StepRecord, stop: StopRequest) -> None:
+    def _metrics_so_far(self) -> list[dict[str, Any]]:
+        """Lines of an earlier attempt; none where the file is missing or damaged, which costs the checkpoints too."""
+        if not self._folder.metrics_path.exists():
+            return []
+        try:
+            return read_json_lines(self._folder.metrics_path)
+        except ConfigError as error:
+            self._observer.warn(f"{error}: training starts from its first step")
+            disk().remove(self._folder.metrics_path)
+            return []
+
+    def _objection(self, checkpoint: Checkpoint, lines: list[dict[str, Any]]) -> str | None:
+        """Why the run cannot go on from a checkpoint, whole as it is."""
+        known = _up_to(checkpoint.step, lines)
+        if [line["step"] for line in known if line["kind"] == "step"] != list(range(1, checkpoint.step + 1)):
+            return f"{self._folder.metrics_path} lacks steps before it"
+        if not checkpoint.state.keys() >= {"last", "counts"}:
+            return "it was not written by this version of sftframe"
+        if self._config.train.keeps_best:
+            return missing_best(self._folder.checkpoints_dir, known)
+        return None
+
+    def _checkpoint(self, record: StepRecord, metrics: JsonLines, stop: StopRequest) -> None:
         every = self._config.train.checkpoint_every or max(self._loader.steps_per_epoch, self._loader.num_steps // 10)
         is_due = record.step % every == 0 or record.step == self._loader.num_steps
         if not (is_due or self._is_stopped or stop.requested):
             return
+        metrics.sync()  # or a power cut leaves a checkpoint of steps that the metrics have lost
         checkpoints.save(
             self._folder.checkpoints_dir,
             step=record.step,
@@ -139,8 +166,13 @@ class FineTuning:
             state={"last": asdict(record), "counts": self._loader.counts.state},
             keep=self._config.train.keep_checkpoints,
         )
+        if self._best is not None:
+            self._best.forget_others()
         if stop.requested:
             raise self._interrupted()
+
+    def _tell_of_stop(self) -> None:
+        self._observer.note("stopping behind this step, with a checkpoint; once more stops at once, without one")
 
     def _interrupted(self) -> Interrupted:
         return Interrupted(
@@ -153,18 +185,21 @@ class FineTuning:
         record, sample = self._validation.look(step=self._done, tokens_seen=last.tokens_seen if last else 0)
         metrics.append({"kind": "eval", **asdict(record)})
         self._observer.evaluated(record, sample)
-        if self._stopping is not None and self._done:
-            self._stopping.observe(record.response_nll_per_token, self._model.module)
+        if self._best is not None and self._done:
+            self._best.observe(self._done, record.response_nll_per_token, self._model.module)
 
     def _finish(self) -> TrainSummary:
         last = self._trainer.last
         assert last is not None, "a run has at least one step"
-        if self._stopping is not None:
-            self._stopping.restore_best(self._model.module)
+        if self._best is not None and self._config.train.selects_best:
+            self._best.restore(self._model.module)
         if self._adapters is not None:
             self._adapters.merge()
-        with whole_dir(self._folder.model_dir) as making:
-            self._model.save(making)
+        try:
+            with whole_dir(self._folder.model_dir) as making:
+                disk().fill(making, self._model.save)
+        except SafetensorError as error:  # what safetensors makes of a full disk
+            raise DiskError(f"cannot write {self._folder.model_dir}: {error}") from error
         summary = TrainSummary(
             steps=last.step,
             examples_seen=last.examples_seen,
@@ -176,3 +211,7 @@ class FineTuning:
         )
         write_json(self._folder.train_path, summary)
         return summary
+
+
+def _up_to(step: int, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if line["step"] <= step]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sftframe import RunConfig, Summary, run
+from sftframe import RunConfig, Summary, checkpoints, run
 from sftframe.config import Layer, merge
 from sftframe.errors import Interrupted
 from sftframe.pipeline import resume
@@ -128,7 +128,7 @@ def test_ctrl_c_in_training_ends_behind_the_step_with_a_checkpoint_of_it(
         match=rf"^stopped behind step {step} of 9, everything is saved; go on with: sftframe run --resume .*run$",
     ):
         whole_run(CtrlC(step), **SETTINGS)
-    assert [path.name for path in (folder / "checkpoints").iterdir()] == [f"step-{step}"]
+    assert checkpoints.steps(folder / "checkpoints")[0] == step
     resume(folder, registry=toys.registry)
     assert outcome(folder) == straight
 
@@ -164,14 +164,13 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
     heard: Any,
     tmp_path: Path,
 ) -> None:
-    settings = {**SETTINGS, "train": {**SETTINGS["train"], "keep_checkpoints": 2}}
     with pytest.raises(Killed):
-        whole_run(StopAt(19, Killed()), **settings)
+        whole_run(StopAt(19, Killed()), **SETTINGS)
     (newest, older) = sorted((tmp_path / "run" / "checkpoints").iterdir(), reverse=True)
     assert (newest.name, older.name) == ("step-4", "step-2")
     (newest / "module.safetensors").write_bytes(b"damaged")
     resume(tmp_path / "run", registry=toys.registry, observer=heard)
-    assert heard.warnings == [f"checkpoint {newest} is damaged and was passed over"]
+    assert heard.warnings == [f"checkpoint {newest} was passed over: it is damaged"]
     assert "resumed behind step 2 of 9" in heard.notes
     assert outcome(tmp_path / "run") == straight
 
