@@ -25,6 +25,7 @@ LAYERS = (
     "registry runs verdict_cache",
     "stages checkpoints export adapters",
     "pipeline",
+    "comparison",
     "ablation",
     "testing",
     "cli",

@@ -16,6 +16,7 @@ from sftframe.cli.render import fail
 from sftframe.errors import ConfigError, DataError, SftframeError, suggestion
 from sftframe.pipeline.finished import TunedModel
 from sftframe.records import Example
+from sftframe.visible import visible
 
 BLOCK = '"""'
 """Begins and ends an entry of several lines."""
@@ -165,7 +166,7 @@ def _quit(text: str) -> bool:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
+    sys.stdout.write(visible(text))
     sys.stdout.flush()
 
 

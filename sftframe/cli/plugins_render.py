@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sftframe.cli.console import out
 from sftframe.registry import PluginInfo, Registry, Seam
+from sftframe.visible import json_text, visible
 
 if TYPE_CHECKING:
     from sftframe.testing import Finding
@@ -48,7 +50,7 @@ def show_list(registry: Registry, *, as_json: bool) -> None:
     """All components by seam, then the plugins that offer none because they are broken or disabled."""
     rows = [row for seam in Seam for row in _rows(registry, seam)]
     absent = [info for info in registry.plugins if info.status != "ok"]
-    console = _stdout()
+    console = out()
     if as_json:
         _print_json({"components": [asdict(row) for row in rows], "plugins": [_plain(p) for p in registry.plugins]})
     elif console.is_terminal:
@@ -64,7 +66,7 @@ def show_components(registry: Registry, seams: Sequence[Seam], name: str, *, as_
     if as_json:
         _print_json({"components": [asdict(each) for each in details]})
         return
-    console = _stdout()
+    console = out()
     for each in details:
         origin = f"{each.provider} {each.version}" + (" (comes with sftframe)" if each.is_first_party else "")
         console.print(Text.assemble((each.name, "bold"), f"  {each.seam.noun}"))
@@ -80,7 +82,7 @@ class CheckReport:
         self.num_checks = 0
         self.num_broken = 0
         self._as_json = as_json
-        self._console = _stdout()
+        self._console = out()
         self._documents: list[dict[str, Any]] = []
         self._subject: dict[str, str] = {}
 
@@ -191,14 +193,10 @@ def _plain(info: PluginInfo) -> dict[str, Any]:
     return {**asdict(info), "components": components}
 
 
-def _stdout() -> Console:
-    return Console(highlight=False)
-
-
 def _print_lines(lines: Iterable[Sequence[str]]) -> None:
     for fields in lines:
-        print("\t".join(fields))  # noqa: T201  the result itself, not for rich to wrap
+        print(visible("\t".join(fields)))  # noqa: T201  the result itself, not for rich to wrap
 
 
 def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  the result itself, not for rich to wrap
+    print(json_text(document))  # noqa: T201  the result itself, not for rich to wrap

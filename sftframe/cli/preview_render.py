@@ -7,7 +7,6 @@ each line of text marks counted targets with `^`, and every stretch of one role 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
@@ -16,10 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sftframe.cli.console import out
 from sftframe.pipeline.preview import BatchView, TokenView
 from sftframe.records import TokenizedExample
 from sftframe.stages.batches import LABELS, PADDING, TargetCounts
 from sftframe.stages.tokens import LengthReport
+from sftframe.visible import json_text, visible
 
 Shown = Sequence[tuple[TokenizedExample, list[TokenView]]]
 
@@ -47,7 +48,7 @@ def show_examples(
             }
         )
         return
-    console = Console(highlight=False)
+    console = out()
     for example, every_token in shown:
         tokens = list(_with_padding_counted(every_token)) if not with_ids else every_token
         console.rule(f"example {example.index}, {len(example.ids)} tokens", align="left")
@@ -76,7 +77,7 @@ def show_batches(
             }
         )
         return
-    console = Console(highlight=False)
+    console = out()
     table = Table("batch", "shape", "counted", "padding", title=f"{len(views)} batches", title_justify="left")
     for column in table.columns:
         column.justify = "right"
@@ -112,8 +113,8 @@ def _coloured(tokens: Sequence[TokenView]) -> Text:
     text = Text()
     for token in tokens:
         style = _STYLES[token.role] + (" underline" if token.weight > 0 else "")
-        visible = token.text.replace("\n", "⏎\n") if token.weight > 0 else token.text
-        text.append(visible, style)
+        shown = visible(token.text)
+        text.append(shown.replace("\n", "⏎\n") if token.weight > 0 else shown, style)
     return text
 
 
@@ -138,7 +139,7 @@ def _wrapped(tokens: Sequence[TokenView], width: int) -> Iterator[tuple[str, str
     """Text and marks cut at line breaks and at the width."""
     text = marks = ""
     for token in tokens:
-        for character in token.text.replace("\n", "⏎\n"):
+        for character in visible(token.text).replace("\n", "⏎\n"):
             cells = cell_len(character)
             if character == "\n" or cell_len(text) + cells > width:
                 yield text, marks
@@ -163,4 +164,4 @@ def _id_table(tokens: Sequence[TokenView]) -> Table:
 
 
 def _print(document: object) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  the result itself, not for rich to wrap
+    print(json_text(document))  # noqa: T201  the result itself, not for rich to wrap

@@ -5,12 +5,11 @@ In a pipe there are no bars and no colours, only lines; a narrow terminal wraps.
 
 from __future__ import annotations
 
-import json
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import (
@@ -28,8 +27,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from sftframe.cli.console import err, out
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, Summary, Yardsticks
+from sftframe.visible import json_text, visible
 
 if TYPE_CHECKING:
     from sftframe.pipeline import Session
@@ -38,19 +39,19 @@ if TYPE_CHECKING:
 
 def fail(message: str) -> None:
     """An error, the last line of a command."""
-    _stderr().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    err().print(Text.assemble(("error: ", "bold red"), _told(message)), soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """A warning."""
-    _stderr().print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
+    err().print(Text.assemble(("warning: ", "yellow"), _told(message)), soft_wrap=True)
 
 
 class TerminalObserver(Observer):
     """Bars in a terminal, one line per stage elsewhere. Used as a context manager around a run."""
 
     def __init__(self) -> None:
-        self._console = _stderr()
+        self._console = err()
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
@@ -96,7 +97,7 @@ class TerminalObserver(Observer):
             self._console.print(f"{self._stage}: {counted}{seconds:.1f} s", highlight=False)
 
     def note(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(visible(text)), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         warn(text)
@@ -123,7 +124,7 @@ def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
     if as_json:
         _print_json(summary_document(summary))
         return
-    console = Console(highlight=False)
+    console = out()
     console.print(_yardstick_table(summary))
     console.print(_cost_line(summary))
     for answered in session.showcase(3):
@@ -142,7 +143,7 @@ def show_trained(session: Session, *, as_json: bool) -> None:
 
         _print_json(summary_document(session.summary()))
         return
-    console = Console(highlight=False)
+    console = out()
     console.print(_cost_line(session.summary()))
     console.print(Text(f"Model  {session.folder.model_dir}"), soft_wrap=True)
     console.print(Text(f"Next   sftframe generate {session.folder.path}"), soft_wrap=True)
@@ -155,23 +156,24 @@ def show_answered(session: Session, *, as_json: bool) -> None:
 
         _print_json(summary_document(session.summary()))
         return
-    console = Console(highlight=False)
+    console = out()
     for answered in session.showcase(3):
         console.print(_answer_panel(answered))
     console.print(Text(f"Answers  {session.folder.responses_json_path}"), soft_wrap=True)
     console.print(Text(f"Next     sftframe judge {session.folder.path}"), soft_wrap=True)
 
 
-def _stderr() -> Console:
-    return Console(stderr=True, highlight=False)
+def _told(message: str) -> str:
+    """A message on one line; what it quotes may have several."""
+    return visible(" ".join(message.splitlines()))
 
 
 def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  the result itself, not for rich to wrap
+    print(json_text(document))  # noqa: T201  the result itself, not for rich to wrap
 
 
 def _one_line(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = visible(" ".join(text.split()))
     return flat if len(flat) <= 160 else flat[:159] + "…"
 
 
@@ -238,13 +240,13 @@ def _cost_line(summary: Summary) -> Text:
 
 def _answer_panel(answered: AnsweredExample) -> Panel:
     example = answered.example
-    lines = [Text(example.instruction, style="bold")]
+    lines = [Text(visible(example.instruction), style="bold")]
     if example.input:
-        lines.append(Text(example.input))
-    lines.append(Text.assemble(("reference  ", "dim"), example.output))
-    lines.append(Text.assemble(("answer     ", "dim"), answered.response.text))
+        lines.append(Text(visible(example.input)))
+    lines.append(Text.assemble(("reference  ", "dim"), visible(example.output)))
+    lines.append(Text.assemble(("answer     ", "dim"), visible(answered.response.text)))
     verdict = answered.verdict
     if verdict is not None:
         score = "no score" if verdict.score is None else f"{verdict.score:.0f}"
-        lines.append(Text.assemble(("judge      ", "dim"), f"{score}  {verdict.reason}"))
+        lines.append(Text.assemble(("judge      ", "dim"), f"{score}  {visible(verdict.reason)}"))
     return Panel(Group(*lines), title=f"test example {example.index}", title_align="left")

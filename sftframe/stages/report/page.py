@@ -23,6 +23,7 @@ from sftframe.stages.report.manifest import manifest_tables, repeat_command
 from sftframe.stages.report.outcome import outcome
 from sftframe.stages.report.tokens import show_example
 from sftframe.stages.report.yardsticks import yardstick_rows
+from sftframe.visible import visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def _environment() -> Any:
     )
     numbers = (numerals.fixed, numerals.signed, numerals.percent, numerals.duration, numerals.memory)
     environment.filters |= {number.__name__: number for number in numbers}
-    environment.filters["visible"] = _visible
+    environment.filters["visible"] = visible
     return environment
 
 
@@ -115,11 +116,6 @@ def _content(report: ReportInput) -> dict[str, Any]:
 
 def _asset(name: str) -> str:
     return files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _visible(text: str) -> str:
-    """Control characters but tab and line break as their Unicode pictures, so that nothing hides in an answer."""
-    return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\t\n" else c for c in text)
 
 
 def _encodable(page: str) -> str:
