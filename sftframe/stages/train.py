@@ -1,15 +1,19 @@
 """Fine-tuning: the data of one optimizer step in, a changed model and one record out.
 
 The loss of a step is the sum of the weighted token losses over the sum of the weights of the *whole* step, so 8 x 1
-and 1 x 8 examples give the same gradient. A loss that is not finite raises before the optimizer moves. Knows nothing
-of files, of the order of data, or of when to evaluate.
+and 1 x 8 examples give the same gradient. A loss that is not finite never moves the optimizer. On a GPU steps are
+queued, and their figures read together every few steps. Where memory runs out, micro-batches are halved once and for
+all. Knows nothing of files, of the order of data, or of when to evaluate.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -18,15 +22,34 @@ from sftframe.config import TrainConfig
 from sftframe.errors import TrainingError
 from sftframe.interfaces import CausalLM
 from sftframe.records import Batch, StepData, StepRecord
+from sftframe.transfer import batch_on
+
+QUEUED_STEPS = 10
+"""Steps that a CUDA device is given before their figures are read: long enough that it never waits for the CPU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """A step that was taken and not yet read."""
+
+    data: StepData
+    lr: float
+    figures: Tensor
+    """The loss of every micro-batch, then the gradient norm; on the model's device, or fetched already."""
 
 
 class Trainer:
     """AdamW over all trainable parameters of a model.
 
+    `step` takes a step and reads its figures. `take` and `read` do the two apart: on a GPU `take` only queues the work,
+    and the CPU goes on to the next batch; whoever takes has to `read` when `is_due`, and before the weights are looked
+    at. A step that is not finite is not taken, and none after it, whenever it is found.
+
     Args:
         num_steps: optimizer steps of the whole run, which the schedule stretches over.
         dtype: `float32`, or `bfloat16` for autocast over float32 parameters.
         after: the last step that was taken, when a run is resumed.
+        warn: told, in one line, that memory ran out and micro-batches are halved.
     """
 
     def __init__(
@@ -37,9 +60,17 @@ class Trainer:
         num_steps: int,
         dtype: str = "float32",
         after: StepRecord | None = None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.model = model
         self.last = after
+        self.read_every = steps_between_readings(config.log_every, model.device.type)
+        self._taken: list[_Taken] = []
+        self._since = 0.0
+        self._is_bad: Tensor | None = None
+        self.is_halving = False
+        """Whether micro-batches are halved, because memory ran out; a run that is resumed sets it to what it was."""
+        self._warn = warn
         self._config = config
         self._num_steps = num_steps
         self._dtype = dtype
@@ -59,59 +90,121 @@ class Trainer:
         Raises:
             TrainingError: the loss or a gradient is not finite (nothing was changed), or memory ran out.
         """
-        start = time.perf_counter()
+        self.take(data)
+        *_, record = self.read()
+        return record
+
+    def take(self, data: StepData) -> None:
+        """Take one optimizer step; its record comes with the next `read`.
+
+        Raises:
+            TrainingError: memory ran out; or, where every step is read, the loss or a gradient is not finite.
+        """
+        if not self._taken:
+            self._since = time.perf_counter()
         self.model.module.train()
         try:
-            loss, norm, lr = self._move(data)
+            if not self.is_halving and self._fits(data):
+                return
+            self._within_memory(data)
+        finally:
+            self.model.module.eval()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to read."""
+        return len(self._taken) >= self.read_every
+
+    def read(self) -> Iterator[StepRecord]:
+        """The records of all steps taken since the last reading, fetched from the device in one copy.
+
+        Raises:
+            TrainingError: a step was not finite, so that neither it nor any after it was taken; those before it come
+                first.
+        """
+        if not self._taken:
+            return
+        taken, self._taken = self._taken, []
+        figures = iter(torch.cat([one.figures for one in taken]).tolist())
+        seconds = (time.perf_counter() - self._since) / len(taken)
+        for one in taken:
+            loss, norm = sum(next(figures) for _ in one.figures[1:]), next(figures)
+            _require_finite(loss, norm, one.data)
+            self.last = self._record(one, loss, norm, seconds)
+            yield self.last
+
+    def _fits(self, data: StepData) -> bool:
+        """Take the step as it is; False where memory ran out and halves may help."""
+        try:
+            self._taken.append(self._move(data))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise TrainingError(_out_of_memory(data)) from error
-        finally:
-            self.model.module.eval()
-        self.last = self._record(data, loss, norm, lr, time.perf_counter() - start)
-        return self.last
+            if _most_rows(data) == 1:
+                raise TrainingError(_out_of_memory(data)) from error
+            return False
+        return True
 
-    def _move(self, data: StepData) -> tuple[float, float, float]:
-        """Loss, gradient norm and learning rate of a step, which is taken."""
+    def _within_memory(self, data: StepData) -> None:
+        """Take the step in halves of its micro-batches, and all that come after it."""
+        halved = replace(data, micro_batches=tuple(chain.from_iterable(map(_halves, data.micro_batches))))
+        if not self.is_halving:
+            self.is_halving = True
+            self._warn(
+                f"out of memory in step {data.number}: micro-batches are halved from here on, to {_most_rows(halved)} "
+                "rows; the gradients stay the same, steps take longer"
+            )
+        try:
+            self._taken.append(self._move(halved))
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(_out_of_memory(halved)) from error
+
+    def _move(self, data: StepData) -> _Taken:
+        """Queue a step."""
         self.optimizer.zero_grad()  # a first gradient is then taken over as it is, without zeroing and adding
-        loss = self._accumulate_gradients(data)
-        total = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
-        norm = float(total)
-        self._require_finite(loss, norm, data)
+        losses = self._accumulate_gradients(data)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self._parameters if p.grad is not None])
+        figures = self._guarded(torch.stack([*losses, norm]), data)
         if self._config.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._config.clip_norm, total)
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._config.clip_norm, norm)
         lr = learning_rate(self._config, data.number, self._num_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
-        return loss, norm, lr
+        return _Taken(data=data, lr=lr, figures=figures)
 
-    def _accumulate_gradients(self, data: StepData) -> float:
-        total = 0.0
+    def _guarded(self, figures: Tensor, data: StepData) -> Tensor:
+        """See to it that the optimizer does not move with figures that are not finite."""
+        if self.read_every == 1:
+            figures = figures.cpu()
+            *losses, norm = figures.tolist()
+            _require_finite(sum(losses), norm, data)
+            return figures
+        is_bad = figures.isfinite().all().logical_not().float()
+        self._is_bad = is_bad if self._is_bad is None else torch.maximum(self._is_bad, is_bad)
+        # what a gradient scaler would set: with a 1 here the fused kernels leave weights and moments as they are
+        self.optimizer.found_inf = self._is_bad  # type: ignore[attr-defined]
+        return figures
+
+    def _accumulate_gradients(self, data: StepData) -> list[Tensor]:
+        """The loss of every micro-batch; together they are the step's."""
+        losses = []
         for batch in data.micro_batches:
             with self._precision():
-                loss = self.model.loss_sum(_to_device(batch, self.model.device)) / data.weight
+                loss = self.model.loss_sum(batch_on(batch, self.model.device)) / data.weight
             loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-        return total
+            losses.append(loss.detach())
+        return losses
 
     def _precision(self) -> AbstractContextManager[object]:
         if self._dtype == "float32":
             return nullcontext()
         return torch.autocast(self.model.device.type, dtype=getattr(torch, self._dtype))
 
-    def _require_finite(self, loss: float, norm: float, data: StepData) -> None:
-        if math.isfinite(loss) and math.isfinite(norm):
-            return
-        indices = [index for batch in data.micro_batches for index in batch.indices]
-        what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {norm}"
-        raise TrainingError(
-            f"{what} in step {data.number} (examples {', '.join(map(str, indices))}): the step was not taken. "
-            "Lower --lr, set train.clip_norm=1, or look at these examples with `sftframe preview`"
-        )
-
-    def _record(self, data: StepData, loss: float, norm: float, lr: float, seconds: float) -> StepRecord:
+    def _record(self, taken: _Taken, loss: float, norm: float, seconds: float) -> StepRecord:
+        data = taken.data
         tokens, examples, spent = (
             (self.last.tokens_seen, self.last.examples_seen, self.last.seconds) if self.last else (0, 0, 0.0)
         )
@@ -119,12 +212,26 @@ class Trainer:
             step=data.number,
             epoch=data.epoch,
             loss=loss,
-            lr=lr,
+            lr=taken.lr,
             grad_norm=norm,
             tokens_seen=tokens + data.num_tokens,
             examples_seen=examples + data.num_examples,
             seconds=spent + seconds,
         )
+
+
+def steps_between_readings(wanted: int | None, device_type: str) -> int:
+    """Steps whose figures are read together: each by itself on a CPU, where reading costs nothing.
+
+    Also on Apple's GPUs: not reading a step relies on AdamW's fused kernel to leave it out when it is not finite, which
+    is known of the kernels for CPU and CUDA.
+
+    >>> steps_between_readings(None, "cpu"), steps_between_readings(None, "cuda"), steps_between_readings(4, "cuda")
+    (1, 10, 4)
+    """
+    if device_type == "mps":
+        return 1
+    return wanted or (QUEUED_STEPS if device_type == "cuda" else 1)
 
 
 def learning_rate(config: TrainConfig, step: int, num_steps: int) -> float:
@@ -152,6 +259,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
+def _halves(batch: Batch) -> list[Batch]:
+    """The batch in two halves of its rows, or as it is where it has only one."""
+    middle = (len(batch.inputs) + 1) // 2
+    return [
+        Batch(
+            inputs=batch.inputs[rows],
+            targets=batch.targets[rows],
+            weights=None if batch.weights is None else batch.weights[rows],
+            indices=batch.indices[rows],
+        )
+        for rows in (slice(0, middle), slice(middle, len(batch.inputs)))
+        if rows.start < rows.stop
+    ]
+
+
+def _most_rows(data: StepData) -> int:
+    return max(len(batch.inputs) for batch in data.micro_batches)
+
+
 def _out_of_memory(data: StepData) -> str:
     num_rows, num_positions = max(tuple(batch.inputs.shape) for batch in data.micro_batches)
     advice = (
@@ -162,16 +288,12 @@ def _out_of_memory(data: StepData) -> str:
     return f"out of memory in step {data.number} with {num_rows} rows of {num_positions} tokens: {advice}"
 
 
-def _to_device(batch: Batch, device: torch.device) -> Batch:
-    if device.type == "cpu":
-        return batch
-
-    def move(tensor: Tensor) -> Tensor:
-        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-    return Batch(
-        inputs=move(batch.inputs),
-        targets=move(batch.targets),
-        weights=None if batch.weights is None else move(batch.weights),
-        indices=batch.indices,
+def _require_finite(loss: float, norm: float, data: StepData) -> None:
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    indices = [index for batch in data.micro_batches for index in batch.indices]
+    what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {norm}"
+    raise TrainingError(
+        f"{what} in step {data.number} (examples {', '.join(map(str, indices))}): the step was not taken. "
+        "Lower --lr, set train.clip_norm=1, or look at these examples with `sftframe preview`"
     )

@@ -1,12 +1,15 @@
 """One optimizer step: its loss, its gradient, and what makes it refuse."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from sftframe import Batch, CausalLM, CollateStrategy, Role, TokenizedExample
 from sftframe.config import TrainConfig
@@ -284,7 +287,7 @@ def test_no_memory_left_is_told_with_the_size_and_what_to_lower(
     error: Exception, failing: Callable[[Exception], CausalLM], step_data: Callable
 ) -> None:
     model = failing(error)
-    data: StepData = step_data(([[1]], [[2]]), ([[1, 2, 3], [4, 5, 6]], [[2, 3, 4], [5, 6, 7]]), number=9)
+    data: StepData = step_data(([[1]], [[2]]), ([[1, 2, 3]] * 4, [[2, 3, 4]] * 4), number=9)
     with pytest.raises(
         TrainingError, match=r"out of memory in step 9 with 2 rows of 3 tokens: lower --batch-size and raise train\.acc"
     ):
@@ -297,6 +300,35 @@ def test_no_memory_for_a_single_row_has_other_advice(
 ) -> None:
     with pytest.raises(TrainingError, match=r"1 rows of 2 tokens: lower --max-length, or choose a smaller model"):
         trainer(failing(MemoryError())).step(step_data(([[1, 2]], [[2, 3]])))
+
+
+class Tight(CausalLM):
+    """A model that has memory for two rows at a time."""
+
+    def loss_sum(self, batch: Batch) -> Tensor:
+        if len(batch.inputs) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().loss_sum(batch)
+
+    def save(self, folder: object) -> None:
+        raise AssertionError("never saved")
+
+
+def test_where_memory_runs_out_halved_batches_give_the_same_step(make_model: Callable[..., CausalLM]) -> None:
+    (data,) = StepLoader(rows(4), HalfPrompt(pad_id=256), TrainConfig(batch_size=4, epochs=1), seed=0).steps()
+    roomy, plain = make_model(seed=1), make_model(seed=1)
+    tight = Tight(plain.module, plain.tokenizer, plain.context_length)
+    warnings: list[str] = []
+    trained = Trainer(tight, TrainConfig(eps=1e-3), num_steps=10, warn=warnings.append)
+    wanted = trainer(roomy, eps=1e-3).step(data)
+    for number in (1, 2):
+        found = trained.step(replace(data, number=number))
+        if number == 1:
+            assert (found.loss, found.grad_norm) == pytest.approx((wanted.loss, wanted.grad_norm), rel=1e-5)
+            for one, other in zip(parameters(tight), parameters(roomy), strict=True):
+                torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert trained.is_halving
+    assert [text.partition(":")[0] for text in warnings] == ["out of memory in step 1"]
 
 
 def test_any_other_error_of_a_model_passes_through(
@@ -315,3 +347,90 @@ def test_no_memory_for_the_optimizers_moments_is_told_as_well(table: Callable, s
     trained.optimizer = Full(trained.model.module.parameters())
     with pytest.raises(TrainingError, match="out of memory in step 1"):
         trained.step(step_data(([[0]], [[0]])))
+
+
+def queued(model: CausalLM, every: int, **config: Any) -> Trainer:
+    return trainer(model, log_every=every, **config)
+
+
+class Reads(TorchFunctionMode):
+    """Lists every call that brings a tensor's numbers to the CPU."""
+
+    NAMES = ("item", "tolist", "cpu", "numpy", "nonzero", "equal", "__bool__", "__float__", "__int__", "__index__")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names += [func.__name__] if func.__name__ in self.NAMES else []
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(("every", "names"), [(1, ["cpu", "tolist"]), (3, [])])
+def test_no_number_is_read_while_steps_are_queued(
+    every: int, names: list[str], make_model: Callable[..., CausalLM], step_data: Callable
+) -> None:
+    trained = queued(make_model(), every, clip_norm=1.0)
+    trained.step(step_data(([[1, 2]], [[2, 3]])))  # AdamW makes its moments
+    data = step_data(([[1, 2]], [[2, 3]]), ([[3, 4]], [[4, 5]]), number=2)
+    with Reads() as reads:
+        trained.take(data)
+    assert reads.names == names
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+def test_steps_read_together_are_those_read_one_by_one(
+    clip_norm: float | None, make_model: Callable[..., CausalLM]
+) -> None:
+    config = {"batch_size": 2, "accumulate": 2, "epochs": 3, "lr": 0.01, "clip_norm": clip_norm}
+    found = []
+    for every in (1, 4):
+        model = make_model(seed=2)
+        trained = queued(model, every, **config)
+        records = []
+        for data in StepLoader(rows(8), HalfPrompt(pad_id=256), TrainConfig(**config), seed=0).steps():
+            trained.take(data)
+            if trained.is_due:
+                records += trained.read()
+        records += trained.read()
+        assert len(records) == 6
+        found.append(([replace(record, seconds=0.0) for record in records], parameters(model)))
+        assert all(0 < one.seconds < two.seconds for one, two in itertools.pairwise(records))
+    assert found[0][0] == found[1][0]
+    assert all(one.equal(other) for one, other in zip(found[0][1], found[1][1], strict=True))
+
+
+def test_a_queued_step_that_is_not_finite_moves_nothing_nor_does_any_after_it(
+    table: Callable, step_data: Callable
+) -> None:
+    model = table([[-1.0, 1.0], [math.nan, 1.5]])
+    trained = queued(model, 4)
+    trained.take(step_data(([[0]], [[0]]), number=1))
+    kept = parameters(model)
+    moments = [value.clone() for value in trained.optimizer.state[model.module.weight].values()]
+    trained.take(step_data(([[1]], [[1]]), number=2))
+    trained.take(step_data(([[0]], [[0]]), number=3))
+    records = trained.read()
+    assert next(records).step == 1
+    with pytest.raises(TrainingError, match=r"loss nan in step 2 \(examples 100\): the step was not taken"):
+        next(records)
+    torch.testing.assert_close(parameters(model), kept, rtol=0, atol=0, equal_nan=True)
+    for value, before in zip(trained.optimizer.state[model.module.weight].values(), moments, strict=True):
+        assert value.equal(before)
+    assert trained.last.step == 1
+
+
+def test_a_queued_gradient_that_is_not_finite_moves_nothing(table: Callable, step_data: Callable) -> None:
+    model = table(LOGITS)
+    model.module = Steep()
+    before = parameters(model)
+    trained = queued(model, 2)
+    trained.take(step_data(([[0]], [[0]])))
+    with pytest.raises(TrainingError, match=r"gradient norm (nan|inf) in step 1"):
+        list(trained.read())
+    assert all(found.equal(kept) for found, kept in zip(parameters(model), before, strict=True))
+
+
+def test_nothing_taken_is_nothing_to_read(make_model: Callable[..., CausalLM]) -> None:
+    assert list(trainer(make_model()).read()) == []
