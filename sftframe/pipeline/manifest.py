@@ -36,7 +36,7 @@ _PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", 
 def write_config(folder: RunFolder, config: RunConfig, components: Components) -> None:
     """Write `config.toml` with every option of every component spelled out."""
     document = config.model_dump(mode="json", exclude_none=True, exclude={"out"})
-    document["data"]["source"] = _anywhere(config.data.source)
+    document["data"]["source"] = absolute_path_or_text(config.data.source)
     for seam, component in _by_seam(components).items():
         document[seam.value] = {"name": component.name, **dumped_options(component)}
     write_whole(folder.config_path, tomli_w.dumps(document))
@@ -75,7 +75,7 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _anywhere(value) if isinstance(value, str) else value
+            yield f"{prefix}{key}", absolute_path_or_text(value) if isinstance(value, str) else value
 
 
 def dumped_options(component: Component) -> dict[str, Any]:
@@ -83,10 +83,10 @@ def dumped_options(component: Component) -> dict[str, Any]:
     values: dict[str, Any] = TypeAdapter(component.Options).dump_python(
         component.options, mode="json", exclude_none=True
     )
-    return {key: _anywhere(value) if isinstance(value, str) else value for key, value in values.items()}
+    return {key: absolute_path_or_text(value) if isinstance(value, str) else value for key, value in values.items()}
 
 
-def _anywhere(value: str) -> str:
+def absolute_path_or_text(value: str) -> str:
     """A path that exists as an absolute one, so that the run can be gone on with from another folder."""
     path = Path(value)
     try:

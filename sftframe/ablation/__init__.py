@@ -1,0 +1,31 @@
+"""A grid of runs that differ in what was meant to differ and in nothing else: planned, run, gone on with.
+
+Takes a configuration in which settings have several values, gives finished runs and what they say.
+"""
+
+from sftframe.ablation.config import ALL_PAIRS, AblateConfig, Request, read_request
+from sftframe.ablation.folder import AblationFolder
+from sftframe.ablation.grid import Arm, Axis, Cell, Grid, split_axes, split_values
+from sftframe.ablation.planning import Plan, make_plan
+from sftframe.ablation.progress import AblationObserver, CellEvent
+from sftframe.ablation.running import Ablation, CellResult
+
+__all__ = [
+    "ALL_PAIRS",
+    "AblateConfig",
+    "Ablation",
+    "AblationFolder",
+    "AblationObserver",
+    "Arm",
+    "Axis",
+    "Cell",
+    "CellEvent",
+    "CellResult",
+    "Grid",
+    "Plan",
+    "Request",
+    "make_plan",
+    "read_request",
+    "split_axes",
+    "split_values",
+]

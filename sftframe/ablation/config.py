@@ -1,0 +1,118 @@
+"""What an ablation can be told: the table `[ablate]` of a configuration file, and how flags are laid over it.
+
+Takes layers, gives a checked `AblateConfig`, the layer that all arms share, and the axes in the order in which they
+were named. Knows no plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictInt, ValidationError, field_validator
+
+from sftframe.ablation.grid import Axis
+from sftframe.config import Layer, Section, explain, merge
+from sftframe.errors import ConfigError
+
+ALL_PAIRS = "all"
+"""The baseline that stands for none: every arm against every other."""
+
+YardstickKey = Literal["judge", "response_nll_per_byte", "exact_match", "stop_rate", "length_ratio"]
+
+
+class AblateConfig(Section):
+    """The table `[ablate]`."""
+
+    prompt: tuple[str, ...] = ()
+    """prompt styles"""
+    collate: tuple[str, ...] = ()
+    """collate strategies"""
+    model: tuple[str, ...] = ()
+    """model backends"""
+    set: dict[str, Any] = Field(default_factory=dict)
+    """other settings with several values each: set.train.lr = [1e-4, 5e-5]"""
+    seeds: Annotated[StrictInt, Field(ge=1)] | tuple[Annotated[StrictInt, Field(ge=0)], ...] = 3
+    """how many seeds, counted from `seed` on, or which"""
+    yardstick: YardstickKey = "judge"
+    """what the verdict is about"""
+    margin: float | None = Field(default=None, gt=0)
+    """differences up to this count as none, in the yardstick's own unit; by default one that fits the yardstick"""
+    baseline: str | None = None
+    """the arm that the others are compared with, the first by default; all = every pair"""
+    jobs: int = Field(default=1, ge=1)
+    """cells at the same time, each in a process of its own"""
+    before: bool = False
+    """measure the untuned model in every cell too"""
+
+    @field_validator("prompt", "collate", "model", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An ablation that was asked for, with its own settings checked and the runs' not yet."""
+
+    config: AblateConfig
+    base: Layer
+    """What all arms share, as a run's configuration."""
+    axes: tuple[Axis, ...]
+
+
+def read_request(layer: Layer, axes: Sequence[Axis] = ()) -> Request:
+    """What merged layers ask for.
+
+    Args:
+        layer: a run's configuration with, possibly, the table `[ablate]`.
+        axes: from flags; they replace those of the table with the same key.
+
+    Raises:
+        ConfigError: an unknown key of the table, or a bad value.
+    """
+    base = {key: value for key, value in layer.items() if key != "ablate"}
+    config = _validated(layer.get("ablate", {}))
+    named = [Axis(key=f"{seam}.name", values=getattr(config, seam)) for seam in ("prompt", "collate", "model")]
+    found = [*(axis for axis in named if axis.values), *_flat_axes(config.set)]
+    given = {axis.key: axis for axis in axes}
+    merged = [given.pop(axis.key, axis) for axis in found] + list(given.values())
+    for axis in merged:  # an axis of one value is a setting
+        if len(axis.values) == 1:
+            base = merge(base, _nested(axis))
+    return Request(config=config, base=base, axes=tuple(axis for axis in merged if len(axis.values) > 1))
+
+
+def _validated(table: Any) -> AblateConfig:
+    try:
+        return AblateConfig.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(explain(error, AblateConfig, prefix=("ablate",))) from error
+
+
+def _flat_axes(table: Mapping[str, Any], prefix: str = "") -> list[Axis]:
+    axes: list[Axis] = []
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            axes += _flat_axes(value, f"{name}.")
+        elif isinstance(value, list) and value:
+            axes.append(Axis(key=name, values=tuple(value)))
+        else:
+            raise ConfigError(
+                f"ablate.set.{name}: expected a list of values, found {value!r}; "
+                f"a single one belongs to [{_section(name)}]"
+            )
+    return axes
+
+
+def _section(name: str) -> str:
+    return name.rpartition(".")[0] or "the top of the file"
+
+
+def _nested(axis: Axis) -> Layer:
+    layer: Any = axis.values[0]
+    for part in reversed(axis.key.split(".")):
+        layer = {part: layer}
+    return dict(layer)

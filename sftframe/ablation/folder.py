@@ -1,0 +1,140 @@
+"""An ablation's folder: what lies where in it, how a new one is made and an old one found. Its runs are ordinary runs."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+
+from sftframe.ablation.grid import Cell
+from sftframe.errors import ConfigError
+from sftframe.files import write_whole
+from sftframe.locks import hold
+
+ABLATIONS_DIR = Path("ablations")
+"""Where ablations go that were given no folder, under the current directory."""
+_PLAN = "ablation.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class AblationFolder:
+    """The folder of one ablation. Nothing is read or written before it is asked for."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | None, plan: Mapping[str, Any]) -> Self:
+        """A new folder with its plan in it.
+
+        Args:
+            path: where; None = `ablations/N` under the current directory.
+            plan: the configuration, table `[ablate]` and all.
+
+        Raises:
+            ConfigError: the folder is taken, or cannot be made.
+        """
+        try:
+            folder = cls(_numbered() if path is None else _taken_over(path))
+            write_whole(folder.plan_path, tomli_w.dumps(dict(plan)))
+        except OSError as error:
+            raise ConfigError(f"cannot make the ablation's folder {path or ABLATIONS_DIR}: {error}") from error
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The ablation that is in `path`.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        folder = cls(path)
+        if not folder.plan_path.is_file():
+            raise ConfigError(f"no ablation in {path}: it has no {_PLAN}; `sftframe ablate` makes one")
+        return folder
+
+    @property
+    def plan_path(self) -> Path:
+        """What was asked for."""
+        return self.path / _PLAN
+
+    @property
+    def results_path(self) -> Path:
+        """Cells, arms, comparisons and verdicts."""
+        return self.path / "ablation.json"
+
+    @property
+    def report_path(self) -> Path:
+        """The report, one self-contained page."""
+        return self.path / "report.html"
+
+    @property
+    def gradients_path(self) -> Path:
+        """Cosines between the arms' gradients, where they were asked for."""
+        return self.path / "gradients.jsonl"
+
+    def run_path(self, cell: Cell) -> Path:
+        """The folder of a cell's run."""
+        return self.path / "runs" / cell.arm.slug / f"seed-{cell.seed}"
+
+    def read_plan(self) -> dict[str, Any]:
+        """What was asked for.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        try:
+            return tomllib.loads(self.plan_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"cannot read {self.plan_path}: {error}") from error
+
+    def read_results(self) -> Mapping[str, Any]:
+        """What was found out so far; empty before the first cell was done.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        if not self.results_path.exists():
+            return {}
+        try:
+            document: Mapping[str, Any] = json.loads(self.results_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"cannot read {self.results_path}: {error}") from error
+        return document
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the ablation, so that no other process works on it.
+
+        Raises:
+            ConfigError: another holds it; the message says who.
+        """
+        return hold(self.path)
+
+
+def _numbered() -> Path:
+    ABLATIONS_DIR.mkdir(exist_ok=True)
+    number = 1 + max((int(path.name) for path in ABLATIONS_DIR.glob("*") if path.name.isdecimal()), default=0)
+    while True:
+        path = ABLATIONS_DIR / str(number)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _taken_over(path: Path) -> Path:
+    if (path / _PLAN).exists():
+        raise ConfigError(
+            f"{path} holds an ablation already: go on with it by --resume {path}, or choose another --out"
+        )
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise ConfigError(f"{path} is not an empty folder: choose another --out")
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,131 @@
+"""From a request to a plan that can be run: every arm's configuration and components checked before the first cell.
+
+Takes a request and the plugins, gives a `Plan`. Makes no folder and loads no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sftframe.ablation.config import ALL_PAIRS, AblateConfig, Request, read_request
+from sftframe.ablation.grid import Arm, Axis, Grid, make_grid, seeds_from
+from sftframe.config import Layer, option_fields
+from sftframe.errors import ConfigError, suggestion
+from sftframe.pipeline.setup import Components, check_resources, resolve
+from sftframe.registry import Registry, Seam
+
+_UNVARIED = {
+    "data": "arms are compared on the same items, so they share their data",
+    "seed": "seeds are not arms: every arm is run with all of them, see --seeds",
+    "judge": "scores of different judges do not compare, so an ablation has one",
+    "out": "every run has its own folder in the ablation's",
+    "before": "it does not change the fine-tuned model",
+    "max_failures": "it does not change the fine-tuned model",
+}
+"""Keys that no axis may vary, and why."""
+_SEAMS = ("prompt", "collate", "model")
+"""Whose components may be an axis."""
+_CHANGES_WEIGHTS = ("model.",)
+_CHANGES_ORDER = tuple(
+    f"train.{key}" for key in ("batch_size", "accumulate", "epochs", "max_steps", "shuffle", "drop_last", "patience")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A grid whose every arm can be run."""
+
+    config: AblateConfig
+    base: Layer
+    grid: Grid
+
+    @property
+    def designed_differences(self) -> Mapping[str, str]:
+        """Pairing hashes that differ because an axis says so, and by which axis."""
+        differing = {}
+        for axis in self.grid.axes:
+            if axis.key.startswith(_CHANGES_WEIGHTS):
+                differing["initial_weights"] = axis.label
+            if axis.key in _CHANGES_ORDER:
+                differing["order"] = axis.label
+        return differing
+
+    def document(self) -> dict[str, Any]:
+        """The plan as a configuration file, from which `read_plan` makes it again."""
+        named = {seam: list(axis.values) for seam in _SEAMS if (axis := self._axis(f"{seam}.name"))}
+        other = {axis.key: list(axis.values) for axis in self.grid.axes if not axis.key.endswith(".name")}
+        table = self.config.model_dump(mode="json", exclude_none=True, exclude={"prompt", "collate", "model", "set"})
+        return {**_plain(self.base), "ablate": {**table, **named, "seeds": list(self.grid.seeds), "set": other}}
+
+    def _axis(self, key: str) -> Axis | None:
+        return next((axis for axis in self.grid.axes if axis.key == key), None)
+
+
+def make_plan(request: Request, registry: Registry) -> Plan:
+    """Check everything that can be checked without spending anything.
+
+    Raises:
+        ConfigError: a setting cannot be varied, an arm's configuration is wrong, or there is nothing to compare.
+        SftframeError: a component, the device, a weight file or the judge is not there.
+    """
+    for axis in request.axes:
+        _check_may_vary(axis)
+
+    def has_option(seam: str, component: str, option: str) -> bool:
+        return option in option_fields(registry.find(Seam(seam), component).Options)
+
+    base = _with_named_components(request.base, registry)
+    seeds = seeds_from(request.config.seeds, resolve(base, registry).seed)
+    grid = make_grid(base, request.axes, seeds, has_option)
+    _check_baseline(request.config.baseline, grid)
+    _check_arms(grid.arms, registry)
+    return Plan(config=request.config, base=base, grid=grid)
+
+
+def read_plan(document: Mapping[str, Any], registry: Registry) -> Plan:
+    """The plan that `Plan.document` gave. Raises as `make_plan`."""
+    return make_plan(read_request(dict(document)), registry)
+
+
+def _check_may_vary(axis: Axis) -> None:
+    section = axis.key.partition(".")[0]
+    if section in _UNVARIED:
+        raise ConfigError(f"{axis.label} cannot be varied: {_UNVARIED[section]}")
+
+
+def _with_named_components(base: Layer, registry: Registry) -> Layer:
+    """The layer with its components' names spelled out, so that an arm's options can be told from another's."""
+    config = resolve(base, registry)
+    named = {seam: {"name": getattr(config, seam).name} for seam in (*_SEAMS, "judge")}
+    return {**base, **{seam: {**name, **base.get(seam, {})} for seam, name in named.items()}}
+
+
+def _check_baseline(baseline: str | None, grid: Grid) -> None:
+    names = [arm.name for arm in grid.arms]
+    if baseline not in (None, ALL_PAIRS, *names):
+        raise ConfigError(f"ablate.baseline: no arm {baseline!r}{suggestion(str(baseline), [*names, ALL_PAIRS])}")
+
+
+def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:
+    checked: set[tuple[str, str]] = set()
+    for arm in arms:
+        try:
+            config = resolve(arm.layer, registry)
+            components = Components.choose(config, registry)
+            asked = (str(config.model), str(config.judge))
+            if asked not in checked:
+                check_resources(config, components, needs_judge=True)
+            checked.add(asked)
+        except ConfigError as error:
+            raise ConfigError(f"arm {arm.name}: {error}") from error
+
+
+def _plain(layer: Any) -> Any:
+    """A layer in TOML's types."""
+    if isinstance(layer, Mapping):
+        return {key: _plain(value) for key, value in layer.items() if value is not None}
+    if isinstance(layer, list | tuple):
+        return [_plain(value) for value in layer]
+    return layer if isinstance(layer, str | int | float | bool) else str(layer)

@@ -1,0 +1,36 @@
+"""Finished runs compared: on the same items, pair by pair, with intervals over items and seeds.
+
+Takes run folders, gives frozen records and documents made of them. What an interval or a p-value is, is for
+`sftframe.statistics` to know; how runs come to be, for the pipeline.
+"""
+
+from sftframe.comparison.flips import FlippedItem, flipped_items
+from sftframe.comparison.runs import ComparedArm, FinishedRun, check_comparable, group_into_arms, read_run
+from sftframe.comparison.tables import (
+    AxisLevels,
+    AxisTable,
+    YardstickTable,
+    axis_levels,
+    compare_levels,
+    compare_on_all_yardsticks,
+)
+from sftframe.comparison.yardsticks import YARDSTICKS, Yardstick, find_yardstick
+
+__all__ = [
+    "YARDSTICKS",
+    "AxisLevels",
+    "AxisTable",
+    "ComparedArm",
+    "FinishedRun",
+    "FlippedItem",
+    "Yardstick",
+    "YardstickTable",
+    "axis_levels",
+    "check_comparable",
+    "compare_levels",
+    "compare_on_all_yardsticks",
+    "find_yardstick",
+    "flipped_items",
+    "group_into_arms",
+    "read_run",
+]
