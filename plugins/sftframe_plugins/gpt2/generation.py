@@ -19,6 +19,7 @@ from torch import Tensor
 from sftframe import Answer, Completion, GenerationSettings, Sampler, Tokenizer, check_fits
 from sftframe_plugins.gpt2.cache import KeyValueCache, bytes_per_position
 from sftframe_plugins.gpt2.network import GPT2
+from sftframe_plugins.gpt2.packed import MIN_ROWS, packed, packed_bytes
 from sftframe_plugins.gpt2.passes import Reading, Step, read_shared
 
 REFILL_SHARE = 4
@@ -102,7 +103,11 @@ class Generation:
         self._shared = _common_beginning([row.ids for row in self._waiting])
         longest = max((len(row.ids) for row in self._waiting), default=0)
         self._capacity = min(longest + settings.max_new_tokens, self._context) - len(self._shared)
-        self._batch_size = self._affordable_rows(settings, num_prompts=len(prompts))
+        wanted = min(len(prompts), settings.batch_size or MAX_ROWS)
+        size = packed_bytes(network) if wanted >= MIN_ROWS else None
+        self._is_packed = size is not None and 2 * size <= settings.max_cache_bytes
+        available = settings.max_cache_bytes - (size or 0) * self._is_packed
+        self._batch_size = max(1, min(wanted, available // self._row_bytes()))
 
     def completions(self) -> Iterator[Completion]:
         """Write until every prompt has its answer."""
@@ -112,6 +117,8 @@ class Generation:
     def steps(self) -> Iterator[list[Completion]]:
         """The same, forward pass by forward pass: with most of them no answer is over."""
         if self._waiting:
+            if self._is_packed:
+                self._network = packed(self._network)
             self._cache = self._empty_cache()
             while self._waiting or self._cached:
                 num_free = self._batch_size - len(self._cached)
@@ -124,12 +131,10 @@ class Generation:
         while self._sliding:
             yield self._slide()
 
-    def _affordable_rows(self, settings: GenerationSettings, *, num_prompts: int) -> int:
-        """As many as there are, as were asked for, and as the memory allows when all answers grow to their limit."""
+    def _row_bytes(self) -> int:
+        """Memory of a row whose answer grows to its limit."""
         element_size = self._network.wte.weight.element_size()
-        row_bytes = max(self._capacity, 1) * bytes_per_position(self._network.config, element_size)
-        wanted = min(num_prompts, settings.batch_size or MAX_ROWS)
-        return max(1, min(wanted, settings.max_cache_bytes // row_bytes))
+        return max(self._capacity, 1) * bytes_per_position(self._network.config, element_size)
 
     @torch.inference_mode()
     def _empty_cache(self) -> KeyValueCache:

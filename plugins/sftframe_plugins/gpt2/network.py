@@ -48,6 +48,12 @@ class Attend(Protocol):
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor: ...
 
 
+FEW_ROWS = range(4, 65)
+"""Rows for which the head is quicker slice by slice on a CPU: 16 instead of 20 ms for 32 rows of GPT-2 124M."""
+
+SLICE_ROWS = 1024
+"""Rows of the head that are multiplied at a time: as much as stays in the caches while they are laid out."""
+
 Keep = Callable[[Tensor], Tensor]
 """Chooses positions: (N, C) to (M, C)."""
 
@@ -172,6 +178,8 @@ class GPT2(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (…, C) to logits (…, V) through the tied head."""
+        if hidden.is_cpu and hidden.ndim == 2 and len(hidden) in FEW_ROWS and not torch.is_grad_enabled():
+            return _logits_of_few(hidden, self.wte.weight)
         return F.linear(hidden, self.wte.weight)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -194,3 +202,12 @@ class GPT2(nn.Module):
                 else:
                     std = residual if name.endswith("c_proj.weight") else 0.02
                     parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+
+
+def _logits_of_few(hidden: Tensor, head: Tensor) -> Tensor:
+    """(N, C) and (V, C) to (N, V), the vocabulary in slices."""
+    logits = hidden.new_empty(len(hidden), len(head))
+    for start in range(0, len(head), SLICE_ROWS):
+        part = slice(start, start + SLICE_ROWS)
+        torch.mm(hidden, head[part].t(), out=logits[:, part])
+    return logits

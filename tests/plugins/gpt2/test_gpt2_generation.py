@@ -7,6 +7,7 @@ import torch
 from sftframe_plugins.gpt2.cache import KeyValueCache
 from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import GPT2
+from sftframe_plugins.gpt2.packed import PackedLinear
 
 from sftframe import GenerationSettings, ModelError
 from sftframe.decoding import decode_plainly
@@ -91,20 +92,31 @@ def test_no_prompts_give_no_answers(toy_model):
     assert list(toy_model.generate([], GenerationSettings(max_new_tokens=5))) == []
 
 
-class Counting(GPT2):
-    """Counts what is computed."""
+class Counts:
+    """What was computed by a network and its twins."""
 
     num_positions = 0
     num_head_rows = 0
     num_passes = 0
 
+    def __deepcopy__(self, memo):
+        return self
+
+
+class Counting(GPT2):
+    """Counts what is computed."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.counts = Counts()
+
     def hidden(self, ids, **how):
-        self.num_positions += ids.numel()
-        self.num_passes += 1
+        self.counts.num_positions += ids.numel()
+        self.counts.num_passes += 1
         return super().hidden(ids, **how)
 
     def logits(self, hidden):
-        self.num_head_rows += hidden[..., 0].numel()
+        self.counts.num_head_rows += hidden[..., 0].numel()
         return super().logits(hidden)
 
 
@@ -118,8 +130,8 @@ def counting_model(toy_model):
 def test_a_token_costs_one_position_and_one_row_of_the_head(counting_model, prompts):
     answers = list(counting_model.generate([prompts[3], prompts[4]], GenerationSettings(max_new_tokens=20)))
     assert [len(answer.ids) for answer in answers] == [20, 20]
-    assert counting_model.module.num_head_rows == 40
-    assert counting_model.module.num_positions == 2 * 9 + 2 * 19  # the last tokens are never read
+    assert counting_model.module.counts.num_head_rows == 40
+    assert counting_model.module.counts.num_positions == 2 * 9 + 2 * 19  # the last tokens are never read
 
 
 def test_a_beginning_that_all_prompts_have_is_computed_once(counting_model, prompts):
@@ -127,15 +139,15 @@ def test_a_beginning_that_all_prompts_have_is_computed_once(counting_model, prom
     asked = [[*shared, *prompts[row]] for row in (0, 2, 3)]  # 5, 17 and 9 tokens behind it
     answers = list(counting_model.generate(asked, GenerationSettings(max_new_tokens=4)))
     assert [len(answer.ids) for answer in answers] == [4, 4, 4]
-    assert counting_model.module.num_positions == 24 + (5 + 17 + 9) + 3 * 3
-    assert counting_model.module.num_head_rows == 3 * 4
-    assert counting_model.module.num_passes == 1 + 1 + 3
+    assert counting_model.module.counts.num_positions == 24 + (5 + 17 + 9) + 3 * 3
+    assert counting_model.module.counts.num_head_rows == 3 * 4
+    assert counting_model.module.counts.num_passes == 1 + 1 + 3
 
 
 def test_prompts_of_different_lengths_are_read_without_padding(counting_model, prompts):
     list(counting_model.generate(prompts, GenerationSettings(max_new_tokens=1)))
-    assert counting_model.module.num_positions == sum(LENGTHS)
-    assert counting_model.module.num_passes == 1
+    assert counting_model.module.counts.num_positions == sum(LENGTHS)
+    assert counting_model.module.counts.num_passes == 1
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, None])
@@ -148,14 +160,44 @@ def test_prompts_with_a_common_beginning_get_the_answers_of_one_by_one(toy_model
 def test_the_same_prompt_several_times_is_computed_once_but_for_its_last_token(counting_model, prompts):
     answers = in_order(counting_model.generate([prompts[3]] * 4, GenerationSettings(max_new_tokens=5)))
     assert len({answer.ids for answer in answers}) == 1
-    assert counting_model.module.num_positions == 8 + 4 + 4 * 4
+    assert counting_model.module.counts.num_positions == 8 + 4 + 4 * 4
 
 
 def test_as_many_prompts_are_written_to_at_once_as_the_memory_allows(counting_model, prompts):
     """A row of 9 + 4 columns takes 13 x 768 bytes: two fit, so four prompts take two rounds."""
     settings = GenerationSettings(max_new_tokens=4, max_cache_bytes=2 * 13 * 768)
     list(counting_model.generate([prompts[3], prompts[4], prompts[3][::-1], prompts[4][::-1]], settings))
-    assert counting_model.module.num_passes == 2 * 4
+    assert counting_model.module.counts.num_passes == 2 * 4
+
+
+PACKED_BYTES = 2 * 12 * 48 * 48 * 4
+"""What the toy network's linear maps take in the layout for few rows."""
+
+
+@pytest.mark.parametrize(("max_cache_bytes", "num_packed"), [(2 * PACKED_BYTES, 8), (2 * PACKED_BYTES - 1, 0)])
+def test_linear_maps_are_laid_out_anew_where_half_of_the_memory_is_left(
+    toy_model, prompts, max_cache_bytes, num_packed
+):
+    settings = GenerationSettings(max_new_tokens=4, max_cache_bytes=max_cache_bytes)
+    completions = toy_model.generate(prompts, settings)
+    next(completions)
+    assert num_alive(PackedLinear) == num_packed
+    completions.close()
+    assert num_alive(PackedLinear) == 0
+
+
+def test_a_few_rows_are_multiplied_by_the_linear_maps_as_they_are(toy_model, prompts):
+    completions = toy_model.generate(prompts[:3], GenerationSettings(max_new_tokens=4))
+    next(completions)
+    assert num_alive(PackedLinear) == 0
+
+
+def test_what_the_laid_out_maps_take_is_not_there_for_rows(counting_model):
+    """Beside the maps there is room for 22 rows of 9 + 4 columns: 24 prompts take two rounds."""
+    asked = [[row, *range(8)] for row in range(24)]
+    settings = GenerationSettings(max_new_tokens=4, max_cache_bytes=2 * PACKED_BYTES)
+    list(counting_model.generate(asked, settings))
+    assert counting_model.module.counts.num_passes == 2 * 4
 
 
 def test_a_single_row_is_written_however_little_memory_is_allowed(toy_model, prompts):
@@ -167,31 +209,31 @@ def test_waiting_prompts_take_the_places_of_finished_ones(counting_model, prompt
     """One answer of 20 tokens and five of 3, two at a time: the five follow each other beside the long one."""
     long, short = prompts[3], prompts[0]
     three = next(iter(decode_plainly(counting_model, [short], GenerationSettings(max_new_tokens=3))))
-    counting_model.module.num_passes = 0
+    counting_model.module.counts.num_passes = 0
     settings = GenerationSettings(max_new_tokens=20, batch_size=2, stop_strings=(three.text,))
     answers = in_order(counting_model.generate([long, *[short] * 5], settings))
     assert [len(answer.ids) for answer in answers] == [20, 3, 3, 3, 3, 3]
     # the first two are read together and each further one alone, every time with two steps after it: 5 x 3 passes;
     # the long one has 1 + 5 x 2 tokens by then and needs 9 more steps; batch after batch it would be 20 + 3 + 3
-    assert counting_model.module.num_passes == 15 + 9
+    assert counting_model.module.counts.num_passes == 15 + 9
 
 
 def test_an_answer_is_handed_over_as_soon_as_it_is_finished(counting_model, prompts):
     completions = counting_model.generate(prompts, GenerationSettings(max_new_tokens=1, batch_size=2))
     next(completions)
-    assert counting_model.module.num_passes == 1
+    assert counting_model.module.counts.num_passes == 1
 
 
 def test_closing_the_iterator_frees_the_cache(toy_model, prompts):
     completions = toy_model.generate(prompts, GenerationSettings(max_new_tokens=20, batch_size=2))
     next(completions)
-    assert num_caches() == 1
+    assert num_alive(KeyValueCache) == 1
     completions.close()
-    assert num_caches() == 0
+    assert num_alive(KeyValueCache) == 0
 
 
-def num_caches():
-    return sum(type(thing) is KeyValueCache for thing in gc.get_objects())
+def num_alive(kind):
+    return sum(type(thing) is kind for thing in gc.get_objects())
 
 
 def test_between_answers_gradients_are_on(toy_model, prompts):

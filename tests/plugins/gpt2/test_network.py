@@ -128,3 +128,14 @@ def test_dropout_thins_out_embeddings_attention_and_both_projections(small_confi
         network(torch.arange(20)[None])
     assert seen.count(("attention", 0.5)) == 8
     assert seen.count(("dropout", 0.5)) == 1 + 2 * 8
+
+
+@pytest.mark.parametrize("num_rows", [3, 4, 64, 65])
+def test_the_head_gives_few_rows_the_logits_of_the_whole_vocabulary(make_peer, network_like, num_rows):
+    """2,100 tokens are two slices of the head and a piece of a third."""
+    network = network_like(make_peer(vocab_size=2100))
+    states = torch.randn(num_rows, 48, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        logits = network.logits(states)
+        for row in range(num_rows):
+            torch.testing.assert_close(logits[row], network.wte.weight @ states[row], rtol=1e-5, atol=1e-5)

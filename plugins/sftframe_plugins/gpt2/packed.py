@@ -1,0 +1,94 @@
+"""A network whose linear maps are laid out for few rows at a time: the same numbers, in less time on a CPU.
+
+A step of writing multiplies tens of rows by all weights, and the matrix libraries then spend much of their time on
+laying out the weights for their kernels, again in every step. oneDNN, which comes with torch, takes weights that are
+laid out once; it adds the bias and applies GELU on the way. GPT-2 124M, two cores with AVX-512: a step of 8 rows takes
+40 ms instead of 51, of 32 rows 71 instead of 78, of 110 rows 149 instead of 171. The copies cost as much memory as the
+linear maps. Knows nothing of caches and tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sftframe_plugins.gpt2.network import GPT2, Attention, Block, FeedForward
+
+MIN_ROWS = 4
+"""Fewer rows are multiplied as they are: reading the weights is then all that takes time."""
+
+LAID_OUT_FOR = 64
+"""Rows that oneDNN is told of; layouts for 32, 64 and 110 rows turned out equally fast for 4 to 110."""
+
+
+def packed(network: GPT2) -> GPT2:
+    """A twin for inference, with the network's own embeddings and norms; later changes of the others do not reach it.
+
+    Adapters and other layers that are not plain linear maps stay as they are.
+    """
+    own = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    twin = copy.deepcopy(network, own)  # the structure alone
+    with torch.no_grad():
+        for layer in list(twin.modules()):
+            if type(layer) is Attention:
+                for name in ("c_attn", "c_proj"):
+                    layer.add_module(name, _packed_linear(getattr(layer, name)))
+            elif type(layer) is Block and _is_plain(layer.mlp):
+                layer.add_module("mlp", PackedFeedForward(layer.mlp))
+    return twin
+
+
+def packed_bytes(network: GPT2) -> int | None:
+    """Memory that the twin takes beside the network; None = the network cannot be packed here."""
+    weight = network.wte.weight
+    if network.training or weight.device.type != "cpu" or weight.dtype != torch.float32 or not _has_kernels():
+        return None
+    return 12 * network.config.num_layers * network.config.width**2 * weight.element_size()
+
+
+class PackedLinear(nn.Module):
+    """A linear map with its weights in oneDNN's order, and GELU behind it if wanted."""
+
+    def __init__(self, linear: nn.Linear, *, has_gelu: bool = False) -> None:
+        super().__init__()
+        self.linear = linear
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), LAID_OUT_FOR)
+        self.has_gelu = has_gelu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, inputs) to (…, outputs)."""
+        if x[..., 0].numel() < MIN_ROWS:
+            x = self.linear(x)
+            return F.gelu(x, approximate="tanh") if self.has_gelu else x
+        behind = ("gelu", "tanh") if self.has_gelu else ("none", "")
+        mapped: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.linear.bias, behind[0], [], behind[1])
+        return mapped
+
+
+class PackedFeedForward(nn.Module):
+    """`FeedForward` without dropout."""
+
+    def __init__(self, plain: FeedForward) -> None:
+        super().__init__()
+        self.c_fc = PackedLinear(plain.c_fc, has_gelu=True)
+        self.c_proj = PackedLinear(plain.c_proj)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, C) to (…, C)."""
+        mapped: Tensor = self.c_proj(self.c_fc(x))
+        return mapped
+
+
+def _has_kernels() -> bool:
+    return bool(torch._C._has_mkldnn) and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _packed_linear(linear: nn.Module) -> nn.Module:
+    return PackedLinear(linear) if type(linear) is nn.Linear else linear
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    return type(layer) is FeedForward and type(layer.c_fc) is type(layer.c_proj) is nn.Linear
