@@ -6,7 +6,9 @@ ever emptied. Does not know what a run holds beyond the two files that make it o
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -65,6 +67,36 @@ def check_place(path: Path, *, force: bool) -> None:
             )
         if not force:
             raise ConfigError(f"{path} holds a run already: choose another --out, or replace it with --force")
+
+
+def check_inside(path: Path) -> None:
+    """See that all that lies in a run's folder is plain files and folders of its own.
+
+    A folder from a stranger may hold links: what is written to the run would be written elsewhere, what is read from it
+    could come from anywhere, and a named pipe would never end.
+
+    Raises:
+        ConfigError: an entry, at any depth, is a link or something else.
+    """
+    for folder, folders, files in os.walk(path):
+        for place in (Path(folder, name) for name in (*folders, *files)):
+            what = _strange(place)
+            if what:
+                raise ConfigError(
+                    f"{place} is {what}: a run's folder holds its own files only, so that nothing outside of it is read "
+                    "or overwritten; put the file itself there, or remove it"
+                )
+
+
+def _strange(place: Path) -> str:
+    """What an entry is that is neither file nor folder; empty for those, and for one that has just been renamed."""
+    try:
+        mode = place.lstat().st_mode
+    except FileNotFoundError:
+        return ""
+    if stat.S_ISLNK(mode):
+        return f"a link to {os.readlink(place)}"
+    return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a pipe, socket or device"
 
 
 def is_run(path: Path) -> bool:

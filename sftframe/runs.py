@@ -16,7 +16,17 @@ from typing import Self
 from sftframe.errors import ConfigError
 from sftframe.files import JsonLines, plain, read_json_lines, replace_dir, whole_dir, write_json, write_whole
 from sftframe.locks import hold
-from sftframe.places import CONFIG, MANIFEST, RUNS_DIR, check_place, explained, is_run, make_named, make_numbered
+from sftframe.places import (
+    CONFIG,
+    MANIFEST,
+    RUNS_DIR,
+    check_inside,
+    check_place,
+    explained,
+    is_run,
+    make_named,
+    make_numbered,
+)
 
 __all__ = [
     "RUNS_DIR",
@@ -70,7 +80,8 @@ class RunFolder:
         """The run that is in `path`.
 
         Raises:
-            ConfigError: there is none; the message says what is missing and names the newest run nearby.
+            ConfigError: there is none; the message says what is missing and names the newest run nearby. Or it holds
+                links, see `check_inside`.
         """
         run = cls(path)
         if not path.is_dir():
@@ -78,6 +89,7 @@ class RunFolder:
         missing = [file.name for file in (run.config_path, run.manifest_path) if not file.is_file()]
         if missing:
             raise ConfigError(f"{path} is not a run: it has no {' and no '.join(missing)}; {_nearest(path)}")
+        check_inside(path)
         return run
 
     @property
