@@ -83,8 +83,8 @@ def check_inside(path: Path) -> None:
             what = _strange(place)
             if what:
                 raise ConfigError(
-                    f"{place} is {what}: a run's folder holds its own files only, so that nothing outside of it is read "
-                    "or overwritten; put the file itself there, or remove it"
+                    f"{place} is {what}: a run's folder holds its own files only, so that nothing outside is read or "
+                    "overwritten; put the file itself there, or remove it"
                 )
 
 
@@ -95,7 +95,7 @@ def _strange(place: Path) -> str:
     except FileNotFoundError:
         return ""
     if stat.S_ISLNK(mode):
-        return f"a link to {os.readlink(place)}"
+        return f"a link to {place.readlink()}"
     return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a pipe, socket or device"
 
 
