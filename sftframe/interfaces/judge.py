@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
@@ -33,11 +34,15 @@ class Judge(Component):
 
     @property
     def identity(self) -> str:
-        """Which judge exactly, for the record: name, model and digest, and a hash over options that matter.
+        """Which judge exactly, for the record: name, model and digest, and a hash over the options that matter.
 
-        Two judges of one identity are taken to give the same verdicts: what is kept of one serves the other.
+        Two judges of one identity are taken to give the same verdicts: what is kept of one serves the other. By default
+        every option matters: `NAME`, or `NAME#HASH` where an option is not at its default.
         """
-        return self.name
+        options = repr(self.options)
+        if options == repr(self.Options()):
+            return self.name
+        return f"{self.name}#{hashlib.sha256(options.encode(errors='backslashreplace')).hexdigest()[:8]}"
 
     @property
     def can_prefer(self) -> bool:

@@ -31,6 +31,8 @@ class ReferenceJudge(Judge):
 
     name = "reference"
     summary = "agreement with the reference answer: offline, deterministic, instant"
+    is_deterministic = True
+    is_cacheable = False
 
     def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
         """One verdict per item, always `ok`."""

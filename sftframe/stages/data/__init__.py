@@ -4,7 +4,17 @@ Takes a `DataConfig`; gives a `Dataset`, a `Split` and the count of duplicates a
 field names; knows nothing of prompt styles, tokens or models.
 """
 
+from sftframe.stages.data.answered import AnsweredDataset, load_answered
 from sftframe.stages.data.parts import Duplicates, Split, num_duplicates, split
 from sftframe.stages.data.sources import Dataset, load_examples
 
-__all__ = ["Dataset", "Duplicates", "Split", "load_examples", "num_duplicates", "split"]
+__all__ = [
+    "AnsweredDataset",
+    "Dataset",
+    "Duplicates",
+    "Split",
+    "load_answered",
+    "load_examples",
+    "num_duplicates",
+    "split",
+]

@@ -32,6 +32,23 @@ def to_examples(entries: Entries, label: str, names: FieldNames) -> tuple[Exampl
     return tuple(examples)
 
 
+def to_answers(entries: Entries, label: str, names: FieldNames) -> tuple[str, ...]:
+    """A model's answer in every entry, all of which are good examples; it may be empty.
+
+    Raises:
+        DataError: the first entry without one.
+    """
+    assert names.response is not None
+    answers = []
+    for index, entry in enumerate(entries.values):
+        assert isinstance(entry, dict)
+        try:
+            answers.append(_text(entry, "response", names.response))
+        except DataError as error:
+            raise DataError(f"{label}: {entries.where(index)}: {error}") from None
+    return tuple(answers)
+
+
 def _example(entry: object, index: int, names: FieldNames) -> Example:
     if not isinstance(entry, dict):
         raise DataError(f"expected an object with {_listed(names.required)}, found {kind(entry)}")

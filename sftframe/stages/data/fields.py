@@ -1,4 +1,4 @@
-"""Which field of a file is the instruction, which the input and which the output.
+"""Which field of a file is the instruction, which the input, which the output, and which a model's response.
 
 Takes what `data.fields` maps; gives the names to look for, and the words for a name that is not there. Does not read
 files.
@@ -14,24 +14,28 @@ from typing import Literal
 
 from sftframe.errors import ConfigError, suggestion
 
-Field = Literal["instruction", "input", "output"]
+Field = Literal["instruction", "input", "output", "response"]
 FIELDS: tuple[Field, ...] = ("instruction", "input", "output")
+RESPONSE = "model_response"
+"""What a model's answer is called unless told otherwise, as in the chapter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldNames:
-    """The file's own names of the three fields."""
+    """The file's own names of the fields."""
 
     instruction: str
     input: str | None
     """None: the file has no such field, all inputs are empty."""
     output: str
+    response: str | None = None
+    """A model's answer to judge; None: the file is data to learn from and need not have one."""
     is_input_mapped: bool = False
     """The user named the input; then at least one entry has to have it."""
 
     @classmethod
-    def of(cls, mapped: Mapping[Field, str]) -> FieldNames:
-        """The names under a mapping; a field that is not mapped is called what it is.
+    def of(cls, mapped: Mapping[Field, str], *, has_response: bool = False) -> FieldNames:
+        """The names under a mapping; a field that is not mapped is called what it is, a response `model_response`.
 
         >>> FieldNames.of({"instruction": "question", "output": "answer"}).input
         'input'
@@ -45,10 +49,11 @@ class FieldNames:
             ConfigError: two fields would be read from the same name.
         """
         names: dict[Field, str | None] = {field: mapped.get(field, field) for field in FIELDS}
+        names["response"] = mapped.get("response", RESPONSE) if has_response else None
         if "input" not in mapped and names["input"] in mapped.values():
             names["input"] = None
-        for field, other in combinations(FIELDS, 2):
-            if names[field] == names[other]:
+        for field, other in combinations(names, 2):
+            if names[field] == names[other] and names[field] is not None:
                 raise ConfigError(
                     f"data.fields: {field} and {other} are both read from {names[field]!r}; "
                     f"set data.fields.{field} and data.fields.{other} to different fields of the file"
@@ -59,13 +64,19 @@ class FieldNames:
             instruction=names["instruction"],
             input=names["input"],
             output=names["output"],
+            response=names["response"],
             is_input_mapped="input" in mapped,
         )
 
     @property
     def wanted(self) -> dict[Field, str]:
         """Field to the file's name, without an input that the file does not have."""
-        names: dict[Field, str | None] = {"instruction": self.instruction, "input": self.input, "output": self.output}
+        names: dict[Field, str | None] = {
+            "instruction": self.instruction,
+            "input": self.input,
+            "output": self.output,
+            "response": self.response,
+        }
         return {field: name for field, name in names.items() if name is not None}
 
     @property

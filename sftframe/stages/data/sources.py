@@ -67,8 +67,8 @@ def load_examples(
     elif config.source == "ch07":
         suffix, data = ".json", _chapter_data(cache_dir or downloads.cache_dir(), say, on_bytes)
     else:
-        suffix, data = _file_data(config.source)
-    entries = _first(_entries(data, suffix, config.source, names), config.limit)
+        suffix, data = read_source(config.source)
+    entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
     examples = to_examples(entries, config.source, names)
     num_empty = sum(not example.output for example in examples)
     if num_empty:
@@ -89,8 +89,12 @@ def _chapter_data(cache_dir: Path, say: Report, on_bytes: OnBytes | None) -> byt
         ) from error
 
 
-def _file_data(source: str) -> tuple[str, bytes]:
-    """A file's ending in lower case, and its bytes."""
+def read_source(source: str) -> tuple[str, bytes]:
+    """A file's ending in lower case, and its bytes.
+
+    Raises:
+        DataError: there is none, it cannot be read, or its ending is none of ours.
+    """
     try:
         path = Path(source).expanduser()
         if path.is_dir():
@@ -114,7 +118,12 @@ def _unknown(source: str, path: Path) -> DataError:
     return DataError(f"no data source or file {source!r}{near}, or a file: {formats}")
 
 
-def _entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries:
+def parse_entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries:
+    """What a file holds.
+
+    Raises:
+        DataError: nothing, or nothing that can be read.
+    """
     expected = "expected at least one entry with " + " and ".join(repr(name) for name in names.required.values())
     if not data or data.isspace():
         raise DataError(f"{label} is empty: {expected}")
@@ -124,6 +133,7 @@ def _entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries
     return entries
 
 
-def _first(entries: Entries, limit: int | None) -> Entries:
+def first_entries(entries: Entries, limit: int | None) -> Entries:
+    """As many of the first entries; None = all."""
     lines = None if entries.lines is None else entries.lines[:limit]
     return Entries(values=entries.values[:limit], lines=lines)

@@ -1,0 +1,43 @@
+"""Files of answered examples: instruction data with a model's answer in every entry, as the chapter writes them.
+
+Takes a file and the names of its fields; gives the examples and the answers. Who answered is not known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sftframe.stages.data.examples import to_answers, to_examples
+from sftframe.stages.data.fields import FieldNames
+from sftframe.stages.data.sources import Dataset, first_entries, parse_entries, read_source
+
+if TYPE_CHECKING:
+    from sftframe.config import DataConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredDataset:
+    """Examples with an answer each."""
+
+    dataset: Dataset
+    answers: tuple[str, ...]
+    """One per example, in their order."""
+
+
+def load_answered(config: DataConfig) -> AnsweredDataset:
+    """The answered examples in the file that `data.source` names, all of them checked.
+
+    The answer is the field `model_response`, or the one that `data.fields.response` names; it may be empty.
+
+    Raises:
+        DataError: no such file, one that cannot be read, or an entry that cannot be used; says which, and the field.
+        ConfigError: `data.fields` reads two fields from the same name.
+    """
+    names = FieldNames.of(config.fields, has_response=True)
+    suffix, data = read_source(config.source)
+    entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
+    examples = to_examples(entries, config.source, names)
+    dataset = Dataset(source=config.source, sha256=hashlib.sha256(data).hexdigest(), examples=examples)
+    return AnsweredDataset(dataset=dataset, answers=to_answers(entries, config.source, names))
