@@ -76,10 +76,11 @@ class FineTuning:
                 self._evaluate(metrics)
             for data in self._steps():
                 check_promise(self._components.strategy, self._loader.counts)
-                record = self._trainer.step(data)
-                metrics.append({"kind": "step", **asdict(record)})
-                self._observer.advance(loss=record.loss, tokens=record.tokens_seen, seconds=record.seconds)
-                if record.step % self._eval_every == 0 or record.step == total:
+                self._trainer.take(data)
+                if not (self._trainer.is_due or self._is_pause(data.number) or stop.requested):
+                    continue
+                record = self._read(metrics)
+                if self._is_evaluated(record.step):
                     self._evaluate(metrics)
                 self._checkpoint(record, metrics, stop)
             if stop.requested:
@@ -97,6 +98,13 @@ class FineTuning:
             yield data
         self._observer.note(f"stopped early behind step {self._done} of {self._loader.num_steps}")
 
+    def _read(self, metrics: JsonLines) -> StepRecord:
+        """Write down all steps that were taken and not yet read; the last of them."""
+        for record in self._trainer.read():
+            metrics.append({"kind": "step", **asdict(record)})
+            self._observer.advance(loss=record.loss, tokens=record.tokens_seen, seconds=record.seconds)
+        return record
+
     @property
     def _is_stopped(self) -> bool:
         return self._best is not None and self._best.is_over
@@ -108,6 +116,21 @@ class FineTuning:
     @property
     def _eval_every(self) -> int:
         return self._config.train.eval_every or max(1, self._loader.num_steps // 10)
+
+    @property
+    def _checkpoint_every(self) -> int:
+        wanted = self._config.train.checkpoint_every
+        return wanted or max(self._loader.steps_per_epoch, self._loader.num_steps // 10)
+
+    def _is_evaluated(self, step: int) -> bool:
+        return step % self._eval_every == 0 or step == self._loader.num_steps
+
+    def _is_saved(self, step: int) -> bool:
+        return step % self._checkpoint_every == 0 or step == self._loader.num_steps
+
+    def _is_pause(self, step: int) -> bool:
+        """Whether the weights are looked at behind a step."""
+        return self._is_evaluated(step) or self._is_saved(step)
 
     def _resume(self) -> None:
         """Go back to the newest checkpoint that is of use, and cut the metrics to what it knows."""
@@ -153,9 +176,7 @@ class FineTuning:
         return None
 
     def _checkpoint(self, record: StepRecord, metrics: JsonLines, stop: StopRequest) -> None:
-        every = self._config.train.checkpoint_every or max(self._loader.steps_per_epoch, self._loader.num_steps // 10)
-        is_due = record.step % every == 0 or record.step == self._loader.num_steps
-        if not (is_due or self._is_stopped or stop.requested):
+        if not (self._is_saved(record.step) or self._is_stopped or stop.requested):
             return
         metrics.sync()  # or a power cut leaves a checkpoint of steps that the metrics have lost
         checkpoints.save(
@@ -206,7 +227,7 @@ class FineTuning:
             tokens_seen=last.tokens_seen,
             seconds=last.seconds,
             tokens_per_s=last.tokens_seen / last.seconds,
-            peak_memory_bytes=peak_memory_bytes(self._model.device.type),
+            peak_memory_bytes=peak_memory_bytes(str(self._model.device)),
             counted_share=self._loader.counts.shares,
         )
         write_json(self._folder.train_path, summary)

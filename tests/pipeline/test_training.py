@@ -247,3 +247,28 @@ def test_adapters_are_trained_alone_and_merged_into_the_weights(
     assert tuned.keys() == untuned.keys()
     changed = {name for name in tuned if not tuned[name].equal(untuned[name])}
     assert changed == {"layers.0.weight", "layers.1.weight", "head.weight"}
+
+
+def test_steps_read_together_leave_the_same_lines_and_weights(
+    start: Callable[..., Session], read_lines: Callable, tmp_path: Path
+) -> None:
+    found = []
+    for every in (1, 4):
+        folder = tmp_path / f"every-{every}"
+        session = start(out=folder, train={"log_every": every, "epochs": 2, "eval_every": 7, "checkpoint_every": 5})
+        with session.at_work():
+            session.train()
+        lines = read_lines(folder / "metrics.jsonl")
+        weights = load_file(folder / "checkpoints" / "step-18" / "module.safetensors")
+        found.append(([{**line, "seconds": 0} for line in lines], {name: w.tolist() for name, w in weights.items()}))
+    assert found[0] == found[1]
+    assert [line["step"] for line in found[1][0]] == [0, *range(1, 8), 7, *range(8, 15), 14, *range(15, 19), 18]
+
+
+def test_ctrl_c_among_queued_steps_ends_behind_the_next_one_with_a_checkpoint(train: Callable[..., Path]) -> None:
+    class Impatient(Observer):
+        def evaluated(self, record: EvalRecord, sample: Sample) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="stopped behind step 1 of 9"):
+        train(Impatient(), train={"log_every": 5, "eval_every": 9})
