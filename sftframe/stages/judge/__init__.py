@@ -8,7 +8,15 @@ and the records; it does not know which judges there are, and writes nothing: ea
 from sftframe.stages.judge.contract import is_score
 from sftframe.stages.judge.failures import check_failures, failure_counts, failure_share
 from sftframe.stages.judge.items import make_items, match_items
-from sftframe.stages.judge.pairs import PairOutcome, PairSummary, combine, make_pairs, mirrored, summarise_pairs
+from sftframe.stages.judge.pairs import (
+    PairOutcome,
+    PairSummary,
+    combine,
+    differing,
+    make_pairs,
+    mirrored,
+    summarise_pairs,
+)
 from sftframe.stages.judge.repeats import JudgeNoise, measure_noise
 from sftframe.stages.judge.scoring import judge_pairs, judge_responses
 from sftframe.stages.judge.summary import ScoreDifference, paired_difference, summarise
@@ -20,6 +28,7 @@ __all__ = [
     "ScoreDifference",
     "check_failures",
     "combine",
+    "differing",
     "failure_counts",
     "failure_share",
     "is_score",

@@ -2,13 +2,14 @@
 
 Takes matched items and a judge's preferences in either order, gives outcomes and their summary. The answers of one side
 are called a, those of the other b, whichever of them is shown first. A judge that names a and then, shown the other
-way round, b, has told its liking for a place and not for an answer: that is a tie.
+way round, b, has told its liking for a place and not for an answer: that is a tie. Equal answers are a tie without
+being asked about.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
@@ -31,7 +32,7 @@ class PairOutcome:
     winner: Side | None
     """None unless `status` is `ok`."""
     is_consistent: bool | None
-    """Whether both orders name the same answer, or both none; None unless `status` is `ok`."""
+    """Whether both orders name the same answer, or both none; None where the judge was not asked, or failed."""
     reason: str
     """The judge's, of the order in which a stood first; that of the failed one where one failed."""
     length_ratio: float
@@ -44,7 +45,9 @@ class PairSummary:
 
     num_pairs: int
     num_judged: int
-    """Pairs with a preference in both orders; everything below is over these."""
+    """Pairs with an outcome: a preference in both orders, or equal answers."""
+    num_equal: int
+    """Pairs of equal answers: ties that the judge was not asked about."""
     num_a: int
     """Pairs that a wins."""
     num_b: int
@@ -54,11 +57,12 @@ class PairSummary:
     ci95: tuple[float, float] | None
     """Clopper-Pearson over the pairs; with ties it is wider than it has to be."""
     position_consistency: float | None
-    """Share of pairs on which both orders agree, 0-1."""
+    """Share of the pairs asked about on which both orders agree, 0-1."""
     first_share: float | None
     """How often the answer shown first is named when one is, 0-1; 0.5 in a judge that does not mind the order."""
     length_slope: float | None
-    """What b's win rate gains when its answer is twice as long as a's: least squares over log2 of the length ratio."""
+    """What b's win rate gains when its answer is twice as long as a's: least squares over log2 of the length ratio,
+    equal answers left out."""
     length_slope_ci95: tuple[float, float] | None
 
 
@@ -82,67 +86,75 @@ def mirrored(pairs: Iterable[JudgePair]) -> list[JudgePair]:
     return [replace(pair, first=pair.second, second=pair.first) for pair in pairs]
 
 
+def differing(pairs: Iterable[JudgePair]) -> list[JudgePair]:
+    """The pairs that a judge has to be asked about: white space at the ends of an answer is no difference."""
+    return [pair for pair in pairs if pair.first.strip() != pair.second.strip()]
+
+
 def combine(
-    pairs: Sequence[JudgePair], forward: Sequence[Preference], backward: Sequence[Preference]
+    pairs: Sequence[JudgePair], forward: Iterable[Preference], backward: Iterable[Preference]
 ) -> list[PairOutcome]:
     """One outcome per pair.
 
     Args:
         pairs: with a's answer first.
-        forward: preferences on these.
-        backward: preferences on the `mirrored` ones.
+        forward: preferences on the `differing` ones of these.
+        backward: preferences on the same, `mirrored`.
     """
-    return [_outcome(*triple) for triple in zip(pairs, forward, backward, strict=True)]
+    ways = tuple({preference.index: preference for preference in way} for way in (forward, backward))
+    return [_outcome(pair, *ways) for pair in pairs]
 
 
 def summarise_pairs(
-    outcomes: Sequence[PairOutcome], forward: Sequence[Preference], backward: Sequence[Preference]
+    outcomes: Sequence[PairOutcome], forward: Iterable[Preference], backward: Iterable[Preference]
 ) -> PairSummary:
     """Win rate, position and length, with intervals where there are pairs enough."""
     judged = [outcome for outcome in outcomes if outcome.status == "ok"]
     wins = [_value(outcome.winner) for outcome in judged]
     named = [p.winner for p in (*forward, *backward) if p.winner in ("first", "second")]
-    slope = _length_slope(judged)
+    asked = [outcome for outcome in judged if outcome.is_consistent is not None]
+    slope = _length_slope(asked)
     return PairSummary(
         num_pairs=len(outcomes),
         num_judged=len(judged),
+        num_equal=len(judged) - len(asked),
         num_a=wins.count(0.0),
         num_b=wins.count(1.0),
         num_ties=wins.count(0.5),
         win_rate=fmean(wins) if wins else None,
         ci95=_share_interval(sum(wins), len(wins)) if wins else None,
-        position_consistency=fmean(bool(outcome.is_consistent) for outcome in judged) if judged else None,
+        position_consistency=fmean(bool(outcome.is_consistent) for outcome in asked) if asked else None,
         first_share=named.count("first") / len(named) if named else None,
         length_slope=slope[0] if slope else None,
         length_slope_ci95=slope[1] if slope else None,
     )
 
 
-def _outcome(pair: JudgePair, forward: Preference, backward: Preference) -> PairOutcome:
-    ratio = (len(pair.second) + 1) / (len(pair.first) + 1)
-    failed = next((preference for preference in (forward, backward) if preference.status != "ok"), None)
-    if failed is not None:
-        return PairOutcome(
-            index=pair.index,
-            status=failed.status,
-            winner=None,
-            is_consistent=None,
-            reason=failed.reason,
-            length_ratio=ratio,
-        )
-    winners = {_FORWARD[forward.winner], _BACKWARD[backward.winner]}
+def _outcome(pair: JudgePair, forward: Mapping[int, Preference], backward: Mapping[int, Preference]) -> PairOutcome:
+    status: VerdictStatus = "ok"
+    winner: Side | None = "tie"
+    is_consistent, reason = None, "the same answer"
+    if differing([pair]):
+        shown = forward[pair.index], backward[pair.index]
+        failed = next((preference for preference in shown if preference.status != "ok"), None)
+        winners = _FORWARD[shown[0].winner], _BACKWARD[shown[1].winner]
+        if failed is None:
+            is_consistent, reason = winners[0] == winners[1], shown[0].reason
+            winner = winners[0] if is_consistent else "tie"
+        else:
+            status, winner, reason = failed.status, None, failed.reason
     return PairOutcome(
         index=pair.index,
-        status="ok",
-        winner=winners.pop() if len(winners) == 1 else "tie",
-        is_consistent=_FORWARD[forward.winner] == _BACKWARD[backward.winner],
-        reason=forward.reason,
-        length_ratio=ratio,
+        status=status,
+        winner=winner,
+        is_consistent=is_consistent,
+        reason=reason,
+        length_ratio=(len(pair.second) + 1) / (len(pair.first) + 1),
     )
 
 
-_FORWARD: dict[str | None, Side] = {"first": "a", "second": "b", "tie": "tie"}
-_BACKWARD: dict[str | None, Side] = {"first": "b", "second": "a", "tie": "tie"}
+_FORWARD: Mapping[str | None, Side | None] = {"first": "a", "second": "b", "tie": "tie", None: None}
+_BACKWARD: Mapping[str | None, Side | None] = {"first": "b", "second": "a", "tie": "tie", None: None}
 
 
 def _value(winner: Side | None) -> float:

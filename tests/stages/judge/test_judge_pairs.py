@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sftframe import Judge, JudgeError, JudgeItem, JudgePair, PluginError, Preference
-from sftframe.stages.judge import combine, judge_pairs, make_pairs, mirrored, summarise_pairs
+from sftframe.stages.judge import combine, differing, judge_pairs, make_pairs, mirrored, summarise_pairs
 
 
 def pair(index, first="one", second="two"):
@@ -138,6 +138,17 @@ def test_pairs_without_a_preference_are_counted_and_left_out():
 def test_no_preference_at_all_has_no_win_rate():
     summary = summarise_pairs([], [], [])
     assert (summary.win_rate, summary.ci95, summary.position_consistency, summary.first_share) == (None,) * 4
+
+
+def test_equal_answers_are_a_tie_that_nobody_is_asked_about():
+    pairs = [pair(0, "same", "same\n"), pair(1)]
+    assert differing(pairs) == [pair(1)]
+    forward, backward = [prefers(1, "second")], [prefers(1, "second")]
+    found = combine(pairs, forward, backward)
+    assert [(outcome.winner, outcome.is_consistent) for outcome in found] == [("tie", None), ("tie", False)]
+    summary = summarise_pairs(found, forward, backward)
+    assert (summary.num_judged, summary.num_equal, summary.num_ties, summary.win_rate) == (2, 1, 2, 0.5)
+    assert summary.position_consistency == 0.0
 
 
 def test_preferences_line_up_with_their_pairs():
