@@ -16,12 +16,12 @@ from sftframe.errors import ConfigError, ModelError
 from sftframe.interfaces import CausalLM
 from sftframe.pipeline.setup import Components, Material
 from sftframe.progress import Observer
-from sftframe.records import Example, JudgeSummary, Likelihood, Response, Verdict, Yardsticks
+from sftframe.records import Likelihood, Response, Verdict, Yardsticks
 from sftframe.runs import JsonLines, RunFolder, read_json_lines, write_json
 from sftframe.stages.batches import evaluation_batches
 from sftframe.stages.evaluate import measure_likelihoods, response_bytes, yardsticks
 from sftframe.stages.generate import generate_responses, generation_settings
-from sftframe.stages.judge import check_failures, judge_responses, make_items, summarise
+from sftframe.stages.judge import summarise
 from sftframe.stages.tokens import encode_prompts
 
 Record = TypeVar("Record", Response, Verdict, Likelihood)
@@ -105,34 +105,6 @@ def write_answers(
             lines.append(response)
             observer.advance(tokens=float(len(response.ids)))
     observer.end()
-
-
-def write_verdicts(
-    config: RunConfig, components: Components, examples: list[Example], files: AnswerFiles, observer: Observer
-) -> JudgeSummary:
-    """Judge the responses that have no verdict yet.
-
-    Raises:
-        JudgeError: the judge failed on more than `max_failures` of the items; all verdicts so far are kept.
-    """
-    judge = components.judge
-    items = make_items(examples, files.known_responses())
-    known = {verdict.index: verdict for verdict in files.known_verdicts(judge.identity)}
-    num_settled = sum(verdict.status == "ok" for verdict in known.values())
-    if num_settled < len(items):
-        observer.begin(f"judge {files.label}", len(items), "verdicts")
-        observer.advance(num_settled)
-    with JsonLines(files.verdicts) as lines:
-
-        def keep(verdict: Verdict) -> None:
-            lines.append(replace(verdict, judge=judge.identity))  # whatever it calls itself in a verdict
-            observer.advance()
-
-        verdicts = judge_responses(judge, items, known=known, on_verdict=keep, max_failures=config.max_failures)
-    if num_settled < len(items):
-        observer.end()
-    check_failures(verdicts, config.max_failures)
-    return summarise(verdicts, judge.identity)
 
 
 def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yardsticks | None:

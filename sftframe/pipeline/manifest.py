@@ -39,6 +39,7 @@ def write_config(folder: RunFolder, config: RunConfig, components: Components) -
     document["data"]["source"] = absolute_path_or_text(config.data.source)
     for seam, component in _by_seam(components).items():
         document[seam.value] = {"name": component.name, **dumped_options(component)}
+    document[Seam.JUDGE.value]["cache"] = config.judge.cache
     write_whole(folder.config_path, tomli_w.dumps(document))
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sftframe.config import Layer
 from sftframe.device import choose_device, keep_freed_memory, set_up_threads
-from sftframe.errors import ConfigError, Interrupted, TrainingError
+from sftframe.errors import ConfigError, Interrupted, JudgeError, TrainingError
 from sftframe.interfaces import CausalLM
 from sftframe.pipeline import manifest
 from sftframe.pipeline.announcement import announce
-from sftframe.pipeline.answers import AnswerFiles, write_answers, write_responses_document, write_verdicts
+from sftframe.pipeline.answers import AnswerFiles, write_answers, write_responses_document
+from sftframe.pipeline.judging import Judgement, Judging, judge_files
 from sftframe.pipeline.memory import check_memory, disk_bytes
 from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
 from sftframe.pipeline.setup import (
@@ -147,7 +148,11 @@ class Session:
                 self.measure_before()
             self.train()
             self.answer()
-            self.judge()
+            try:
+                self.judge()
+            except JudgeError:
+                self.report()  # shows what there is, and how much is missing
+                raise
             return self.report()
 
     def announce(self) -> None:
@@ -159,7 +164,7 @@ class Session:
         setup, files = self.setup, AnswerFiles.before(self.folder)
         if not self._is_answered(files):
             write_answers(setup.config, setup.components, setup.material, self._untuned, files, self._observer)
-        write_verdicts(setup.config, setup.components, setup.material.test_examples(), files, self._observer)
+        self._judged(files).check(setup.config.max_failures)
 
     def train(self) -> None:
         """Fine-tune, unless that is done."""
@@ -184,13 +189,33 @@ class Session:
             write_answers(setup.config, setup.components, setup.material, self._tuned, files, self._observer)
         write_responses_document(setup.material, self.folder)
 
-    def judge(self) -> None:
-        """Verdicts on all answers that have none by this judge."""
+    def judge(
+        self,
+        *,
+        num_repeats: int = 1,
+        on_judgement: Callable[[str, Judgement], None] = lambda label, judgement: None,
+    ) -> None:
+        """Verdicts on all answers that have none by this judge, the fine-tuned model's first.
+
+        Args:
+            num_repeats: how often to judge the fine-tuned model's answers, to see the judge's own noise.
+            on_judgement: gets `after` or `before` and what the judge said, whether or not it was enough.
+
+        Raises:
+            JudgeError: it failed on more than `max_failures` of the items; all verdicts so far are kept.
+        """
         setup = self.setup
         manifest.record_judge(self.folder, setup.components, setup.registry)
-        for files in (AnswerFiles.before(self.folder), AnswerFiles.after(self.folder)):
+        for files, repeats in ((AnswerFiles.after(self.folder), num_repeats), (AnswerFiles.before(self.folder), 1)):
             if files.responses.exists():
-                write_verdicts(setup.config, setup.components, setup.material.test_examples(), files, self._observer)
+                judgement = self._judged(files, repeats)
+                on_judgement(files.label, judgement)
+                judgement.check(setup.config.max_failures)
+
+    def _judged(self, files: AnswerFiles, num_repeats: int = 1) -> Judgement:
+        setup = self.setup
+        judging = Judging.of(setup.config, setup.components.judge, setup.registry, self._observer)
+        return judge_files(judging, setup.material.test_examples(), files, num_repeats=num_repeats)
 
     def check_judge(self) -> None:
         """See that the judge is there.
