@@ -149,6 +149,8 @@ def _toys(*, style: type[PromptStyle] = BriefStyle, backend: type[ModelBackend] 
         name = "toy-judge"
         summary = "half a mark for any answer, a whole one for the reference"
         Options = ToyJudgeOptions
+        is_deterministic = True
+        is_cacheable = False
 
         @property
         def identity(self) -> str:
@@ -181,6 +183,14 @@ def _toys(*, style: type[PromptStyle] = BriefStyle, backend: type[ModelBackend] 
 
     toys.registry = load_registry().with_plugin(Plugin(), "toys")
     return toys
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is taken from the user's cache, and nothing left in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFTFRAME_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
