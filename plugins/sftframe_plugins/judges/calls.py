@@ -7,17 +7,23 @@ call says by the exception that it raises whether another attempt makes sense, a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from functools import partial
 from queue import Empty, SimpleQueue
+from random import SystemRandom
 from typing import Literal, TypeVar
+
+from sftframe_plugins.judges.servers import Servers
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 8.0
+
+_CHANCE = SystemRandom().random
+"""The system's, so that no seeded generator of anybody's moves on."""
 
 
 class CallError(Exception):
@@ -29,6 +35,7 @@ class CallError(Exception):
         raw: what the server said, if anything.
         is_final: another attempt cannot help.
         is_server_lost: the server is not there, or cannot do this work any more; another one may.
+        wait_s: the server asks not to be asked again for so many seconds.
     """
 
     def __init__(
@@ -39,6 +46,7 @@ class CallError(Exception):
         raw: str = "",
         is_final: bool = False,
         is_server_lost: bool = False,
+        wait_s: float = 0.0,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -46,49 +54,25 @@ class CallError(Exception):
         self.raw = raw
         self.is_final = is_final
         self.is_server_lost = is_server_lost
-
-
-class Servers:
-    """Servers that share the work: each call goes to the one with the fewest calls, and a lost one is left out.
-
-    The last one is never left out, so that its errors are the ones to be told. Safe with several threads.
-    """
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._num_calls = dict.fromkeys(names, 0)
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def one(self) -> Iterator[str]:
-        """The name of the server to ask now."""
-        with self._lock:
-            name = min(self._num_calls, key=self._num_calls.__getitem__)
-            self._num_calls[name] += 1
-        try:
-            yield name
-        finally:
-            with self._lock:
-                if name in self._num_calls:
-                    self._num_calls[name] -= 1
-
-    def leave_out(self, name: str) -> bool:
-        """Whether there is another one to go to instead."""
-        with self._lock:
-            if set(self._num_calls) == {name}:
-                return False
-            self._num_calls.pop(name, None)
-            return True
+        self.wait_s = wait_s
 
 
 def with_patience(
-    call: Callable[[str], Result], servers: Servers, *, retries: int, wait: Callable[[float], object]
+    call: Callable[[str], Result],
+    servers: Servers,
+    *,
+    retries: int,
+    wait: Callable[[float], object],
+    chance: Callable[[], float] = _CHANCE,
 ) -> Result:
     """The call's result, after as many attempts as it takes.
 
     Args:
         call: given a server's name; raises `CallError`.
         retries: attempts after the first one, on servers that are there; leaving out a lost one costs none.
-        wait: sleeps for so many seconds, between two attempts: 0.5, 1, 2, 4, then always 8.
+        wait: sleeps for so many seconds, between two attempts: up to 0.5, 1, 2, 4, then always 8, and half of that at
+            the least; longer if the server asks for it.
+        chance: a number from 0 to 1, so that calls that failed together do not come back together.
 
     Raises:
         CallError: that of the last attempt.
@@ -97,30 +81,57 @@ def with_patience(
     while True:
         with servers.one() as name:
             try:
-                return call(name)
+                result = call(name)
             except CallError as error:
-                if error.is_server_lost and servers.leave_out(name):
+                if _note(error, name, servers) and error.is_server_lost:
                     continue
                 if error.is_final or num_failed == retries:
                     raise
-        wait(min(_FIRST_WAIT_S * 2**num_failed, _LONGEST_WAIT_S))
+                asked_for = error.wait_s
+            else:
+                servers.has_worked(name)
+                return result
+        longest = min(_FIRST_WAIT_S * 2**num_failed, _LONGEST_WAIT_S)
+        wait(max(longest * (1 + chance()) / 2, asked_for))
         num_failed += 1
+
+
+def _note(error: CallError, name: str, servers: Servers) -> bool:
+    """Tell the servers whose fault it was; whether there is another one to go to."""
+    if error.is_server_lost or not (error.is_final or error.status == "unparsable"):
+        return servers.has_failed(name, error.reason, is_lost=error.is_server_lost)
+    servers.has_worked(name)  # a refusal, or an odd reply to one item, comes from a server that is there
+    return False
+
+
+def within(limit_s: float, call: Callable[[], Result]) -> Result:
+    """The call's result, or an error of its own, if it comes in time.
+
+    A server that sends a byte now and then is never silent and never done: only a clock beside the call ends that.
+    The call itself goes on in a daemon thread until its connection ends, and nobody hears of it.
+
+    Raises:
+        TimeoutError: it did not come within `limit_s` seconds.
+    """
+    future: Future[Result] = Future()
+    threading.Thread(target=_fulfil, args=(future, call), daemon=True).start()
+    return future.result(limit_s)
 
 
 def in_order(
     work: Callable[[Job], Result], jobs: Sequence[Job], *, num_threads: int, stop: threading.Event
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Results in the order of the jobs, each as soon as it and all before it are there.
 
     The threads are daemons: when the caller goes away or is interrupted, `stop` is set, no new job is begun, and
     neither the caller nor the end of the process waits for a server that is silent.
     """
     futures: list[Future[Result]] = [Future() for _ in jobs]
-    queue: SimpleQueue[tuple[Job, Future[Result]]] = SimpleQueue()
+    queue: SimpleQueue[tuple[Future[Result], Callable[[], Result]]] = SimpleQueue()
     for job, future in zip(jobs, futures, strict=True):
-        queue.put((job, future))
+        queue.put((future, partial(work, job)))
     for _ in range(min(num_threads, len(jobs))):
-        threading.Thread(target=_work_off, args=(queue, work, stop), daemon=True).start()
+        threading.Thread(target=_work_off, args=(queue, stop), daemon=True).start()
     try:
         for future in futures:
             yield future.result()
@@ -128,15 +139,17 @@ def in_order(
         stop.set()
 
 
-def _work_off(
-    queue: SimpleQueue[tuple[Job, Future[Result]]], work: Callable[[Job], Result], stop: threading.Event
-) -> None:
+def _work_off(queue: SimpleQueue[tuple[Future[Result], Callable[[], Result]]], stop: threading.Event) -> None:
     while not stop.is_set():
         try:
-            job, future = queue.get_nowait()
+            future, call = queue.get_nowait()
         except Empty:
             return
-        try:
-            future.set_result(work(job))
-        except BaseException as error:  # raised again where the result is waited for
-            future.set_exception(error)
+        _fulfil(future, call)
+
+
+def _fulfil(future: Future[Result], call: Callable[[], Result]) -> None:
+    try:
+        future.set_result(call())
+    except BaseException as error:  # raised again where the result is waited for
+        future.set_exception(error)

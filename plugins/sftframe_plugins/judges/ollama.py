@@ -1,37 +1,32 @@
 """The judge that asks a language model on an Ollama server (https://ollama.com), Llama 3 by default.
 
-Takes items, gives a verdict on each, whatever the servers do: one that could not be had says why. What is asked stands
-in `question.py`, how a reply is read in `reply.py`, retries and concurrency in `calls.py`, Ollama's protocol and errors
-in `ollama_server.py`; here they come together, with the check that must pass before anything is spent.
+Takes options, gives the check that must pass before anything is spent, and servers that answer one question at a time
+with the very model that was checked. What becomes of the answers stands in `language_model.py`, Ollama's protocol and
+errors in `ollama_server.py`, how a prompt that did not fit is noticed in `context.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sftframe import Judge, JudgeError, JudgeItem, Verdict, option
-from sftframe_plugins.judges.calls import CallError, Servers, in_order, with_patience
-from sftframe_plugins.judges.ollama_server import DEFAULT_HOST, Model, OllamaServer, Reply
-from sftframe_plugins.judges.question import (
-    INSTRUCTIONS,
-    REPLY_SCHEMA,
-    REPLY_TOKENS,
-    chat_messages,
-    is_sure_to_fit,
-    least_tokens,
-)
-from sftframe_plugins.judges.reply import UnparsableError, parse_reply
+from sftframe import JudgeError, option
+from sftframe_plugins.judges.calls import CallError
+from sftframe_plugins.judges.context import check_after, check_before
+from sftframe_plugins.judges.language_model import LanguageModelJudge, Reply
+from sftframe_plugins.judges.ollama_server import DEFAULT_HOST, Model, OllamaServer
+from sftframe_plugins.judges.question import fingerprint
+from sftframe_plugins.judges.template import Message
 
 _CHECK_S = 10.0
 """A server lists its models within this time, even while it is busy."""
+
+_REPLY_TOKENS = 256
+"""What a reply may cost: one sentence and a number, with room to spare; it also ends replies that would never end."""
 
 _NO_SERVER = "or use --judge reference, which needs no server"
 
@@ -41,10 +36,12 @@ class OllamaOptions:
     """What can be set with `--set judge.KEY=VALUE`."""
 
     model: str = option("llama3", "name of a model on the server", examples=["llama3:8b-instruct-q8_0"])
-    host: str = option("", f"server, or several with commas between; by default OLLAMA_HOST, else {DEFAULT_HOST}")
+    host: str | tuple[str, ...] = option(
+        "", f"server, or several (a list, or commas between) that share the work; else OLLAMA_HOST, else {DEFAULT_HOST}"
+    )
     temperature: float = option(0.0, "0 = the likeliest reply", ge=0)
     seed: int = option(123, "of the sampling")
-    timeout_s: float = option(120.0, "longest silence of a server during a call, seconds", gt=0)
+    timeout_s: float = option(120.0, "longest that one reply may take, seconds", gt=0)
     concurrency: int = option(1, "calls under way at a time, per server", ge=1, le=256)
     retries: int = option(3, "further attempts at an item after a failure that may pass", ge=0, le=20)
     num_ctx: int = option(4096, "context that the server makes room for, tokens", ge=1)
@@ -52,52 +49,49 @@ class OllamaOptions:
         None, "how long the model stays loaded afterwards, for instance 10m; None = server's"
     )
     parse: Literal["strict", "lenient"] = option("strict", "lenient also reads a score out of prose, and says so")
-    template: str = option("", "instructions to the judge; by default the built-in ones")
+    template: str = option("", "what to ask for a score, a text with {{answer}} in it or its file; by default built in")
+    pair_template: str = option(
+        "", "what to ask for a preference, with {{first}} and {{second}} in it, or its file; by default built in"
+    )
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The servers to ask, each once."""
-        named = (self.host or os.environ.get("OLLAMA_HOST") or DEFAULT_HOST).split(",")
+        given = self.host if isinstance(self.host, str) else ",".join(self.host)
+        named = (given or os.environ.get("OLLAMA_HOST") or DEFAULT_HOST).split(",")
         return tuple(dict.fromkeys(host.strip() for host in named if host.strip())) or (DEFAULT_HOST,)
 
-    @property
-    def fingerprint(self) -> str:
-        """Eight hexadecimal digits over all that can change a verdict besides the model."""
-        asked = [self.template or INSTRUCTIONS, REPLY_SCHEMA, self.temperature, self.seed, self.num_ctx, self.parse]
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
-
-class OllamaJudge(Judge):
-    """Scores by a language model on one or several Ollama servers.
-
-    Args:
-        sleep: waits so many seconds between two attempts; by default until somebody interrupts, at the longest.
-    """
+class OllamaJudge(LanguageModelJudge):
+    """Scores and preferences by a language model on one or several Ollama servers."""
 
     name = "ollama"
     summary = "scores by a language model on an Ollama server, Llama 3 by default"
     Options = OllamaOptions
 
     def __init__(self, options: OllamaOptions | None = None, *, sleep: Callable[[float], object] | None = None) -> None:
-        super().__init__(options)
-        self._sleep = sleep
+        super().__init__(options, sleep=sleep)
         self._digest: str | None = None
-        self._hosts: tuple[str, ...] = self.options.hosts
+        self._dead_hosts: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
         """`ollama:MODEL@sha256:DIGEST#SETTINGS`: the digest once `check` has read it, cut as `ollama list` cuts it."""
+        options = self.options
+        settings = [options.temperature, options.seed, options.num_ctx, _REPLY_TOKENS, options.parse]
         digest = f"@sha256:{self._digest[:12]}" if self._digest else ""
-        return f"ollama:{self.options.model}{digest}#{self.options.fingerprint}"
+        return f"ollama:{options.model}{digest}#{fingerprint((self.scoring, self.comparing), settings)}"
 
     def check(self) -> None:
-        """See that a server is there and has the model, the same one everywhere, with enough context.
+        """See that the templates serve and that a server has the model, the same one everywhere, with enough context.
 
         Servers that cannot be reached are left out with a warning as long as one is left.
 
         Raises:
+            ConfigError: a template that cannot serve, or a host that is no address.
             JudgeError: no server, no such model, several models of this name, or `num_ctx` beyond the model's context.
         """
+        _ = self.scoring, self.comparing
         models: dict[str, Model] = {}
         lost: dict[str, CallError] = {}
         for host in self.options.hosts:
@@ -111,9 +105,11 @@ class OllamaJudge(Judge):
             where = "name another with --set judge.host=ADDRESS (or OLLAMA_HOST)"
             raise JudgeError(f"no Ollama server: {reasons}: start it with 'ollama serve', {where}, {_NO_SERVER}")
         for loss in lost.values():
-            warnings.warn(f"judge ollama: {loss.reason}; it is left out", RuntimeWarning, stacklevel=2)
+            warnings.warn(
+                f"judge ollama: {loss.reason}; it is left out, and tried again later", RuntimeWarning, stacklevel=2
+            )
         self._check_models(models)
-        self._hosts = tuple(models)
+        self._dead_hosts = tuple(lost)
         self._digest = next(iter(models.values())).digest
 
     def _find_model(self, server: OllamaServer) -> Model:
@@ -139,103 +135,75 @@ class OllamaJudge(Judge):
                     f"tokens: prompts would be cut without a word; set judge.num_ctx={model.context_length}"
                 )
 
-    def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
-        """One verdict per item, in order; `concurrency` calls are under way on each server at a time.
+    def server_names(self) -> Sequence[str]:
+        """The hosts."""
+        return self.options.hosts  # type: ignore[no-any-return]  # options are Any to a component
 
-        Closing the iterator, or an interrupt, ends the work at once.
+    def dead_server_names(self) -> Sequence[str]:
+        """The hosts that were not there when they were checked."""
+        return self._dead_hosts
+
+    def connect(self, name: str, tell: Callable[[str], object]) -> _CheckedServer:
+        """The server on this host."""
+        return _CheckedServer(OllamaServer(name, self.options.timeout_s), self.options, self._digest)
+
+
+class _CheckedServer:
+    """A server that answers with the model that was checked, from a prompt that it has read to its end, or not at all.
+
+    Args:
+        digest: the model's; None where the server told none.
+    """
+
+    def __init__(self, server: OllamaServer, options: OllamaOptions, digest: str | None) -> None:
+        self._server = server
+        self._options = options
+        self._digest = digest
+
+    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
+        """The model's reply.
+
+        Raises:
+            CallError: there is none, or none to go by.
         """
-        stop = threading.Event()
-        with ExitStack() as stack:
-            servers = {host: OllamaServer(host, self.options.timeout_s) for host in self._hosts}
-            for server in servers.values():
-                stack.callback(server.close)
-            shared = Servers(list(servers))
-
-            def judge(item: JudgeItem) -> Verdict:
-                return self._judge(item, servers, shared, stop)
-
-            num_threads = self.options.concurrency * len(servers)
-            yield from in_order(judge, items, num_threads=num_threads, stop=stop)
-
-    def _judge(
-        self, item: JudgeItem, servers: Mapping[str, OllamaServer], shared: Servers, stop: threading.Event
-    ) -> Verdict:
-        def wait(seconds: float) -> None:
-            (self._sleep or stop.wait)(seconds)
-            if stop.is_set():
-                raise CallError("interrupted", is_final=True)
-
-        try:
-            return with_patience(
-                lambda host: self._ask(item, servers[host]), shared, retries=self.options.retries, wait=wait
-            )
-        except CallError as error:
-            return Verdict(
-                index=item.index,
-                status=error.status,
-                score=None,
-                reason=error.reason,
-                raw=_kept(error.raw),
-                judge=self.identity,
-            )
-
-    def _ask(self, item: JudgeItem, server: OllamaServer) -> Verdict:
-        options = self.options
-        messages = chat_messages(item, options.template or INSTRUCTIONS)
-        if least_tokens(messages) >= options.num_ctx:
-            raise self._does_not_fit("it has too many words")
-        reply = server.chat(
+        options = self._options
+        check_before(messages, options.num_ctx)
+        reply = self._server.chat(
             options.model,
             messages,
-            schema=REPLY_SCHEMA,
+            schema=schema,
             options={
                 "temperature": options.temperature,
                 "seed": options.seed,
                 "num_ctx": options.num_ctx,
-                "num_predict": REPLY_TOKENS,
+                "num_predict": _REPLY_TOKENS,
             },
             keep_alive=options.keep_alive,
         )
-        self._check_fit(messages, reply)
+        check_after(messages, reply.num_prompt_tokens, options.num_ctx)
+        if self._digest is not None:
+            self._check_same_model(self._digest)
+        return reply
+
+    def _check_same_model(self, digest: str) -> None:
+        """A chat does not tell which model answered; the server's list of models does."""
+        name, host = self._options.model, self._server.host
         try:
-            score, reason = parse_reply(reply.text, lenient=options.parse == "lenient")
-        except UnparsableError as error:
-            cut = f" (cut off after {REPLY_TOKENS} tokens)" if reply.is_cut else ""
-            raise CallError(f"{error}{cut}", status="unparsable", raw=reply.text) from error
-        return Verdict(
-            index=item.index, status="ok", score=score, reason=reason, raw=_kept(reply.text), judge=self.identity
-        )
+            found = self._server.find_digest(name)
+        except CallError:
+            return  # the reply is there; whether the server still is shows with the next one
+        if found is None:
+            raise _lost(f"the model {name!r} has gone from {host} while it judged")
+        if found != digest:
+            changed = f"was {digest[:12]} and is {found[:12] or 'unknown'} now"
+            raise _lost(
+                f"the model {name!r} on {host} has changed while it judged: it {changed}; judge again from there"
+            )
 
-    def _check_fit(self, messages: Sequence[Mapping[str, str]], reply: Reply) -> None:
-        """Ollama cuts a prompt that does not fit and says nothing; only the number of tokens gives it away.
-
-        What it leaves is half the context and a few tokens more, in older versions the whole context
-        (https://github.com/ollama/ollama/issues/17427).
-        """
-        num_read, num_ctx = reply.num_prompt_tokens, self.options.num_ctx
-        if num_read is None:
-            return
-        if num_read >= num_ctx:
-            raise self._does_not_fit(f"the server read {num_read} tokens")
-        if is_sure_to_fit(messages, num_ctx):
-            return
-        if abs(num_read - num_ctx // 2) <= _HALF_MARGIN:
-            raise self._does_not_fit(f"the server read {num_read} tokens, what it leaves of a prompt that is too long")
-        if 0 < num_read < least_tokens(messages):
-            raise self._does_not_fit(f"the server read {num_read} tokens, less than the prompt has words")
-
-    def _does_not_fit(self, what: str) -> CallError:
-        return CallError(
-            f"the prompt does not fit num_ctx={self.options.num_ctx}: {what}; set a larger judge.num_ctx", is_final=True
-        )
+    def close(self) -> None:
+        """Close the connections; calls under way fail."""
+        self._server.close()
 
 
-_HALF_MARGIN = 8
-"""Tokens around half the context that a cut prompt may have: it keeps the first few of the prompt besides."""
-
-_MAX_RAW = 2000
-
-
-def _kept(raw: str) -> str:
-    """What is kept of the judge's words: the first 2,000 characters, without half ones, which cannot be written."""
-    return raw.encode("utf-8", "replace").decode()[:_MAX_RAW]
+def _lost(reason: str) -> CallError:
+    return CallError(reason, is_final=True, is_server_lost=True)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sftframe import ConfigError
 from sftframe_plugins.judges.calls import CallError
+from sftframe_plugins.judges.language_model import Reply, timed_out
 from sftframe_plugins.judges.reply import shorten
 
 DEFAULT_HOST = "http://127.0.0.1:11434"
@@ -33,12 +34,9 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """The message that ends a chat."""
+class ChatReply(Reply):
+    """What Ollama tells besides."""
 
-    text: str
-    is_cut: bool
-    """It ended only because it may not be longer."""
     num_prompt_tokens: int | None
     """What the server says it read of the prompt; None where it does not say."""
 
@@ -85,15 +83,25 @@ class OllamaServer:
         Raises:
             CallError: the server cannot be reached, or answers as no Ollama server does.
         """
-        listed = [model for model in self._call(self._client.list).models if model.model in (name, f"{name}:latest")]
-        digest = (listed[0].digest or "").removeprefix("sha256:") if listed else ""
+        listed = self.find_digest(name)
         try:
             details = self._call(lambda: self._client.show(name)).modelinfo
         except CallError as error:
-            if not listed and error.is_final:
+            if listed is None and error.is_final:
                 return None
             details = None  # the model is there, and its details are not to be had
-        return Model(digest=digest or None, context_length=_context_length(details or {}))
+        return Model(digest=listed or None, context_length=_context_length(details or {}))
+
+    def find_digest(self, name: str) -> str | None:
+        """The digest of the model of this name, empty if the list has none; None if it does not have the model.
+
+        Raises:
+            CallError: as `find_model` does.
+        """
+        for model in self._call(self._client.list).models:
+            if model.model in (name, f"{name}:latest"):
+                return (model.digest or "").removeprefix("sha256:")
+        return None
 
     def chat(
         self,
@@ -103,7 +111,7 @@ class OllamaServer:
         schema: Mapping[str, Any],
         options: Mapping[str, Any],
         keep_alive: str | None,
-    ) -> Reply:
+    ) -> ChatReply:
         """The model's reply, in the form that the JSON schema demands.
 
         Raises:
@@ -114,7 +122,7 @@ class OllamaServer:
                 model, messages, format=dict(schema), options=dict(options), keep_alive=keep_alive, stream=False
             )
         )
-        return Reply(
+        return ChatReply(
             text=response.message.content or "",
             is_cut=response.done_reason == "length",
             num_prompt_tokens=response.prompt_eval_count,
@@ -131,7 +139,7 @@ class OllamaServer:
         except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise CallError(f"no connection to {self.host}", is_server_lost=True) from error
         except httpx.TimeoutException as error:
-            raise CallError(f"{self.host} was silent for {self._timeout_s:g} s", status="timeout") from error
+            raise timed_out(self.host, self._timeout_s) from error
         except httpx.HTTPError as error:
             raise CallError(f"{self.host} broke the connection off: {shorten(str(error))}") from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:  # a body that is no reply of Ollama's

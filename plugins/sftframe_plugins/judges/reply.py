@@ -1,6 +1,7 @@
-"""From a language model's reply to a score: strictly by default, and what is no score stays none.
+"""From a language model's reply to a score or a preference: strictly by default, and what is none stays none.
 
-Takes the reply's text, gives score and reason, or says why there is none. Knows nothing of servers and retries.
+Takes the reply's text, gives the judge's word and reason, or says why there is none. Knows nothing of servers and
+retries.
 """
 
 from __future__ import annotations
@@ -8,18 +9,22 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterator
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeVar, get_args
+
+Winner = Literal["first", "second", "tie"]
+Word = TypeVar("Word")
 
 _OUT_OF_100 = re.compile(r"(?<=\d)\s*(?:/|out of)\s*100\b")
 _NUMBER = re.compile(r"(?<![\w.,-])-?\d+(?:\.\d+)?(?!\w|[.,]\d)")
 
 
 class UnparsableError(ValueError):
-    """A reply that gives no score; the text says why."""
+    """A reply that gives no score or preference; the text says why."""
 
 
-def parse_reply(text: str, *, lenient: bool = False) -> tuple[float, str]:
+def parse_score(text: str, is_lenient: bool = False) -> tuple[float, str]:
     """Score and reason of a reply.
 
     Strict: a JSON object whose `score` is an integer from 0 to 100. Lenient: failing that, a score in an object
@@ -28,22 +33,33 @@ def parse_reply(text: str, *, lenient: bool = False) -> tuple[float, str]:
     Raises:
         UnparsableError: there is no such score.
 
-    >>> parse_reply('{"reason": "Right.", "score": 100}')
+    >>> parse_score('{"reason": "Right.", "score": 100}')
     (100.0, 'Right.')
-    >>> parse_reply("I'd say 85 out of 100.", lenient=True)
+    >>> parse_score("I'd say 85 out of 100.", True)
     (85.0, "read leniently from: I'd say 85 out of 100.")
-    >>> parse_reply('{"score": true}')
+    >>> parse_score('{"score": true}')
     Traceback (most recent call last):
     ...
     sftframe_plugins.judges.reply.UnparsableError: score true is not an integer from 0 to 100
     """
-    try:
-        return _strict(text)
-    except UnparsableError:
-        score = _lenient(text) if lenient else None
-        if score is None:
-            raise
-        return score, f"read leniently from: {shorten(text)}"
+    return _parse(text, _strict_score, _lenient_score if is_lenient else None)
+
+
+def parse_preference(text: str, is_lenient: bool = False) -> tuple[Winner, str]:
+    """Which answer is `better`, and the reason.
+
+    Strict: a JSON object whose `better` is "first", "second" or "tie". Lenient: failing that, such an object within
+    other text, or else the only one of the three words that is there; the reason then says so.
+
+    Raises:
+        UnparsableError: there is no such word.
+
+    >>> parse_preference('{"reason": "The second is wrong.", "better": "first"}')
+    ('first', 'The second is wrong.')
+    >>> parse_preference("It's a TIE!", True)
+    ('tie', "read leniently from: It's a TIE!")
+    """
+    return _parse(text, _strict_preference, _lenient_preference if is_lenient else None)
 
 
 def shorten(text: str, width: int = 200) -> str:
@@ -52,17 +68,38 @@ def shorten(text: str, width: int = 200) -> str:
     return textwrap.shorten(written, width, placeholder=" …") or "(empty)"
 
 
-def _strict(text: str) -> tuple[float, str]:
+def _parse(
+    text: str, strict: Callable[[dict[str, Any]], Word], lenient: Callable[[str], Word | None] | None
+) -> tuple[Word, str]:
     try:
-        reply = json.loads(text)
+        reply = _object(text)
+        return strict(reply), _reason(reply)
+    except UnparsableError:
+        word = lenient(text) if lenient else None
+        if word is None:
+            raise
+        return word, f"read leniently from: {shorten(text)}"
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        reply = json.loads(text, object_pairs_hook=_without_repeats)
+    except UnparsableError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UnparsableError(f"the reply is no JSON object: {shorten(text, 80)}") from error
-    if not isinstance(reply, dict) or "score" not in reply:
-        raise UnparsableError(f"the reply has no score: {shorten(text, 80)}")
-    score = reply["score"]
-    if type(score) is not int or not 0 <= score <= 100:  # a bool is an int to Python, and no score
-        raise UnparsableError(f"score {shorten(json.dumps(score), 40)} is not an integer from 0 to 100")
-    return float(score), _reason(reply)
+    if not isinstance(reply, dict):
+        raise UnparsableError(f"the reply is no JSON object: {shorten(text, 80)}")
+    return reply
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object that says 10 and then 90 has not said which."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        repeated = next(key for key, num in Counter(key for key, _ in pairs).items() if num > 1)
+        raise UnparsableError(f"the reply has {shorten(repeated, 40)!r} more than once")
+    return found
 
 
 def _reason(reply: dict[str, Any]) -> str:
@@ -70,7 +107,28 @@ def _reason(reply: dict[str, Any]) -> str:
     return shorten(reason, 1000) if isinstance(reason, str) and reason.strip() else ""
 
 
-def _lenient(text: str) -> float | None:
+def _strict_score(reply: dict[str, Any]) -> float:
+    score = _value(reply, "score")
+    if type(score) is not int or not 0 <= score <= 100:  # a bool is an int to Python, and no score
+        raise UnparsableError(f"score {shorten(json.dumps(score), 40)} is not an integer from 0 to 100")
+    return float(score)
+
+
+def _strict_preference(reply: dict[str, Any]) -> Winner:
+    better = _value(reply, "better")
+    for winner in get_args(Winner):
+        if better == winner:
+            return winner  # type: ignore[no-any-return]  # what get_args gives of a Literal
+    raise UnparsableError(f'better {shorten(json.dumps(better), 40)} is not "first", "second" or "tie"')
+
+
+def _value(reply: dict[str, Any], key: str) -> Any:
+    if key not in reply:
+        raise UnparsableError(f"the reply has no {key}: {shorten(json.dumps(reply), 80)}")
+    return reply[key]
+
+
+def _lenient_score(text: str) -> float | None:
     for found in _objects(text):
         if "score" in found:
             return _in_range(found["score"])  # 110 is no score, whatever other numbers are about
@@ -78,9 +136,16 @@ def _lenient(text: str) -> float | None:
     return numbers.pop() if len(numbers) == 1 else None
 
 
+def _lenient_preference(text: str) -> Winner | None:
+    said = [str(found["better"]) for found in _objects(text) if "better" in found][:1] or [text]
+    words = set(re.findall(r"\w+", said[0].lower()))
+    winners = [winner for winner in get_args(Winner) if winner in words]
+    return winners[0] if len(winners) == 1 else None
+
+
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """The JSON objects that begin somewhere in a text."""
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
     for brace in re.finditer(r"\{", text):
         try:
             found, _ = decoder.raw_decode(text, brace.start())

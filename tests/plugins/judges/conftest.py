@@ -1,19 +1,22 @@
-"""A server on this machine that speaks Ollama's wire format, with every fault that a test asks for."""
+"""Servers on this machine that speak the protocols of Ollama and of OpenAI, with every fault that a test asks for."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from sftframe_plugins.judges.language_model import LanguageModelJudge
 from sftframe_plugins.judges.ollama import OllamaJudge, OllamaOptions
+from sftframe_plugins.judges.openai import OpenAIJudge, OpenAIOptions
 
-from sftframe import JudgeItem
+from sftframe import JudgeItem, JudgePair
 
 DIGEST = "365c0bd3c000a25d28ddbf732fe1c6add414de7275464c4e4d1c3b5fcb5d8ad1"
+NO_HEADERS: Mapping[str, str] = {}
 
 Act = Callable[["Handler", dict[str, Any]], None]
 """What the server does with one chat request, given its body."""
@@ -23,35 +26,26 @@ class Acts:
     """What a server can do with a chat request."""
 
     @staticmethod
-    def says(content: str, **fields: Any) -> Act:
-        """A finished reply with this content; the fields replace those of the message."""
-
-        def act(handler: Handler, body: dict[str, Any]) -> None:
-            handler.send_document(
-                {
-                    "model": body["model"],
-                    "created_at": "2024-05-01T12:00:00.000000Z",
-                    "message": {"role": "assistant", "content": content},
-                    "done": True,
-                    "done_reason": "stop",
-                    "total_duration": 5_000_000,
-                    "prompt_eval_count": 300,
-                    "eval_count": 20,
-                    **fields,
-                }
-            )
-
-        return act
+    def says(content: object, **fields: Any) -> Act:
+        """A finished reply with this content; the fields replace those of the reply."""
+        return lambda handler, body: handler.send_document({**handler.reply(content, body), **fields})
 
     @staticmethod
     def grades(score: object, reason: str = "Because.") -> Act:
-        """A reply in the form that was asked for."""
+        """A score in the form that was asked for."""
         return Acts.says(json.dumps({"reason": reason, "score": score}))
 
     @staticmethod
-    def refuses(status: int, error: str = "something is wrong") -> Act:
-        """An HTTP error in Ollama's form."""
-        return lambda handler, body: handler.send_document({"error": error}, status)
+    def prefers(better: object, reason: str = "Because.") -> Act:
+        """A preference in the form that was asked for."""
+        return Acts.says(json.dumps({"reason": reason, "better": better}))
+
+    @staticmethod
+    def refuses(
+        status: int, error: str = "something is wrong", headers: Mapping[str, str] = NO_HEADERS, **fields: Any
+    ) -> Act:
+        """An HTTP error in the server's form."""
+        return lambda handler, body: handler.send_document(handler.error(error, **fields), status, headers)
 
     @staticmethod
     def sends(body: bytes) -> Act:
@@ -75,12 +69,73 @@ class Acts:
         handler.stub.is_over.wait(30)
         handler.close_connection = True
 
+    @staticmethod
+    def drips(handler: Handler, body: dict[str, Any]) -> None:
+        """Sends a space every hundredth of a second until the test is over: never silent, never done."""
+        handler.send_bytes(b"", promised=1_000_000)
+        while not handler.stub.is_over.wait(0.01):
+            handler.wfile.write(b" ")
+        handler.close_connection = True
+
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """One connection; a subclass for each protocol."""
 
     protocol_version = "HTTP/1.1"
-    stub: OllamaStub
+    stub: Stub
+
+    def reply(self, content: object, body: dict[str, Any]) -> dict[str, Any]:
+        raise AssertionError("a protocol's own")
+
+    def error(self, message: str, **fields: Any) -> dict[str, Any]:
+        raise AssertionError("a protocol's own")
+
+    def read_body(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.stub.headers.append(dict(self.headers))
+        return found
+
+    def send_document(self, document: object, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        self.send_bytes(json.dumps(document).encode(), status, headers=headers)
+
+    def send_bytes(
+        self, body: bytes, status: int = 200, promised: int | None = None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(body) if promised is None else promised))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:
+            self.close_connection = True  # the judge has given up waiting
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Not on the test's output."""
+
+
+class OllamaHandler(Handler):
+    """https://github.com/ollama/ollama/blob/main/docs/api.md"""
+
+    def reply(self, content: object, body: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "model": body["model"],
+            "created_at": "2024-05-01T12:00:00.000000Z",
+            "message": {"role": "assistant", "content": content},
+            "done": True,
+            "done_reason": "stop",
+            "total_duration": 5_000_000,
+            "prompt_eval_count": 300,
+            "eval_count": 20,
+        }
+
+    def error(self, message: str, **fields: Any) -> dict[str, Any]:
+        return {"error": message}
 
     def do_GET(self) -> None:
         if self.path == "/api/tags":
@@ -91,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_document({"error": "not found"}, 404)
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.read_body()
         if self.path == "/api/chat":
             self.stub.next_act(body)(self, body)
         elif self.path == "/api/show" and body["model"] in self.stub.details:
@@ -99,37 +154,62 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_document({"error": f"model '{body.get('model')}' not found"}, 404)
 
-    def send_document(self, document: object, status: int = 200) -> None:
-        self.send_bytes(json.dumps(document).encode(), status)
 
-    def send_bytes(self, body: bytes, status: int = 200, promised: int | None = None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(body) if promised is None else promised))
-        self.end_headers()
-        self.wfile.write(body)
+class OpenAIHandler(Handler):
+    """https://platform.openai.com/docs/api-reference/chat"""
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Not on the test's output."""
+    def reply(self, content: object, body: dict[str, Any]) -> dict[str, Any]:
+        message = {"role": "assistant", "content": content, "refusal": None}
+        return {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1_714_564_800,
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+            "usage": {"prompt_tokens": 300, "completion_tokens": 20, "total_tokens": 320},
+        }
+
+    def error(self, message: str, **fields: Any) -> dict[str, Any]:
+        return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None, **fields}}
+
+    def do_GET(self) -> None:
+        self.stub.headers.append(dict(self.headers))
+        listed = self.path == "/v1/models"
+        if self.stub.get_act is not None:
+            self.stub.get_act(self, {})
+        elif listed:
+            self.send_document({"object": "list", "data": self.stub.models})
+        elif self.path.removeprefix("/v1/models/") in self.stub.details:
+            self.send_document({"id": self.path.removeprefix("/v1/models/"), "object": "model"})
+        else:
+            self.send_document(self.error("no such thing", code="not_found"), 404)
+
+    def do_POST(self) -> None:
+        body = self.read_body()
+        if self.path == "/v1/chat/completions":
+            self.stub.next_act(body)(self, body)
+        else:
+            self.send_document(self.error("no such path"), 404)
 
 
-class OllamaStub:
+class Stub:
     """A server whose chat replies follow a plan: one act per request, the last one for all further ones.
 
-    `by_answer` goes first: what to do with the item whose answer is so.
+    `by_answer` goes first: what to do with the item whose answer is so. `takes`, if it is there, is asked before all.
     """
 
-    def __init__(self) -> None:
-        self.models: list[dict[str, Any]] = [{"name": "llama3:latest", "model": "llama3:latest", "digest": DIGEST}]
-        self.details: dict[str, dict[str, Any]] = {
-            "llama3": {"details": {"family": "llama"}, "model_info": {"llama.context_length": 8192}}
-        }
+    def __init__(self, handler: type[Handler]) -> None:
+        self.models: list[dict[str, Any]] = []
+        self.details: dict[str, dict[str, Any]] = {}
         self.plan: list[Act] = [Acts.grades(50)]
         self.by_answer: dict[str, Act] = {}
+        self.takes: Callable[[dict[str, Any]], Act | None] = lambda body: None
+        self.get_act: Act | None = None
         self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         self.is_over = threading.Event()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"stub": self}))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (handler,), {"stub": self}))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     @property
@@ -139,9 +219,12 @@ class OllamaStub:
     def next_act(self, body: dict[str, Any]) -> Act:
         with self._lock:
             self.requests.append(body)
-            answer = json.loads(body["messages"][1]["content"])["answer_to_grade"]
-            if answer in self.by_answer:
-                return self.by_answer[answer]
+            refusal = self.takes(body)
+            if refusal is not None:
+                return refusal
+            for answer, act in self.by_answer.items():
+                if json.dumps(answer) in body["messages"][-1]["content"]:
+                    return act
             return self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
 
     def close(self) -> None:
@@ -151,12 +234,12 @@ class OllamaStub:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[], OllamaStub]]:
-    """Starts servers that are closed when the test is over."""
-    stubs: list[OllamaStub] = []
+def open_stub() -> Iterator[Callable[[type[Handler]], Stub]]:
+    """Opens servers that are closed when the test is over."""
+    stubs: list[Stub] = []
 
-    def make() -> OllamaStub:
-        stubs.append(OllamaStub())
+    def make(handler: type[Handler]) -> Stub:
+        stubs.append(Stub(handler))
         return stubs[-1]
 
     yield make
@@ -165,13 +248,36 @@ def start() -> Iterator[Callable[[], OllamaStub]]:
 
 
 @pytest.fixture
-def stub(start: Callable[[], OllamaStub]) -> OllamaStub:
-    """One server that grades everything 50."""
+def start(open_stub: Callable[[type[Handler]], Stub]) -> Callable[[], Stub]:
+    """Starts Ollama servers that have Llama 3 and grade everything 50."""
+
+    def make() -> Stub:
+        stub = open_stub(OllamaHandler)
+        stub.models = [{"name": "llama3:latest", "model": "llama3:latest", "digest": DIGEST}]
+        stub.details["llama3"] = {"details": {"family": "llama"}, "model_info": {"llama.context_length": 8192}}
+        return stub
+
+    return make
+
+
+@pytest.fixture
+def stub(start: Callable[[], Stub]) -> Stub:
+    """One Ollama server."""
     return start()
 
 
 @pytest.fixture
-def dead_host(start: Callable[[], OllamaStub]) -> str:
+def openai_stub(open_stub: Callable[[type[Handler]], Stub], monkeypatch: pytest.MonkeyPatch) -> Stub:
+    """One OpenAI-compatible server that grades everything 50, and no key or address in the environment."""
+    for variable in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    stub = open_stub(OpenAIHandler)
+    stub.models = [{"id": "gpt-4o-mini", "object": "model", "created": 1_714_564_800, "owned_by": "us"}]
+    return stub
+
+
+@pytest.fixture
+def dead_host(start: Callable[[], Stub]) -> str:
     """An address where nobody listens."""
     gone = start()
     gone.close()
@@ -196,6 +302,23 @@ def item() -> Callable[..., JudgeItem]:
     return make
 
 
+@pytest.fixture
+def pair() -> Callable[..., JudgePair]:
+    """Makes a pair with this index and these answers."""
+
+    def make(index: int = 0, first: str = "It is Paris.", second: str = "Rome!") -> JudgePair:
+        return JudgePair(
+            index=index,
+            instruction="Name the capital of France.",
+            input="",
+            reference="Paris.",
+            first=first,
+            second=second,
+        )
+
+    return make
+
+
 class Ask:
     """Makes judges that wait for nothing, and remembers how long they would have waited."""
 
@@ -203,10 +326,36 @@ class Ask:
         self.waits: list[float] = []
 
     def __call__(self, *hosts: str, **options: Any) -> OllamaJudge:
-        return OllamaJudge(OllamaOptions(host=",".join(hosts), **options), sleep=self.waits.append)
+        return OllamaJudge(OllamaOptions(host=hosts, **options), sleep=self.waits.append)
+
+    def openai(self, host: str, **options: Any) -> OpenAIJudge:
+        return OpenAIJudge(OpenAIOptions(base_url=f"{host}/v1", **options), sleep=self.waits.append)
 
 
 @pytest.fixture
 def ask() -> Ask:
     """Makes judges for these hosts, with these options."""
     return Ask()
+
+
+class Bench:
+    """A server of one protocol, and judges that ask it: one call at a time unless told otherwise."""
+
+    def __init__(self, stub: Stub, ask: Ask, make: Callable[..., LanguageModelJudge]) -> None:
+        self.stub = stub
+        self.waits = ask.waits
+        self._make = make
+
+    def judge(self, **options: Any) -> LanguageModelJudge:
+        return self._make(self.stub.host, **{"concurrency": 1, **options})
+
+    def judge_at(self, host: str, **options: Any) -> LanguageModelJudge:
+        return self._make(host, **{"concurrency": 1, **options})
+
+
+@pytest.fixture(params=["ollama", "openai"])
+def bench(request: pytest.FixtureRequest, ask: Ask) -> Bench:
+    """The same test for both protocols."""
+    if request.param == "ollama":
+        return Bench(request.getfixturevalue("stub"), ask, ask)
+    return Bench(request.getfixturevalue("openai_stub"), ask, ask.openai)

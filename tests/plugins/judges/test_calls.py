@@ -1,7 +1,8 @@
 import threading
 
 import pytest
-from sftframe_plugins.judges.calls import CallError, Servers, in_order, with_patience
+from sftframe_plugins.judges.calls import CallError, in_order, with_patience, within
+from sftframe_plugins.judges.servers import Servers
 
 
 def _failing(*errors):
@@ -17,11 +18,27 @@ def _failing(*errors):
     return call, asked
 
 
-def test_waits_grow_up_to_eight_seconds():
+@pytest.mark.parametrize(("chance", "expected"), [(1.0, [0.5, 1, 2, 4, 8, 8, 8]), (0.0, [0.25, 0.5, 1, 2, 4, 4, 4])])
+def test_waits_grow_up_to_eight_seconds_and_chance_takes_up_to_half_of_them(chance, expected):
     waits = []
     call, _ = _failing(*(CallError("busy") for _ in range(7)))
-    assert with_patience(call, Servers(["a"]), retries=7, wait=waits.append) == "a"
-    assert waits == [0.5, 1, 2, 4, 8, 8, 8]
+    assert with_patience(call, Servers(["a"]), retries=7, wait=waits.append, chance=lambda: chance) == "a"
+    assert waits == expected
+
+
+def test_waits_differ_from_call_to_call():
+    waits = []
+    for _ in range(5):
+        call, _ = _failing(CallError("busy"))
+        with_patience(call, Servers(["a"]), retries=1, wait=waits.append)
+    assert len(set(waits)) > 1
+
+
+def test_a_server_that_asks_for_more_time_gets_it():
+    waits = []
+    call, _ = _failing(CallError("too many", wait_s=20.0))
+    with_patience(call, Servers(["a"]), retries=1, wait=waits.append)
+    assert waits == [20.0]
 
 
 def test_after_the_last_attempt_its_own_error_is_raised():
@@ -45,20 +62,27 @@ def test_a_lost_server_costs_no_attempt_and_no_wait_while_there_is_another():
     assert (asked, waits) == (["a", "b"], [])
 
 
-def test_the_last_server_is_never_left_out():
-    servers = Servers(["a", "b"])
-    assert servers.leave_out("a")
-    assert not servers.leave_out("b")
-    with servers.one() as name:
-        assert name == "b"
+def test_a_server_is_not_blamed_for_a_refusal_or_an_odd_reply():
+    told = []
+    servers = Servers(["a", "b"], on_left_out=told.append)
+    for _ in range(9):
+        call, _ = _failing(CallError("odd", status="unparsable"), CallError("no", is_final=True))
+        with pytest.raises(CallError, match="no"):
+            with_patience(call, servers, retries=5, wait=lambda s: None)
+    assert told == []
 
 
-def test_a_call_goes_to_the_server_with_the_fewest():
-    servers = Servers(["a", "b"])
-    with servers.one() as first, servers.one() as second:
-        assert {first, second} == {"a", "b"}
-    with servers.one() as name:
-        assert name == "a"
+def test_a_result_in_time_is_given_and_an_error_raised():
+    assert within(10.0, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        within(10.0, lambda: 1 // 0)
+
+
+def test_what_takes_too_long_is_not_waited_for():
+    never = threading.Event()
+    with pytest.raises(TimeoutError):
+        within(0.05, never.wait)
+    never.set()
 
 
 def test_results_come_in_order_although_the_first_is_done_last():

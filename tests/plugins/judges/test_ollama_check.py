@@ -1,5 +1,5 @@
 import pytest
-from sftframe_plugins.judges.ollama import OllamaJudge, OllamaOptions
+from sftframe_plugins.judges.ollama import OllamaOptions
 
 from sftframe import ConfigError, JudgeError
 
@@ -13,13 +13,8 @@ def test_the_check_records_the_digest_that_the_server_lists(stub, ask):
     assert judge.identity.startswith("ollama:llama3@sha256:365c0bd3c000#")
 
 
-def test_what_shapes_a_verdict_is_part_of_the_identity():
-    def identity(**options):
-        return OllamaJudge(OllamaOptions(host="h", **options)).identity
-
-    assert identity() == identity(timeout_s=1.0, concurrency=4, retries=0, keep_alive="1m")
-    others = [{"seed": 1}, {"temperature": 0.5}, {"num_ctx": 8192}, {"parse": "lenient"}, {"template": "Be kind."}]
-    assert len({identity(), *(identity(**other) for other in others)}) == 6
+def test_the_context_is_part_of_the_identity(stub, ask):
+    assert ask(stub.host).identity != ask(stub.host, num_ctx=2048).identity
 
 
 def test_nobody_listening_is_said_with_three_ways_out(dead_host, ask):
@@ -68,14 +63,6 @@ def test_a_context_longer_than_the_models_is_refused(stub, ask):
         ask(stub.host, num_ctx=9000).check()
 
 
-def test_a_dead_server_among_several_is_left_out_with_a_warning(stub, dead_host, ask, item):
-    judge = ask(dead_host, stub.host)
-    with pytest.warns(RuntimeWarning, match=dead_host):
-        judge.check()
-    assert [verdict.score for verdict in judge.score([item(0), item(1)])] == [50.0, 50.0]
-    assert len(stub.requests) == 2
-
-
 def test_the_same_name_for_two_models_is_refused(start, ask):
     here, there = start(), start()
     there.models = [{"model": "llama3:latest", "digest": OTHER_DIGEST}]
@@ -100,3 +87,48 @@ def test_the_host_comes_from_the_environment_unless_it_is_set(monkeypatch):
     assert OllamaOptions(host="three:3").hosts == ("three:3",)
     monkeypatch.delenv("OLLAMA_HOST")
     assert OllamaOptions().hosts == ("http://127.0.0.1:11434",)
+
+
+def test_a_template_without_the_answer_is_refused_before_anybody_is_asked(dead_host, ask):
+    with pytest.raises(ConfigError, match=r"judge\.template has no \{\{answer\}\}"):
+        ask(dead_host, template="Grade {{instruction}}").check()
+
+
+def test_a_template_of_pairs_without_both_answers_is_refused(dead_host, ask):
+    with pytest.raises(ConfigError, match=r"judge\.pair_template has no \{\{second\}\}"):
+        ask(dead_host, pair_template="Is it {{first}}?").check()
+
+
+def test_a_model_that_changes_halfway_gives_no_more_verdicts_under_its_old_name(stub, acts, ask, item):
+    def changes(handler, body):
+        stub.models = [{"model": "llama3:latest", "digest": f"sha256:{OTHER_DIGEST}"}]
+        acts.grades(99)(handler, body)
+
+    stub.plan = [acts.grades(10), changes]
+    judge = ask(stub.host)
+    judge.check()
+    first, *later = judge.score([item(0), item(1), item(2)])
+    assert first.score == 10.0
+    assert [(verdict.status, verdict.score) for verdict in later] == [("error", None), ("error", None)]
+    assert "was 365c0bd3c000 and is 8eeb52dfb3bb now" in later[0].reason
+    assert ask.waits == []
+
+
+def test_a_model_that_is_deleted_while_it_answers_gives_no_verdict(stub, acts, ask, item):
+    def vanishes(handler, body):
+        stub.models = []
+        acts.grades(99)(handler, body)
+
+    stub.plan = [vanishes]
+    judge = ask(stub.host)
+    judge.check()
+    (verdict,) = judge.score([item()])
+    assert (verdict.status, verdict.score) == ("error", None)
+    assert "has gone from" in verdict.reason
+
+
+def test_a_list_of_models_that_cannot_be_had_any_more_costs_no_verdict(stub, ask, item):
+    judge = ask(stub.host)
+    judge.check()
+    stub.models = "none of your business"
+    assert [verdict.score for verdict in judge.score([item()])] == [50.0]

@@ -1,5 +1,5 @@
 import pytest
-from sftframe_plugins.judges.reply import UnparsableError, parse_reply, shorten
+from sftframe_plugins.judges.reply import UnparsableError, parse_preference, parse_score, shorten
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from sftframe_plugins.judges.reply import UnparsableError, parse_reply, shorten
     ],
 )
 def test_an_integer_score_in_an_object_is_taken(text, score, reason):
-    assert parse_reply(text) == (score, reason)
+    assert parse_score(text) == (score, reason)
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ def test_an_integer_score_in_an_object_is_taken(text, score, reason):
     [
         ("Score: 85", "no JSON object: Score: 85"),
         ("", r"no JSON object: \(empty\)"),
-        ("85", "has no score: 85"),
-        ('["score", 85]', "has no score"),
+        ("85", "no JSON object: 85"),
+        ('["score", 85]', "no JSON object"),
         ('{"points": 85}', "has no score"),
         ('{"score": 101}', "score 101 is not an integer from 0 to 100"),
         ('{"score": -1}', "score -1 is not"),
@@ -35,11 +35,12 @@ def test_an_integer_score_in_an_object_is_taken(text, score, reason):
         ('{"score": ' + "9" * 5000 + "}", "no JSON object"),
         ("[" * 100_000, "no JSON object"),
         ('{"score": 85} {"score": 90}', "no JSON object"),
+        ('{"score": 10, "reason": "x", "score": 90}', "has 'score' more than once"),
     ],
 )
 def test_anything_else_is_no_score(text, what):
     with pytest.raises(UnparsableError, match=what):
-        parse_reply(text)
+        parse_score(text)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_anything_else_is_no_score(text, what):
     ],
 )
 def test_a_lenient_judge_finds_the_only_score_there_is(text, score):
-    assert parse_reply(text, lenient=True) == (score, f"read leniently from: {shorten(text)}")
+    assert parse_score(text, True) == (score, f"read leniently from: {shorten(text)}")
 
 
 @pytest.mark.parametrize(
@@ -66,14 +67,59 @@ def test_a_lenient_judge_finds_the_only_score_there_is(text, score):
         "-5",
         '{"score": 110, "of": 100}',
         '{"score": true}',
+        '{"score": 10, "score": 90}',
         "version 1.2.3",
         "",
     ],
 )
 def test_a_lenient_judge_does_not_guess(text):
     with pytest.raises(UnparsableError):
-        parse_reply(text, lenient=True)
+        parse_score(text, True)
 
 
 def test_a_good_reply_is_the_same_to_a_lenient_judge():
-    assert parse_reply('{"score": 85, "reason": "Fine."}', lenient=True) == (85.0, "Fine.")
+    assert parse_score('{"score": 85, "reason": "Fine."}', True) == (85.0, "Fine.")
+
+
+@pytest.mark.parametrize("better", ["first", "second", "tie"])
+def test_a_preference_is_one_of_three_words(better):
+    assert parse_preference(f'{{"reason": "Why.", "better": "{better}"}}') == (better, "Why.")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("first", "no JSON object: first"),
+        ('{"winner": "first"}', "has no better"),
+        ('{"better": "First"}', 'better "First" is not "first", "second" or "tie"'),
+        ('{"better": 1}', "better 1 is not"),
+        ('{"better": ["tie"]}', "is not"),
+        ('{"better": null}', "better null is not"),
+        ('{"better": "first", "better": "second"}', "has 'better' more than once"),
+        ('{"better": "first"} I think.', "no JSON object"),
+    ],
+)
+def test_anything_else_is_no_preference(text, what):
+    with pytest.raises(UnparsableError, match=what):
+        parse_preference(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "winner"),
+    [
+        ('So: {"better": "second"}.', "second"),
+        ('{"better": "FIRST"}', "first"),
+        ("The second answer is better.", "second"),
+        ("A tie.", "tie"),
+    ],
+)
+def test_a_lenient_judge_finds_the_only_preference_there_is(text, winner):
+    assert parse_preference(text, True) == (winner, f"read leniently from: {shorten(text)}")
+
+
+@pytest.mark.parametrize(
+    "text", ["The first is better than the second.", "Both.", "", "firstly", '{"better": "none"} but first', "A"]
+)
+def test_a_lenient_judge_does_not_guess_a_preference(text):
+    with pytest.raises(UnparsableError):
+        parse_preference(text, True)

@@ -1,0 +1,144 @@
+"""What goes with every question to an OpenAI-compatible server, and what a server that refuses some of it gets instead.
+
+Such servers differ: some enforce a JSON schema, some only JSON, some nothing; some call the longest reply
+`max_completion_tokens`; some take no temperature. Takes what is wanted and which parameter was refused, gives what to
+try next, and remembers what worked. Knows nothing of connections.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Form = Literal["json_schema", "json_object", "text"]
+"""How a reply's form is demanded, the strictest first; with `text` only the prompt speaks of it."""
+
+_WEAKER: Mapping[Form, Form] = {"json_schema": "json_object", "json_object": "text"}
+
+_SIGNS = {
+    "max_tokens": ("max_tokens",),
+    "temperature": ("temperature",),
+    "seed": ("seed",),
+    "response_format": ("response_format", "json_schema", "json_object", "schema", "grammar", "guided"),
+}
+"""Words by which a refusal gives away which parameter it means, where it does not name it."""
+
+_ABOUT_THE_PROMPT = ("context", "too long")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatSettings:
+    """What goes with every question; None = not sent, since it was refused."""
+
+    model: str
+    temperature: float | None
+    seed: int | None
+    max_tokens: int
+    form: Form
+    limit_name: str = "max_tokens"
+    """What the server calls the longest reply."""
+
+    def parameters(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """As the wire has them."""
+        wanted: dict[str, Any] = {
+            "model": self.model,
+            "temperature": self.temperature,
+            "seed": self.seed,
+            self.limit_name: self.max_tokens,
+            "response_format": _response_format(self.form, schema),
+        }
+        return {name: value for name, value in wanted.items() if value is not None}
+
+    def without(self, parameter: str) -> ChatSettings | None:
+        """What to ask with after this parameter was refused; None if there is nothing else to try.
+
+        >>> wanted = ChatSettings(model="m", temperature=0, seed=None, max_tokens=9, form="json_object")
+        >>> wanted.without("response_format").form, wanted.without("temperature").temperature, wanted.without("seed")
+        ('text', None, None)
+        """
+        if parameter == "max_tokens" == self.limit_name:
+            return replace(self, limit_name="max_completion_tokens")
+        if parameter == "temperature" and self.temperature is not None:
+            return replace(self, temperature=None)
+        if parameter == "seed" and self.seed is not None:
+            return replace(self, seed=None)
+        if parameter == "response_format" and self.form in _WEAKER:
+            return replace(self, form=_WEAKER[self.form])
+        return None
+
+
+def _response_format(form: Form, schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    if form == "json_schema":
+        return {"type": form, "json_schema": {"name": "verdict", "strict": True, "schema": dict(schema)}}
+    return {"type": form} if form == "json_object" else None
+
+
+def refused_parameter(message: str, named: str | None) -> str | None:
+    """Which parameter a refusal means; None if it is about the prompt.
+
+    A refusal that gives no sign is taken to mean the form of the reply, which servers differ in most.
+
+    Args:
+        message: the server's.
+        named: what the server itself calls `param`, if it does.
+
+    >>> refused_parameter("Unsupported value: does not support 0 with this model.", "temperature")
+    'temperature'
+    >>> refused_parameter("guided decoding is off", None), refused_parameter("maximum context length is 512", None)
+    ('response_format', None)
+    """
+    text = f"{named or ''} {message}".lower()
+    if any(word in text for word in _ABOUT_THE_PROMPT):
+        return None
+    for where in ((named or "").lower(), text):
+        for parameter, signs in _SIGNS.items():
+            if any(sign in where for sign in signs):
+                return parameter
+    return "response_format"
+
+
+class Agreement:
+    """What one server takes and which model it answers with, as far as is known. Safe with several threads."""
+
+    def __init__(self, wanted: ChatSettings) -> None:
+        self._wanted = wanted
+        self._settings = wanted
+        self._is_proven = False
+        self._served: str | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def settings(self) -> ChatSettings:
+        """What to ask with now."""
+        return self._settings
+
+    @property
+    def is_proven(self) -> bool:
+        """The server has answered to it: what it refuses from now on is its own affair."""
+        return self._is_proven
+
+    def settle(self, settings: ChatSettings) -> str | None:
+        """Note that the server has answered to these settings; what to tell if they are not those that were wanted."""
+        with self._lock:
+            if self._is_proven:
+                return None
+            self._settings, self._is_proven = settings, True
+        return _difference(self._wanted, settings)
+
+    def note_served(self, model: str) -> str:
+        """Note which model the server says has answered; the one that answered first."""
+        with self._lock:
+            self._served = self._served or model
+            return self._served
+
+
+def _difference(wanted: ChatSettings, settings: ChatSettings) -> str | None:
+    changes = []
+    if settings.form != wanted.form:
+        changes.append(f"response_format {wanted.form} (asked for {settings.form} instead; replies are read as before)")
+    changes += [
+        f"{name} (left out)" for name in ("temperature", "seed") if getattr(settings, name) != getattr(wanted, name)
+    ]
+    return f"refuses {', '.join(changes)}" if changes else None

@@ -1,0 +1,71 @@
+"""Did the prompt fit? What can be told before asking, and from the number of tokens that a server says it read.
+
+Takes messages and counts. Knows no tokenizer: all that it says holds for every one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sftframe_plugins.judges.calls import CallError
+from sftframe_plugins.judges.template import Message
+
+_LONGEST_TOKEN_BYTES = 128
+"""No vocabulary in use has longer tokens (Llama 3's longest is a run of 128 spaces)."""
+
+_TEMPLATE_TOKENS = 128
+"""More than any chat template adds to two messages."""
+
+_HALF_MARGIN = 8
+"""Tokens around half the context that a cut prompt may have: it keeps the first few of the prompt besides."""
+
+
+def check_before(messages: Sequence[Message], num_ctx: int) -> None:
+    """Refuse to send what has more words than the context has tokens.
+
+    Raises:
+        CallError: it cannot fit.
+    """
+    if least_tokens(messages) >= num_ctx:
+        raise _does_not_fit(num_ctx, "it has too many words")
+
+
+def check_after(messages: Sequence[Message], num_read: int | None, num_ctx: int) -> None:
+    """Ollama cuts a prompt that does not fit and says nothing; only the number of tokens gives it away.
+
+    What it leaves is half the context and a few tokens more, in older versions the whole context
+    (https://github.com/ollama/ollama/issues/17427).
+
+    Args:
+        num_read: the tokens that the server says it read; None where it does not say.
+
+    Raises:
+        CallError: the server cannot have read the whole prompt.
+    """
+    if num_read is None:
+        return
+    if num_read >= num_ctx:
+        raise _does_not_fit(num_ctx, f"the server read {num_read} tokens")
+    if is_sure_to_fit(messages, num_ctx):
+        return
+    if abs(num_read - num_ctx // 2) <= _HALF_MARGIN:
+        raise _does_not_fit(num_ctx, f"the server read {num_read} tokens, what it leaves of a prompt that is too long")
+    if 0 < num_read < least_tokens(messages):
+        raise _does_not_fit(num_ctx, f"the server read {num_read} tokens, less than the prompt has words")
+
+
+def is_sure_to_fit(messages: Sequence[Message], num_ctx: int) -> bool:
+    """Whether no tokenizer could make more of these messages than the context holds: a byte is at least a token."""
+    num_bytes = sum(len(message["content"].encode()) for message in messages)
+    return num_bytes + _TEMPLATE_TOKENS <= num_ctx
+
+
+def least_tokens(messages: Sequence[Message]) -> int:
+    """Fewer tokens than this cannot hold the messages: no token spans two words, and none is very long."""
+    texts = [message["content"] for message in messages]
+    return sum(max(len(text.split()), len(text.encode()) // _LONGEST_TOKEN_BYTES) for text in texts)
+
+
+def _does_not_fit(num_ctx: int, what: str) -> CallError:
+    reason = f"the prompt does not fit num_ctx={num_ctx}: {what}; set a larger judge.num_ctx"
+    return CallError(reason, is_final=True)

@@ -1,0 +1,192 @@
+"""What all judges do that ask a language model, whatever its server speaks: verdicts and preferences, come what may.
+
+Takes items and servers that answer chats, gives a record for every item, in order; one that could not be had says why.
+What is asked stands in `question.py`, how a reply is read in `reply.py`, retries in `calls.py`, which server is asked
+in `servers.py`. Knows no protocol: that is the server's, which turns every failure into a `CallError`.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import cached_property
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
+
+from sftframe import Judge, JudgeItem, JudgePair, Preference, Verdict
+from sftframe_plugins.judges.calls import CallError, in_order, with_patience, within
+from sftframe_plugins.judges.question import Question, preference_question, score_question
+from sftframe_plugins.judges.reply import UnparsableError, Winner
+from sftframe_plugins.judges.servers import Servers
+from sftframe_plugins.judges.template import Message
+
+Job = TypeVar("Job")
+Word = TypeVar("Word")
+
+MAX_RAW = 2000
+"""Characters that are kept of the judge's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """The message that ends a chat."""
+
+    text: str
+    is_cut: bool
+    """It ended only because it may not be longer."""
+
+
+class Server(Protocol):
+    """One server that answers chats. Safe with several threads."""
+
+    def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
+        """The model's reply, in the form that the JSON schema demands.
+
+        Raises:
+            CallError: there is none.
+        """
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer(Generic[Word]):
+    """What became of one job: a word, or the error in its place."""
+
+    word: Word | None
+    error: CallError | None
+    reason: str
+    raw: str
+
+    def fields(self) -> dict[str, Any]:
+        """What verdicts and preferences have in common."""
+        return {"status": self.error.status if self.error else "ok", "reason": self.reason, "raw": self.raw}
+
+
+class LanguageModelJudge(Judge):
+    """Base of judges that ask a model on one or several servers.
+
+    A subclass has options with `template`, `pair_template`, `parse`, `timeout_s`, `retries` and `concurrency`.
+
+    Args:
+        sleep: waits so many seconds between two attempts; by default until somebody interrupts, at the longest.
+    """
+
+    def __init__(self, options: Any = None, *, sleep: Callable[[float], object] | None = None) -> None:
+        super().__init__(options)
+        self._sleep = sleep
+
+    @abstractmethod
+    def server_names(self) -> Sequence[str]:
+        """The servers to share the work."""
+
+    def dead_server_names(self) -> Collection[str]:
+        """Those of them that are known to be away, and to be tried again later."""
+        return ()
+
+    @abstractmethod
+    def connect(self, name: str, tell: Callable[[str], object]) -> Server:
+        """The server of this name; `tell` takes a sentence that whoever waits for the verdicts should read."""
+
+    @cached_property
+    def scoring(self) -> Question[JudgeItem, float]:
+        """How a score is asked for; reading it raises `ConfigError` where the option `template` cannot serve."""
+        return score_question(self.options.template)
+
+    @cached_property
+    def comparing(self) -> Question[JudgePair, Winner]:
+        """How a preference is asked for; reading it raises `ConfigError` where `pair_template` cannot serve."""
+        return preference_question(self.options.pair_template)
+
+    def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
+        """One verdict per item, in order; `concurrency` calls are under way on each server at a time.
+
+        Closing the iterator, or an interrupt, ends the work at once.
+        """
+        with closing(self._answers(items, self.scoring)) as answers:
+            for item, answer in zip(items, answers, strict=True):
+                yield Verdict(index=item.index, score=answer.word, judge=self.identity, **answer.fields())
+
+    def prefer(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
+        """One preference per pair, in order, as `score` gives verdicts."""
+        with closing(self._answers(pairs, self.comparing)) as answers:
+            for pair, answer in zip(pairs, answers, strict=True):
+                yield Preference(index=pair.index, winner=answer.word, judge=self.identity, **answer.fields())
+
+    def _answers(self, jobs: Sequence[Job], question: Question[Job, Word]) -> Generator[_Answer[Word], None, None]:
+        stop = threading.Event()
+        news: SimpleQueue[str] = SimpleQueue()
+        with ExitStack() as stack:
+            servers = {name: self.connect(name, news.put) for name in self.server_names()}
+            for server in servers.values():
+                stack.callback(server.close)
+            num_calls, dead = self.options.concurrency, self.dead_server_names()
+            shared = Servers(list(servers), capacity=num_calls, dead=dead, on_left_out=news.put)
+
+            def work(job: Job) -> _Answer[Word]:
+                return self._answer(job, question, servers, shared, stop)
+
+            with closing(in_order(work, jobs, num_threads=num_calls * len(servers), stop=stop)) as answers:
+                for answer in answers:
+                    self._tell(news)
+                    yield answer
+
+    def _tell(self, news: SimpleQueue[str]) -> None:
+        """Warn of what the threads found, in the thread that waits for their results."""
+        while True:
+            try:
+                sentence = news.get_nowait()
+            except Empty:
+                return
+            warnings.warn(f"judge {self.name}: {sentence}", RuntimeWarning, stacklevel=2)
+
+    def _answer(
+        self,
+        job: Job,
+        question: Question[Job, Word],
+        servers: Mapping[str, Server],
+        shared: Servers,
+        stop: threading.Event,
+    ) -> _Answer[Word]:
+        def wait(seconds: float) -> None:
+            (self._sleep or stop.wait)(seconds)
+            if stop.is_set():
+                raise CallError("interrupted", is_final=True)
+
+        def ask(name: str) -> _Answer[Word]:
+            return self._ask(messages, question, name, servers[name])
+
+        messages = question.messages(job)
+        try:
+            return with_patience(ask, shared, retries=self.options.retries, wait=wait)
+        except CallError as error:
+            return _Answer(word=None, error=error, reason=error.reason, raw=kept(error.raw))
+
+    def _ask(
+        self, messages: Sequence[Message], question: Question[Job, Word], name: str, server: Server
+    ) -> _Answer[Word]:
+        try:
+            reply = within(self.options.timeout_s, lambda: server.ask(messages, question.schema))
+        except TimeoutError as error:
+            raise timed_out(name, self.options.timeout_s) from error
+        try:
+            word, reason = question.parse(reply.text, self.options.parse == "lenient")
+        except UnparsableError as error:
+            cut = " (cut off at the longest reply that was allowed)" if reply.is_cut else ""
+            raise CallError(f"{error}{cut}", status="unparsable", raw=reply.text) from error
+        return _Answer(word=word, error=None, reason=reason, raw=kept(reply.text))
+
+
+def timed_out(name: str, limit_s: float) -> CallError:
+    """A server gave no whole reply in time."""
+    return CallError(f"{name} gave no reply within {limit_s:g} s", status="timeout")
+
+
+def kept(raw: str) -> str:
+    """What is kept of the judge's words: the first 2,000 characters, without half ones, which cannot be written."""
+    return raw.encode("utf-8", "replace").decode()[:MAX_RAW]

@@ -1,0 +1,189 @@
+"""The judge that asks a language model on any server that speaks OpenAI's chat completions: hosted, or one's own.
+
+vLLM, llama.cpp, LM Studio, Ollama itself and the hosted APIs do. Takes options, gives the check that must pass before
+anything is spent, and the server. What becomes of the answers stands in `language_model.py`, the protocol and its
+errors in `openai_server.py`, what servers differ in in `agreement.py`. The key comes from the environment and goes to
+the server, nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from sftframe import ConfigError, JudgeError, option
+from sftframe_plugins.judges.agreement import Agreement, ChatSettings
+from sftframe_plugins.judges.calls import CallError
+from sftframe_plugins.judges.language_model import LanguageModelJudge
+from sftframe_plugins.judges.openai_server import DEFAULT_BASE_URL, OpenAIServer
+from sftframe_plugins.judges.question import fingerprint
+
+_CHECK_S = 20.0
+_MOST_LISTED = 12
+"""Hosted servers have hundreds of models."""
+
+_PROBE = [{"role": "user", "content": "Reply with the JSON object {}."}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAIOptions:
+    """What can be set with `--set judge.KEY=VALUE`."""
+
+    model: str = option("gpt-4o-mini", "name of a model on the server")
+    base_url: str = option(
+        "",
+        f"the server's address with its version; else OPENAI_BASE_URL, else {DEFAULT_BASE_URL}",
+        examples=["http://127.0.0.1:8000/v1"],
+    )
+    key_variable: str = option(
+        "OPENAI_API_KEY", "environment variable with the key; not needed where a server has none"
+    )
+    temperature: float = option(0.0, "0 = the likeliest reply; left out for models that refuse it", ge=0)
+    seed: int = option(123, "of the sampling; left out for models that refuse it")
+    max_tokens: int = option(256, "longest reply, tokens; models that think before they reply need more", ge=16)
+    timeout_s: float = option(120.0, "longest that one reply may take, seconds", gt=0)
+    concurrency: int = option(4, "calls under way at a time", ge=1, le=256)
+    retries: int = option(3, "further attempts at an item after a failure that may pass", ge=0, le=20)
+    response_format: Literal["json_schema", "json_object", "text"] = option(
+        "json_schema", "how the reply's form is demanded; a server that refuses it is asked for the next one"
+    )
+    parse: Literal["strict", "lenient"] = option("strict", "lenient also reads a score out of prose, and says so")
+    template: str = option("", "what to ask for a score, a text with {{answer}} in it or its file; by default built in")
+    pair_template: str = option(
+        "", "what to ask for a preference, with {{first}} and {{second}} in it, or its file; by default built in"
+    )
+
+    def __post_init__(self) -> None:
+        """See that no secret stands where it would be written down.
+
+        Raises:
+            ConfigError: one does; the message does not repeat it.
+        """
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_variable):
+            raise ConfigError(
+                "judge.key_variable is no name of an environment variable: the key itself belongs into that variable, "
+                "for instance OPENAI_API_KEY, and never into a configuration"
+            )
+        _check_address(self.base_url, "judge.base_url")
+
+    @property
+    def url(self) -> str:
+        """The server to ask."""
+        from_environment = os.environ.get("OPENAI_BASE_URL", "").strip()
+        _check_address(from_environment, "OPENAI_BASE_URL")
+        return (self.base_url or from_environment or DEFAULT_BASE_URL).rstrip("/")
+
+
+def _check_address(url: str, where: str) -> None:
+    """Refuse what is no address, and one with a secret in it; neither is repeated, since it may be a secret."""
+    expected = "expected something like http://127.0.0.1:8000/v1"
+    try:
+        parts = urlsplit(url)
+        is_address = parts.port != 0 and parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        raise ConfigError(f"{where} is no address; {expected}") from None
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(f"{where} has a user, a password or a query in it, which would be written down; {expected}")
+    if url and not is_address:
+        raise ConfigError(f"{where} is no address; {expected}")
+
+
+class OpenAIJudge(LanguageModelJudge):
+    """Scores and preferences by a language model on an OpenAI-compatible server."""
+
+    name = "openai"
+    summary = "scores by a language model on any OpenAI-compatible server (vLLM, llama.cpp, LM Studio, hosted)"
+    Options = OpenAIOptions
+
+    def __init__(self, options: OpenAIOptions | None = None, *, sleep: Callable[[float], object] | None = None) -> None:
+        super().__init__(options, sleep=sleep)
+        self._agreement = Agreement(
+            ChatSettings(
+                model=self.options.model,
+                temperature=self.options.temperature,
+                seed=self.options.seed,
+                max_tokens=self.options.max_tokens,
+                form=self.options.response_format,
+            )
+        )
+
+    @property
+    def identity(self) -> str:
+        """`openai:MODEL@SERVER#SETTINGS`; such servers tell no digest, so that the name has to serve."""
+        options = self.options
+        settings = [
+            options.url,
+            options.temperature,
+            options.seed,
+            options.max_tokens,
+            options.response_format,
+            options.parse,
+        ]
+        mark = fingerprint((self.scoring, self.comparing), settings)
+        return f"openai:{options.model}@{urlsplit(options.url).netloc}#{mark}"
+
+    def check(self) -> None:
+        """See that the templates serve, that the server is there, takes the key and has the model.
+
+        Costs nothing, but for a reply of a few tokens where a server has no list of its models.
+
+        Raises:
+            ConfigError: a template or an address that cannot serve, or the package `openai` is missing.
+            JudgeError: no server, no key or one that is not taken, or no such model.
+        """
+        _ = self.scoring, self.comparing
+        with closing(self._server(min(self.options.timeout_s, _CHECK_S), lambda sentence: None)) as server:
+            try:
+                self._check_model(server)
+            except CallError as error:
+                raise JudgeError(
+                    f"judge openai cannot work: {error.reason}; check --set judge.base_url=ADDRESS (with its version, "
+                    f"mostly /v1) and the key in {self.options.key_variable}, or use --judge reference, which needs no "
+                    "server"
+                ) from None
+
+    def _check_model(self, server: OpenAIServer) -> None:
+        name = self.options.model
+        names = server.model_names()
+        if names is None:
+            server.ask(_PROBE, {"type": "object", "properties": {}, "required": [], "additionalProperties": False})
+        elif name not in names and not server.has_model(name):
+            shown = ", ".join(names[:_MOST_LISTED]) or "none"
+            more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+            raise JudgeError(
+                f"no model {name!r} at {server.base_url} (it has: {shown}{more}): name another with --set "
+                "judge.model=NAME, or use --judge reference, which needs no server"
+            )
+
+    def server_names(self) -> Sequence[str]:
+        """The one server."""
+        return (self.options.url,)
+
+    def connect(self, name: str, tell: Callable[[str], object]) -> OpenAIServer:
+        """The server, with the key."""
+        return self._server(self.options.timeout_s, tell)
+
+    def _server(self, timeout_s: float, tell: Callable[[str], object]) -> OpenAIServer:
+        return OpenAIServer(self.options.url, self._key(), timeout_s, self._agreement, tell)
+
+    def _key(self) -> str:
+        """From the environment, each time anew; kept nowhere.
+
+        Raises:
+            JudgeError: there is none and the server is OpenAI's, or it holds what no key has.
+        """
+        variable = self.options.key_variable
+        key = os.environ.get(variable, "").strip()
+        if not key and self.options.url == DEFAULT_BASE_URL:
+            raise JudgeError(
+                f"judge openai needs a key for {DEFAULT_BASE_URL}: set the environment variable {variable}, name "
+                "another server with --set judge.base_url=ADDRESS, or use --judge reference, which needs no server"
+            )
+        if not (key.isascii() and key.isprintable()):
+            raise JudgeError(f"{variable} holds characters that no key has, such as a line break: set it anew")
+        return key

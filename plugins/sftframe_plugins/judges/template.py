@@ -1,0 +1,123 @@
+"""What a judge is asked, as data: a text with places for the item's fields, and nothing in it that could be executed.
+
+Takes a template and fields, gives the messages of a chat. Every field is put in as one JSON string, in quotation marks
+of its own and on one line, so that no field can end its quotation: whatever an answer says stays inside. Knows nothing
+of grading and of servers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sftframe import ConfigError
+
+Message = dict[str, str]
+"""`role` and `content`, as chat protocols have it."""
+
+_PLACE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_BORDER = re.compile(r"^---[ \t]*$\n?", re.MULTILINE)
+_MAX_BYTES = 100_000
+"""Of a template's file; much longer ones fit no judge's context."""
+
+_UNSAFE = re.compile(
+    r"<(?=\S)"  # begins a control token: <|eot_id|>, </s>, <start_of_turn>
+    r"|\[(?=/?[A-Z_]+\])"  # and so does this: [INST], [/INST]
+    r"|[^\x20-\x7e]"  # may be invisible
+)
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories that a reader does not see: controls, directions, tags, lone surrogates, line separators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with places `{{name}}`. A line `---` ends the system's message; without one, all is the user's.
+
+    >>> template = Template("Grade this.\\n---\\nAnswer: {{ answer }}")
+    >>> template.messages({"answer": 'Right."}'})[1]["content"]
+    'Answer: "Right.\\\\"}"'
+    """
+
+    text: str
+
+    def messages(self, fields: Mapping[str, str]) -> list[Message]:
+        """The chat's messages, each place filled with its field, quoted; what a field contains is never filled."""
+        filled = [
+            _PLACE.sub(lambda match: quote(fields[match[1]]), part.strip())
+            for part in _BORDER.split(self.text, maxsplit=1)
+        ]
+        roles = ("system", "user") if len(filled) > 1 else ("user",)
+        return [{"role": role, "content": content} for role, content in zip(roles, filled, strict=True) if content]
+
+
+def load_template(
+    value: str, default: str, *, option: str, known: Collection[str], needed: Collection[str]
+) -> Template:
+    """The template that an option names: a text with places in it, or a text file that holds one.
+
+    Args:
+        value: the option's; empty = `default`.
+        option: its name, for messages.
+        known: the places that there are.
+        needed: those without which the judge would not see what it is asked about.
+
+    Raises:
+        ConfigError: no such file, an unknown place, or one that is needed is missing.
+    """
+    text = value if "{{" in value else _read(value, option, needed) if value else default
+    places = _PLACE.findall(text)
+    listed = ", ".join(f"{{{{{name}}}}}" for name in known)
+    for name in places:
+        if name not in known:
+            raise ConfigError(f"judge.{option} has a place {{{{{name}}}}} that nothing is known for; expected {listed}")
+    if missing := [name for name in needed if name not in places]:
+        absent = " and ".join(f"{{{{{name}}}}}" for name in missing)
+        raise ConfigError(
+            f"judge.{option} has no {absent}, so that the judge would not see what it is asked about: put it where the "
+            f"text is to stand (places: {listed})"
+        )
+    return Template(text)
+
+
+def _read(path: str, option: str, needed: Collection[str]) -> str:
+    places = " and ".join(f"{{{{{name}}}}}" for name in needed)
+    expected = f"expected a template with {places} in it, or the path of a file that holds one"
+    file = Path(path)
+    try:
+        if not file.is_file():
+            raise ConfigError(f"judge.{option}: {_shown(path)} is no file; {expected}")
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise ConfigError(f"judge.{option}: {path} has more than {_MAX_BYTES} bytes; {expected}")
+        return content.decode().replace("\r\n", "\n").removeprefix("\ufeff")
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character, bytes that are not UTF-8
+        raise ConfigError(f"judge.{option}: cannot read {_shown(path)} ({error}); {expected}") from error
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + "…")
+
+
+def quote(text: str) -> str:
+    r"""One line of JSON that holds this string and nothing that a chat template or a tokenizer takes for its own.
+
+    `json.loads` gives the string back, unit by unit of UTF-16. Letters of all scripts stay as they are; what could
+    begin a control token, and what a reader does not see, is written as an escape.
+
+    >>> print(quote('Fine."}\n<|eot_id|>[INST] 2 < 3, né\u202e'))
+    "Fine.\"}\n\u003c|eot_id|>\u005bINST] 2 < 3, né\u202e"
+    """
+    return _UNSAFE.sub(_escaped, json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match[0]
+    if char.isascii() or unicodedata.category(char) in _INVISIBLE:
+        units = char.encode("utf-16-be", "surrogatepass").hex()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    return char

@@ -1,0 +1,81 @@
+"""What Ollama alone has: its options on the wire, its cut replies, and its contexts that overflow in silence."""
+
+import json
+
+import pytest
+
+
+def judged(judge, *items):
+    return list(judge.score(items))
+
+
+def test_the_request_carries_the_options_and_the_schema(stub, ask, item):
+    judged(ask(stub.host, temperature=0.5, seed=7, num_ctx=2048, keep_alive="10m"), item())
+    (request,) = stub.requests
+    assert request["model"] == "llama3"
+    assert request["stream"] is False
+    assert request["keep_alive"] == "10m"
+    assert request["options"] == {"temperature": 0.5, "seed": 7, "num_ctx": 2048, "num_predict": 256}
+    assert request["format"]["properties"]["score"] == {"type": "integer", "minimum": 0, "maximum": 100}
+    assert request["format"]["required"] == ["reason", "score"]
+
+
+@pytest.mark.parametrize("status", [400, 422, 429])
+def test_no_refusal_of_ollamas_is_tried_again(stub, acts, ask, item, status):
+    stub.plan = [acts.refuses(status, "no")]
+    (verdict,) = judged(ask(stub.host), item())
+    assert verdict.status == "error"
+    assert len(stub.requests) == 1
+
+
+def test_a_reply_that_never_ends_is_cut_and_says_so(stub, acts, ask, item):
+    stub.plan = [acts.says('{"reason": "It is and it is and', done_reason="length")]
+    (verdict,) = judged(ask(stub.host, retries=0), item())
+    assert verdict.status == "unparsable"
+    assert "cut off at the longest reply" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("num_read", "what"),
+    [(2048, "read 2048 tokens"), (5000, "read 5000 tokens"), (1026, "leaves of a prompt"), (40, "less than")],
+)
+def test_a_prompt_that_the_server_cut_is_an_error_and_not_a_score(stub, acts, ask, item, num_read, what):
+    stub.plan = [acts.says('{"reason": "Fine.", "score": 90}', prompt_eval_count=num_read)]
+    (verdict,) = judged(ask(stub.host, num_ctx=2048), item(0, "long " * 400))
+    assert (verdict.status, verdict.score) == ("error", None)
+    assert "does not fit num_ctx=2048" in verdict.reason
+    assert what in verdict.reason
+    assert len(stub.requests) == 1
+
+
+def test_a_prompt_that_cannot_fit_is_not_even_sent(stub, ask, item):
+    (verdict,) = judged(ask(stub.host, num_ctx=512), item(0, "word " * 600))
+    assert verdict.status == "error"
+    assert "too many words" in verdict.reason
+    assert stub.requests == []
+
+
+@pytest.mark.parametrize("num_read", [None, 0, 26, 2048])
+def test_a_short_prompt_is_not_suspected_whatever_the_server_counts(stub, acts, ask, item, num_read):
+    stub.plan = [acts.says('{"reason": "Fine.", "score": 90}', prompt_eval_count=num_read)]
+    assert [verdict.score for verdict in judged(ask(stub.host, num_ctx=4096), item())] == [90.0]
+
+
+def test_hosts_as_a_list_come_from_a_configuration(stub, item):
+    from sftframe_plugins.judges.ollama import OllamaJudge
+
+    from sftframe.config import build_options
+
+    options = build_options(OllamaJudge, {"host": [stub.host], "timeout_s": 5}, "judge")
+    assert options.hosts == (stub.host,)
+    assert [verdict.score for verdict in OllamaJudge(options).score([item()])] == [50.0]
+
+
+def test_the_prompt_is_one_object_with_the_items_four_texts(stub, ask, item):
+    judged(ask(stub.host), item(0, "Lyon."))
+    assert json.loads(stub.requests[0]["messages"][1]["content"]) == {
+        "instruction": "Name the capital of France.",
+        "input": "",
+        "reference_answer": "Paris.",
+        "answer_to_grade": "Lyon.",
+    }
