@@ -191,6 +191,8 @@ class GenerationSettings:
     """Memory for what a model keeps of the tokens before, when all answers grow to their limit; one row at least."""
     on_overflow: Literal["error", "slide"] = "error"
     """When prompt and new tokens exceed the context: raise before starting, or drop the oldest tokens as it goes."""
+    lookup: Literal["auto", "on", "off"] = "auto"
+    """Whether a model may guess tokens from the text so far and check several at once; the tokens stay the same."""
 
 
 StopReason = Literal["end", "stop-string", "length"]

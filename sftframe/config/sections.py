@@ -159,6 +159,8 @@ class GenerateConfig(Section):
     """memory for keys and values of the tokens before; lower it when answering runs out of memory"""
     on_overflow: Literal["error", "slide"] = "error"
     """`error`, or `slide`: forget the oldest tokens when the context is full"""
+    lookup: Literal["auto", "on", "off"] = "auto"
+    """guess tokens from the text so far and check several at once, greedy only; `auto` = where an answer is alone"""
 
 
 class RunConfig(Section):

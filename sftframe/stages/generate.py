@@ -33,6 +33,7 @@ def generation_settings(
         batch_size=config.batch_size,
         max_cache_bytes=config.max_cache_bytes,
         on_overflow=config.on_overflow,
+        lookup=config.lookup,
     )
 
 

@@ -9,6 +9,7 @@ Shapes: B rows, T positions, N positions of all rows, C width, V vocabulary.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from sftframe import Answer, Completion, GenerationSettings, Sampler, Tokenizer, check_fits
 from sftframe_plugins.gpt2.cache import KeyValueCache, bytes_per_position
+from sftframe_plugins.gpt2.lookup import MAX_GUESSES, Lookup
 from sftframe_plugins.gpt2.network import GPT2
 from sftframe_plugins.gpt2.packed import MIN_ROWS, packed, packed_bytes
 from sftframe_plugins.gpt2.passes import Reading, Step, read_shared
@@ -77,11 +79,19 @@ class Row:
     def __init__(self, prompt: Sequence[int], answer: Answer) -> None:
         self.ids = list(prompt)
         self.answer = answer
+        self._lookup = Lookup()
 
-    def add(self, token_id: int) -> bool:
-        """Take one more token; True when the answer is over with it."""
-        self.ids.append(token_id)
-        return self.answer.add(token_id)
+    def add(self, token_ids: Sequence[int]) -> bool:
+        """Take more tokens, up to that with which the answer is over; True when it is."""
+        for token_id in token_ids:
+            self.ids.append(token_id)
+            if self.answer.add(token_id):
+                return True
+        return False
+
+    def guesses(self, num_most: int) -> list[int]:
+        """What the answer may go on with."""
+        return self._lookup.guesses(self.ids, num_most)
 
 
 class Generation:
@@ -92,6 +102,7 @@ class Generation:
     ) -> None:
         self._network = network
         self._sampler = Sampler(settings)
+        self._most_guessing = _most_guessing(settings)
         rows = [Row(ids, Answer(position, tokenizer, settings)) for position, ids in enumerate(prompts)]
         self.answers = tuple(row.answer for row in rows)
         # the longest first: neighbours in length waste the least padding, and too little memory shows at once
@@ -154,7 +165,7 @@ class Generation:
         )  # (B, C)
         self._cache.join(lengths)
         self._cached += rows
-        return self._take(rows, hidden)
+        return self._take(rows, self._pick(rows, hidden))
 
     def _next_rows(self) -> list[Row]:
         """Waiting rows for one pass: as many as there is room for, and as keep it short."""
@@ -165,25 +176,50 @@ class Generation:
 
     @torch.inference_mode()
     def _write(self) -> list[Completion]:
-        """One more token for every row in the cache."""
-        ids = torch.tensor([row.ids[-1:] for row in self._cached], device=self._device)  # (B, 1)
-        step = Step(self._cache)
-        hidden = self._network.hidden(ids, positions=step.positions, attend=step)  # (B, 1, C)
-        self._cache.advance([1] * len(self._cached))
-        return self._take(self._cached, hidden[:, -1])
+        """One more token for every row in the cache, and what was guessed right before it."""
+        rows, guesses = self._cached, self._guesses()
+        num_new = 1 + max(map(len, guesses))
+        inputs = [[row.ids[-1], *guess] for row, guess in zip(rows, guesses, strict=True)]
+        padded = [[*tokens, *[0] * (num_new - len(tokens))] for tokens in inputs]
+        step = Step(self._cache, num_new)
+        hidden = self._network.hidden(
+            torch.tensor(padded, device=self._device), positions=step.positions, attend=step
+        )  # (B, T, C)
+        picked = self._pick_all(inputs, hidden)
+        self._cache.advance([len(token_ids) for token_ids in picked])
+        return self._take(rows, picked)
+
+    def _guesses(self) -> list[list[int]]:
+        """What is looked up for each row in the cache; the places that the cache has left bound it."""
+        num_free = self._capacity - max(self._cache.lengths) - 1
+        if len(self._cached) > self._most_guessing or num_free < 1:
+            return [[] for _ in self._cached]
+        return [row.guesses(min(MAX_GUESSES, num_free)) for row in self._cached]
+
+    def _pick_all(self, inputs: list[list[int]], hidden: Tensor) -> list[list[int]]:
+        """The tokens behind each row's inputs, up to the first that was guessed otherwise, from (B, T, C)."""
+        if hidden.shape[1] == 1:
+            return self._pick(self._cached, hidden[:, 0])
+        slots = [row * hidden.shape[1] + at for row, tokens in enumerate(inputs) for at in range(len(tokens))]
+        owners = [row for row, tokens in zip(self._cached, inputs, strict=True) for _ in tokens]
+        picked = iter(self._pick(owners, hidden.flatten(0, 1)[slots]))
+        return [_confirmed([next(picked)[0] for _ in tokens], tokens[1:]) for tokens in inputs]
 
     @torch.inference_mode()
     def _slide(self) -> list[Completion]:
         """One more token for rows with a full context: the last positions, computed again without a cache."""
         rows = self._sliding[: self._batch_size]
         windows = torch.tensor([row.ids[-self._context :] for row in rows], device=self._device)  # (B, T)
-        return self._take(rows, self._network.hidden(windows, keep=lambda x: x[:, -1]))
+        return self._take(rows, self._pick(rows, self._network.hidden(windows, keep=lambda x: x[:, -1])))
 
-    def _take(self, rows: list[Row], hidden: Tensor) -> list[Completion]:
-        """Pick a token for each of the rows from their last hidden states (B, C); return the answers that are over."""
+    def _pick(self, rows: list[Row], hidden: Tensor) -> list[list[int]]:
+        """A token for each of the rows from their hidden states (B, C)."""
         logits = self._network.logits(hidden)  # (B, V)
-        picked = self._sampler.pick(logits, [row.answer.position for row in rows]).tolist()
-        over = [row for row, token_id in zip(rows, picked, strict=True) if row.add(token_id)]
+        return self._sampler.pick(logits, [row.answer.position for row in rows])[:, None].tolist()
+
+    def _take(self, rows: list[Row], picked: list[list[int]]) -> list[Completion]:
+        """Give each of the rows its tokens; return the answers that are over."""
+        over = [row for row, token_ids in zip(rows, picked, strict=True) if row.add(token_ids)]
         for row in over:
             self._leave(row)
         for row in [row for row in self._cached if len(row.ids) > self._context]:
@@ -204,6 +240,19 @@ class Generation:
     @property
     def _device(self) -> torch.device:
         return self._network.wte.weight.device
+
+
+def _most_guessing(settings: GenerationSettings) -> int:
+    """The most rows at a time for which tokens are looked up; only what comes next for certain can be guessed."""
+    if settings.temperature > 0 or settings.lookup == "off":
+        return 0
+    return 1 if settings.lookup == "auto" else sys.maxsize
+
+
+def _confirmed(picked: list[int], guesses: list[int]) -> list[int]:
+    """The tokens that the model picked, up to the first that it was not told as a guess."""
+    num_right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(picked, guesses, strict=False)))
+    return picked[: num_right + 1]
 
 
 def _common_beginning(prompts: list[list[int]]) -> list[int]:

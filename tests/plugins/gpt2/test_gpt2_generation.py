@@ -218,6 +218,51 @@ def test_waiting_prompts_take_the_places_of_finished_ones(counting_model, prompt
     assert counting_model.module.counts.num_passes == 15 + 9
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 10])
+@pytest.mark.parametrize("lookup", ["auto", "on", "off"])
+def test_tokens_that_are_looked_up_change_no_answer(toy_model, prompts, batch_size, lookup):
+    """Prompts that repeat themselves, so that much is guessed, and both rightly and wrongly."""
+    asked = [(prompt * 3)[:25] for prompt in prompts]
+    settings = GenerationSettings(max_new_tokens=30, batch_size=batch_size, lookup=lookup)
+    assert in_order(toy_model.generate(asked, settings)) == list(decode_plainly(toy_model, asked, settings))
+
+
+@pytest.mark.parametrize("num_new", [38, 39, 45])
+def test_what_is_looked_up_stays_within_the_context(toy_model, prompts, num_new):
+    asked = [(prompt * 3)[:25] for prompt in prompts]
+    settings = GenerationSettings(max_new_tokens=num_new, batch_size=3, lookup="on", on_overflow="slide")
+    assert in_order(toy_model.generate(asked, settings)) == list(decode_plainly(toy_model, asked, settings))
+
+
+@pytest.fixture
+def parrot(counting_model, prompts):
+    """A model that writes one token again and again; no prompt holds it."""
+    settings = GenerationSettings(max_new_tokens=8)
+    token_id = next(iter(decode_plainly(counting_model, [prompts[3]], settings))).ids[7]
+    with torch.no_grad():
+        counting_model.module.wte.weight[token_id] *= 50
+    counting_model.module.counts.num_passes = counting_model.module.counts.num_head_rows = 0
+    return counting_model
+
+
+@pytest.mark.parametrize(
+    ("num_prompts", "lookup", "num_passes"),
+    [(1, "auto", 12), (1, "on", 12), (1, "off", 20), (2, "auto", 20), (2, "on", 12), (2, "off", 20)],
+)
+def test_tokens_that_are_looked_up_take_no_pass_of_their_own(parrot, prompts, num_prompts, lookup, num_passes):
+    """Three passes until two equal tokens have been followed by a third; from then on two tokens a pass: 3 + 17 / 2."""
+    settings = GenerationSettings(max_new_tokens=20, lookup=lookup)
+    answers = list(parrot.generate(prompts[3 : 3 + num_prompts], settings))
+    assert [len(set(answer.ids)) for answer in answers] == [1] * num_prompts
+    assert parrot.module.counts.num_passes == num_passes
+
+
+def test_nothing_is_looked_up_when_tokens_are_drawn(counting_model, prompts):
+    settings = GenerationSettings(max_new_tokens=20, lookup="on", temperature=0.01)
+    list(counting_model.generate([prompts[3] * 3], settings))
+    assert counting_model.module.counts.num_head_rows == 20
+
+
 def test_an_answer_is_handed_over_as_soon_as_it_is_finished(counting_model, prompts):
     completions = counting_model.generate(prompts, GenerationSettings(max_new_tokens=1, batch_size=2))
     next(completions)
