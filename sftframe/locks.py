@@ -9,12 +9,12 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from sftframe.errors import ConfigError
-from sftframe.files import write_json
+from sftframe.files import disk, write_json
 
 _LOCK = ".lock"
 _OWNER = ".lock-owner.json"
@@ -44,7 +44,8 @@ def hold(folder: Path) -> Iterator[None]:
         write_json(folder / _OWNER, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
         yield
     finally:
-        (folder / _OWNER).unlink(missing_ok=True)
+        with suppress(OSError):  # whoever comes next writes its own
+            disk().remove(folder / _OWNER)
         lock.release()
 
 

@@ -7,7 +7,6 @@ ever emptied. Does not know what a run holds beyond the two files that make it o
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from sftframe.errors import ConfigError
-from sftframe.files import write_whole
+from sftframe.files import disk, is_leftover, write_whole
 from sftframe.locks import LOCK_FILES, hold
 
 RUNS_DIR = Path("runs")
@@ -31,7 +30,7 @@ def make_numbered(label: str) -> Path:
     ends = (path.name.rpartition("-") for path in RUNS_DIR.glob("*"))
     start = 1 + max((int(number) for name, _, number in ends if name == label and number.isdecimal()), default=0)
     with explained(RUNS_DIR):
-        RUNS_DIR.mkdir(exist_ok=True)
+        disk().make_dir(RUNS_DIR)
         for number in count(start):
             path = RUNS_DIR / f"{label}-{number}"
             with suppress(FileExistsError):
@@ -44,8 +43,8 @@ def make_named(path: Path, *, force: bool) -> Path:
     """The folder that the user names, made or, with force, emptied of the run that is in it."""
     check_place(path, force=force)
     with explained(path):
-        path.mkdir(parents=True, exist_ok=True)
-        if _is_taken(path):
+        disk().make_dir(path)
+        if _contents(path):
             _clear(path)
         return _marked(path)
 
@@ -104,25 +103,34 @@ def is_run(path: Path) -> bool:
     return (path / CONFIG).is_file() and (path / MANIFEST).is_file()
 
 
+def is_half_made(path: Path) -> bool:
+    """A run was being made here and its process was killed between configuration and manifest: nothing was begun."""
+    return (path / CONFIG).is_file() and (path / _MARKER).is_file() and not _is_taken(path)
+
+
 def _marked(path: Path) -> Path:
     write_whole(path / _MARKER, "sftframe made this folder for a run; --force may empty it.\n")
     return path
 
 
 def _is_taken(path: Path) -> bool:
-    return any(entry.name not in _HOUSEKEEPING for entry in path.iterdir())
+    """A configuration alone is no run yet, where sftframe's own mark says what it is."""
+    return _contents(path) - ({CONFIG} if (path / _MARKER).is_file() else set()) != set()
+
+
+def _contents(path: Path) -> set[str]:
+    """What lies in a folder beside sftframe's own hidden files, and what was left of their making."""
+    own = {*_HOUSEKEEPING, CONFIG, MANIFEST}
+    return {entry.name for entry in path.iterdir() if not is_leftover(entry, own)} - _HOUSEKEEPING
 
 
 def _clear(path: Path) -> None:
     """Empty the folder of an old run; the folder itself stays, it may be a link or a mount."""
     with hold(path):
-        for entry in path.iterdir():
-            if entry.name in _HOUSEKEEPING:
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        # the configuration goes last: with it, a folder that was not emptied to the end still says that it was a run
+        for entry in sorted(path.iterdir(), key=lambda entry: entry.name == CONFIG):
+            if entry.name not in _HOUSEKEEPING:
+                disk().remove(entry)
 
 
 def _was_made_for_a_run(path: Path) -> bool:

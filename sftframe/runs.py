@@ -23,6 +23,7 @@ from sftframe.places import (
     check_inside,
     check_place,
     explained,
+    is_half_made,
     is_run,
     make_named,
     make_numbered,
@@ -86,11 +87,21 @@ class RunFolder:
         run = cls(path)
         if not path.is_dir():
             raise ConfigError(f"no run at {path}: {_nearest(path)}")
+        if run.is_half_made:
+            raise ConfigError(
+                f"{path} is half a run, its process was killed while it was made: "
+                f"begin it with: sftframe run --resume {path}"
+            )
         missing = [file.name for file in (run.config_path, run.manifest_path) if not file.is_file()]
         if missing:
             raise ConfigError(f"{path} is not a run: it has no {' and no '.join(missing)}; {_nearest(path)}")
         check_inside(path)
         return run
+
+    @property
+    def is_half_made(self) -> bool:
+        """Whether its process was killed between writing the configuration and the manifest: nothing was begun."""
+        return is_half_made(self.path)
 
     @property
     def config_path(self) -> Path:

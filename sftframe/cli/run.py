@@ -148,10 +148,7 @@ def _session(
         return Session.start(layer, settings.registry(), observer, force=force, needs_judge=needs_judge)
     if settings.layer() or out is not None or force:
         raise ConfigError("--resume goes on with a run as it was configured: leave the other settings out")
-    session = Session.reopen(resume, settings.registry(), observer)
-    if needs_judge:
-        session.check_judge()
-    return session
+    return Session.resume(resume, settings.registry(), observer, needs_judge=needs_judge)
 
 
 def _reopened(path: Path, settings: Settings, observer: Observer) -> Session:

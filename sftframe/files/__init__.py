@@ -7,13 +7,23 @@ what is in a run's folder; that is `sftframe.runs`. Every call that changes the 
 from sftframe.files.disk import Disk, DiskError, disk, using_disk
 from sftframe.files.lines import JsonLines, read_json_lines, write_json_lines
 from sftframe.files.values import plain
-from sftframe.files.whole import remove_leftovers, replace_dir, sync_dir, whole_dir, whole_file, write_json, write_whole
+from sftframe.files.whole import (
+    is_leftover,
+    remove_leftovers,
+    replace_dir,
+    sync_dir,
+    whole_dir,
+    whole_file,
+    write_json,
+    write_whole,
+)
 
 __all__ = [
     "Disk",
     "DiskError",
     "JsonLines",
     "disk",
+    "is_leftover",
     "plain",
     "read_json_lines",
     "remove_leftovers",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -113,9 +113,10 @@ def remove_leftovers(folder: Path) -> None:
                 disk().remove(path)
 
 
-def is_leftover(path: Path) -> bool:
-    """Whether a file or folder has a name that only a process that was killed leaves."""
-    return _LEFT_OVER.fullmatch(path.name) is not None
+def is_leftover(path: Path, names: Collection[str]) -> bool:
+    """Whether a file or folder is what a process left that was killed while it made one of these names."""
+    found = _LEFT_OVER.fullmatch(path.name)
+    return found is not None and found["name"] in names
 
 
 def sync_dir(folder: Path) -> None:

@@ -44,6 +44,4 @@ def resume(path: Path, *, registry: Registry | None = None, observer: Observer |
     Raises:
         SftframeError: the folder is no run, or template, tokenizer or data have changed since.
     """
-    session = Session.reopen(path, registry or load_registry(), observer or Observer())
-    session.check_judge()
-    return session.run_all()
+    return Session.resume(path, registry or load_registry(), observer or Observer()).run_all()

@@ -19,7 +19,7 @@ from sftframe.config import Layer, RunConfig, merge, read_toml, validate
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError
 from sftframe.interfaces import CausalLM, Component, PromptStyle, Tokenizer
-from sftframe.pipeline.pairing import pairing_hashes
+from sftframe.pipeline.pairing import pairing_hashes, weights_hash
 from sftframe.pipeline.setup import Components, Material, Setup
 from sftframe.registry import Registry, Seam
 from sftframe.runs import RunFolder, write_json, write_whole
@@ -154,6 +154,21 @@ def check_unchanged(folder: RunFolder, components: Components, material: Materia
         raise ConfigError(
             f"{folder.path}: the data {material.dataset.source} have changed since this run was started: SHA-256 "
             f"{material.dataset.sha256[:12]}…, expected {recorded['data']['sha256'][:12]}…; restore them, or start anew"
+        )
+
+
+def check_weights(folder: RunFolder, model: CausalLM) -> None:
+    """Refuse to go on with a run whose weights before training are not those it was started with.
+
+    Raises:
+        ModelError: they are others.
+    """
+    started_with = read_manifest(folder).get("pairing", {}).get("initial_weights")
+    found = weights_hash(model.module)
+    if started_with not in (None, found):
+        raise ModelError(
+            f"{folder.path}: the weights before training are not those that this run was started with: SHA-256 "
+            f"{found[:12]}…, expected {started_with[:12]}…; restore them, or start anew"
         )
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from sftframe.config import Layer
 from sftframe.device import choose_device, keep_freed_memory, set_up_threads
 from sftframe.errors import ConfigError, Interrupted, JudgeError, TrainingError
+from sftframe.files import DiskError, remove_leftovers
 from sftframe.interfaces import CausalLM
+from sftframe.interrupts import interruptible
 from sftframe.pipeline import manifest
 from sftframe.pipeline.announcement import announce
 from sftframe.pipeline.answers import AnswerFiles, write_answers, write_responses_document
@@ -82,6 +84,23 @@ class Session:
         return cls(setup, folder, observer, untuned=model)
 
     @classmethod
+    def resume(cls, path: Path, registry: Registry, observer: Observer, *, needs_judge: bool = True) -> Session:
+        """Go on with a run that was interrupted, or begin it, where its process was killed before it had begun.
+
+        Raises:
+            SftframeError: as `reopen`; or the judge is not there.
+        """
+        folder = RunFolder(path)
+        if path.is_dir() and folder.is_half_made:
+            observer.note(f"{path} was killed before its run had begun: it begins now")
+            layer = manifest.read_config(folder).model_dump(mode="json", exclude_none=True)
+            return cls.start({**layer, "out": path}, registry, observer, needs_judge=needs_judge)
+        session = cls.reopen(path, registry, observer)
+        if needs_judge:
+            session.check_judge()
+        return session
+
+    @classmethod
     def reopen(cls, path: Path, registry: Registry, observer: Observer, *, layer: Layer | None = None) -> Session:
         """Go on with a run, from what its folder says.
 
@@ -115,18 +134,23 @@ class Session:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Hold the run's folder, and turn Ctrl-C into a message that says how to go on.
+        """Hold the run's folder, and turn Ctrl-C, SIGTERM and SIGHUP into a message that says how to go on.
 
         Raises:
             ConfigError: another process works on the run.
-            Interrupted: the user pressed Ctrl-C; what was done is saved.
+            DiskError: the disk is full, or cannot be written for another reason; what was done before it is saved.
+            Interrupted: somebody stopped it; what was done is saved.
             TrainingError: memory ran out.
         """
-        with self.folder.lock():
-            if self._is_reconfigured:
-                manifest.write_config(self.folder, self.setup.config, self.setup.components)
+        with interruptible(), self.folder.lock():
             try:
+                remove_leftovers(self.folder.path)
                 yield
+            except DiskError as error:
+                raise DiskError(
+                    f"{error}; what was saved before it is kept: make room or mend the disk, then go on with: "
+                    f"sftframe run --resume {self.folder.path}"
+                ) from error
             except KeyboardInterrupt:
                 raise Interrupted(
                     f"stopped, what was saved so far is kept; go on with: sftframe run --resume {self.folder.path}"
@@ -185,6 +209,7 @@ class Session:
         if anew:
             check_answers_fit(setup.config, setup.components, setup.material, self._tuned.context_length)
             files.forget()
+        self._keep_configuration()
         if not self._is_answered(files):
             write_answers(setup.config, setup.components, setup.material, self._tuned, files, self._observer)
         write_responses_document(setup.material, self.folder)
@@ -205,6 +230,7 @@ class Session:
             JudgeError: it failed on more than `max_failures` of the items; all verdicts so far are kept.
         """
         setup = self.setup
+        self._keep_configuration()
         manifest.record_judge(self.folder, setup.components, setup.registry)
         for files, repeats in ((AnswerFiles.after(self.folder), num_repeats), (AnswerFiles.before(self.folder), 1)):
             if files.responses.exists():
@@ -227,6 +253,7 @@ class Session:
 
     def report(self) -> Summary:
         """Write `summary.json`, `loss.png` and `report.html` from the run's files."""
+        self._keep_configuration()
         self._observer.begin("report", None, "files")
         summary = write_report(self.folder, self.setup.config, self.setup.components, self.setup.material)
         self._observer.end()
@@ -241,10 +268,17 @@ class Session:
         answered = answered_examples(self.folder, self.setup.material)
         return answered[:: max(1, len(answered) // count)][:count]
 
+    def _keep_configuration(self) -> None:
+        """Write settings that differ from now on; behind `forget`, or answers of older ones would pass for theirs."""
+        if self._is_reconfigured:
+            manifest.write_config(self.folder, self.setup.config, self.setup.components)
+            self._is_reconfigured = False
+
     @property
     def _untuned(self) -> CausalLM:
         if self._untuned_model is None:
             self._untuned_model = _load(self.setup, self._observer)
+            manifest.check_weights(self.folder, self._untuned_model)
         return self._untuned_model
 
     @property

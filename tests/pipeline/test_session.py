@@ -37,6 +37,7 @@ def test_a_whole_run_leaves_the_folder_that_is_documented(whole_run: Callable[..
         "responses.jsonl",
         "responses.json",
         "verdicts.jsonl",
+        "items.jsonl",
         "likelihoods.jsonl",
         "responses-before.jsonl",
         "verdicts-before.jsonl",
@@ -187,7 +188,8 @@ def test_a_locked_run_keeps_its_configuration(start: Callable[..., Session], toy
         pytest.fail("both are at work")
     assert (tmp_path / "run" / "config.toml").read_bytes() == before
     with other.at_work():
-        written = tomllib.loads((tmp_path / "run" / "config.toml").read_text(encoding="utf-8"))
+        other.judge()
+    written = tomllib.loads((tmp_path / "run" / "config.toml").read_text(encoding="utf-8"))
     assert written["generate"]["max_new_tokens"] == 3
 
 
