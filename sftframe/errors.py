@@ -11,6 +11,7 @@ without a traceback; anything else is a bug in sftframe or in a plugin.
     ├── DownloadError (5)   a file that cannot be fetched (in `sftframe.downloads`)
     ├── JudgeError (6)      a judge that cannot be reached or gives no verdicts
     ├── TrainingError (7)   non-finite loss, out of memory
+    ├── PartialError (8)    some runs of an ablation failed, the others are complete
     └── Interrupted (130)   stopped by the user; what was done is saved
 """
 
@@ -61,6 +62,12 @@ class TrainingError(SftframeError):
     """Training that cannot go on: a loss that is not finite, or no memory left."""
 
     exit_code = 7
+
+
+class PartialError(SftframeError):
+    """Some runs of an ablation failed; the others are complete and were compared."""
+
+    exit_code = 8
 
 
 class Interrupted(SftframeError):  # noqa: N818  a wish, not an error

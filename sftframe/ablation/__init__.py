@@ -3,7 +3,7 @@
 Takes a configuration in which settings have several values, gives finished runs and what they say.
 """
 
-from sftframe.ablation.config import ALL_PAIRS, AblateConfig, Request, read_request
+from sftframe.ablation.config import AblateConfig, Request, read_request
 from sftframe.ablation.folder import AblationFolder
 from sftframe.ablation.grid import Arm, Axis, Cell, Grid, split_axes, split_values
 from sftframe.ablation.planning import Plan, make_plan
@@ -11,7 +11,6 @@ from sftframe.ablation.progress import AblationObserver, CellEvent
 from sftframe.ablation.running import Ablation, CellResult
 
 __all__ = [
-    "ALL_PAIRS",
     "AblateConfig",
     "Ablation",
     "AblationFolder",

@@ -16,9 +16,6 @@ from sftframe.ablation.grid import Axis
 from sftframe.config import Layer, Section, explain, merge
 from sftframe.errors import ConfigError
 
-ALL_PAIRS = "all"
-"""The baseline that stands for none: every arm against every other."""
-
 YardstickKey = Literal["judge", "response_nll_per_byte", "exact_match", "stop_rate", "length_ratio"]
 
 
@@ -40,7 +37,7 @@ class AblateConfig(Section):
     margin: float | None = Field(default=None, gt=0)
     """differences up to this count as none, in the yardstick's own unit; by default one that fits the yardstick"""
     baseline: str | None = None
-    """the arm that the others are compared with, the first by default; all = every pair"""
+    """the arm that the others are compared with, the first by default"""
     jobs: int = Field(default=1, ge=1)
     """cells at the same time, each in a process of its own"""
     before: bool = False

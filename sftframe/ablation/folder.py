@@ -1,4 +1,7 @@
-"""An ablation's folder: what lies where in it, how a new one is made and an old one found. Its runs are ordinary runs."""
+"""An ablation's folder: what lies where in it, how a new one is made and an old one found.
+
+Its runs are ordinary runs.
+"""
 
 from __future__ import annotations
 

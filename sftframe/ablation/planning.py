@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sftframe.ablation.config import ALL_PAIRS, AblateConfig, Request, read_request
+from sftframe.ablation.config import AblateConfig, Request, read_request
 from sftframe.ablation.grid import Arm, Axis, Grid, make_grid, seeds_from
 from sftframe.config import Layer, option_fields
 from sftframe.errors import ConfigError, suggestion
@@ -104,8 +104,8 @@ def _with_named_components(base: Layer, registry: Registry) -> Layer:
 
 def _check_baseline(baseline: str | None, grid: Grid) -> None:
     names = [arm.name for arm in grid.arms]
-    if baseline not in (None, ALL_PAIRS, *names):
-        raise ConfigError(f"ablate.baseline: no arm {baseline!r}{suggestion(str(baseline), [*names, ALL_PAIRS])}")
+    if baseline is not None and baseline not in names:
+        raise ConfigError(f"ablate.baseline: no arm {baseline!r}{suggestion(baseline, names)}")
 
 
 def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from sftframe import __version__
-from sftframe.cli import chat, export, plugins, preview, run
+from sftframe.cli import ablate, chat, export, plugins, preview, run
 from sftframe.device import wait_politely
 from sftframe.errors import SftframeError
 
@@ -28,6 +28,7 @@ app.command("train")(run.train)
 app.command("generate")(run.generate)
 app.command("judge")(run.judge)
 app.command("report")(run.report)
+app.command("ablate")(ablate.ablate)
 app.command("preview")(preview.preview)
 app.command("chat")(chat.chat)
 app.command("export")(export.export)

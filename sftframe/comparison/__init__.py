@@ -4,7 +4,9 @@ Takes run folders, gives frozen records and documents made of them. What an inte
 `sftframe.statistics` to know; how runs come to be, for the pipeline.
 """
 
+from sftframe.comparison.documents import comparison_csv, comparison_document, comparison_markdown
 from sftframe.comparison.flips import FlippedItem, flipped_items
+from sftframe.comparison.result import ComparisonResult, compare
 from sftframe.comparison.runs import ComparedArm, FinishedRun, check_comparable, group_into_arms, read_run
 from sftframe.comparison.tables import (
     AxisLevels,
@@ -21,14 +23,19 @@ __all__ = [
     "AxisLevels",
     "AxisTable",
     "ComparedArm",
+    "ComparisonResult",
     "FinishedRun",
     "FlippedItem",
     "Yardstick",
     "YardstickTable",
     "axis_levels",
     "check_comparable",
+    "compare",
     "compare_levels",
     "compare_on_all_yardsticks",
+    "comparison_csv",
+    "comparison_document",
+    "comparison_markdown",
     "find_yardstick",
     "flipped_items",
     "group_into_arms",

@@ -1,4 +1,4 @@
-"""Finished runs as the arms of a comparison: read, grouped by what was set, and refused where they do not belong together.
+"""Finished runs as the arms of a comparison: read, grouped by what was set, refused where they do not belong together.
 
 Takes run folders, gives `Arm`s. Everything is read from the folders: no data file, plugin or model is needed.
 """

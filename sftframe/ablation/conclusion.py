@@ -1,0 +1,124 @@
+"""From the runs of an ablation to its verdict: compared, written down, reported; and what a grid could detect.
+
+Takes an ablation and its cells' states, gives a `ComparisonResult` and writes `ablation.json` and `report.html`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sftframe.ablation.folder import AblationFolder
+from sftframe.ablation.planning import Plan
+from sftframe.ablation.running import Ablation, CellResult
+from sftframe.comparison import (
+    ComparedArm,
+    ComparisonResult,
+    compare,
+    comparison_document,
+    find_yardstick,
+    read_run,
+)
+from sftframe.errors import ConfigError
+from sftframe.files import write_json
+from sftframe.pipeline.setup import Components, prepare_data, resolve
+from sftframe.progress import Observer
+from sftframe.registry import Registry
+from sftframe.statistics import VarianceComponents, minimum_detectable_difference
+
+
+def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResult | None:
+    """Compare the arms that have a complete run, and write the results.
+
+    Arms without one are left out, and so are seeds that not all of the others have; the caller knows which failed.
+
+    Returns:
+        None where fewer than two arms are left.
+
+    Raises:
+        DataError: the arms do not pair.
+    """
+    result = _compared(ablation, cells)
+    write_json(
+        ablation.folder.results_path,
+        {
+            "cells": [
+                {
+                    "arm": one.cell.arm.name,
+                    "seed": one.cell.seed,
+                    "run": str(one.path.relative_to(ablation.folder.path)),
+                    "error": one.error,
+                }
+                for one in cells
+            ],
+            "comparison": None if result is None else comparison_document(result),
+        },
+    )
+    return result
+
+
+def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = None, pilot: Path | None = None) -> str:
+    """What difference a grid would find, in words, before it is run. Either of the two says how scores scatter.
+
+    Args:
+        sd: standard deviation of one item's paired difference between two arms; the luck of seeds is then not counted.
+        pilot: an earlier ablation, whose variances are taken.
+
+    Raises:
+        ConfigError: neither is given, the pilot has no results, or the standard deviation is not positive.
+        DataError: the data cannot be read.
+    """
+    yardstick = find_yardstick(plan.config.yardstick)
+    components = _given_spread(sd) if pilot is None else _pilot_spread(pilot, yardstick.key)
+    num_items, num_seeds = _num_test_items(plan, registry), len(plan.grid.seeds)
+    found = minimum_detectable_difference(
+        components, num_items=num_items, num_seeds=num_seeds, alpha=0.05 / max(1, len(plan.grid.arms) - 1), power=0.8
+    )
+    caveat = "" if components.seed is not None else "; how much seeds differ is not known, so it may well be more"
+    return (
+        f"with {num_items} items and {num_seeds} seeds a true difference of {found:.3g} ({yardstick.unit}) would be "
+        f"found with a chance of 80 %{caveat}"
+    )
+
+
+def _compared(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResult | None:
+    plan = ablation.plan
+    runs: dict[str, dict[int, Path]] = {}
+    for one in cells:
+        if not one.error:
+            runs.setdefault(one.cell.arm.name, {})[one.cell.seed] = one.path
+    if len(runs) < 2:
+        return None
+    arms = [
+        ComparedArm(name=name, runs={seed: read_run(path) for seed, path in paths.items()})
+        for name, paths in runs.items()
+    ]
+    baseline = plan.config.baseline
+    return compare(
+        arms,
+        yardstick=plan.config.yardstick,
+        margin=plan.config.margin,
+        baseline=baseline if baseline in runs else None,
+        by_design=plan.designed_differences,
+        settings={arm.name: dict(arm.settings) for arm in plan.grid.arms if arm.name in runs},
+    )
+
+
+def _given_spread(sd: float | None) -> VarianceComponents:
+    if sd is None or not sd > 0:
+        raise ConfigError(f"--sd {sd}: expected a positive standard deviation, in the unit of the yardstick")
+    return VarianceComponents(seed=None, item=sd**2, residual=0.0)
+
+
+def _pilot_spread(pilot: Path, yardstick: str) -> VarianceComponents:
+    """Of the pair that scatters most."""
+    document = AblationFolder.open(pilot).read_results().get("comparison") or {}
+    table = next((found for found in document.get("yardsticks", []) if found["key"] == yardstick), None)
+    if table is None:
+        raise ConfigError(f"{pilot} has no results for {yardstick!r}: finish it first, or give --sd")
+    return max((VarianceComponents(**found["components"]) for found in table["comparisons"]), key=lambda one: one.total)
+
+
+def _num_test_items(plan: Plan, registry: Registry) -> int:
+    config = resolve(plan.grid.arms[0].layer, registry)
+    return len(prepare_data(config, Components.choose(config, registry), Observer()).test_examples())

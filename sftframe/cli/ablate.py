@@ -1,0 +1,217 @@
+"""`sftframe ablate`: a grid of paired runs, and the verdict on what was varied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sftframe.cli.settings import Settings, takes_settings
+from sftframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sftframe.ablation import Ablation, CellResult, Plan, Request
+    from sftframe.comparison import ComparisonResult
+    from sftframe.registry import Registry
+
+_PANEL = "Ablation"
+_MANY_CELLS = 60
+"""More than this are not begun unless the user says --yes."""
+
+Seeds = Annotated[
+    str | None,
+    typer.Option("--seeds", help="How many, or which: 5, or 1,2,3. 3 by default.", rich_help_panel=_PANEL, metavar="N"),
+]
+YardstickKey = Annotated[
+    str | None,
+    typer.Option(
+        "--yardstick",
+        help="What the verdict is about: judge (the default), response_nll_per_byte, exact_match, stop_rate or "
+        "length_ratio. All are reported.",
+        rich_help_panel=_PANEL,
+        metavar="KEY",
+    ),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option("--margin", help="Differences up to this count as none.", rich_help_panel=_PANEL, metavar="X"),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline", help="The arm that the others are compared with; the first by default.", rich_help_panel=_PANEL
+    ),
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", help="Runs at the same time; 1 by default.", rich_help_panel=_PANEL, metavar="N")
+]
+Deviation = Annotated[
+    float | None,
+    typer.Option(
+        "--sd",
+        help="Standard deviation of an item's paired difference, to say what the grid can detect before it is run.",
+        rich_help_panel=_PANEL,
+        metavar="X",
+    ),
+]
+Pilot = Annotated[
+    Path | None,
+    typer.Option("--pilot", help="An earlier ablation, for the same purpose.", rich_help_panel=_PANEL, metavar="DIR"),
+]
+Gradients = Annotated[
+    bool,
+    typer.Option(
+        "--gradients",
+        help="Also measure the cosine between the arms' gradients on the same batches.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="The ablation's folder; a new one under ablations/ by default.", rich_help_panel=_PANEL),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option("--resume", help="Go on with an ablation.", rich_help_panel=_PANEL, metavar="DIR"),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Begin even a very large grid.", rich_help_panel=_PANEL)]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PANEL)]
+
+
+@takes_settings()
+def ablate(
+    settings: Settings,
+    seeds: Seeds = None,
+    yardstick: YardstickKey = None,
+    margin: Margin = None,
+    baseline: Baseline = None,
+    jobs: Jobs = None,
+    sd: Deviation = None,
+    pilot: Pilot = None,
+    gradients: Gradients = False,
+    out: Out = None,
+    resume: Resume = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Compare prompts, masks, models or any setting by paired runs over several seeds.
+
+    Give --prompt, --collate, --model or --set several values, separated by commas.
+
+    Example: sftframe ablate --prompt alpaca,phi3 --collate mask-pad,mask-instruction --seeds 5
+    """
+    from sftframe.cli.ablate_render import GridObserver, show_comparison, show_plan
+
+    table = {"seeds": _seeds(seeds), "yardstick": yardstick, "margin": margin, "baseline": baseline, "jobs": jobs}
+    given = {key: value for key, value in table.items() if value is not None}
+    registry = settings.registry()
+    ablation = _reopened(resume, settings, given, out, registry) if resume else None
+    plan = ablation.plan if ablation else _planned(settings, given, registry)
+    show_plan(plan, _detectable(plan, registry, sd, pilot))
+    if ablation is None:
+        _check_size(plan, registry, is_wanted=yes)
+        ablation = _started(plan, registry, out)
+    with GridObserver() as observer:
+        cells = ablation.run(observer, jobs=plan.config.jobs, disabled=settings.disabled)
+        result = _concluded(ablation, cells, registry, observer, with_gradients=gradients)
+    show_comparison(ablation, cells, result, as_json=as_json)
+    _leave_if_partial(ablation, cells)
+
+
+def _seeds(text: str | None) -> int | list[int] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds {text!r}: expected a number of seeds, or seeds separated by commas") from None
+    return numbers[0] if "," not in text else numbers
+
+
+def _planned(settings: Settings, table: dict[str, Any], registry: Registry) -> Plan:
+    from sftframe.ablation import make_plan
+
+    return make_plan(_request(settings, table), registry)
+
+
+def _request(settings: Settings, table: dict[str, Any]) -> Request:
+    """The flags over `--set` over the file, as for a run; a flag or setting with several values is an axis."""
+    from sftframe.ablation import Axis, read_request, split_axes, split_values
+    from sftframe.config import merge, nested, read_toml
+
+    file = {} if settings.config_path is None else read_toml(settings.config_path)
+    layer, axes = split_axes(settings.assignments)
+    flags, named = [], []
+    for key, value in settings.flags.items():
+        values = split_values(value) if key in ("prompt.name", "collate.name", "model.name") else [value]
+        if len(values) > 1:
+            named.append(Axis(key=key, values=tuple(values)))
+        else:
+            flags.append(nested(key, value))
+    return read_request(merge(file, layer, *flags, {"ablate": table}), [*named, *axes])
+
+
+def _reopened(path: Path, settings: Settings, table: dict[str, Any], out: Path | None, registry: Registry) -> Ablation:
+    from sftframe.ablation import Ablation
+
+    if settings.layer() or out is not None or "seeds" in table:
+        raise ConfigError(
+            "--resume goes on with an ablation as it was configured: leave all settings out but --yardstick, --margin, "
+            "--baseline and --jobs"
+        )
+    return Ablation.reopen(path, registry, table)
+
+
+def _started(plan: Plan, registry: Registry, out: Path | None) -> Ablation:
+    from sftframe.ablation import Ablation
+
+    return Ablation.start(plan, registry, out)
+
+
+def _detectable(plan: Plan, registry: Registry, sd: float | None, pilot: Path | None) -> str | None:
+    """What difference the grid could find, in words; None where nothing is known of the spread."""
+    from sftframe.ablation.conclusion import detectable_difference
+
+    if sd is None and pilot is None:
+        return None
+    return detectable_difference(plan, registry, sd=sd, pilot=pilot)
+
+
+def _check_size(plan: Plan, registry: Registry, *, is_wanted: bool) -> None:
+    from sftframe.ablation.estimate import estimated_training_s
+    from sftframe.cli.ablate_render import duration
+
+    num_cells = len(plan.grid.arms) * len(plan.grid.seeds)
+    if num_cells <= _MANY_CELLS or is_wanted:
+        return
+    seconds = num_cells * estimated_training_s(plan.grid.arms[0].layer, registry)
+    raise ConfigError(
+        f"this grid has {num_cells:,} cells ({len(plan.grid.arms):,} arms by {len(plan.grid.seeds)} seeds); training "
+        f"alone would take about {duration(seconds)}, by the speed of the first arm's first steps: "
+        "vary less, or begin it with --yes"
+    )
+
+
+def _concluded(
+    ablation: Ablation, cells: list[CellResult], registry: Registry, observer: Any, *, with_gradients: bool
+) -> ComparisonResult | None:
+    from sftframe.ablation.conclusion import conclude
+    from sftframe.ablation.gradients import write_gradient_cosines
+
+    if with_gradients:
+        write_gradient_cosines(ablation, registry, observer)
+    return conclude(ablation, cells)
+
+
+def _leave_if_partial(ablation: Ablation, cells: list[CellResult]) -> None:
+    from sftframe.errors import PartialError
+
+    failed = [cell for cell in cells if cell.error]
+    if failed:
+        names = "; ".join(f"{result.cell.name}: {result.error}" for result in failed[:3])
+        more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
+        raise PartialError(
+            f"{len(failed)} of {len(cells)} cells failed: {names}{more}; mend the cause and try them again with "
+            f"sftframe ablate --resume {ablation.folder.path}"
+        )

@@ -1,0 +1,249 @@
+"""What a person sees of an ablation: the grid filling up on stderr, the comparison on stdout.
+
+In a terminal one live table shows every cell; in a pipe there is a line per cell that begins or ends.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from sftframe.ablation import Ablation, AblationObserver, Cell, CellEvent, CellResult, Plan
+from sftframe.cli import console
+from sftframe.cli.render import warn
+from sftframe.comparison import ComparisonResult, YardstickTable, comparison_document
+
+_SYMBOL = {"waiting": "·", "done": "✓", "failed": "✗"}
+_SHOWN = (("judge", "judge", 1, 1), ("exact_match", "exact %", 100, 1), ("response_nll_per_byte", "NLL/byte", 1, 4))
+
+
+def show_plan(plan: Plan, detectable: str | None) -> None:
+    """What is about to be run."""
+    grid, err = plan.grid, console.err()
+    num_cells = len(grid.arms) * len(grid.seeds)
+    axes = ", ".join(f"{axis.label} ({len(axis.values)})" for axis in grid.axes)
+    err.print(
+        Text(
+            f"{len(grid.arms)} arms by {len(grid.seeds)} seeds = {num_cells} runs; varied: {axes}; "
+            f"verdict on {plan.config.yardstick}"
+        ),
+        soft_wrap=True,
+    )
+    if len(grid.seeds) == 1:
+        warn("one seed: the verdict can only speak of other items, not of other runs; --seeds 3 or more can")
+    if detectable is not None:
+        err.print(Text(detectable), soft_wrap=True)
+
+
+class GridObserver(AblationObserver):
+    """The grid filling up. Used as a context manager around an ablation."""
+
+    def __init__(self) -> None:
+        self._console = console.err()
+        self._cells: tuple[Cell, ...] = ()
+        self._states: list[_CellState] = []
+        self._live = Live(self, console=self._console, refresh_per_second=4, transient=False, auto_refresh=True)
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def __rich__(self) -> RenderableType:
+        return Group(self._grid(), *self._now(), Text(self._pace(), style="dim"))
+
+    def planned(self, cells: Sequence[Cell]) -> None:
+        self._cells = tuple(cells)
+        self._states = [_CellState() for _ in cells]
+        if self._console.is_terminal:
+            self._live.start()
+
+    def happened(self, event: CellEvent) -> None:
+        state = self._states[event.number]
+        state.take(event)
+        cell = self._cells[event.number]
+        if event.kind == "warn":
+            self._say(Text(f"{cell.name}: {event.text}", style="yellow"))
+        if event.kind == "failed":
+            self._say(Text(f"{cell.name} failed: {event.text}", style="red"))
+        if event.kind == "done" and event.seconds and not self._console.is_terminal:
+            number = sum(state.status == "done" for state in self._states)
+            parts = (state.figures(), f"{event.seconds:.1f} s", self._pace())
+            told = ", ".join(part for part in parts if part)
+            self._say(Text(f"[{number}/{len(self._cells)}] {cell.name}: {told}"))
+
+    def note(self, text: str) -> None:
+        self._say(Text(text))
+
+    def warn(self, text: str) -> None:
+        self._say(Text(f"warning: {text}", style="yellow"))
+
+    def _say(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
+
+    def _grid(self) -> Table:
+        arms = list(dict.fromkeys(cell.arm.name for cell in self._cells))
+        seeds = list(dict.fromkeys(cell.seed for cell in self._cells))
+        table = Table(box=None, pad_edge=False)
+        table.add_column("arm", overflow="fold")
+        for seed in seeds:
+            table.add_column(str(seed), justify="right", no_wrap=True)
+        for _, label, _, _ in _SHOWN:
+            table.add_column(label, justify="right", no_wrap=True, style="cyan")
+        by_place = {(cell.arm.name, cell.seed): state for cell, state in zip(self._cells, self._states, strict=True)}
+        for arm in arms:
+            states = [by_place[arm, seed] for seed in seeds]
+            table.add_row(arm, *(state.text() for state in states), *_means(states))
+        return table
+
+    def _now(self) -> list[Text]:
+        """What the running cells are at."""
+        pairs = zip(self._cells, self._states, strict=True)
+        return [Text(f"{cell.name}: {state.stage_text()}") for cell, state in pairs if state.status == "running"]
+
+    def _pace(self) -> str:
+        """Time left, from the cells that were run this time."""
+        spent = [state.seconds for state in self._states if state.status == "done" and state.seconds > 1]
+        num_left = sum(state.status in ("waiting", "running") for state in self._states)
+        if not spent or not num_left:
+            return ""
+        num_running = max(1, sum(state.status == "running" for state in self._states))
+        partly = sum(state.share for state in self._states if state.status == "running")
+        return f"about {duration(sum(spent) / len(spent) * (num_left - partly) / num_running)} left"
+
+
+class _CellState:
+    """What is known of a cell."""
+
+    def __init__(self) -> None:
+        self.status = "waiting"
+        self.seconds = 0.0
+        self._summary: Mapping[str, Any] = {}
+        self._stage, self._done, self._total = "", 0, 0
+
+    def take(self, event: CellEvent) -> None:
+        if event.kind == "started":
+            self.status = "running"
+        elif event.kind == "begin":
+            self._stage, self._done, self._total = event.text, 0, event.total or 0
+        elif event.kind == "advance":
+            self._done += event.amount
+        elif event.kind in ("done", "failed"):
+            self.status, self.seconds = event.kind, event.seconds
+            self._summary = event.summary or {}
+
+    @property
+    def share(self) -> float:
+        """Of the cell that is done, 0-1, taking training for nearly all of it."""
+        if self._stage == "train":
+            return 0.9 * self._done / self._total if self._total else 0.0
+        return 0.0 if self._stage in ("data", "tokens", "load model", "") else 0.9
+
+    def text(self) -> Text:
+        if self.status == "running":
+            return Text(f"{self.share:.0%}", style="bold")
+        return Text(_SYMBOL[self.status], style={"done": "green", "failed": "red"}.get(self.status, "dim"))
+
+    def stage_text(self) -> str:
+        return f"{self._stage} {self._done} of {self._total}" if self._total else self._stage
+
+    def value(self, key: str) -> float | None:
+        after = self._summary.get("after") or {}
+        found = (after.get("judge") or {}).get("mean") if key == "judge" else after.get(key)
+        return None if found is None else float(found)
+
+    def figures(self) -> str:
+        return ", ".join(
+            f"{label} {scale * value:.{digits}f}"
+            for key, label, scale, digits in _SHOWN
+            if (value := self.value(key)) is not None
+        )
+
+
+def _means(states: Sequence[_CellState]) -> list[str]:
+    """The mean of each yardstick over the cells that are done."""
+    texts = []
+    for key, _, scale, digits in _SHOWN:
+        values = [value for state in states if (value := state.value(key)) is not None]
+        texts.append(f"{scale * sum(values) / len(values):.{digits}f}" if values else "")
+    return texts
+
+
+def show_comparison(
+    ablation: Ablation, cells: Sequence[CellResult], result: ComparisonResult | None, *, as_json: bool
+) -> None:
+    """The verdict, the table of differences and where everything lies."""
+    if as_json:
+        document = {
+            "ablation": str(ablation.folder.path),
+            "cells": [
+                {"arm": one.cell.arm.name, "seed": one.cell.seed, "run": str(one.path), "error": one.error}
+                for one in cells
+            ],
+            "comparison": None if result is None else comparison_document(result),
+        }
+        print(json.dumps(document, indent=2))  # noqa: T201  the result itself, not for rich to wrap
+        return
+    out = console.out()
+    if result is None:
+        return
+    out.print(differences_table(result.main))
+    out.print(Text(result.sentence), soft_wrap=True)
+    for note in result.notes:
+        out.print(Text(note, style="dim"), soft_wrap=True)
+    out.print(Text(f"Report   {ablation.folder.report_path}"), soft_wrap=True)
+    out.print(Text(f"Results  {ablation.folder.results_path}"), soft_wrap=True)
+
+
+def differences_table(main: YardstickTable) -> Table:
+    """Every arm against the baseline on one yardstick."""
+    yardstick, table = main.yardstick, main.table
+    means = {arm.name: arm.mean for arm in table.arms}
+    baseline = table.comparisons[0].baseline
+    shown = Table(
+        title=f"{yardstick.label} in {yardstick.unit} · {len(table.items)} items · {len(table.seeds)} "
+        f"seed{'s' * (len(table.seeds) != 1)} · ±{main.margin:.3g} counts as none",
+        title_justify="left",
+    )
+    shown.add_column("arm", overflow="fold")
+    for column in ("mean", "difference", "95 % interval", "p (Holm)"):
+        shown.add_column(column, justify="right", no_wrap=True)
+    shown.add_column("verdict")
+    shown.add_row(baseline, yardstick.text(means[baseline]), "", "", "", "baseline")
+    for found in table.comparisons:
+        interval = found.interval
+        bounds = f"{yardstick.signed(interval.low)} … {yardstick.signed(interval.high)}" if interval else "–"
+        p = "–" if found.p_holm is None else f"{found.p_holm:.3f}" if found.p_holm >= 0.001 else "<0.001"
+        shown.add_row(
+            found.candidate,
+            yardstick.text(means[found.candidate]),
+            yardstick.signed(found.difference),
+            bounds,
+            p,
+            Text(found.verdict, style={"better": "green", "worse": "red"}.get(found.verdict, "")),
+        )
+    return shown
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> duration(42), duration(330), duration(9000), duration(400000)
+    ('42 s', '5.5 min', '2.5 h', '4.6 days')
+    """
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
