@@ -1,30 +1,37 @@
 """The answering part of a run: likelihoods, responses and verdicts on the test examples, each file resumable.
 
-What a file already holds is not done again. The untuned and the fine-tuned model are measured in the same way.
+What a file already holds is not written again. The untuned and the fine-tuned model are measured in the same way.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from sftframe.config import RunConfig
 from sftframe.errors import ConfigError, ModelError
+from sftframe.files import JsonLines, disk, read_json_lines, write_json, write_json_lines
 from sftframe.interfaces import CausalLM
 from sftframe.pipeline.setup import Components, Material
 from sftframe.progress import Observer
 from sftframe.records import Likelihood, Response, Verdict, Yardsticks
-from sftframe.runs import JsonLines, RunFolder, read_json_lines, write_json
+from sftframe.runs import RunFolder
 from sftframe.stages.batches import evaluation_batches
 from sftframe.stages.evaluate import measure_likelihoods, response_bytes, yardsticks
 from sftframe.stages.generate import generate_responses, generation_settings
 from sftframe.stages.judge import summarise
 from sftframe.stages.tokens import encode_prompts
+from sftframe.stored import read_record
 
 Record = TypeVar("Record", Response, Verdict, Likelihood)
+
+
+ANSWERED_TOGETHER = 512
+"""Questions of one call of the model. What else is in a batch decides the last bits of its numbers, so where a run goes
+on, answers are computed again together with those that were missing: this is the most that an interruption costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +78,9 @@ class AnswerFiles:
         return _records(self.likelihoods, Likelihood)
 
     def forget(self) -> None:
-        """Delete what an older generation left."""
-        for path in (self.likelihoods, self.responses, self.verdicts):
-            path.unlink(missing_ok=True)
+        """Delete what an older generation left; verdicts first, so that none is ever found beside other answers."""
+        for path in (self.verdicts, self.responses, self.likelihoods):
+            disk().remove(path)
 
 
 def write_answers(
@@ -91,20 +98,39 @@ def write_answers(
     """
     if not files.likelihoods.exists():
         _write_likelihoods(config, components, material, model, files, observer)
-    known = {response.index for response in files.known_responses()}
-    examples = material.test_examples()
-    numbers = [number for number, example in enumerate(examples) if example.index not in known]
-    missing = [examples[number] for number in numbers]
-    prompts = encode_prompts(missing, components.style, model.tokenizer)
-    settings = generation_settings(config.generate, components.style, seed=config.seed, numbers=numbers)
-    observer.begin(f"answers {files.label}", len(examples), "answers")
-    observer.advance(len(examples) - len(missing))
+    known = {response.index: response for response in files.known_responses()}
+    observer.begin(f"answers {files.label}", len(material.test), "answers")
+    observer.advance(len(known))
+    differing: list[int] = []
     with JsonLines(files.responses) as lines:
-        indices = [example.index for example in missing]
-        for response in generate_responses(model, components.style, prompts, indices, settings):
-            lines.append(response)
-            observer.advance(tokens=float(len(response.ids)))
+        for response in _computed(config, components, material, model, known):
+            if response.index not in known:
+                lines.append(response)
+                observer.advance(tokens=float(len(response.ids)))
+            elif response != known[response.index]:
+                differing.append(response.index)
     observer.end()
+    if differing:
+        observer.warn(
+            f"{len(differing)} answers that were written before the interruption come out otherwise now (the first is "
+            f"of example {differing[0]}): machine, threads or versions have changed; sftframe generate answers all anew"
+        )
+
+
+def _computed(
+    config: RunConfig, components: Components, material: Material, model: CausalLM, known: Container[int]
+) -> Iterator[Response]:
+    """All answers of each group of which one is missing."""
+    examples = material.test_examples()
+    for start in range(0, len(examples), ANSWERED_TOGETHER):
+        group = examples[start : start + ANSWERED_TOGETHER]
+        indices = [example.index for example in group]
+        if all(index in known for index in indices):
+            continue
+        numbers = range(start, start + len(group))
+        settings = generation_settings(config.generate, components.style, seed=config.seed, numbers=numbers)
+        prompts = encode_prompts(group, components.style, model.tokenizer)
+        yield from generate_responses(model, components.style, prompts, indices, settings)
 
 
 def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yardsticks | None:
@@ -116,9 +142,21 @@ def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yards
     likelihoods, responses = files.known_likelihoods(), files.known_responses()
     if not likelihoods:
         return None
+    _check_known((*likelihoods, *responses), material, files)
     verdicts = files.known_verdicts(judge)
     summary = replace(summarise(verdicts, judge), num_items=len(responses)) if verdicts else None
     return yardsticks(likelihoods, material.references(), responses, summary)
+
+
+def _check_known(records: Iterable[Likelihood | Response], material: Material, files: AnswerFiles) -> None:
+    """Every record is of a test example; another one's could not be compared with a reference."""
+    known = set(material.test.indices)
+    strange = next((record.index for record in records if record.index not in known), None)
+    if strange is not None:
+        raise ConfigError(
+            f"{files.responses.parent}: the answers {files.label} fine-tuning hold example {strange}, which is no test "
+            "example of this run: the files were changed; answer anew with sftframe generate"
+        )
 
 
 def write_responses_document(material: Material, folder: RunFolder) -> None:
@@ -155,12 +193,7 @@ def _write_likelihoods(
     observer.end()
     found.sort(key=lambda item: item.index)
     _require_finite(found, files.label)
-    making = files.likelihoods.with_suffix(".part")
-    making.unlink(missing_ok=True)
-    with JsonLines(making) as lines:
-        for item in found:
-            lines.append(item)
-    making.replace(files.likelihoods)
+    write_json_lines(files.likelihoods, found)
 
 
 def _require_finite(likelihoods: Iterable[Likelihood], label: str) -> None:
@@ -175,7 +208,5 @@ def _require_finite(likelihoods: Iterable[Likelihood], label: str) -> None:
 def _records(path: Path, kind: type[Record]) -> list[Record]:
     if not path.exists():
         return []
-    try:
-        return [kind(**line) for line in read_json_lines(path)]
-    except TypeError as error:
-        raise ConfigError(f"{path} was not written by this version of sftframe: {error}") from error
+    lines = enumerate(read_json_lines(path), start=1)
+    return [read_record(kind, line, f"{path}, line {number}") for number, line in lines]

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from sftframe.config import RunConfig
+from sftframe.errors import ConfigError
 from sftframe.pipeline import manifest
 from sftframe.pipeline.answers import AnswerFiles, read_yardsticks
 from sftframe.pipeline.preview import view_examples
@@ -13,6 +14,7 @@ from sftframe.pipeline.setup import Components, Material
 from sftframe.records import Example, ItemResult, Response, Summary, TrainSummary, Verdict
 from sftframe.runs import RunFolder, plain, read_json_lines, write_json, write_whole
 from sftframe.stages import report
+from sftframe.stored import read_record
 
 NUM_TOKEN_EXAMPLES = 3
 """Examples whose tokens the report shows."""
@@ -108,7 +110,11 @@ def _judge(folder: RunFolder) -> str:
 def _train_summary(folder: RunFolder) -> TrainSummary | None:
     if not folder.train_path.exists():
         return None
-    return TrainSummary(**json.loads(folder.train_path.read_text(encoding="utf-8")))
+    try:
+        document = json.loads(folder.train_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"cannot read {folder.train_path}: {error}; restore it, or train anew") from error
+    return read_record(TrainSummary, document, folder.train_path)
 
 
 def _page(

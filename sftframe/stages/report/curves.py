@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from sftframe.errors import DataError
 from sftframe.records import EvalRecord, StepRecord
+from sftframe.stored import read_record
 
 MAX_ROWS = 12
 """Rows of the table beside the chart when a run was never evaluated."""
@@ -121,7 +122,8 @@ def _record(kind: type[_Record], line: Mapping[str, Any], number: int) -> _Recor
             f"metrics.jsonl, line {number}: a {line['kind']} without {', '.join(missing)}; "
             "expected what `sftframe train` writes: remove the line, or train again"
         )
-    return kind(**{f.name: _finite_or_nan(line[f.name]) for f in fields(kind) if f.name in line})
+    values = {f.name: _finite_or_nan(line[f.name]) for f in fields(kind) if f.name in line}
+    return read_record(kind, values, f"metrics.jsonl, line {number}")
 
 
 def _finite_or_nan(value: Any) -> Any:

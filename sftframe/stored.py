@@ -1,0 +1,54 @@
+"""Records read back from files: what a file says is believed only as far as its types are right.
+
+Takes values as JSON has them and a record class, gives the record. A run's folder may come from anywhere, and a file of
+it may have been edited: a wrong value is named where it is read, not where it is reckoned with. Knows no file.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Hashable, Mapping
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from sftframe.errors import ConfigError
+
+Record = TypeVar("Record")
+
+
+def read_record(kind: type[Record], value: object, where: object) -> Record:
+    """The record of a class that a JSON object holds; keys that the class does not have are passed over.
+
+    Args:
+        kind: a dataclass of plain types.
+        where: the file, and the line where it has lines, for messages.
+
+    Raises:
+        ConfigError: it is no object, a key is missing, or a value is of another type.
+    """
+    from pydantic import ValidationError
+
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"{where}: expected a JSON object with a {kind.__name__}, found {reprlib.repr(value)}; {_MEND}"
+        )
+    try:
+        record: Record = _adapter(kind).validate_python(value)
+    except ValidationError as error:
+        finding = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in finding["loc"])
+        is_missing = finding["type"] == "missing"
+        wanted = "a value" if is_missing else finding["msg"].removeprefix("Input should be ")
+        found = "none" if is_missing else reprlib.repr(finding["input"])
+        raise ConfigError(f"{where}: {name}: expected {wanted}, found {found}; {_MEND}") from error
+    return record
+
+
+_MEND = "the file was changed, is damaged, or is of another version of sftframe"
+
+
+@cache
+def _adapter(kind: Hashable) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cast(Any, kind))
