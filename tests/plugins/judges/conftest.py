@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def read_body(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.stub.headers.append(dict(self.headers))
+        self.stub.headers.append({name.lower(): value for name, value in self.headers.items()})
         return found
 
     def send_document(self, document: object, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> None:
@@ -173,7 +173,7 @@ class OpenAIHandler(Handler):
         return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None, **fields}}
 
     def do_GET(self) -> None:
-        self.stub.headers.append(dict(self.headers))
+        self.stub.headers.append({name.lower(): value for name, value in self.headers.items()})
         listed = self.path == "/v1/models"
         if self.stub.get_act is not None:
             self.stub.get_act(self, {})
