@@ -41,31 +41,31 @@ def summarise(verdicts: Sequence[Verdict], name: str) -> JudgeSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreDifference:
-    """What the second of two answers scores more than the first, over the items where both have a score."""
+    """What b's answers score more than a's, over the items where both have a score."""
 
-    mean_first: float | None
-    """Mean score of the first answers on these items, 0-100."""
-    mean_second: float | None
-    mean: float | None
-    """Mean of second minus first; None where no item has both scores."""
+    mean_a: float | None
+    """Mean score of a's answers on these items, 0-100."""
+    mean_b: float | None
+    mean_difference: float | None
+    """Mean of b minus a; None where no item has both scores."""
     ci95: tuple[float, float] | None
     """Student's t over the paired differences; None with fewer than two."""
     num_items: int
     """Items with both scores: the number of differences."""
 
 
-def paired_difference(first: Sequence[Verdict], second: Sequence[Verdict]) -> ScoreDifference:
+def paired_difference(a: Sequence[Verdict], b: Sequence[Verdict]) -> ScoreDifference:
     """The scores of two answers to the same questions, question by question; both lists in one order."""
     both = [
         (one.score, other.score)
-        for one, other in zip(first, second, strict=True)
+        for one, other in zip(a, b, strict=True)
         if one.score is not None and other.score is not None
     ]
     differences = [other - one for one, other in both]
     return ScoreDifference(
-        mean_first=fmean(one for one, _ in both) if both else None,
-        mean_second=fmean(other for _, other in both) if both else None,
-        mean=fmean(differences) if both else None,
+        mean_a=fmean(one for one, _ in both) if both else None,
+        mean_b=fmean(other for _, other in both) if both else None,
+        mean_difference=fmean(differences) if both else None,
         ci95=_t_interval(differences),
         num_items=len(both),
     )

@@ -70,15 +70,15 @@ def test_items_that_nobody_was_asked_about_are_told_apart():
 def test_a_difference_is_over_the_items_that_both_sides_have():
     # differences 10, 20, 30 (the third item has one score only): mean 20, sd 10, t(2, 0.975) = 4.302653, 24.841
     difference = paired_difference([*ok(10, 20, 0), failed(3), *ok(50)], [*ok(20, 40, 30), *ok(90), failed(4)])
-    assert (difference.mean_first, difference.mean_second, difference.mean, difference.num_items) == (10, 30, 20, 3)
+    assert (difference.mean_a, difference.mean_b, difference.mean_difference, difference.num_items) == (10, 30, 20, 3)
     assert difference.ci95 == pytest.approx((-4.8414, 44.8414), abs=1e-3)
 
 
 def test_one_item_in_common_has_a_difference_without_interval():
     difference = paired_difference(ok(10), ok(15))
-    assert (difference.mean, difference.ci95) == (5, None)
+    assert (difference.mean_difference, difference.ci95) == (5, None)
 
 
 def test_no_item_in_common_has_no_difference():
     difference = paired_difference([failed(0)], ok(15))
-    assert (difference.mean, difference.ci95, difference.num_items) == (None, None, 0)
+    assert (difference.mean_difference, difference.ci95, difference.num_items) == (None, None, 0)

@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from sftframe.config import RunConfig
-from sftframe.files import JsonLines
 from sftframe.interfaces import Judge
-from sftframe.pipeline.answers import AnswerFiles
 from sftframe.progress import Observer
-from sftframe.records import Example, JudgeItem, JudgePair, JudgeSummary, Preference, Verdict
+from sftframe.records import JudgeItem, JudgePair, JudgeSummary, Preference, Verdict
 from sftframe.registry import Registry, Seam
 from sftframe.stages.judge import (
     JudgeNoise,
@@ -24,7 +22,6 @@ from sftframe.stages.judge import (
     differing,
     judge_pairs,
     judge_responses,
-    make_items,
     measure_noise,
     mirrored,
     summarise,
@@ -90,6 +87,16 @@ class Judging:
             max_failures=config.max_failures,
             observer=observer,
         )
+
+    @property
+    def is_caching(self) -> bool:
+        """Whether verdicts are kept for later."""
+        return self._use_cache
+
+    @property
+    def max_failures(self) -> float:
+        """The share of items, 0-1, that it may fail on."""
+        return self._max_failures
 
     def judge_answers(
         self,
@@ -209,15 +216,3 @@ class Judging:
         self._observer.advance(num_known)
         yield
         self._observer.end()
-
-
-def judge_files(
-    judging: Judging, examples: Sequence[Example], files: AnswerFiles, *, num_repeats: int = 1
-) -> Judgement:
-    """Judge the responses of a run that have no verdict yet; every verdict is written as it comes."""
-    items = make_items(examples, files.known_responses())
-    known = {verdict.index: verdict for verdict in files.known_verdicts(judging.judge.identity)}
-    with JsonLines(files.verdicts) as lines:
-        return judging.judge_answers(
-            items, stage=f"judge {files.label}", num_repeats=num_repeats, known=known, on_verdict=lines.append
-        )

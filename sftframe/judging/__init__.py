@@ -1,0 +1,28 @@
+"""Judging in practice: answers of runs and files, the verdict cache, repeats, and two sets of answers head to head.
+
+Takes paths and a configuration, gives judgements and comparisons. Nothing here imports torch, so that judging a file
+starts at once.
+"""
+
+from sftframe.judging.answered import AnsweredItems, read_answered_file, read_answered_run
+from sftframe.judging.asking import Judgement, Judging
+from sftframe.judging.documents import comparison_document, judgement_document
+from sftframe.judging.files import choose_judge, judge_file, judge_items
+from sftframe.judging.head_to_head import HeadToHead, compare_answers, compare_items, read_side
+
+__all__ = [
+    "AnsweredItems",
+    "HeadToHead",
+    "Judgement",
+    "Judging",
+    "choose_judge",
+    "compare_answers",
+    "compare_items",
+    "comparison_document",
+    "judge_file",
+    "judge_items",
+    "judgement_document",
+    "read_answered_file",
+    "read_answered_run",
+    "read_side",
+]
