@@ -33,7 +33,7 @@ def read_record(kind: type[Record], value: object, where: object) -> Record:
             f"{where}: expected a JSON object with a {kind.__name__}, found {reprlib.repr(value)}; {_MEND}"
         )
     try:
-        record: Record = _adapter(kind).validate_python(value)
+        record: Record = _adapter(cast(Hashable, kind)).validate_python(value)
     except ValidationError as error:
         finding = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in finding["loc"])
