@@ -25,6 +25,7 @@ LAYERS = (
     "registry runs verdict_cache",
     "stages checkpoints export adapters",
     "judging",
+    "judging",
     "pipeline",
     "comparison",
     "ablation",

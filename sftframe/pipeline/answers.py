@@ -6,7 +6,7 @@ What a file already holds is not written again. The untuned and the fine-tuned m
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,14 +15,15 @@ from sftframe.config import RunConfig
 from sftframe.errors import ConfigError, ModelError
 from sftframe.files import JsonLines, disk, read_json_lines, write_json, write_json_lines
 from sftframe.interfaces import CausalLM
+from sftframe.judging import Judgement, Judging
 from sftframe.pipeline.setup import Components, Material
 from sftframe.progress import Observer
-from sftframe.records import Likelihood, Response, Verdict, Yardsticks
+from sftframe.records import Example, Likelihood, Response, Verdict, Yardsticks
 from sftframe.runs import RunFolder
 from sftframe.stages.batches import evaluation_batches
 from sftframe.stages.evaluate import measure_likelihoods, response_bytes, yardsticks
 from sftframe.stages.generate import generate_responses, generation_settings
-from sftframe.stages.judge import summarise
+from sftframe.stages.judge import make_items, summarise
 from sftframe.stages.tokens import encode_prompts
 from sftframe.stored import read_record
 
@@ -131,6 +132,22 @@ def _computed(
         settings = generation_settings(config.generate, components.style, seed=config.seed, numbers=numbers)
         prompts = encode_prompts(group, components.style, model.tokenizer)
         yield from generate_responses(model, components.style, prompts, indices, settings)
+
+
+def judge_files(
+    judging: Judging, examples: Sequence[Example], files: AnswerFiles, *, num_repeats: int = 1
+) -> Judgement:
+    """Judge the responses that have no verdict yet; every verdict is written as it comes.
+
+    Raises:
+        JudgeError: the judge cannot go on.
+    """
+    items = make_items(examples, files.known_responses())
+    known = {verdict.index: verdict for verdict in files.known_verdicts(judging.judge.identity)}
+    with JsonLines(files.verdicts) as lines:
+        return judging.judge_answers(
+            items, stage=f"judge {files.label}", num_repeats=num_repeats, known=known, on_verdict=lines.append
+        )
 
 
 def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yardsticks | None:

@@ -12,10 +12,10 @@ from sftframe.errors import ConfigError, Interrupted, JudgeError, TrainingError
 from sftframe.files import DiskError, remove_leftovers
 from sftframe.interfaces import CausalLM
 from sftframe.interrupts import interruptible
+from sftframe.judging import Judgement, Judging
 from sftframe.pipeline import manifest
 from sftframe.pipeline.announcement import announce
-from sftframe.pipeline.answers import AnswerFiles, write_answers, write_responses_document
-from sftframe.pipeline.judging import Judgement, Judging, judge_files
+from sftframe.pipeline.answers import AnswerFiles, judge_files, write_answers, write_responses_document
 from sftframe.pipeline.memory import check_memory, disk_bytes
 from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
 from sftframe.pipeline.setup import (
