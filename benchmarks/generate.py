@@ -4,7 +4,8 @@
 
 The same prompts, sizes and greedy decoding in float32; every contender in a process of its own, in turn. Weights are
 random unless `--weights` names a run's `model/`, so nothing stops an answer but its limit. The chapter's loop answers
-only the first prompts, one at a time as it does. Peers that are not installed are left out.
+only the first prompts, one at a time as it does. Peers that are not installed are left out. Tokens are not looked up
+in the text (`generate.lookup`) unless `--lookup` says so: random weights repeat themselves, and would gain too much.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def main() -> None:
     shared = [
         *("--data", str(options.data), "--tokenizer", str(options.tokenizer), "--size", options.size),
         *("--new-tokens", str(options.new_tokens), "--few", str(options.few)),
+        *("--lookup", options.lookup),
         *(["--weights", str(options.weights)] if options.weights else []),
     ]
     chosen = [name for name in options.contenders.split(",") if _is_installed(name)]
@@ -68,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help="a run's model/ instead of random weights of that size")
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--few", type=int, default=8, help="prompts of those that answer one at a time")
+    parser.add_argument("--lookup", default="off", choices=["auto", "on", "off"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--retries", type=int, default=3, help="how often a round with foreign load is run again")
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
@@ -89,10 +92,12 @@ def _rates(results: dict[str, Measured]) -> str:
 
 
 def _work(options: argparse.Namespace) -> None:
-    from sftframe.device import peak_memory_bytes, set_up_threads
+    from sftframe.device import keep_freed_memory, peak_memory_bytes, set_up_threads
 
     set_up_threads(None)
     kind, _, size = options.worker.partition("-")
+    if kind == "sftframe":
+        keep_freed_memory()  # as every run does
     contender: Callable[[argparse.Namespace, int | None], Worked] = {
         "sftframe": _sftframe,
         "transformers": _transformers,
@@ -139,7 +144,7 @@ def _sftframe(options: argparse.Namespace, batch_size: int | None) -> Worked:
 
     backend, prompts = _prompts(options, batch_size)
     model = backend.load(device="cpu", dtype="float32", seed=1)
-    settings = GenerationSettings(max_new_tokens=options.new_tokens, batch_size=batch_size)
+    settings = GenerationSettings(max_new_tokens=options.new_tokens, batch_size=batch_size, lookup=options.lookup)
     with profile() if options.profile else nullcontext() as trace:
         worked = _timed(lambda: sum(len(answer.ids) for answer in model.generate(prompts, settings)))
     if options.profile:

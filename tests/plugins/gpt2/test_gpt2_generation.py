@@ -96,6 +96,7 @@ class Counts:
     """What was computed by a network and its twins."""
 
     num_positions = 0
+    num_states = 0
     num_head_rows = 0
     num_passes = 0
 
@@ -113,7 +114,9 @@ class Counting(GPT2):
     def hidden(self, ids, **how):
         self.counts.num_positions += ids.numel()
         self.counts.num_passes += 1
-        return super().hidden(ids, **how)
+        states = super().hidden(ids, **how)
+        self.counts.num_states += states[..., 0].numel()
+        return states
 
     def logits(self, hidden):
         self.counts.num_head_rows += hidden[..., 0].numel()
@@ -131,6 +134,7 @@ def test_a_token_costs_one_position_and_one_row_of_the_head(counting_model, prom
     answers = list(counting_model.generate([prompts[3], prompts[4]], GenerationSettings(max_new_tokens=20)))
     assert [len(answer.ids) for answer in answers] == [20, 20]
     assert counting_model.module.counts.num_head_rows == 40
+    assert counting_model.module.counts.num_states == 40  # the last layer ends where no token is picked
     assert counting_model.module.counts.num_positions == 2 * 9 + 2 * 19  # the last tokens are never read
 
 
