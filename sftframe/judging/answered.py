@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from sftframe.config import RunConfig
 from sftframe.errors import ConfigError
@@ -16,6 +17,9 @@ from sftframe.files import read_json_lines
 from sftframe.records import ItemResult, JudgeItem, Response, Verdict
 from sftframe.runs import RunFolder
 from sftframe.stages.data import load_answered
+from sftframe.stored import read_record
+
+Record = TypeVar("Record", ItemResult, Response, Verdict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,21 +64,22 @@ def read_answered_run(path: Path) -> AnsweredItems:
     folder = RunFolder.open(path)
     if not (folder.items_path.exists() and folder.responses_path.exists()):
         raise ConfigError(f"{path} is not finished: go on with it by sftframe run --resume {path}")
-    try:
-        questions = [ItemResult(**line) for line in read_json_lines(folder.items_path)]
-        answers = {line["index"]: Response(**line).text for line in read_json_lines(folder.responses_path)}
-        sha256 = str(json.loads(folder.manifest_path.read_text(encoding="utf-8"))["data"]["sha256"])
-        items = tuple(_item(question, answers) for question in questions)
-        return AnsweredItems(label=str(path), items=items, data_sha256=sha256, verdicts=_verdicts(folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {type(error).__name__}: {error}; was it made by another version of sftframe? "
-            f"sftframe report {path} writes its files again"
-        ) from error
+    answers = {response.index: response.text for response in _records(folder.responses_path, Response)}
+    verdicts: dict[str, dict[int, Verdict]] = {}
+    for verdict in _records(folder.verdicts_path, Verdict) if folder.verdicts_path.exists() else []:
+        verdicts.setdefault(verdict.judge, {})[verdict.index] = verdict
+    return AnsweredItems(
+        label=str(path),
+        items=tuple(_item(question, answers, path) for question in _records(folder.items_path, ItemResult)),
+        data_sha256=_data_sha256(folder.manifest_path),
+        verdicts=verdicts,
+    )
 
 
-def _item(question: ItemResult, answers: Mapping[int, str]) -> JudgeItem:
+def _item(question: ItemResult, answers: Mapping[int, str], path: Path) -> JudgeItem:
     """The question of the last report, with the answer as it is now."""
+    if question.index not in answers:
+        raise ConfigError(f"{path} has no answer to test item {question.index}: sftframe generate {path} writes it")
     return JudgeItem(
         index=question.index,
         instruction=question.instruction,
@@ -84,10 +89,13 @@ def _item(question: ItemResult, answers: Mapping[int, str]) -> JudgeItem:
     )
 
 
-def _verdicts(folder: RunFolder) -> dict[str, dict[int, Verdict]]:
-    found: dict[str, dict[int, Verdict]] = {}
-    if folder.verdicts_path.exists():
-        for line in read_json_lines(folder.verdicts_path):
-            verdict = Verdict(**line)
-            found.setdefault(verdict.judge, {})[verdict.index] = verdict
-    return found
+def _records(path: Path, kind: type[Record]) -> list[Record]:
+    lines = enumerate(read_json_lines(path), start=1)
+    return [read_record(kind, line, f"{path}, line {number}") for number, line in lines]
+
+
+def _data_sha256(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["data"]["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} does not say which data the run was made with: it is damaged or changed") from error
