@@ -24,99 +24,135 @@ class CompactAttention:
         self._num_shared = layout.num_shared
         self._num_rows = sum(length > 0 for length in layout.rest_lengths)
         self._longest = max(layout.rest_lengths, default=0)
-        self._slots, self._sources = layout.slots, layout.sources
-        self._is_padded = len(self._slots) < len(self._sources)
+        # one row, or rows of one length with nothing in common, stand as attention needs them already
+        is_padded = len(layout.slots) < len(layout.sources)
+        self._is_flat = not self._num_rows or not (self._num_shared or is_padded)
+        self._places = self._whole_rows(layout)
         self._mask = self._causal_mask(layout.ids.device)
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Each position sees itself and those before it in its row, the shared beginning included."""
-        shared = slice(0, self._num_shared)
-        rest = slice(self._num_shared, None)
-        parts = []
+        flat = (query, key, value)  # each (N, C)
+        if self._is_flat:
+            return self._attend(flat, num_rows=self._num_rows or 1)
+        parts = _Rows.apply(*flat, *self._places, self._num_shared, self._num_rows)  # type: ignore[no-untyped-call]
+        shared = parts[0]  # (0, C) where nothing is shared
         if self._num_shared:
-            heads = [self._split(x[shared][None]) for x in (query, key, value)]  # each (1, H, P, D)
-            parts.append(self._join(self._attend(*heads, is_causal=True)))
-        if self._num_rows:
-            rows = [self._split(self._padded(x[rest])) for x in (query, key, value)]  # each (R, H, S, D)
-            if self._num_shared:
-                seen = [
-                    torch.cat([first.expand(self._num_rows, -1, -1, -1), own], dim=2)
-                    for first, own in zip(heads[1:], rows[1:], strict=True)
-                ]  # each (R, H, P + S, D)
-                mixed = self._attend(rows[0], *seen, mask=self._mask)
-            else:
-                mixed = self._attend(*rows, is_causal=True)
-            parts.append(self._unpadded(self._join(mixed)))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+            shared = self._attend(parts[:3], num_rows=1)
+        rows = self._attend(parts[3:], num_rows=self._num_rows, mask=self._mask if self._num_shared else None)
+        mixed: Tensor = _Flat.apply(shared, rows, self._places[2])  # type: ignore[no-untyped-call]
+        return mixed
 
-    def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, *, is_causal: bool = False, mask: Any = None
-    ) -> Tensor:
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, is_causal=is_causal, dropout_p=self._dropout
+    def _attend(self, flat: tuple[Tensor, ...], *, num_rows: int, mask: Tensor | None = None) -> Tensor:
+        """Rows below each other, (R * S, C) queries and (R * (P + S), C) keys and values, to (R * S, C)."""
+        heads = [x.view(num_rows, -1, self._num_heads, x.shape[1] // self._num_heads) for x in flat]
+        query, key, value = (x.transpose(1, 2) for x in heads)  # (R, H, S or P + S, D)
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, is_causal=mask is None, dropout_p=self._dropout
         )
+        return mixed.transpose(1, 2).reshape(flat[0].shape)
+
+    def _whole_rows(self, layout: CompactBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Where among N the slots of queries, (R * S,), and of keys, (R * (P + S),), come from, and where the rests
+        are among the slots of each, (N - P,)."""
+        shared = torch.arange(self._num_shared, device=layout.ids.device).expand(self._num_rows, -1)
+        sources = layout.sources + self._num_shared
+        of_keys = torch.cat([shared, sources.view(self._num_rows, self._longest)], dim=1).flatten()
+        rows = layout.slots // max(self._longest, 1)
+        return sources, of_keys, layout.slots, layout.slots + (rows + 1) * self._num_shared
 
     def _causal_mask(self, device: torch.device) -> Tensor:
         """bool (S, P + S), True = seen: all of the shared beginning, and the own rest up to oneself."""
         own = torch.ones(self._longest, self._longest, dtype=torch.bool, device=device).tril()
         return torch.cat([own.new_ones(self._longest, self._num_shared), own], dim=1)
 
-    def _padded(self, x: Tensor) -> Tensor:
-        """(N - P, C) to (R, S, C)."""
-        if self._is_padded:
-            x = _Pad.apply(x, self._sources, self._slots)  # type: ignore[no-untyped-call]
-        return x.reshape(self._num_rows, self._longest, -1)
-
-    def _unpadded(self, x: Tensor) -> Tensor:
-        """(R * S, C) to (N - P, C)."""
-        return select_states(x, self._slots) if self._is_padded else x
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(R, S, C) to (R, H, S, D)."""
-        return x.view(*x.shape[:2], self._num_heads, -1).transpose(1, 2)
-
-    def _join(self, x: Tensor) -> Tensor:
-        """(R, H, S, D) to (R * S, C)."""
-        return x.transpose(1, 2).flatten(2).flatten(0, 1)
-
 
 def select_states(x: Tensor, states: Tensor) -> Tensor:
     """(N, C) to (M, C) at increasing, distinct indices; its gradient is a copy, not a scattered addition."""
     if len(states) == len(x):
         return x
-    selected: Tensor = _Unpad.apply(x, states)  # type: ignore[no-untyped-call]
+    selected: Tensor = _Select.apply(x, states)  # type: ignore[no-untyped-call]
     return selected
 
 
-class _Pad(torch.autograd.Function):
-    """Rows to slots. Every row has one slot of its own, so its gradient is that slot's: no scattered additions.
+class _Rows(torch.autograd.Function):
+    """Queries, keys and values laid flat, (N, C) each, to those of the shared beginning, (P, C) each, and of the rows:
+    (R * S, C) queries of the rests, (R * (P + S), C) keys and values that repeat the shared ones in every row.
 
-    Padding slots hold some row's values. Nothing of them comes back: real positions do not see them under the causal
-    mask, and `_Unpad` gives their results no gradient.
+    Padding slots hold some position's values. Nothing of them comes back: real positions do not see them under the
+    causal mask, and `_Flat` gives their results no gradient. So a rest's gradient is that of its one slot, a shared
+    position's the sum over the rows: copies, no scattered additions.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sources: Tensor, slots: Tensor) -> Tensor:
-        ctx.save_for_backward(slots)
-        return x.index_select(0, sources)
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        query_sources: Tensor,
+        key_sources: Tensor,
+        query_slots: Tensor,
+        key_slots: Tensor,
+        num_shared: int,
+        num_rows: int,
+    ) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(query_slots, key_slots)
+        ctx.sizes = num_shared, num_rows
+        shared = (x[:num_shared] for x in (query, key, value))
+        return (
+            *shared,
+            query.index_select(0, query_sources),
+            key.index_select(0, key_sources),
+            value.index_select(0, key_sources),
+        )
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        query_slots, key_slots = ctx.saved_tensors
+        num_shared, num_rows = ctx.sizes
+        flat = []
+        for of_shared, of_rows, slots in zip(grads[:3], grads[3:], (query_slots, key_slots, key_slots), strict=True):
+            grad = of_rows.new_empty(num_shared + len(slots), of_rows.shape[1])
+            grad[:num_shared] = of_shared
+            torch.index_select(of_rows, 0, slots, out=grad[num_shared:])
+            flat.append(grad)
+        for grad, of_rows in zip(flat[1:], grads[4:], strict=True):
+            grad[:num_shared] += of_rows.view(num_rows, -1, of_rows.shape[1])[:, :num_shared].sum(dim=0)
+        return *flat, None, None, None, None, None, None
+
+
+class _Flat(torch.autograd.Function):
+    """What attention made of the shared beginning, (P, C), and of the padded rests, (R * S, C), laid flat: (N, C)."""
+
+    @staticmethod
+    def forward(ctx: Any, shared: Tensor, rows: Tensor, slots: Tensor) -> Tensor:
+        ctx.save_for_backward(slots)
+        ctx.sizes = len(shared), len(rows)
+        return torch.cat([shared, rows.index_select(0, slots)])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
         (slots,) = ctx.saved_tensors
-        return grads[0].index_select(0, slots), None, None
+        num_shared, num_slots = ctx.sizes
+        return grads[0][:num_shared], _scattered(grads[0][num_shared:], slots, num_slots), None
 
 
-class _Unpad(torch.autograd.Function):
-    """Slots to rows; padding slots get a gradient of zero."""
+class _Select(torch.autograd.Function):
+    """Some positions of all; those that were not chosen get a gradient of zero."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, slots: Tensor) -> Tensor:
-        ctx.save_for_backward(slots)
-        ctx.num_slots = x.shape[0]
-        return x.index_select(0, slots)
+    def forward(ctx: Any, x: Tensor, chosen: Tensor) -> Tensor:
+        ctx.save_for_backward(chosen)
+        ctx.num_all = len(x)
+        return x.index_select(0, chosen)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (slots,) = ctx.saved_tensors
-        padded = grads[0].new_zeros(ctx.num_slots, grads[0].shape[1])
-        return padded.index_copy_(0, slots, grads[0]), None
+        (chosen,) = ctx.saved_tensors
+        return _scattered(grads[0], chosen, ctx.num_all), None
+
+
+def _scattered(grad: Tensor, places: Tensor, num_all: int) -> Tensor:
+    """Rows at their places among others of zero."""
+    return grad.new_zeros(num_all, grad.shape[1]).index_copy_(0, places, grad)

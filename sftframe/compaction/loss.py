@@ -40,7 +40,7 @@ def term_nll(states: Tensor, head: Tensor, layout: CompactBatch) -> Tensor:
 class _HeadLoss(torch.autograd.Function):
     """Head and cross-entropy as one step: the logits' gradient is made where the logits were, chunk by chunk.
 
-    With one chunk, its gradient waits for the backward pass, which scales it before the two large products; with more,
+    With one chunk, its probabilities wait for the backward pass, which knows what the loss is divided by; with more,
     the products are made at once, so that only one chunk's logits exist.
     """
 
@@ -61,27 +61,42 @@ class _HeadLoss(torch.autograd.Function):
             logits = _logits(states[rows], head)  # (m, V)
             own, targets = term_states[terms] - rows.start, term_targets[terms]
             weights = term_weights[terms].to(logits.dtype)
-            levels = logits.logsumexp(dim=1)  # (m,)
-            total += ((levels[own] - logits[own, targets]) * weights).sum()
+            of_targets = logits[own, targets]
+            levels, shares = _normalised(logits)
+            total += ((levels[own] - of_targets) * weights).sum()
             if not any(ctx.needs_input_grad):
                 continue
-            row_weights = torch.zeros_like(levels).index_add_(0, own, weights)
-            grad = logits.sub_(levels[:, None]).exp_().mul_(row_weights[:, None])  # (m, V)
-            grad.index_put_((own, targets), -weights, accumulate=True)
             if len(chunks) == 1:
-                ctx.waiting = grad
+                ctx.waiting = shares, own, targets, weights
             else:
-                products.add(grad, rows)
+                products.add(_logit_grad(shares, own, targets, weights), rows)
         return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         products, waiting = ctx.products, ctx.waiting
         ctx.products = ctx.waiting = None
-        if waiting is not None:
-            products.add(waiting.mul_(grads[0]), slice(0, len(waiting)))
-            return products.state_grad, products.head_grad, None, None, None, None
-        return *products.scaled(grads[0]), None, None, None, None
+        if waiting is None:
+            return *products.scaled(grads[0]), None, None, None, None
+        shares, own, targets, weights = waiting
+        products.add(_logit_grad(shares, own, targets, weights * grads[0]), slice(0, len(shares)))
+        return products.state_grad, products.head_grad, None, None, None, None
+
+
+def _normalised(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, (m, V), to their log-sum-exps, (m,), and their softmax, which takes their place.
+
+    The exponentials are taken once: the largest share says what the sum was.
+    """
+    largest = logits.amax(dim=1)
+    shares = torch.softmax(logits, dim=1, out=logits)
+    return largest - shares.amax(dim=1).log(), shares
+
+
+def _logit_grad(shares: Tensor, own: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """The gradient of the logits, in place of their softmax."""
+    row_weights = shares.new_zeros(len(shares)).index_add_(0, own, weights)
+    return shares.mul_(row_weights[:, None]).index_put_((own, targets), -weights, accumulate=True)
 
 
 class _Products:
@@ -89,7 +104,7 @@ class _Products:
 
     def __init__(self, states: Tensor, head: Tensor, needed: tuple[bool, bool]) -> None:
         self._states, self._head = states.detach(), head.detach()
-        self.state_grad = torch.zeros_like(states) if needed[0] else None
+        self.state_grad = torch.empty_like(states) if needed[0] else None  # the chunks together are all of it
         self.head_grad: Tensor | None = None
         self._needs_head = needed[1]
 

@@ -51,22 +51,22 @@ class GPT2LM(CausalLM):
         """As `CausalLM.loss_sum`; positions that cannot matter are not computed, shared beginnings once."""
         if not self.is_compacting:
             return super().loss_sum(batch)
-        layout, states = self._states(batch)
-        return weighted_loss(states, self.module.wte.weight, layout)
+        layout, states, head = self._states(batch)
+        return weighted_loss(states, head, layout)
 
     def token_nll(self, batch: Batch) -> Tensor:
         """As `CausalLM.token_nll`, but logits exist for counted targets alone: (N, V) instead of (B, T, V)."""
         if self.is_compacting and not torch.is_grad_enabled():
-            layout, states = self._states(batch)
-            return layout.spread(term_nll(states, self.module.wte.weight, layout))
+            layout, states, head = self._states(batch)
+            return layout.spread(term_nll(states, head, layout))
         counted = batch.targets != IGNORED  # (B, T)
-        hidden = self.module.hidden(batch.inputs)[counted]  # (N, C)
-        logits = self.module.logits(hidden).float()  # (N, V)
+        hidden, head = self.module.states_and_head(batch.inputs)  # (B, T, C)
+        logits = F.linear(hidden[counted], head).float()  # (N, V)
         losses = F.cross_entropy(logits, batch.targets[counted], reduction="none")  # (N,)
         return torch.zeros(counted.shape, device=losses.device).masked_scatter(counted, losses)
 
-    def _states(self, batch: Batch) -> tuple[CompactBatch, Tensor]:
-        """The batch's positions that matter, and the hidden states at those with a counted target, (M, C)."""
+    def _states(self, batch: Batch) -> tuple[CompactBatch, Tensor, Tensor]:
+        """The batch's positions that matter, the hidden states at those with a counted target, (M, C), and the head."""
         config = self.module.config
         self.module.is_recomputing = self.is_recomputing and torch.is_grad_enabled()
         dropout = config.dropout if self.module.training else 0.0
@@ -76,10 +76,10 @@ class GPT2LM(CausalLM):
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             return attention(query, key, value)
 
-        states = self.module.hidden(
+        states, head = self.module.states_and_head(
             layout.ids, positions=layout.positions, attend=attend, keep=lambda x: select_states(x, layout.states)
         )
-        return layout, states
+        return layout, states, head
 
     def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
         return generate(self.module, self.tokenizer, prompts, settings)

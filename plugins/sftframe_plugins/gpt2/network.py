@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sftframe_plugins.gpt2.tied import tied
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
@@ -149,7 +151,18 @@ class GPT2(nn.Module):
         attend: Attend | None = None,
         keep: Keep | None = None,
     ) -> Tensor:
-        """The last hidden states, normalised.
+        """The last hidden states, normalised: the first of what `states_and_head` gives."""
+        return self.states_and_head(ids, positions=positions, attend=attend, keep=keep)[0]
+
+    def states_and_head(
+        self,
+        ids: Tensor,
+        *,
+        positions: Tensor | None = None,
+        attend: Attend | None = None,
+        keep: Keep | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The last hidden states, normalised, and the head to multiply them with where gradients are wanted.
 
         Args:
             ids: int64, (B, T) or any other layout that `attend` knows.
@@ -158,23 +171,21 @@ class GPT2(nn.Module):
             keep: the positions that are wanted; the last layer does no more for the others than let them be seen.
 
         Returns:
-            (B, T, C).
+            (B, T, C) and (V, C).
         """
         dropout = self.config.dropout if self.training else 0.0
         if positions is None:
             positions = torch.arange(ids.shape[-1], device=ids.device)  # (T,)
         if attend is None:
             attend = CausalRows(self.config.num_heads, dropout)
-        # on a CPU the few rows that were looked up are added to the head's gradient in place, not a (V, C) of zeros
-        tokens = F.embedding(ids, self.wte.weight, sparse=ids.device.type == "cpu")
+        tokens, head = tied(self.wte.weight, ids)
         x = tokens + self.wpe(positions)  # (B, T, C)
         x = F.dropout(x, dropout)
         *lower, last = self.h
         for block in lower:
             x = checkpoint(block, x, attend, use_reentrant=False) if self.is_recomputing else block(x, attend)
         x = last(x, attend, keep)
-        normalised: Tensor = self.ln_f(x)
-        return normalised
+        return self.ln_f(x), head
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (…, C) to logits (…, V) through the tied head."""
@@ -184,7 +195,7 @@ class GPT2(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Token ids int64 (B, T) to logits (B, T, V)."""
-        return self.logits(self.hidden(ids))
+        return F.linear(*self.states_and_head(ids))
 
     def initialise(self, seed: int) -> None:
         """Random weights as GPT-2 began with: normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers).

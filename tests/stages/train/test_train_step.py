@@ -16,7 +16,7 @@ from sftframe.config import TrainConfig
 from sftframe.errors import TrainingError
 from sftframe.records import StepData, StepRecord
 from sftframe.stages.batches import StepLoader
-from sftframe.stages.train import Trainer
+from sftframe.stages.train import Trainer, gradient_norm
 
 LOGITS = [[-1.0, 1.0], [-0.5, 1.5], [-0.5, 1.5]]
 """Under target 0 the first row costs ln(1 + e^2) = 2.1269; under target 1 the others cost ln(1 + e^-2) = 0.1269."""
@@ -434,3 +434,16 @@ def test_a_queued_gradient_that_is_not_finite_moves_nothing(table: Callable, ste
 
 def test_nothing_taken_is_nothing_to_read(make_model: Callable[..., CausalLM]) -> None:
     assert list(trainer(make_model()).read()) == []
+
+
+def test_the_norm_of_millions_of_values_is_exact_to_float32() -> None:
+    # sums of squares that add one small number after the other lose them: up to 9e-4 for as many as GPT-2 has
+    generator = torch.Generator().manual_seed(1)
+    grads = [torch.randn(shape, generator=generator) for shape in ((2000, 1500), (1,), (7, 5))]
+    exact = math.sqrt(sum(float((grad.double() ** 2).sum()) for grad in grads))
+    assert gradient_norm(grads).item() == pytest.approx(exact, rel=2e-7)
+    assert gradient_norm([grads[0].t(), *grads[1:]]).item() == pytest.approx(exact, rel=2e-7)
+
+
+def test_without_gradients_the_norm_is_zero() -> None:
+    assert gradient_norm([]).item() == 0.0

@@ -1,0 +1,42 @@
+"""One weight as token embedding and as head, with one gradient.
+
+Shapes: C width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def tied(weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """The embedding's rows, (…, C), and the same weight as the head, (V, C)."""
+    if weight.is_cpu and weight.requires_grad and torch.is_grad_enabled():
+        tokens, head = _Tied.apply(weight, ids)  # type: ignore[no-untyped-call]
+        return tokens, head
+    return F.embedding(ids, weight), weight
+
+
+class _Tied(torch.autograd.Function):
+    """One weight as embedding and as head, and one gradient of it: the few rows that were looked up are added to the
+    head's in place. Autograd by itself would add two gradients of the size of the weight, one of them nearly all zeros.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(weight, ids)
+        ctx.set_materialize_grads(False)
+        return F.embedding(ids, weight), weight.view_as(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None]:
+        weight, ids = ctx.saved_tensors
+        of_tokens, of_head = grads
+        if of_tokens is None:
+            return of_head, None
+        # a product's gradient is a matrix of its own; anything stranger is copied first
+        grad = torch.zeros_like(weight) if of_head is None else of_head.contiguous()
+        return grad.index_add_(0, ids.flatten(), of_tokens.flatten(0, -2).to(grad.dtype)), None
