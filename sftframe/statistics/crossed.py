@@ -21,7 +21,8 @@ from sftframe.statistics.results import Coverage, Interval, VarianceComponents
 
 Floats = NDArray[np.float64]
 
-SMALLEST_P = 1e-300
+SMALLEST_P = 1e-100
+"""Below it p is given as 0; with one degree of freedom the squared quantile would soon leave the floats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

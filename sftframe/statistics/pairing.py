@@ -57,13 +57,8 @@ class PairedDifferences:
 
     @property
     def influence(self) -> Floats:
-        """(S, I): `values`, or for a ratio its linearisation, whose spread is that of the ratio when items vary.
-
-        A ratio of sums varies with the denominators too; to first order each item moves it by its numerator less the
-        ratio times its weight (Taylor linearisation, as for ratio estimators in survey sampling).
-        """
-        linearised: Floats = self.values - self.values.mean() * (self.weights - 1.0)
-        return linearised
+        """(S, I): `values`, or for a ratio its linearisation, whose spread is that of the ratio when items vary."""
+        return linearised(self.values, self.weights)
 
 
 def pair_up(
@@ -87,6 +82,21 @@ def pair_up(
 def differences(common: CommonScores, baseline: int, candidate: int) -> PairedDifferences:
     """Of two arms, by their positions."""
     return PairedDifferences(values=common.values[candidate] - common.values[baseline], weights=common.weights)
+
+
+def linearised(values: Floats, weights: Floats) -> Floats:
+    """(..., S, I): how each cell moves the mean, with the same mean.
+
+    A ratio of sums varies with the denominators too: to first order an item moves it by its numerator less the ratio
+    times its weight (Taylor linearisation, as for ratio estimators in survey sampling).
+
+    Args:
+        values: (..., S, I), divided by the mean weight.
+        weights: (..., I), mean 1.
+    """
+    ratio = values.mean(axis=(-2, -1), keepdims=True)
+    moved: Floats = values - ratio * (weights[..., None, :] - 1.0)
+    return moved
 
 
 def common_scores(scores: Scores, weights: Mapping[int, float] | None = None) -> CommonScores:

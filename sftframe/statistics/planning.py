@@ -71,7 +71,7 @@ def needed_to_settle(
     _check(num_items=num_items, num_seeds=num_seeds, alpha=alpha, power=power)
 
     def shows_difference(items: int, seeds: int) -> bool:
-        return chance_of_difference(difference, components, items, seeds, alpha) >= power
+        return bool(difference) and chance_of_difference(difference, components, items, seeds, alpha) >= power
 
     def shows_equivalence(items: int, seeds: int) -> bool:
         return chance_of_equivalence(difference, margin or 0.0, components, items, seeds, alpha) >= power

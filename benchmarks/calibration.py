@@ -1,0 +1,212 @@
+"""Do the intervals and verdicts of `sftframe.statistics` keep what they promise? Simulated arms, known differences.
+
+    python -m benchmarks.calibration                    the full table
+    python -m benchmarks.calibration --quick            a tenth of the repetitions
+    python -m benchmarks.calibration --methods          the same interval made in other ways
+    python -m benchmarks.calibration --json
+
+Each comparison has a baseline and a candidate over the same seeds and items (`benchmarks.simulated_arms`).
+
+Goals: 93-97 % of the 95 % intervals hold the true difference, at most 5 % wrong 'better' where there is no difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+
+import numpy as np
+
+from benchmarks.interval_methods import METHODS
+from benchmarks.simulated_arms import (
+    DIFFERENCES,
+    SEED_BY_ARM,
+    YARDSTICKS,
+    Yardstick,
+    candidate_center,
+    draw,
+)
+from sftframe.statistics.pairing import linearised
+
+SEEDS = (1, 2, 3, 5, 10)
+ITEMS = (50, 110, 200, 1000)
+CHUNK_CELLS = 1_500_000
+"""Scores drawn at a time, for a memory of some 100 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What became of all repetitions of one situation; shares are 0-1."""
+
+    yardstick: str
+    difference: str
+    seed_by_arm: str
+    num_seeds: int
+    num_items: int
+    num_repetitions: int
+    true_difference: float
+    """Positive = the candidate is better."""
+    coverage: float
+    half_width: float
+    """Median."""
+    better: float
+    worse: float
+    equivalent: float
+    cannot_tell: float
+
+    @property
+    def wrong(self) -> float:
+        """Share of verdicts that are not true."""
+        is_equivalent = self.difference in ("none", "small")
+        wrong_direction = self.better + self.worse if self.difference == "none" else self.worse
+        return wrong_direction + (0.0 if is_equivalent else self.equivalent)
+
+
+def situations() -> Iterator[tuple[Yardstick, str, str, int, int]]:
+    """The full table's; with one seed those without seed variance, since its interval speaks of items alone."""
+    for yardstick, difference, scatter, seeds, items in product(YARDSTICKS, DIFFERENCES, SEED_BY_ARM, SEEDS, ITEMS):
+        if seeds > 1 or scatter == "no":
+            yield yardstick, difference, scatter, seeds, items
+
+
+def simulate(
+    yardstick: Yardstick,
+    difference: str,
+    seed_by_arm: str,
+    num_seeds: int,
+    num_items: int,
+    num_repetitions: int,
+    method: str = "sftframe",
+) -> Row:
+    """Draw and judge that many comparisons; the same arguments draw the same."""
+    name = f"{yardstick.name} {difference} {seed_by_arm} {num_seeds} {num_items}"
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    deviation = SEED_BY_ARM[seed_by_arm]
+    center, truth = candidate_center(yardstick, DIFFERENCES[difference] * yardstick.margin, deviation, num_seeds)
+    estimates, halves, halves_90 = [], [], []
+    size = max(1, CHUNK_CELLS // (2 * num_seeds * num_items))
+    for start in range(0, num_repetitions, size):
+        count = min(size, num_repetitions - start)
+        values, weights = draw(rng, yardstick, center, deviation, count, num_seeds, num_items)
+        estimates.append(values.mean(axis=(-2, -1)))
+        moved = linearised(values, weights)
+        halves.append(METHODS[method](moved, yardstick.score_range, 0.05))
+        halves_90.append(METHODS[method](moved, yardstick.score_range, 0.10))
+    estimate, half, half_90 = np.concatenate(estimates), np.concatenate(halves), np.concatenate(halves_90)
+    is_equivalent = np.abs(estimate) + half_90 < yardstick.margin
+    is_shown = (np.abs(estimate) > half) & ~is_equivalent
+    return Row(
+        yardstick=yardstick.name,
+        difference=difference,
+        seed_by_arm=seed_by_arm,
+        num_seeds=num_seeds,
+        num_items=num_items,
+        num_repetitions=num_repetitions,
+        true_difference=truth,
+        coverage=float((np.abs(estimate - truth) <= half + 1e-12).mean()),
+        half_width=float(np.median(half)),
+        better=float((is_shown & (estimate > 0)).mean()),
+        worse=float((is_shown & (estimate < 0)).mean()),
+        equivalent=float(is_equivalent.mean()),
+        cannot_tell=float((~is_equivalent & ~is_shown).mean()),
+    )
+
+
+def by_method(num_repetitions: int) -> dict[str, list[Row]]:
+    """The judge's points over 110 items, no difference: each method on the same draws."""
+    places = list(product(SEEDS[1:], SEED_BY_ARM))
+    return {
+        method: [
+            simulate(YARDSTICKS[0], "none", scatter, seeds, 110, num_repetitions, method) for seeds, scatter in places
+        ]
+        for method in METHODS
+    }
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, help="comparisons per situation (1000; with --methods 500)")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
+    parser.add_argument("--methods", action="store_true", help="compare ways to make the interval")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    options = parser.parse_args()
+    number = (options.repetitions or (500 if options.methods else 1000)) // (10 if options.quick else 1)
+    start = time.perf_counter()
+    rows = by_method(number) if options.methods else {"sftframe": [simulate(*one, number) for one in situations()]}
+    seconds = time.perf_counter() - start
+    if options.json:
+        documents = {name: [asdict(row) for row in some] for name, some in rows.items()}
+        print(json.dumps({"seconds": seconds, "rows": documents}))
+        return
+    print(_methods_table(rows) if options.methods else _tables(rows["sftframe"]))
+    print(f"\n{number} comparisons in each of {len(next(iter(rows.values())))} situations, {seconds:.0f} s")
+
+
+def _tables(rows: Sequence[Row]) -> str:
+    """Coverage by seeds and items, by yardstick, and what the verdicts were."""
+    parts = [
+        "95 % intervals that hold the true difference, %: mean (lowest to highest) of all yardsticks and differences"
+    ]
+    for scatter in SEED_BY_ARM:
+        parts.append(f"\nSeeds' effect on the difference: {scatter}\n")
+        parts.append(_header(["seeds", *(f"{items} items" for items in ITEMS)]))
+        parts += [_line(seeds, _coverage(rows, scatter, seeds)) for seeds in SEEDS if _coverage(rows, scatter, seeds)]
+    parts.append("\nBy yardstick\n\n" + _header(["yardstick", "seeds", "coverage", "wrong 'better' at no difference"]))
+    for yardstick, seeds in product(YARDSTICKS, SEEDS):
+        some = [row for row in rows if (row.yardstick, row.num_seeds) == (yardstick.name, seeds)]
+        null = [row.better for row in some if row.difference == "none"]
+        parts.append(_line(yardstick.name, [str(seeds), _range([row.coverage for row in some]), _range(null)]))
+    columns = ("better", "worse", "equivalent", "cannot_tell", "wrong")
+    parts.append(
+        "\nVerdicts, %\n\n" + _header(["true difference", "seeds", *(name.replace("_", " ") for name in columns)])
+    )
+    for difference, seeds in product(DIFFERENCES, SEEDS):
+        some = [row for row in rows if (row.difference, row.num_seeds) == (difference, seeds)]
+        means = [float(np.mean([getattr(row, name) for row in some])) for name in columns]
+        parts.append(_line(difference, [str(seeds), *(f"{100 * mean:.1f}" for mean in means)]))
+    return "\n".join(parts)
+
+
+def _coverage(rows: Sequence[Row], scatter: str, seeds: int) -> list[str]:
+    cells = [
+        [row.coverage for row in rows if (row.seed_by_arm, row.num_seeds, row.num_items) == (scatter, seeds, items)]
+        for items in ITEMS
+    ]
+    return [_range(cell) for cell in cells if cell]
+
+
+def _methods_table(rows: Mapping[str, Sequence[Row]]) -> str:
+    first = next(iter(rows.values()))
+    return "\n".join(
+        [
+            "95 % intervals that hold the true difference, % (median half width, points): judge's points, 110 items,",
+            "no difference; by seeds and the seeds' effect on the difference\n",
+            _header(["method", *(f"{row.num_seeds}, {row.seed_by_arm}" for row in first)]),
+            *(
+                _line(name, [f"{100 * r.coverage:.1f} ({r.half_width:.1f})" for r in some])
+                for name, some in rows.items()
+            ),
+        ]
+    )
+
+
+def _header(names: Sequence[str]) -> str:
+    return f"| {' | '.join(names)} |\n{'|---' * len(names)}|"
+
+
+def _line(name: object, cells: Sequence[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _range(shares: Sequence[float]) -> str:
+    return f"{100 * float(np.mean(shares)):.1f} ({100 * min(shares):.1f} to {100 * max(shares):.1f})"
+
+
+if __name__ == "__main__":
+    main()
