@@ -4,7 +4,7 @@ Takes paths and a configuration, gives judgements and comparisons. Nothing here 
 starts at once.
 """
 
-from sftframe.judging.answered import AnsweredItems, read_answered_file, read_answered_run
+from sftframe.judging.answered import AnsweredItems, is_answer_file, read_answered_file, read_answered_run
 from sftframe.judging.asking import Judgement, Judging
 from sftframe.judging.documents import comparison_document, judgement_document
 from sftframe.judging.files import choose_judge, judge_file, judge_items
@@ -19,6 +19,7 @@ __all__ = [
     "compare_answers",
     "compare_items",
     "comparison_document",
+    "is_answer_file",
     "judge_file",
     "judge_items",
     "judgement_document",

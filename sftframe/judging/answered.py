@@ -35,6 +35,14 @@ class AnsweredItems:
     """What judges said of these answers already: by `Judge.identity`, then by index."""
 
 
+def is_answer_file(path: Path) -> bool:
+    """Whether a path means a file of answers and not a run's folder; it need not exist."""
+    return path.is_file() or (path.suffix.lower() in _ENDINGS and not path.is_dir())
+
+
+_ENDINGS = (".json", ".jsonl", ".ndjson")
+
+
 def read_answered_file(path: Path, config: RunConfig) -> AnsweredItems:
     """The items of a file in the chapter's shape; `data.fields` maps other names, `data.limit` takes the first ones.
 

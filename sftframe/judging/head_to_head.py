@@ -13,7 +13,7 @@ from typing import Literal
 
 from sftframe.config import RunConfig
 from sftframe.errors import ConfigError, DataError
-from sftframe.judging.answered import AnsweredItems, read_answered_file, read_answered_run
+from sftframe.judging.answered import AnsweredItems, is_answer_file, read_answered_file, read_answered_run
 from sftframe.judging.asking import Judging
 from sftframe.judging.files import choose_judge, explained_interrupt
 from sftframe.progress import Observer
@@ -100,7 +100,7 @@ def read_side(path: Path, config: RunConfig) -> AnsweredItems:
     Raises:
         SftframeError: there are none, or they cannot be read.
     """
-    return read_answered_run(path) if path.is_dir() else read_answered_file(path, config)
+    return read_answered_file(path, config) if is_answer_file(path) else read_answered_run(path)
 
 
 def matches(a: AnsweredItems, b: AnsweredItems) -> tuple[tuple[JudgeItem, JudgeItem], ...]:

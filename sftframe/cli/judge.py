@@ -1,0 +1,126 @@
+"""`sftframe judge`: the answers of a run, or of any file in the chapter's shape."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
+from sftframe.errors import ConfigError, JudgeError
+
+if TYPE_CHECKING:
+    from sftframe.judging import Judgement
+
+Answers = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PATH",
+        help="A run's folder, or a JSON or JSON Lines file with instruction, input, output and model_response.",
+        show_default=False,
+    ),
+]
+Repeats = Annotated[
+    int, typer.Option("--repeats", min=1, metavar="K", help="Judge every answer K times: the judge's own noise.")
+]
+VerdictFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Where to write a file's verdicts.", show_default=False)
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask the judge even where its verdict is known.")]
+Json = Annotated[bool, typer.Option("--json", help="Print mean, interval and every verdict as JSON.")]
+
+
+@takes_settings(*MADE_WITH_THE_RUN)
+def judge(
+    path: Answers,
+    settings: Settings,
+    num_repeats: Repeats = 1,
+    out: VerdictFile = None,
+    no_cache: NoCache = False,
+    as_json: Json = False,
+) -> None:
+    """Judge answers: a run's, where verdicts that this judge has given already are kept, or those of a file.
+
+    Example: sftframe judge answers.json --judge ollama --set judge.model=llama3
+    """
+    from sftframe.judging import is_answer_file
+
+    settings = without_cache(settings) if no_cache else settings
+    if is_answer_file(path):
+        _judge_file(path, settings, num_repeats, out, as_json=as_json)
+    elif out is not None:
+        raise ConfigError(f"--out is for the verdicts on a file; those on a run lie in {path / 'verdicts.jsonl'}")
+    else:
+        _judge_run(path, settings, num_repeats, as_json=as_json)
+
+
+def without_cache(settings: Settings) -> Settings:
+    """The settings with `judge.cache` off."""
+    return replace(settings, flags={**settings.flags, "judge.cache": False})
+
+
+def _judge_run(path: Path, settings: Settings, num_repeats: int, *, as_json: bool) -> None:
+    from sftframe.cli.judge_render import show_judgement_document, show_noise
+    from sftframe.cli.render import TerminalObserver, show_result
+    from sftframe.pipeline import Session
+
+    judgements: dict[str, Judgement] = {}
+    failure = None
+    with TerminalObserver() as observer:
+        session = Session.reopen(path, settings.registry(), observer, layer=settings.layer())
+        if not session.folder.responses_path.exists():
+            raise ConfigError(f"{path} has no answers to judge yet: sftframe run --resume {path} writes them")
+        session.check_judge()
+        with session.at_work():
+            try:
+                session.judge(num_repeats=num_repeats, on_judgement=judgements.__setitem__)
+            except JudgeError as error:
+                failure = error
+            if "after" in judgements:
+                summary = session.report()
+    if "after" in judgements:
+        if as_json:
+            show_judgement_document(judgements["after"])
+        else:
+            show_result(session, summary, as_json=False)
+            show_noise(judgements["after"])
+    if failure is not None:
+        raise failure
+
+
+def _judge_file(path: Path, settings: Settings, num_repeats: int, out: Path | None, *, as_json: bool) -> None:
+    from sftframe.cli.judge_render import show_judgement, show_judgement_document
+    from sftframe.cli.render import TerminalObserver
+    from sftframe.config import validate
+    from sftframe.files import write_json
+    from sftframe.judging import choose_judge, judge_items, judgement_document, read_answered_file
+
+    if out is not None:
+        _check_free(out)
+    config = validate(settings.layer())
+    with TerminalObserver() as observer:
+        items = read_answered_file(path, config).items
+        judgement = judge_items(choose_judge(config, settings.registry(), observer), items, num_repeats=num_repeats)
+    if out is not None:
+        write_json(out, judgement_document(judgement))
+    if as_json:
+        show_judgement_document(judgement)
+    else:
+        show_judgement(judgement, items, path, out)
+    judgement.check(config.max_failures)
+
+
+def _check_free(out: Path) -> None:
+    """See that no other file is in the way, least of all the answers themselves: only verdicts are replaced."""
+    if not out.exists():
+        return
+    try:
+        document = json.loads(out.read_bytes())
+        is_ours = isinstance(document, dict) and "verdicts" in document
+    except (OSError, ValueError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise ConfigError(f"--out {out} exists and holds no verdicts: name another file, or delete it")
