@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from sftframe import __version__
-from sftframe.cli import ablate, chat, export, plugins, preview, run
+from sftframe.cli import ablate, chat, compare, export, judge, plugins, preview, run
 from sftframe.device import wait_politely
 from sftframe.errors import SftframeError
 
@@ -26,7 +26,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("train")(run.train)
 app.command("generate")(run.generate)
-app.command("judge")(run.judge)
+app.command("judge")(judge.judge)
+app.command("compare")(compare.compare)
 app.command("report")(run.report)
 app.command("ablate")(ablate.ablate)
 app.command("preview")(preview.preview)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sftframe.cli.settings import Settings, takes_settings
+from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,25 +29,6 @@ Resume = Annotated[
         "--resume", metavar="RUN", help="Go on with an interrupted run; takes no settings.", show_default=False
     ),
 ]
-
-_MADE_WITH_THE_RUN = (
-    "--prompt",
-    "--collate",
-    "--model",
-    "--data",
-    "--limit",
-    "--shuffle-split",
-    "--max-length",
-    "--boundary",
-    "--epochs",
-    "--max-steps",
-    "--batch-size",
-    "--lr",
-    "--seed",
-    "--dtype",
-)
-"""Settings that a run is made with and keeps."""
-
 
 @takes_settings()
 def run(
@@ -83,7 +64,7 @@ def train(
     show_trained(session, as_json=as_json)
 
 
-@takes_settings("--judge", *_MADE_WITH_THE_RUN)
+@takes_settings("--judge", *MADE_WITH_THE_RUN)
 def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
     """Answer the test questions with a run's model, anew.
 
@@ -98,24 +79,7 @@ def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
     show_answered(session, as_json=as_json)
 
 
-@takes_settings(*_MADE_WITH_THE_RUN)
-def judge(path: Folder, settings: Settings, as_json: Json = False) -> None:
-    """Judge a run's answers; verdicts that this judge has given already are kept.
-
-    Example: sftframe judge runs/mine --judge ollama --set judge.model=llama3
-    """
-    from sftframe.cli.render import TerminalObserver, show_result
-
-    with TerminalObserver() as observer:
-        session = _reopened(path, settings, observer)
-        session.check_judge()
-        with session.at_work():
-            session.judge()
-            summary = session.report()
-    show_result(session, summary, as_json=as_json)
-
-
-@takes_settings("--judge", "--device", "--threads", *_MADE_WITH_THE_RUN)
+@takes_settings("--judge", "--device", "--threads", *MADE_WITH_THE_RUN)
 def report(path: Folder, settings: Settings, as_json: Json = False) -> None:
     """Write a run's summary.json, loss.png and report.html again.
 

@@ -95,6 +95,24 @@ _FLAGS = (
     _Flag("--threads", int, "threads", "CPU threads; by default the physical cores.", _MACHINE, "N"),
 )
 
+MADE_WITH_THE_RUN = (
+    "--prompt",
+    "--collate",
+    "--model",
+    "--data",
+    "--limit",
+    "--shuffle-split",
+    "--max-length",
+    "--boundary",
+    "--epochs",
+    "--max-steps",
+    "--batch-size",
+    "--lr",
+    "--seed",
+    "--dtype",
+)
+"""Settings that a run is made with and keeps."""
+
 
 def takes_settings(*leave_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's parameter `settings` by the shared flags, except those that do not apply."""
