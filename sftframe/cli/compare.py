@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from sftframe.cli.judge import NoCache, without_cache
 from sftframe.cli.settings import Settings, takes_only
 
+
+class By(StrEnum):
+    """What a judge is asked."""
+
+    PAIRS = "pairs"
+    SCORES = "scores"
+
+
 Side = Annotated[
     Path, typer.Argument(help="A run's folder, or a file of answers as `judge` takes it.", show_default=False)
 ]
 ByOption = Annotated[
-    str | None,
+    By | None,
     typer.Option(
         "--by",
-        click_type=click.Choice(["pairs", "scores"]),
         help="Ask for the better of two answers, or score each; by default pairs where the judge can.",
         show_default=False,
     ),
@@ -45,7 +52,7 @@ def compare(
             a,
             b,
             config,
-            by=None if by is None else "pairs" if by == "pairs" else "scores",
+            by=None if by is None else by.value,
             registry=settings.registry(),
             observer=observer,
         )
