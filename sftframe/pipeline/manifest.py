@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from collections import defaultdict
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from pydantic import TypeAdapter
 from sftframe import __version__
 from sftframe.config import Layer, RunConfig, merge, read_toml, validate
 from sftframe.device import describe_machine
-from sftframe.errors import ConfigError, ModelError, PluginError
+from sftframe.errors import ConfigError, ModelError, PluginError, brief
 from sftframe.interfaces import CausalLM, Component, PromptStyle, Tokenizer
 from sftframe.pipeline.pairing import pairing_hashes, weights_hash
 from sftframe.pipeline.setup import Components, Material, Setup
@@ -29,6 +30,8 @@ from sftframe.stages.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerp
 _CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
 """Sections and keys that may differ each time a run is worked on."""
 _REQUIRED = ("components", "data", "template", "tokenizer", "judge")
+_TEXTS = ("judge", "data.source", "data.sha256", "template.sha256", "tokenizer.sha256")
+_SECTIONS = ("components", "components.prompt")
 """What the stages of an existing run read from its manifest."""
 _PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", "ollama")
 
@@ -163,12 +166,12 @@ def check_weights(folder: RunFolder, model: CausalLM) -> None:
     Raises:
         ModelError: they are others.
     """
-    started_with = read_manifest(folder).get("pairing", {}).get("initial_weights")
+    started_with = _at(read_manifest(folder), "pairing.initial_weights")
     found = weights_hash(model.module)
     if started_with not in (None, found):
         raise ModelError(
             f"{folder.path}: the weights before training are not those that this run was started with: SHA-256 "
-            f"{found[:12]}…, expected {started_with[:12]}…; restore them, or start anew"
+            f"{found[:12]}…, expected {str(started_with)[:12]}…; restore them, or start anew"
         )
 
 
@@ -183,7 +186,7 @@ def check_template(folder: RunFolder, style: PromptStyle, tokenizer: Tokenizer) 
     found = template_identity(style, tokenizer)
     if recorded["template"] != found:
         what = "renders" if recorded["template"]["sha256"] != found["sha256"] else "is tokenised"
-        made_with = recorded["components"]["prompt"]
+        made_with = defaultdict(lambda: "?", recorded["components"]["prompt"])
         raise PluginError(
             f"{folder.path}: prompt style {style.name!r} {what} otherwise than when this run was trained "
             f"(with {made_with['plugin']} {made_with['version']}): install that version, or train again"
@@ -203,11 +206,25 @@ def read_manifest(folder: RunFolder) -> Mapping[str, Any]:
     """
     try:
         document: Mapping[str, Any] = json.loads(folder.manifest_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read {folder.manifest_path}: {error}; is {folder.path} a run's folder?") from error
     missing = [key for key in _REQUIRED if not isinstance(document, dict) or key not in document]
     if missing:
         raise ConfigError(
+    for kind, names in ((str, _TEXTS), (Mapping, _SECTIONS)):
+        wrong = next((name for name in names if not isinstance(_at(document, name), kind)), None)
+        if wrong is not None:
+            raise ConfigError(
+                f"{folder.manifest_path}: {wrong} is {brief(_at(document, wrong))}, expected "
+                f"{'text' if kind is str else 'an object'}: the file was changed or is damaged"
+            )
+    return document
+
+
+def _at(document: object, name: str) -> object:
+    """The value under a dotted name; None where there is none."""
+    for key in name.split("."):
+        document = document.get(key) if isinstance(document, Mapping) else None
             f"{folder.manifest_path} has no {missing[0]!r}: it was not written by this version of sftframe, or changed"
         )
     return document
