@@ -30,6 +30,7 @@ Resume = Annotated[
     ),
 ]
 
+
 @takes_settings()
 def run(
     settings: Settings, out: Out = None, force: Force = False, resume: Resume = None, as_json: Json = False
