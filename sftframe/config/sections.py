@@ -122,6 +122,8 @@ class TrainConfig(Section):
     """leave out what cannot matter in a batch; the loss and its gradients stay the same"""
     log_every: int | None = Field(default=None, ge=1)
     """optimizer steps whose losses are read from the device together; by default 10 on a CUDA device, else 1"""
+    compile: bool = False
+    """let torch compile the layers, for any lengths; takes a minute or so at the start, needs a C++ compiler"""
     eval_every: int | None = Field(default=None, ge=1)
     """optimizer steps between evaluations; by default a tenth of the run"""
     eval_examples: int = Field(default=64, ge=1)

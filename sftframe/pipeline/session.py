@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sftframe.config import Layer
-from sftframe.device import choose_device, keep_freed_memory, set_up_threads
+from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
 from sftframe.errors import ConfigError, Interrupted, JudgeError, TrainingError
 from sftframe.files import DiskError, remove_leftovers
 from sftframe.interfaces import CausalLM
@@ -63,7 +64,7 @@ class Session:
         device = check_resources(config, components, needs_judge=needs_judge)
         if config.out is not None:
             RunFolder.check_place(config.out, force=force)
-        set_up_threads(config.threads)
+        process, others = set_up_process(config.threads), ForeignLoad()
         material = prepare_data(config, components, observer)
         check_answers_fit(config, components, material, components.backend.context_length())
         setup = Setup(
@@ -72,10 +73,11 @@ class Session:
             components=components,
             material=material,
             device=device,
-            keeps_freed_memory=keep_freed_memory(),
+            process=process,
         )
         check_memory(config, components.backend, longest=int(material.train.lengths.max()), device=device, force=force)
         model = _load(setup, observer)
+        setup = replace(setup, process=replace(process, foreign_cores=others.cores()))
         RunFolder(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
         folder = RunFolder.create(config.out, label=label, force=force)
@@ -111,7 +113,7 @@ class Session:
             SftframeError: the folder is no run, its template, tokenizer or data are not those it was made with, or the
                 layer changes what a run keeps.
         """
-        folder = RunFolder.open(path)
+        folder, others = RunFolder.open(path), ForeignLoad()
         config = manifest.read_changed_config(folder, layer or {})
         saved = folder.model_dir if folder.model_dir.is_dir() else None
         components = Components.choose(config, registry, saved=saved)
@@ -119,14 +121,14 @@ class Session:
         material = prepare_data(config, components, observer, saved=saved)
         manifest.check_unchanged(folder, components, material)
         device = choose_device(config.device)
-        set_up_threads(config.threads)
+        process = replace(set_up_process(config.threads), foreign_cores=others.cores())
         setup = Setup(
             config=config,
             registry=registry,
             components=components,
             material=material,
             device=device,
-            keeps_freed_memory=keep_freed_memory(),
+            process=process,
         )
         session = cls(setup, folder, observer)
         session._is_reconfigured = bool(layer)
@@ -178,6 +180,13 @@ class Session:
                 self.report()  # shows what there is, and how much is missing
                 raise
             return self.report()
+
+    def warn_of_neighbours(self) -> None:
+        """Say so where other processes hold the cores that training will want."""
+        process = self.setup.process
+        line = crowding(process.foreign_cores, threads=process.threads, cores=allowed_cores())
+        if line is not None:
+            self._observer.warn(line)
 
     def announce(self) -> None:
         """Say what is about to happen: the pieces, the split and the lengths."""

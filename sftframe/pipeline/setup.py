@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge, validate
 from sftframe.decoding import check_fits
-from sftframe.device import choose_device
+from sftframe.device import ProcessSetup, check_compiler, choose_device
 from sftframe.errors import ConfigError, DataError, PluginError
 from sftframe.interfaces import CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
 from sftframe.progress import Observer
@@ -106,8 +106,8 @@ class Setup:
     material: Material
     device: str
     """A torch device."""
-    keeps_freed_memory: bool = False
-    """What `sftframe.device.keep_freed_memory` said."""
+    process: ProcessSetup
+    """What was changed of the process, and who else holds the cores."""
 
 
 def prepare_data(
@@ -168,6 +168,8 @@ def check_resources(config: RunConfig, components: Components, *, needs_judge: b
         The torch device.
     """
     device = choose_device(config.device)
+    if config.train.compile:
+        check_compiler(device)
     components.backend.check()
     if needs_judge:
         components.judge.check()
