@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections import defaultdict
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -30,9 +29,9 @@ from sftframe.stages.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerp
 _CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
 """Sections and keys that may differ each time a run is worked on."""
 _REQUIRED = ("components", "data", "template", "tokenizer", "judge")
+"""What the stages of an existing run read from its manifest."""
 _TEXTS = ("judge", "data.source", "data.sha256", "template.sha256", "tokenizer.sha256")
 _SECTIONS = ("components", "components.prompt")
-"""What the stages of an existing run read from its manifest."""
 _PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", "ollama")
 
 
@@ -131,8 +130,7 @@ def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
         "dtype": config.dtype,
         "machine": {
             **asdict(describe_machine()),
-            "keeps_freed_memory": setup.keeps_freed_memory,
-            "spin_count": os.environ.get("GOMP_SPINCOUNT"),
+            **asdict(setup.process),
         },
     }
     write_json(folder.manifest_path, document)
@@ -211,6 +209,8 @@ def read_manifest(folder: RunFolder) -> Mapping[str, Any]:
     missing = [key for key in _REQUIRED if not isinstance(document, dict) or key not in document]
     if missing:
         raise ConfigError(
+            f"{folder.manifest_path} has no {missing[0]!r}: it was not written by this version of sftframe, or changed"
+        )
     for kind, names in ((str, _TEXTS), (Mapping, _SECTIONS)):
         wrong = next((name for name in names if not isinstance(_at(document, name), kind)), None)
         if wrong is not None:
@@ -225,8 +225,6 @@ def _at(document: object, name: str) -> object:
     """The value under a dotted name; None where there is none."""
     for key in name.split("."):
         document = document.get(key) if isinstance(document, Mapping) else None
-            f"{folder.manifest_path} has no {missing[0]!r}: it was not written by this version of sftframe, or changed"
-        )
     return document
 
 
