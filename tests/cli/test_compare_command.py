@@ -1,0 +1,147 @@
+"""`sftframe compare` on files and runs, by scores and by pairs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+INSTALLED = Path(__file__).parent / "installed"
+QUICK = ("--max-steps", "1", "--set", "generate.max_new_tokens=4", "--set", "before=false")
+
+
+def written(path: Path, *texts: str, first: int = 0) -> Path:
+    """A file of answers to the questions `first`, `first + 1`, …"""
+    entries = [
+        {"instruction": f"Question {number}?", "input": "", "output": "Yes.", "model_response": text}
+        for number, text in enumerate(texts, start=first)
+    ]
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def fickle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The judge `fickle`, which prefers long answers, is installed; the log of its questions."""
+    monkeypatch.syspath_prepend(INSTALLED)
+    monkeypatch.setenv("SFTFRAME_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "log.txt"
+
+
+def test_a_judge_of_single_answers_compares_scores_on_common_items(cli: Any, tmp_path: Path) -> None:
+    a = written(tmp_path / "a.json", "No.", "Yes.", "No.", "No.")
+    b = written(tmp_path / "b.json", "Yes.", "Yes.", "No.", "Yes.", first=1)
+    document = cli("compare", a, b, "--json").json
+    assert (document["judge"], document["by"], document["num_common"]) == ("reference", "scores", 3)
+    assert (document["a"], document["b"]) == (
+        {"path": str(a), "num_items": 4},
+        {"path": str(b), "num_items": 4},
+    )
+    # questions 1 to 3: a has 100, 0, 0 and b has 100, 100, 0: differences 0, 100, 0
+    assert [(row["index"], row["index_b"], row["difference"]) for row in document["items"]] == [
+        (1, 0, 0.0),
+        (2, 1, 100.0),
+        (3, 2, 0.0),
+    ]
+    scores = document["scores"]
+    assert (scores["mean_a"], scores["mean_b"], scores["num_items"]) == pytest.approx((100 / 3, 200 / 3, 3))
+    # standard deviation 57.735, its error 33.333, t(2, 0.975) = 4.302653
+    assert scores["ci95"] == pytest.approx([33.3333 - 143.4218, 33.3333 + 143.4218], abs=1e-3)
+    assert document["pairs"] is None
+
+
+def test_a_judge_of_pairs_sees_both_orders(cli: Any, tmp_path: Path, fickle: Path) -> None:
+    a, b = written(tmp_path / "a.json", "aa", "a", "same"), written(tmp_path / "b.json", "b", "bb", "same")
+    document = cli("compare", a, b, "--judge", "fickle", "--set", f"judge.log={fickle}", "--json").json
+    assert fickle.read_text(encoding="utf-8").splitlines() == [
+        "Question 0? aa | b",
+        "Question 1? a | bb",
+        "Question 0? b | aa",
+        "Question 1? bb | a",
+    ]
+    assert [(row["index"], row["winner"], row["is_consistent"]) for row in document["items"]] == [
+        (0, "a", True),
+        (1, "b", True),
+        (2, "tie", None),
+    ]
+    pairs = document["pairs"]
+    assert (pairs["num_a"], pairs["num_b"], pairs["num_ties"], pairs["win_rate"]) == (1, 1, 1, 0.5)
+    assert (pairs["position_consistency"], pairs["first_share"]) == (1.0, 0.5)
+    assert document["scores"] is None
+
+
+def test_a_judge_that_likes_the_first_place_gives_ties(cli: Any, tmp_path: Path, fickle: Path) -> None:
+    a, b = written(tmp_path / "a.json", "aa", "a"), written(tmp_path / "b.json", "b", "bb")
+    outcome = cli("compare", a, b, "--judge", "fickle", "--set", "judge.likes=first")
+    assert "same in both orders" in outcome.out
+    assert "0.0% of the pairs asked about" in outcome.out
+    assert "100.0% of the times that one was" in outcome.out
+    assert "cannot be told from 2 pairs" in outcome.out
+
+
+def test_preferences_are_kept_for_the_order_that_was_shown(cli: Any, tmp_path: Path, fickle: Path) -> None:
+    a, b = written(tmp_path / "a.json", "aa"), written(tmp_path / "b.json", "b")
+    settings = ("--judge", "fickle", "--set", f"judge.log={fickle}", "--json")
+    first = cli("compare", a, b, *settings).json
+    swapped = cli("compare", b, a, *settings).json
+    assert len(fickle.read_text(encoding="utf-8").splitlines()) == 2
+    assert (first["items"][0]["winner"], swapped["items"][0]["winner"]) == ("a", "b")
+
+
+def test_a_judge_of_pairs_scores_single_answers_on_request(cli: Any, tmp_path: Path, fickle: Path) -> None:
+    a, b = written(tmp_path / "a.json", "aa", "a"), written(tmp_path / "b.json", "bbb", "bb")
+    document = cli("compare", a, b, "--judge", "fickle", "--by", "scores", "--json").json
+    assert (document["by"], document["pairs"]) == ("scores", None)
+
+
+def test_pairs_need_a_judge_of_pairs(cli: Any, tmp_path: Path) -> None:
+    a = written(tmp_path / "a.json", "aa")
+    outcome = cli("compare", a, written(tmp_path / "b.json", "b"), "--by", "pairs")
+    assert (outcome.code, "grades single answers only" in outcome.last_line) == (6, True)
+
+
+def test_too_many_failures_end_with_6_after_the_result(cli: Any, tmp_path: Path, fickle: Path) -> None:
+    a, b = written(tmp_path / "a.json", "aa", "a", "aaa"), written(tmp_path / "b.json", "b", "bb", "b")
+    outcome = cli("compare", a, b, "--judge", "fickle", "--set", "judge.failing=1", "--json")
+    assert outcome.code == 6
+    assert "gave no preference for 2 of 6 items (2 timeout" in outcome.last_line
+    assert (outcome.json["pairs"]["num_pairs"], outcome.json["pairs"]["num_judged"]) == (3, 2)
+    assert outcome.json["failures"] == {"timeout": 2}
+
+
+def test_nothing_in_common_is_refused_and_other_references_are_named(cli: Any, tmp_path: Path) -> None:
+    a, b = written(tmp_path / "a.json", "aa"), written(tmp_path / "b.json", "b", first=7)
+    outcome = cli("compare", a, b)
+    assert (outcome.code, "have no item in common (1 and 1 items)" in outcome.last_line) == (4, True)
+    b.write_text(a.read_text(encoding="utf-8").replace("Yes.", "No."), encoding="utf-8")
+    assert "1 questions of" in cli("compare", a, b).last_line
+
+
+def test_runs_of_other_data_are_refused_with_a_way_out(cli: Any, tmp_path: Path, data_file: Path) -> None:
+    assert cli("run", "--data", data_file, "--out", "one", *QUICK).code == 0
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    assert cli("compare", "one", "two", "--json").json["scores"]["mean_difference"] == 0
+    manifest = tmp_path / "two/manifest.json"
+    document = json.loads(manifest.read_text(encoding="utf-8"))
+    document["data"]["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(document), encoding="utf-8")
+    outcome = cli("compare", "one", "two")
+    assert outcome.code == 2
+    assert "one and two were made with different data (SHA-256 " in outcome.last_line
+    assert "compare the files one/responses.json and two/responses.json" in outcome.last_line
+    assert cli("compare", "one/responses.json", "two/responses.json", "--json").json["num_common"] == 2
+
+
+def test_a_run_and_a_file_of_its_answers_compare(cli: Any, data_file: Path) -> None:
+    assert cli("run", "--data", data_file, "--out", "one", *QUICK).code == 0
+    document = cli("compare", "one", "one/responses.json", "--json").json
+    assert (document["num_common"], document["scores"]["mean_difference"]) == (2, 0.0)
+
+
+def test_an_unfinished_run_says_how_to_finish_it(cli: Any, data_file: Path) -> None:
+    assert cli("train", "--data", data_file, "--out", "one", *QUICK).code == 0
+    outcome = cli("compare", "one", "one")
+    assert (outcome.code, "sftframe run --resume one" in outcome.last_line) == (2, True)
