@@ -142,6 +142,7 @@ class GPT2(nn.Module):
         self.wpe = nn.Embedding(config.context_length, config.width)
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.ln_f = nn.LayerNorm(config.width, eps=1e-5)
+        self.head: nn.Module | None = None  # the token embedding; or a map that does the same, in another layout
 
     def hidden(
         self,
@@ -189,6 +190,9 @@ class GPT2(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Hidden states (…, C) to logits (…, V) through the tied head."""
+        if self.head is not None:
+            logits: Tensor = self.head(hidden)
+            return logits
         if hidden.is_cpu and hidden.ndim == 2 and len(hidden) in FEW_ROWS and not torch.is_grad_enabled():
             return _logits_of_few(hidden, self.wte.weight)
         return F.linear(hidden, self.wte.weight)

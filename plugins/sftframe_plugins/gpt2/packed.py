@@ -38,6 +38,7 @@ def packed(network: GPT2) -> GPT2:
                     layer.add_module(name, _packed_linear(getattr(layer, name)))
             elif type(layer) is Block and _is_plain(layer.mlp):
                 layer.add_module("mlp", PackedFeedForward(layer.mlp))
+        twin.head = PackedLinear(twin.wte.weight)
     return twin
 
 
@@ -46,25 +47,26 @@ def packed_bytes(network: GPT2) -> int | None:
     weight = network.wte.weight
     if network.training or weight.device.type != "cpu" or weight.dtype != torch.float32 or not _has_kernels():
         return None
-    return 12 * network.config.num_layers * network.config.width**2 * weight.element_size()
+    num_weights = 12 * network.config.num_layers * network.config.width**2 + weight.numel()
+    return num_weights * weight.element_size()
 
 
 class PackedLinear(nn.Module):
     """A linear map with its weights in oneDNN's order, and GELU behind it if wanted."""
 
-    def __init__(self, linear: nn.Linear, *, has_gelu: bool = False) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, has_gelu: bool = False) -> None:
         super().__init__()
-        self.linear = linear
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), LAID_OUT_FOR)
+        self.weight, self.bias = weight, bias
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), LAID_OUT_FOR)
         self.has_gelu = has_gelu
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, inputs) to (…, outputs)."""
         if x[..., 0].numel() < MIN_ROWS:
-            x = self.linear(x)
+            x = F.linear(x, self.weight, self.bias)
             return F.gelu(x, approximate="tanh") if self.has_gelu else x
         behind = ("gelu", "tanh") if self.has_gelu else ("none", "")
-        mapped: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.linear.bias, behind[0], [], behind[1])
+        mapped: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, behind[0], [], behind[1])
         return mapped
 
 
@@ -73,8 +75,8 @@ class PackedFeedForward(nn.Module):
 
     def __init__(self, plain: FeedForward) -> None:
         super().__init__()
-        self.c_fc = PackedLinear(plain.c_fc, has_gelu=True)
-        self.c_proj = PackedLinear(plain.c_proj)
+        self.c_fc = PackedLinear(plain.c_fc.weight, plain.c_fc.bias, has_gelu=True)
+        self.c_proj = PackedLinear(plain.c_proj.weight, plain.c_proj.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, C) to (…, C)."""
@@ -87,7 +89,7 @@ def _has_kernels() -> bool:
 
 
 def _packed_linear(linear: nn.Module) -> nn.Module:
-    return PackedLinear(linear) if type(linear) is nn.Linear else linear
+    return PackedLinear(linear.weight, linear.bias) if type(linear) is nn.Linear else linear
 
 
 def _is_plain(layer: nn.Module) -> bool:

@@ -20,13 +20,17 @@ def test_the_twin_has_the_states_of_the_network(network, shape):
     """Also with fewer rows than are worth the other layout."""
     ids = IDS[: shape[0], : shape[1]]
     with torch.inference_mode():
-        torch.testing.assert_close(packed(network).hidden(ids), network.hidden(ids), rtol=2e-6, atol=2e-6)
+        twin = packed(network)
+        torch.testing.assert_close(twin.hidden(ids), network.hidden(ids), rtol=2e-6, atol=2e-6)
+        torch.testing.assert_close(twin(ids), network(ids), rtol=2e-6, atol=1e-5)
 
 
 def test_the_network_stays_as_it_is_and_shares_all_but_its_linear_maps(network):
     twin = packed(network)
     assert not any(isinstance(layer, PackedLinear) for layer in network.modules())
-    assert sum(isinstance(layer, PackedLinear) for layer in twin.modules()) == 2 * 4  # four maps in each of two layers
+    assert (
+        sum(isinstance(layer, PackedLinear) for layer in twin.modules()) == 2 * 4 + 1
+    )  # four maps in each of two layers, the head
     assert twin.wte.weight is network.wte.weight
     assert twin.h[1].ln_2.bias is network.h[1].ln_2.bias
 
@@ -52,10 +56,10 @@ def like(linear):
 
 
 def test_the_twin_takes_the_memory_of_the_linear_maps(network):
-    """Two layers, 48 wide: 3 + 1 + 4 + 4 squares of the width, of four bytes."""
-    assert packed_bytes(network) == 2 * 12 * 48 * 48 * 4
+    """Two layers, 48 wide: 3 + 1 + 4 + 4 squares of the width, and a head of 265 tokens; of four bytes."""
+    assert packed_bytes(network) == (2 * 12 * 48 * 48 + 265 * 48) * 4
     packs = [layer for layer in packed(network).modules() if isinstance(layer, PackedLinear)]
-    assert sum(layer.linear.weight.numel() for layer in packs) == 2 * 12 * 48 * 48
+    assert sum(layer.weight.numel() for layer in packs) == 2 * 12 * 48 * 48 + 265 * 48
 
 
 def test_a_network_in_training_or_in_another_precision_is_not_packed(network):
