@@ -65,4 +65,4 @@ def inspect(component: Component) -> Iterator[Finding]:
             yield from findings(Specimen(component), model.CHECKS, package)
         case Judge():
             component.check()
-            yield from findings(component, judge.CHECKS, package)
+            yield from findings(component, judge.checks_for(component), package)

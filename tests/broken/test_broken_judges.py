@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from sftframe import Judge, JudgeError, JudgeItem, Verdict
-from sftframe.testing import ContractError, check_judge
+from sftframe import Judge, JudgeError, JudgeItem, Preference, Verdict
+from sftframe.testing import ContractError, check_judge, inspect
 
 
 class Good(Judge):
@@ -159,6 +159,134 @@ def test_a_broken_judge_is_caught_and_its_author_told_why(judge):
         check_judge(judge())
     assert judge.says in str(caught.value)
     assert str(caught.value).startswith("specimen: ")
+
+
+class GoodOfPairs(Good):
+    """Keeps every promise about pairs; the judges below spoil one each."""
+
+    is_deterministic = True
+
+    def winner(self, pair):
+        first, second = (100 * (answer == pair.reference) + bool(answer) for answer in (pair.first, pair.second))
+        return "tie" if first == second else "first" if first > second else "second"
+
+    def preference(self, pair):
+        return Preference(index=pair.index, status="ok", winner=self.winner(pair), judge=self.identity)
+
+    def prefer(self, pairs):
+        return (self.preference(pair) for pair in pairs)
+
+
+class GivesNames(GoodOfPairs):
+    says = "prefer() gave 'first'; expected a Preference"
+
+    def prefer(self, pairs):
+        return (self.winner(pair) for pair in pairs)
+
+
+class DropsTies(GoodOfPairs):
+    says = "preferences came for the pairs [40, 7, 11]; expected [40, 7, 23, 11]"
+
+    def prefer(self, pairs):
+        return (self.preference(pair) for pair in pairs if self.winner(pair) != "tie")
+
+
+class SortsPairs(GoodOfPairs):
+    says = "preferences came for the pairs [7, 11, 23, 40]; expected [40, 7, 23, 11]"
+
+    def prefer(self, pairs):
+        return super().prefer(sorted(pairs, key=lambda pair: pair.index))
+
+
+class NamesSides(GoodOfPairs):
+    says = "the winner 'a' is none of first, second, tie"
+
+    def winner(self, pair):
+        return {"first": "a", "second": "b"}.get(super().winner(pair), "tie")
+
+
+class TieForFailure(GoodOfPairs):
+    says = "a preference has the status 'timeout' and the winner 'tie'; expected None"
+
+    def preference(self, pair):
+        return Preference(index=pair.index, status="timeout", winner="tie", judge="specimen")
+
+
+class AnonymousOfPairs(GoodOfPairs):
+    says = "a preference does not say who judged"
+
+    def preference(self, pair):
+        return Preference(index=pair.index, status="ok", winner=self.winner(pair))
+
+
+class PrefersTheWorse(GoodOfPairs):
+    says = "the reference loses to an empty answer in both orders"
+
+    def winner(self, pair):
+        return {"first": "second", "second": "first"}.get(super().winner(pair), "tie")
+
+
+class LikesTheFirst(GoodOfPairs):
+    says = "it names the first in either order"
+
+    def winner(self, pair):
+        return "first"
+
+
+class SeesOnePlaceOnly(GoodOfPairs):
+    says = "in one order and"
+
+    def winner(self, pair):
+        winner = super().winner(pair)
+        return "first" if winner == "tie" else winner
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        GivesNames,
+        DropsTies,
+        SortsPairs,
+        NamesSides,
+        TieForFailure,
+        AnonymousOfPairs,
+        PrefersTheWorse,
+        LikesTheFirst,
+        SeesOnePlaceOnly,
+    ],
+)
+def test_a_broken_judge_of_pairs_is_caught_and_its_author_told_why(judge):
+    with pytest.raises(ContractError) as caught:
+        check_judge(judge())
+    assert judge.says in str(caught.value)
+
+
+def test_a_judge_of_pairs_that_keeps_its_promises_passes():
+    check_judge(GoodOfPairs())
+
+
+def test_a_judge_may_give_no_preference_at_all():
+    class Asleep(GoodOfPairs):
+        is_deterministic = False
+
+        def preference(self, pair):
+            return Preference(index=pair.index, status="timeout", winner=None, judge="specimen")
+
+    check_judge(Asleep())
+
+
+def test_a_judge_that_says_itself_that_it_is_deterministic_is_held_to_it():
+    class Claims(Moody):
+        is_deterministic = True
+
+    with pytest.raises(ContractError, match="the same items scored"):
+        check_judge(Claims())
+
+
+def test_a_report_has_the_checks_of_pairs_for_judges_of_pairs_alone():
+    alone, pairs = ([finding.promise for finding in inspect(judge)] for judge in (Good(), GoodOfPairs()))
+    assert set(alone) < set(pairs)
+    assert all(finding.is_kept for finding in inspect(GoodOfPairs()))
 
 
 def test_a_judge_that_keeps_its_promises_passes():
