@@ -15,11 +15,11 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from sftframe import Judge, JudgeItem, JudgePair, Preference, Verdict
+from sftframe import Judge, JudgeItem, JudgePair, Preference, Verdict, option
 from sftframe_plugins.judges.calls import CallError, in_order, with_patience, within
-from sftframe_plugins.judges.question import Question, preference_question, score_question
+from sftframe_plugins.judges.question import Question, fingerprint, preference_question, score_question
 from sftframe_plugins.judges.reply import UnparsableError, Winner
 from sftframe_plugins.judges.servers import Servers
 from sftframe_plugins.judges.template import Message
@@ -29,6 +29,23 @@ Word = TypeVar("Word")
 
 MAX_RAW = 2000
 """Characters that are kept of the judge's words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions:
+    """What can be set for each of these judges; a subclass adds where its servers are."""
+
+    model: str = option("", "name of a model on the server")
+    temperature: float = option(0.0, "0 = the likeliest reply", ge=0)
+    seed: int = option(123, "of the sampling")
+    timeout_s: float = option(120.0, "longest that one reply may take, seconds", gt=0)
+    concurrency: int = option(1, "calls under way at a time, per server", ge=1, le=256)
+    retries: int = option(3, "further attempts at an item after a failure that may pass", ge=0, le=20)
+    parse: Literal["strict", "lenient"] = option("strict", "lenient also reads a score out of prose, and says so")
+    template: str = option("", "what to ask for a score, a text with {{answer}} in it or its file; by default built in")
+    pair_template: str = option(
+        "", "what to ask for a preference, with {{first}} and {{second}} in it, or its file; by default built in"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +88,13 @@ class _Answer(Generic[Word]):
 class LanguageModelJudge(Judge):
     """Base of judges that ask a model on one or several servers.
 
-    A subclass has options with `template`, `pair_template`, `parse`, `timeout_s`, `retries` and `concurrency`.
+    A subclass has `LanguageModelOptions`, says which servers there are, and adds to the identity what else matters.
 
     Args:
         sleep: waits so many seconds between two attempts; by default until somebody interrupts, at the longest.
     """
+
+    Options = LanguageModelOptions
 
     def __init__(self, options: Any = None, *, sleep: Callable[[float], object] | None = None) -> None:
         super().__init__(options)
@@ -102,6 +121,12 @@ class LanguageModelJudge(Judge):
     def comparing(self) -> Question[JudgePair, Winner]:
         """How a preference is asked for; reading it raises `ConfigError` where `pair_template` cannot serve."""
         return preference_question(self.options.pair_template)
+
+    def settings_mark(self, *others: object) -> str:
+        """Twelve hexadecimal digits over the templates, the common options and the others that can change a verdict."""
+        options = self.options
+        settings = (options.temperature, options.seed, options.parse, *others)
+        return fingerprint((self.scoring, self.comparing), settings)
 
     def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
         """One verdict per item, in order; `concurrency` calls are under way on each server at a time.

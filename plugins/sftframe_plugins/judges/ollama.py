@@ -12,14 +12,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sftframe import JudgeError, option
 from sftframe_plugins.judges.calls import CallError
 from sftframe_plugins.judges.context import check_after, check_before
-from sftframe_plugins.judges.language_model import LanguageModelJudge, Reply
+from sftframe_plugins.judges.language_model import LanguageModelJudge, LanguageModelOptions, Reply
 from sftframe_plugins.judges.ollama_server import DEFAULT_HOST, Model, OllamaServer
-from sftframe_plugins.judges.question import fingerprint
 from sftframe_plugins.judges.template import Message
 
 _CHECK_S = 10.0
@@ -32,26 +31,16 @@ _NO_SERVER = "or use --judge reference, which needs no server"
 
 
 @dataclass(frozen=True, kw_only=True)
-class OllamaOptions:
+class OllamaOptions(LanguageModelOptions):
     """What can be set with `--set judge.KEY=VALUE`."""
 
     model: str = option("llama3", "name of a model on the server", examples=["llama3:8b-instruct-q8_0"])
     host: str | tuple[str, ...] = option(
         "", f"server, or several (a list, or commas between) that share the work; else OLLAMA_HOST, else {DEFAULT_HOST}"
     )
-    temperature: float = option(0.0, "0 = the likeliest reply", ge=0)
-    seed: int = option(123, "of the sampling")
-    timeout_s: float = option(120.0, "longest that one reply may take, seconds", gt=0)
-    concurrency: int = option(1, "calls under way at a time, per server", ge=1, le=256)
-    retries: int = option(3, "further attempts at an item after a failure that may pass", ge=0, le=20)
     num_ctx: int = option(4096, "context that the server makes room for, tokens", ge=1)
     keep_alive: str | None = option(
         None, "how long the model stays loaded afterwards, for instance 10m; None = server's"
-    )
-    parse: Literal["strict", "lenient"] = option("strict", "lenient also reads a score out of prose, and says so")
-    template: str = option("", "what to ask for a score, a text with {{answer}} in it or its file; by default built in")
-    pair_template: str = option(
-        "", "what to ask for a preference, with {{first}} and {{second}} in it, or its file; by default built in"
     )
 
     @property
@@ -77,10 +66,8 @@ class OllamaJudge(LanguageModelJudge):
     @property
     def identity(self) -> str:
         """`ollama:MODEL@sha256:DIGEST#SETTINGS`: the digest once `check` has read it, cut as `ollama list` cuts it."""
-        options = self.options
-        settings = [options.temperature, options.seed, options.num_ctx, _REPLY_TOKENS, options.parse]
         digest = f"@sha256:{self._digest[:12]}" if self._digest else ""
-        return f"ollama:{options.model}{digest}#{fingerprint((self.scoring, self.comparing), settings)}"
+        return f"ollama:{self.options.model}{digest}#{self.settings_mark(self.options.num_ctx, _REPLY_TOKENS)}"
 
     def check(self) -> None:
         """See that the templates serve and that a server has the model, the same one everywhere, with enough context.

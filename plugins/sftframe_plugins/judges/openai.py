@@ -19,19 +19,19 @@ from urllib.parse import urlsplit
 from sftframe import ConfigError, JudgeError, option
 from sftframe_plugins.judges.agreement import Agreement, ChatSettings
 from sftframe_plugins.judges.calls import CallError
-from sftframe_plugins.judges.language_model import LanguageModelJudge
+from sftframe_plugins.judges.language_model import LanguageModelJudge, LanguageModelOptions
 from sftframe_plugins.judges.openai_server import DEFAULT_BASE_URL, OpenAIServer
-from sftframe_plugins.judges.question import fingerprint
 
 _CHECK_S = 20.0
 _MOST_LISTED = 12
 """Hosted servers have hundreds of models."""
 
 _PROBE = [{"role": "user", "content": "Reply with the JSON object {}."}]
+_EMPTY_SCHEMA = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenAIOptions:
+class OpenAIOptions(LanguageModelOptions):
     """What can be set with `--set judge.KEY=VALUE`."""
 
     model: str = option("gpt-4o-mini", "name of a model on the server")
@@ -43,19 +43,10 @@ class OpenAIOptions:
     key_variable: str = option(
         "OPENAI_API_KEY", "environment variable with the key; not needed where a server has none"
     )
-    temperature: float = option(0.0, "0 = the likeliest reply; left out for models that refuse it", ge=0)
-    seed: int = option(123, "of the sampling; left out for models that refuse it")
     max_tokens: int = option(256, "longest reply, tokens; models that think before they reply need more", ge=16)
-    timeout_s: float = option(120.0, "longest that one reply may take, seconds", gt=0)
     concurrency: int = option(4, "calls under way at a time", ge=1, le=256)
-    retries: int = option(3, "further attempts at an item after a failure that may pass", ge=0, le=20)
     response_format: Literal["json_schema", "json_object", "text"] = option(
         "json_schema", "how the reply's form is demanded; a server that refuses it is asked for the next one"
-    )
-    parse: Literal["strict", "lenient"] = option("strict", "lenient also reads a score out of prose, and says so")
-    template: str = option("", "what to ask for a score, a text with {{answer}} in it or its file; by default built in")
-    pair_template: str = option(
-        "", "what to ask for a preference, with {{first}} and {{second}} in it, or its file; by default built in"
     )
 
     def __post_init__(self) -> None:
@@ -116,15 +107,7 @@ class OpenAIJudge(LanguageModelJudge):
     def identity(self) -> str:
         """`openai:MODEL@SERVER#SETTINGS`; such servers tell no digest, so that the name has to serve."""
         options = self.options
-        settings = [
-            options.url,
-            options.temperature,
-            options.seed,
-            options.max_tokens,
-            options.response_format,
-            options.parse,
-        ]
-        mark = fingerprint((self.scoring, self.comparing), settings)
+        mark = self.settings_mark(options.url, options.max_tokens, options.response_format)
         return f"openai:{options.model}@{urlsplit(options.url).netloc}#{mark}"
 
     def check(self) -> None:
@@ -151,7 +134,7 @@ class OpenAIJudge(LanguageModelJudge):
         name = self.options.model
         names = server.model_names()
         if names is None:
-            server.ask(_PROBE, {"type": "object", "properties": {}, "required": [], "additionalProperties": False})
+            _probe(server)
         elif name not in names and not server.has_model(name):
             shown = ", ".join(names[:_MOST_LISTED]) or "none"
             more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
@@ -187,3 +170,12 @@ class OpenAIJudge(LanguageModelJudge):
         if not (key.isascii() and key.isprintable()):
             raise JudgeError(f"{variable} holds characters that no key has, such as a line break: set it anew")
         return key
+
+
+def _probe(server: OpenAIServer) -> None:
+    """Ask for a word, and mind only what would hold for every item: what passes is what retries are for."""
+    try:
+        server.ask(_PROBE, _EMPTY_SCHEMA)
+    except CallError as error:
+        if error.is_final or error.is_server_lost:
+            raise

@@ -112,8 +112,8 @@ class Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except ConnectionError:
-            self.close_connection = True  # the judge has given up waiting
+        except (ConnectionError, json.JSONDecodeError):  # a body that ends early is none
+            self.close_connection = True  # the judge has given up
 
     def log_message(self, format: str, *args: object) -> None:
         """Not on the test's output."""
@@ -288,6 +288,30 @@ def dead_host(start: Callable[[], Stub]) -> str:
 def acts() -> type[Acts]:
     """What a server can do with a chat request."""
     return Acts
+
+
+class Busy:
+    """An act that takes a moment, and the largest number of calls that were under way at a time."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._num_calls = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, handler: Handler, body: dict[str, Any]) -> None:
+        with self._lock:
+            self._num_calls += 1
+            self.most = max(self.most, self._num_calls)
+        threading.Event().wait(0.02)
+        with self._lock:
+            self._num_calls -= 1
+        Acts.grades(1)(handler, body)
+
+
+@pytest.fixture
+def busy() -> Busy:
+    """An act that counts how many calls are under way."""
+    return Busy()
 
 
 @pytest.fixture

@@ -57,6 +57,13 @@ def test_a_server_without_a_list_is_asked_for_a_word(openai_stub, acts, ask):
     assert len(openai_stub.requests) == 1
 
 
+@pytest.mark.parametrize("fault", ["a 500", "prose"])
+def test_what_may_pass_does_not_fail_the_check(openai_stub, acts, ask, fault):
+    openai_stub.get_act = acts.refuses(404, "no such path")
+    openai_stub.plan = [{"a 500": acts.refuses(500), "prose": acts.sends(b"hello")}[fault]]
+    ask.openai(openai_stub.host).check()
+
+
 def test_a_wrong_path_is_noticed(openai_stub, ask):
     with pytest.raises(JudgeError, match=r"HTTP 404.*mostly /v1"):
         OpenAIJudge(OpenAIOptions(base_url=f"{openai_stub.host}/v2")).check()

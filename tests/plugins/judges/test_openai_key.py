@@ -109,8 +109,8 @@ def test_an_address_from_the_environment_with_a_key_in_it_is_refused_too(monkeyp
     assert KEY not in str(caught.value)
 
 
-def test_the_key_is_in_no_file_of_a_run_and_in_nothing_that_a_command_says(openai_stub, echo, acts, tmp_path):
-    entries = [{"instruction": f"After {n}?", "input": "", "output": f"{n + 1}."} for n in range(40)]
+def test_the_key_is_in_no_file_of_a_run_and_in_nothing_that_a_command_says(openai_stub, echo, tmp_path):
+    entries = [{"instruction": f"After {n}?", "input": "", "output": f"{n + 1}."} for n in range(20)]
     data, run = tmp_path / "data.json", tmp_path / "run"
     data.write_text(json.dumps(entries))
     environment = {
@@ -125,12 +125,12 @@ def test_the_key_is_in_no_file_of_a_run_and_in_nothing_that_a_command_says(opena
         command = [sys.executable, "-m", "sftframe", *args]
         return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
-    openai_stub.plan = [echo["reply"], echo["prose"], echo["500"], acts.grades(60), echo["reply"]]
+    openai_stub.plan = [echo["reply"], echo["prose"], echo["500"], echo["reply"]]
     size = ["--epochs", "1", "--set", "generate.max_new_tokens=4", "--set", "max_failures=1", "--threads", "1"]
     done = sftframe("run", "--json", "--data", str(data), "--out", str(run), *size, *judge)
     said = [done.stdout, done.stderr]
     assert done.returncode == 0, done.stderr
-    assert len(openai_stub.requests) >= 8  # four answers before training, four after
+    assert len(openai_stub.requests) >= 4  # two answers before training, two after
     openai_stub.get_act = echo["401"]
     refused = sftframe("judge", str(run), "--debug", *judge, "--set", "judge.seed=7")
     said += [refused.stdout, refused.stderr]
