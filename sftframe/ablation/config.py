@@ -69,7 +69,7 @@ def read_request(layer: Layer, axes: Sequence[Axis] = ()) -> Request:
     Raises:
         ConfigError: an unknown key of the table, or a bad value.
     """
-    base = {key: value for key, value in layer.items() if key != "ablate"}
+    base = merge({key: value for key, value in layer.items() if key != "ablate"})
     config = _validated(layer.get("ablate", {}))
     named = [Axis(key=f"{seam}.name", values=getattr(config, seam)) for seam in ("prompt", "collate", "model")]
     found = [*(axis for axis in named if axis.values), *_flat_axes(config.set)]

@@ -116,6 +116,7 @@ def _rivals(
 def _gradient(model: CausalLM, data: StepData) -> list[Tensor]:
     """The gradient of a step's loss, one tensor per trainable parameter; the model is left without gradients."""
     parameters = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
+    model.module.zero_grad(set_to_none=True)  # a step leaves its own behind
     model.module.eval()  # without dropout: two gradients of the same batch are then equal
     for batch in data.micro_batches:
         (model.loss_sum(batch_on(batch, model.device)) / data.weight).backward()  # type: ignore[no-untyped-call]

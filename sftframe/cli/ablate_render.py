@@ -217,20 +217,19 @@ def differences_table(main: YardstickTable) -> Table:
         f"seed{'s' * (len(table.seeds) != 1)} · ±{main.margin:.3g} counts as none",
         title_justify="left",
     )
-    shown.add_column("arm", overflow="fold")
-    for column in ("mean", "difference", "95 % interval", "p (Holm)"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    shown.add_column("verdict")
-    shown.add_row(baseline, yardstick.text(means[baseline]), "", "", "", "baseline")
+    shown.add_column("arm", min_width=max(len(word) for arm in means for word in arm.split()))
+    for column in ("mean", "difference [95 % interval]", "p (Holm)"):
+        shown.add_column(Text(column), justify="right", overflow="fold")
+    shown.add_column("verdict", no_wrap=True)
+    shown.add_row(baseline, yardstick.text(means[baseline]), "", "", "baseline")
     for found in table.comparisons:
         interval = found.interval
-        bounds = f"{yardstick.signed(interval.low)} … {yardstick.signed(interval.high)}" if interval else "–"
+        bounds = f" [{yardstick.signed(interval.low)}, {yardstick.signed(interval.high)}]" if interval else ""
         p = "–" if found.p_holm is None else f"{found.p_holm:.3f}" if found.p_holm >= 0.001 else "<0.001"
         shown.add_row(
             found.candidate,
             yardstick.text(means[found.candidate]),
-            yardstick.signed(found.difference),
-            bounds,
+            Text(f"{yardstick.signed(found.difference)}{bounds}"),
             p,
             Text(found.verdict, style={"better": "green", "worse": "red"}.get(found.verdict, "")),
         )

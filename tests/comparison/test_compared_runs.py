@@ -37,7 +37,7 @@ def test_the_machine_makes_no_arm(run: Runs) -> None:
 
 
 def test_a_run_and_its_repetition_with_another_seed_are_nothing_to_compare(run: Runs) -> None:
-    with pytest.raises(ConfigError, match="nothing to compare.*differ in their seed alone"):
+    with pytest.raises(ConfigError, match=r"nothing to compare.*differ in their seed alone"):
         group_into_arms([run("a", seed=1), run("b", seed=2)])
 
 
@@ -56,7 +56,8 @@ def test_runs_on_other_data_or_items_are_refused(run: Runs, key: str) -> None:
 def test_unpaired_runs_are_compared_and_it_is_said(run: Runs) -> None:
     arms = group_into_arms([run("a"), run("b", collate="pad-only", pairing={"order": "other"})])
     (note,) = check_comparable(arms)
-    assert note.startswith("not paired: within seed 1,") and "other batches" in note
+    assert note.startswith("not paired: within seed 1,")
+    assert "other batches" in note
 
 
 def test_an_ablations_arms_that_do_not_pair_are_refused(run: Runs) -> None:

@@ -78,7 +78,7 @@ def test_items_without_a_score_are_left_out_of_both_arms_and_counted(run: Runs) 
 
 def test_judges_that_differ_do_not_compare(run: Runs) -> None:
     arms = group_into_arms([run("a"), run("b", collate="pad-only", judge="other")])
-    with pytest.raises(ConfigError, match="judged by toy, .* by other: scores of different judges"):
+    with pytest.raises(ConfigError, match=r"judged by toy, .* by other: scores of different judges"):
         compare(arms)
 
 
@@ -122,7 +122,7 @@ def test_the_document_has_every_number_of_the_tables(two: Any) -> None:
     assert found["difference"] == pytest.approx(5.25)
     assert found["interval"]["low"] < 5.25 < found["interval"]["high"]
     assert document["arms"][0]["counted_share"] == {"response": 1.0}
-    assert [flip["index"] for flip in document["flipped"]["mask-instruction"]][0] == 3  # the largest: 9 points
+    assert document["flipped"]["mask-instruction"][0]["index"] == 3  # the largest: 9 points
 
 
 def test_markdown_has_the_verdict_first_and_keeps_a_tables_columns(run: Runs) -> None:

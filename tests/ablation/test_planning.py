@@ -1,0 +1,75 @@
+"""What an ablation can be asked for, and what is refused before the first cell."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sftframe.ablation import Axis, Plan, make_plan, read_request
+from sftframe.ablation.planning import read_plan
+from sftframe.errors import ConfigError
+
+Plans = Callable[..., Plan]
+
+
+def names(plan: Plan) -> list[str]:
+    return [arm.name for arm in plan.grid.arms]
+
+
+def test_the_table_of_a_file_makes_the_arms(plan: Plans) -> None:
+    assert names(plan()) == ["mask-pad", "mask-instruction"]
+    assert plan().grid.seeds == (123, 124)
+    assert plan(seed=7).grid.seeds == (7, 8)
+
+
+def test_a_flag_replaces_the_axis_of_the_file(toy_layer: Any, toys: Any) -> None:
+    axis = Axis(key="collate.name", values=("pad-only", "mask-pad"))
+    assert names(make_plan(read_request(toy_layer, [axis]), toys.registry)) == ["pad-only", "mask-pad"]
+
+
+def test_options_vary_only_where_a_component_has_them(plan: Plans) -> None:
+    found = plan(ablate={"collate": ["mask-pad", "prompt-weight"], "set": {"collate": {"weight": [0.0, 0.5]}}})
+    assert names(found) == ["mask-pad", "prompt-weight · weight 0.0", "prompt-weight · weight 0.5"]
+
+
+def test_a_plan_is_the_same_when_it_is_read_again(plan: Plans, toys: Any) -> None:
+    made = plan(ablate={"set": {"train.lr": [1e-3, 2e-3]}})
+    again = read_plan(made.document(), toys.registry)
+    assert [arm.layer for arm in again.grid.arms] == [arm.layer for arm in made.grid.arms]
+    assert (again.grid.seeds, names(again)) == (made.grid.seeds, names(made))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ablate": {"colate": ["a"]}}, r"no configuration key 'ablate\.colate'; did you mean 'collate'\?"),
+        (
+            {"ablate": {"collate": ["mask-pad", "mask-instructions"]}},
+            "no collate strategy 'mask-instructions'; did you",
+        ),
+        ({"ablate": {"set": {"train.lrr": [1, 2]}}}, r"arm mask-pad · lrr 1: no configuration key 'train\.lrr'"),
+        ({"ablate": {"set": {"collate.wieght": [1, 2]}}}, "no arm's collate component has such an option"),
+        ({"ablate": {"set": {"data.limit": [10, 20]}}}, r"data\.limit cannot be varied: arms are compared on the same"),
+        (
+            {"ablate": {"set": {"judge.version": [1, 2]}}},
+            r"judge\.version cannot be varied: scores of different judges",
+        ),
+        ({"ablate": {"set": {"seed": [1, 2]}}}, "seed cannot be varied: seeds are not arms"),
+        ({"ablate": {"set": {"train.lr": 1}}}, r"ablate\.set\.train\.lr: expected a list of values, found 1"),
+        ({"ablate": {"collate": "mask-pad"}}, "nothing to compare: give a setting at least two values"),
+        ({"ablate": {"seeds": 0}}, r"ablate\.seeds"),
+        ({"ablate": {"baseline": "mask-padd"}}, "no arm 'mask-padd'; did you mean 'mask-pad'"),
+        ({"ablate": {"yardstick": "loss"}}, r"ablate\.yardstick: expected 'judge'"),
+        ({"ablate": {"margin": 0}}, r"ablate\.margin: expected greater than 0"),
+        ({"train": {"lr": -1}}, r"train\.lr"),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_said_before_anything_is_run(plan: Plans, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan(**changes)
+
+
+def test_what_an_axis_changes_by_design_is_known(plan: Plans) -> None:
+    found = plan(ablate={"collate": "mask-pad", "set": {"train.batch_size": [2, 4], "model.dropout": [0.0, 0.1]}})
+    assert found.designed_differences == {"order": "train.batch_size", "initial_weights": "model.dropout"}
