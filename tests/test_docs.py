@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/python-api.md", "docs/compaction.md")
+PAGES = ("README.md", "docs/python-api.md", "docs/compaction.md", "docs/statistics.md")
 
 
 def python_blocks(page: str) -> list[str]:
