@@ -109,35 +109,31 @@ def test_an_address_from_the_environment_with_a_key_in_it_is_refused_too(monkeyp
     assert KEY not in str(caught.value)
 
 
-def test_the_key_is_in_no_file_of_a_run_and_in_nothing_that_a_command_says(openai_stub, echo, tmp_path):
+def test_the_key_is_in_no_file_of_a_run_and_in_nothing_that_the_command_says(openai_stub, echo, tmp_path):
     entries = [{"instruction": f"After {n}?", "input": "", "output": f"{n + 1}."} for n in range(20)]
-    data, run = tmp_path / "data.json", tmp_path / "run"
+    data = tmp_path / "data.json"
     data.write_text(json.dumps(entries))
-    environment = {
-        **os.environ,
-        "OPENAI_API_KEY": KEY,
-        "OPENAI_LOG": "debug",
-        "SFTFRAME_CACHE": str(tmp_path / "cache"),
-    }
-    judge = ["--judge", "openai", "--set", f"judge.base_url={openai_stub.host}/v1", "--set", "judge.retries=0"]
-
-    def sftframe(*args):
-        command = [sys.executable, "-m", "sftframe", *args]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-
+    settings = [
+        f"judge.base_url={openai_stub.host}/v1",
+        "judge.retries=0",
+        "max_failures=1",
+        "generate.max_new_tokens=4",
+    ]
     openai_stub.plan = [echo["reply"], echo["prose"], echo["500"], echo["reply"]]
-    size = ["--epochs", "1", "--set", "generate.max_new_tokens=4", "--set", "max_failures=1", "--threads", "1"]
-    done = sftframe("run", "--json", "--data", str(data), "--out", str(run), *size, *judge)
-    said = [done.stdout, done.stderr]
+    flags = ["--data", data, "--out", tmp_path / "run", "--epochs", "1", "--threads", "1", "--judge", "openai"]
+    flags += [word for setting in settings for word in ("--set", setting)]
+    done = subprocess.run(
+        [sys.executable, "-m", "sftframe", "run", "--json", *flags],
+        env={**os.environ, "OPENAI_API_KEY": KEY, "OPENAI_LOG": "debug", "SFTFRAME_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     assert len(openai_stub.requests) >= 4  # two answers before training, two after
-    openai_stub.get_act = echo["401"]
-    refused = sftframe("judge", str(run), "--debug", *judge, "--set", "judge.seed=7")
-    said += [refused.stdout, refused.stderr]
-    assert refused.returncode == 1, refused.stderr  # with --debug, the traceback ends it
-    assert "Incorrect API key provided: [key]" in refused.stderr
+    assert all(header["authorization"] == f"Bearer {KEY}" for header in openai_stub.headers)
+    assert "openai" in done.stderr  # the client's log is there to be searched
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any("[key]" in path.read_text() for path in files if path.suffix == ".jsonl")
-    assert all(header["authorization"] == f"Bearer {KEY}" for header in openai_stub.headers)
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
-    assert KEY not in "".join(said)
+    assert KEY not in done.stdout + done.stderr
