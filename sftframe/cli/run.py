@@ -43,6 +43,7 @@ def run(
 
     with TerminalObserver() as observer:
         session = _session(settings, out, force, resume, observer)
+        session.warn_of_neighbours()
         summary = session.run_all()
     show_result(session, summary, as_json=as_json)
 
@@ -59,6 +60,7 @@ def train(
 
     with TerminalObserver() as observer:
         session = _session(settings, out, force, resume, observer, needs_judge=False)
+        session.warn_of_neighbours()
         with session.at_work():
             session.announce()
             session.train()

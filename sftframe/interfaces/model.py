@@ -80,6 +80,13 @@ class CausalLM(ABC):
         total = counted.sum() if batch.weights is None else batch.weights[counted].sum()
         return self.loss_sum(batch) / total
 
+    def compile(self) -> None:
+        """Have torch compile what a training step computes; asked for by `train.compile`.
+
+        This body compiles the module's forward pass, once for rows of any length.
+        """
+        self.module.compile(dynamic=True)
+
     def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
         """One completion per prompt, in any order, as they are finished.
 

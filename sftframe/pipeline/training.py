@@ -55,7 +55,11 @@ class FineTuning:
         model.is_recomputing = config.train.gradient_checkpointing
         lora = config.train.lora
         self._adapters = LoraAdapters(model.module, lora, seed=config.seed) if lora else None
-        self._trainer = Trainer(model, config.train, num_steps=self._loader.num_steps, dtype=config.dtype)
+        if config.train.compile:
+            model.compile()
+        self._trainer = Trainer(
+            model, config.train, num_steps=self._loader.num_steps, dtype=config.dtype, warn=observer.warn
+        )
         self._validation = Validation(config, components, material, model)
         self._best: BestWeights | None = None
 
@@ -143,6 +147,7 @@ class FineTuning:
         if checkpoint is not None:
             checkpoint.restore(self._model.module, self._trainer.optimizer)
             self._trainer.last = StepRecord(**checkpoint.state["last"])
+            self._trainer.is_halving = checkpoint.state["is_halving"]
             self._loader.counts = TargetCounts.from_state(checkpoint.state["counts"])
             self._observer.note(f"resumed behind step {checkpoint.step} of {self._loader.num_steps}")
         elif lines:
@@ -169,7 +174,7 @@ class FineTuning:
         known = _up_to(checkpoint.step, lines)
         if [line["step"] for line in known if line["kind"] == "step"] != list(range(1, checkpoint.step + 1)):
             return f"{self._folder.metrics_path} lacks steps before it"
-        if not checkpoint.state.keys() >= {"last", "counts"}:
+        if not checkpoint.state.keys() >= {"last", "counts", "is_halving"}:
             return "it was not written by this version of sftframe"
         if self._config.train.keeps_best:
             return missing_best(self._folder.checkpoints_dir, known)
@@ -184,13 +189,21 @@ class FineTuning:
             step=record.step,
             module=self._model.module,
             optimizer=self._trainer.optimizer,
-            state={"last": asdict(record), "counts": self._loader.counts.state},
-            keep=self._config.train.keep_checkpoints,
+            state={
+                "last": asdict(record),
+                "counts": self._loader.counts.state,
+                "is_halving": self._trainer.is_halving,
+            },
         )
-        if self._best is not None:
-            self._best.forget_others()
+        self._forget_older()
         if stop.requested:
             raise self._interrupted()
+
+    def _forget_older(self) -> None:
+        """Delete the checkpoints that are no longer wanted, then the best weights that belonged to them."""
+        checkpoints.prune(self._folder.checkpoints_dir, step=self._done, keep=self._config.train.keep_checkpoints)
+        if self._best is not None:
+            self._best.forget_others()
 
     def _tell_of_stop(self) -> None:
         self._observer.note("stopping behind this step, with a checkpoint; once more stops at once, without one")
@@ -212,6 +225,7 @@ class FineTuning:
     def _finish(self) -> TrainSummary:
         last = self._trainer.last
         assert last is not None, "a run has at least one step"
+        self._forget_older()  # the process that wrote the last checkpoint may not have come to it
         if self._best is not None and self._config.train.selects_best:
             self._best.restore(self._model.module)
         if self._adapters is not None:

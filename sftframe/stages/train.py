@@ -132,7 +132,7 @@ class Trainer:
         figures = iter(torch.cat([one.figures for one in taken]).tolist())
         seconds = (time.perf_counter() - self._since) / len(taken)
         for one in taken:
-            loss, norm = sum(next(figures) for _ in one.figures[1:]), next(figures)
+            loss, norm = sum(next(figures) for _ in range(len(one.figures) - 1)), next(figures)
             _require_finite(loss, norm, one.data)
             self.last = self._record(one, loss, norm, seconds)
             yield self.last

@@ -181,3 +181,13 @@ def test_a_judge_is_checked_where_it_is_needed(layer: Callable[..., Layer], toys
     assert check_resources(config, components, needs_judge=False) == "cpu"
     with pytest.raises(JudgeError, match="start the server"):
         check_resources(config, components, needs_judge=True)
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_is_made(
+    start: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ConfigError, match=r"train\.compile: torch cannot compile for cpu on this machine"):
+        start(train={"compile": True})
+    assert not (tmp_path / "run").exists()

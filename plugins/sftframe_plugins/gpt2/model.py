@@ -81,6 +81,9 @@ class GPT2LM(CausalLM):
         )
         return layout, states, head
 
+    def compile(self) -> None:
+        self.module.compile_layers()
+
     def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
         return generate(self.module, self.tokenizer, prompts, settings)
 

@@ -92,11 +92,9 @@ class Attention(nn.Module):
         self.c_attn = nn.Linear(config.width, 3 * config.width)
         self.c_proj = nn.Linear(config.width, config.width)
 
-    def forward(self, x: Tensor, attend: Attend, keep: Keep | None = None) -> Tensor:
-        query, key, value = self.c_attn(x).chunk(3, dim=-1)  # each (…, C)
-        mixed = attend(self.layer, query, key, value)  # (…, C)
-        mixed = self.c_proj(mixed if keep is None else keep(mixed))  # (…, C)
-        return F.dropout(mixed, self.dropout, training=self.training)
+    def forward(self, mixed: Tensor) -> Tensor:
+        """The way back: (…, C) to (…, C)."""
+        return F.dropout(self.c_proj(mixed), self.dropout, training=self.training)
 
 
 class FeedForward(nn.Module):
@@ -122,13 +120,29 @@ class Block(nn.Module):
         self.attn = Attention(config, layer)
         self.ln_2 = nn.LayerNorm(config.width, eps=1e-5)
         self.mlp = FeedForward(config)
+        self.halves = (before_attention, behind_attention)  # or the same compiled, for training
 
     def forward(self, x: Tensor, attend: Attend, keep: Keep | None = None) -> Tensor:
         """One layer; with `keep` only the positions that it keeps come out, though all of them are attended to."""
-        mixed = self.attn(self.ln_1(x), attend, keep)  # (…, C)
-        x = (x if keep is None else keep(x)) + mixed  # (…, C)
-        grown: Tensor = x + self.mlp(self.ln_2(x))  # (…, C)
-        return grown
+        before, behind = self.halves if self.training else (before_attention, behind_attention)
+        query, key, value = before(self, x).chunk(3, dim=-1)  # each (…, C)
+        mixed = attend(self.attn.layer, query, key, value)  # (…, C)
+        if keep is not None:
+            x, mixed = keep(x), keep(mixed)
+        return behind(self, x, mixed)
+
+
+def before_attention(block: Block, x: Tensor) -> Tensor:
+    """A layer up to its attention: (…, C) to queries, keys and values side by side, (…, 3 C)."""
+    joined: Tensor = block.attn.c_attn(block.ln_1(x))
+    return joined
+
+
+def behind_attention(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
+    """A layer from its attention on: what came in and what attention mixed, (…, C) each, to what goes out, (…, C)."""
+    x = x + block.attn(mixed)
+    grown: Tensor = x + block.mlp(block.ln_2(x))
+    return grown
 
 
 class GPT2(nn.Module):
@@ -200,6 +214,18 @@ class GPT2(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Token ids int64 (B, T) to logits (B, T, V)."""
         return F.linear(*self.states_and_head(ids))
+
+    def compile_layers(self, backend: str = "inductor") -> None:
+        """Have torch compile the layers for training, but for attention: once, for any number of positions.
+
+        All layers share what is compiled. Attention stays as it is: its kernels are written by hand, and its shapes
+        are the ones that differ most from batch to batch.
+        """
+        before = torch.compile(before_attention, dynamic=True, backend=backend)
+        behind = torch.compile(behind_attention, dynamic=True, backend=backend)
+        for block in self.h:
+            assert isinstance(block, Block)
+            block.halves = (before, behind)
 
     def initialise(self, seed: int) -> None:
         """Random weights as GPT-2 began with: normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers).
