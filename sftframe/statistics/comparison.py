@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from sftframe.errors import ConfigError
+from sftframe.errors import ConfigError, suggestion
 from sftframe.statistics.crossed import (
     components_of,
     confidence_interval,
@@ -25,6 +26,7 @@ from sftframe.statistics.results import (
     Comparison,
     ComparisonTable,
     Direction,
+    Needed,
     VerdictKind,
 )
 from sftframe.statistics.sign_flip import sign_flip
@@ -64,28 +66,12 @@ def compare_arms(
     first = _position(common.names, baseline)
     if margin is not None and not 0 < margin < np.inf:
         raise ConfigError(f"the margin is {margin}; expected a positive difference, in the unit of the scores")
-    others = [position for position in range(len(common.names)) if position != first]
-    pairs = [differences(common, first, other) for other in others]
-    p_values = [p_value(pair, score_range=score_range) for pair in pairs]
-    equivalences = [margin and equivalence_p_value(pair, margin, score_range=score_range) for pair in pairs]
-    adjusted, adjusted_equivalences = holm(p_values), holm(equivalences)
-    comparisons = tuple(
-        _comparison(
-            pair,
-            names=(common.names[first], common.names[other]),
-            p_values=(p_values[i], adjusted[i], adjusted_equivalences[i]),
-            num_tests=len(pairs),
-            direction=direction,
-            margin=margin,
-            score_range=score_range,
-            judge_variance=judge_variance,
-            unit=unit,
-        )
-        for i, (pair, other) in enumerate(zip(pairs, others, strict=True))
+    question = _Question(
+        direction=direction, margin=margin, score_range=score_range, judge_variance=judge_variance, unit=unit
     )
     return ComparisonTable(
         arms=tuple(_arm(common, position) for position in range(len(common.names))),
-        comparisons=comparisons,
+        comparisons=_comparisons(common, first, question),
         seeds=common.seeds,
         items=common.items,
         num_dropped_items=common.num_dropped_items,
@@ -115,35 +101,50 @@ def verdict_of(
     return "better" if (difference > 0) == (direction == "higher") else "worse"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What `compare_arms` was asked, apart from the scores."""
+
+    direction: Direction
+    margin: float | None
+    score_range: float | None
+    judge_variance: float | None
+    unit: str
+
+
+def _comparisons(common: CommonScores, first: int, question: _Question) -> tuple[Comparison, ...]:
+    others = [position for position in range(len(common.names)) if position != first]
+    pairs = [differences(common, first, other) for other in others]
+    margin, score_range = question.margin, question.score_range
+    p_values = [p_value(pair, score_range=score_range) for pair in pairs]
+    equivalences = [margin and equivalence_p_value(pair, margin, score_range=score_range) for pair in pairs]
+    tests = zip(p_values, holm(p_values), holm(equivalences), strict=True)
+    names = [(common.names[first], common.names[other]) for other in others]
+    return tuple(
+        _comparison(pair, of, *found, alpha=ALPHA / len(pairs), question=question)
+        for pair, of, found in zip(pairs, names, tests, strict=True)
+    )
+
+
 def _comparison(
     pair: PairedDifferences,
-    *,
     names: tuple[str, str],
-    p_values: tuple[float | None, float | None, float | None],
-    num_tests: int,
-    direction: Direction,
-    margin: float | None,
-    score_range: float | None,
-    judge_variance: float | None,
-    unit: str,
+    p: float | None,
+    p_holm: float | None,
+    p_equivalence: float | None,
+    *,
+    alpha: float,
+    question: _Question,
 ) -> Comparison:
-    p, p_holm, p_equivalence = p_values
-    num_seeds, num_items = pair.values.shape
-    verdict = verdict_of(pair.mean, p_holm, p_equivalence, direction)
-    planned = components_of(spread(pair.influence, score_range=score_range))
-    alpha = ALPHA / num_tests  # the strictest step of Holm, so that a plan does not hang on the other arms
-    needed = None
-    if verdict == "cannot tell" and num_items > 1:
-        needed = needed_to_settle(
-            pair.mean, planned, num_items=num_items, num_seeds=num_seeds, margin=margin, alpha=alpha, power=POWER
-        )
-    detectable = None
-    if num_items > 1:
-        detectable = minimum_detectable_difference(
-            planned, num_items=num_items, num_seeds=num_seeds, alpha=alpha, power=POWER
-        )
-    interval = confidence_interval(pair, level=1 - ALPHA, score_range=score_range)
-    better, worse, tied = _counts(pair, direction)
+    """One pair's result.
+
+    Args:
+        alpha: of plans: Holm's strictest step, so that a plan does not hang on the other arms.
+    """
+    verdict = verdict_of(pair.mean, p_holm, p_equivalence, question.direction)
+    interval = confidence_interval(pair, level=1 - ALPHA, score_range=question.score_range)
+    needed = _needed(pair, alpha, question) if verdict == "cannot tell" else None
+    num_better, num_worse, num_tied = _counts(pair, question.direction)
     return Comparison(
         baseline=names[0],
         candidate=names[1],
@@ -152,7 +153,7 @@ def _comparison(
         p_value=p,
         p_holm=p_holm,
         sign_flip=sign_flip(pair),
-        margin=margin,
+        margin=question.margin,
         p_equivalence=p_equivalence,
         verdict=verdict,
         explanation=explain(
@@ -161,18 +162,41 @@ def _comparison(
             difference=pair.mean,
             interval=interval,
             is_significant_alone=p is not None and p < ALPHA,
-            margin=margin,
+            margin=question.margin,
             needed=needed,
-            covers=coverage(num_seeds, num_items),
-            unit=unit,
+            covers=coverage(*pair.values.shape),
+            unit=question.unit,
         ),
         needed=needed,
-        minimum_detectable=detectable,
-        components=variance_components(pair, judge_variance=judge_variance),
-        num_better=better,
-        num_worse=worse,
-        num_tied=tied,
+        minimum_detectable=_detectable(pair, alpha, question),
+        components=variance_components(pair, judge_variance=question.judge_variance),
+        num_better=num_better,
+        num_worse=num_worse,
+        num_tied=num_tied,
     )
+
+
+def _needed(pair: PairedDifferences, alpha: float, question: _Question) -> Needed | None:
+    num_seeds, num_items = pair.values.shape
+    if num_items < 2:
+        return None
+    return needed_to_settle(
+        pair.mean,
+        components_of(spread(pair.influence, score_range=question.score_range)),
+        num_items=num_items,
+        num_seeds=num_seeds,
+        margin=question.margin,
+        alpha=alpha,
+        power=POWER,
+    )
+
+
+def _detectable(pair: PairedDifferences, alpha: float, question: _Question) -> float | None:
+    num_seeds, num_items = pair.values.shape
+    if num_items < 2:
+        return None
+    components = components_of(spread(pair.influence, score_range=question.score_range))
+    return minimum_detectable_difference(components, num_items=num_items, num_seeds=num_seeds, alpha=alpha, power=POWER)
 
 
 def _counts(pair: PairedDifferences, direction: Direction) -> tuple[int, int, int]:
@@ -191,8 +215,6 @@ def _arm(common: CommonScores, position: int) -> ArmSummary:
 
 
 def _position(names: tuple[str, ...], baseline: str | None) -> int:
-    from sftframe.errors import suggestion
-
     if baseline is None:
         return 0
     if baseline not in names:

@@ -164,8 +164,10 @@ def _unseen(item_means: Floats, score_range: float | None) -> tuple[Floats, Floa
     rare yes-or-no differences that is Laplace's rule as in Bonett & Price 2012, for continuous scores it is nothing.
     """
     is_tied = item_means == 0
-    share = is_tied.mean(axis=-1)
     num_different = (~is_tied).sum(axis=-1)
     size = (item_means**2).sum(axis=-1) / np.maximum(num_different, 1)
     size = np.where(num_different == 0, (score_range or 0.0) ** 2, size)
+    # the same difference everywhere is a tie too: three items that all differ by 1 do not make sure of a fourth
+    is_constant = np.ptp(item_means, axis=-1) <= 1e-12 * np.abs(item_means).max(axis=-1)
+    share = np.where(is_constant, 1.0, is_tied.mean(axis=-1))
     return 2 * share, 2 * share * size

@@ -32,7 +32,7 @@ def explain(
     parts = [said]
     if verdict == "cannot tell" and is_significant_alone:
         parts.append("Alone it would count as a difference, but not among so many arms.")
-    if verdict == "cannot tell" and covers is not None:
+    if verdict == "cannot tell" and covers in ("items", "items and seeds"):
         parts.append(_settle(needed, margin))
     parts.append(_limits(covers))
     return " ".join(part for part in parts if part)

@@ -76,12 +76,13 @@ def needed_to_settle(
     def shows_equivalence(items: int, seeds: int) -> bool:
         return chance_of_equivalence(difference, margin or 0.0, components, items, seeds, alpha) >= power
 
-    plans = [
-        plan
-        for is_enough, name in ((shows_difference, "a difference"), (shows_equivalence, "equivalence"))
-        if (plan := _plan(is_enough, name, num_items, num_seeds, components.seed is not None, power))  # type: ignore[arg-type]
-    ]
-    return min(plans, key=lambda plan: _growth(plan, num_items, num_seeds), default=None)
+    knows_seeds = components.seed is not None
+    plans = (
+        _plan(shows_difference, "a difference", num_items, num_seeds, knows_seeds, power),
+        _plan(shows_equivalence, "equivalence", num_items, num_seeds, knows_seeds, power),
+    )
+    possible = [plan for plan in plans if plan is not None]
+    return min(possible, key=lambda plan: _growth(plan, num_items, num_seeds), default=None)
 
 
 def chance_of_difference(

@@ -105,6 +105,13 @@ def test_one_item_speaks_of_seeds_only():
     assert "this speaks of other seeds only" in found.explanation
 
 
+def test_one_item_that_cannot_tell_makes_no_plan():
+    scores = {"a": {s: {0: 50.0} for s in range(3)}, "b": {0: {0: 60.0}, 1: {0: 41.0}, 2: {0: 59.0}}}
+    found = compare_arms(scores).comparisons[0]
+    assert (found.verdict, found.needed) == ("cannot tell", None)
+    assert "would settle" not in found.explanation
+
+
 def test_one_item_and_one_seed_tell_nothing():
     found = compare_arms({"a": {0: {0: 50.0}}, "b": {0: {0: 90.0}}}, margin=1.0).comparisons[0]
     assert (found.difference, found.interval, found.p_value, found.verdict) == (40.0, None, None, "cannot tell")

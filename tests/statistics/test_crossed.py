@@ -128,8 +128,15 @@ def test_all_tied_scores_of_unknown_range_have_an_interval_of_no_width(paired):
     assert (interval.low, interval.high) == (0.0, 0.0)
 
 
-def test_the_same_difference_everywhere_is_beyond_chance(paired):
-    assert p_value(paired([[2.0] * 5] * 3)) == 0.0
+def test_the_same_difference_everywhere_is_surer_the_more_items_show_it(paired):
+    # standard error 2 x sqrt(2 / (n x (n + 1))): Student's t is sqrt(n x (n + 1) / 2), 1.73 for two and 7.42 for ten
+    few, many = p_value(paired([[2.0] * 2])), p_value(paired([[2.0] * 10]))
+    assert few == pytest.approx(2 * stats.t.sf(3**0.5, 1))
+    assert many == pytest.approx(2 * stats.t.sf(55**0.5, 9))
+
+
+def test_arms_that_differ_by_more_than_any_chance_have_p_zero(paired):
+    assert p_value(paired([[1.0, 1.0 + 1e-9] * 50])) == 0.0
 
 
 def test_more_ties_than_none_do_not_change_continuous_scores(paired):
