@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from sftframe.config import RunConfig
     from sftframe.decoding import Answer, Sampler, check_fits
     from sftframe.downloads import cache_dir, fetch
+    from sftframe.judging import compare_answers, judge_file
     from sftframe.pipeline import run
     from sftframe.progress import Observer
     from sftframe.registry import Registry, load_registry
@@ -102,8 +103,10 @@ __all__ = [
     "cache_dir",
     "check_fits",
     "compact",
+    "compare_answers",
     "fetch",
     "hookimpl",
+    "judge_file",
     "load_registry",
     "option",
     "run",
@@ -126,7 +129,9 @@ _LAZY = {
     "cache_dir": "sftframe.downloads",
     "Observer": "sftframe.progress",
     "check_fits": "sftframe.decoding",
+    "compare_answers": "sftframe.judging",
     "fetch": "sftframe.downloads",
+    "judge_file": "sftframe.judging",
     "load_registry": "sftframe.registry",
     "run": "sftframe.pipeline",
 }
