@@ -6,7 +6,8 @@ letter. Knows nothing of prompts, roles or models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,12 @@ from sftframe_plugins.gpt2.vocabulary_files import read_vocabulary, write_vocabu
 
 TEXTS_AT_ONCE = 512
 """Handed to a thread: to hand over a single text, as tiktoken's own batches do, takes longer than to encode it."""
+
+LONG_BLANK = 100_000
+"""White space in a row before which a text is cut: somewhere above 300,000 tiktoken's pattern overflows its stack."""
+_WHITE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Unicode's White_Space, which tiktoken's `\\s` means; Python's has four characters more."""
+_BLANK = re.compile(f"[{_WHITE}]+")
 
 
 class BytePairTokenizer(Tokenizer):
@@ -65,7 +72,9 @@ class BytePairTokenizer(Tokenizer):
             return [ids for encoded in pool.map(self.encode_batch, chunks) for ids in encoded]
 
     def encode(self, text: str) -> list[int]:
-        return self._encoding.encode_ordinary(text)
+        if len(text) < LONG_BLANK:
+            return self._encoding.encode_ordinary(text)
+        return [token_id for part in _parts(text) for token_id in self._encoding.encode_ordinary(part)]
 
     def token_bytes(self, token_id: int) -> bytes:
         return self._bytes[token_id]
@@ -81,3 +90,13 @@ class BytePairTokenizer(Tokenizer):
             mergeable_ranks=dict(self.vocabulary.ranks),
             special_tokens=self.vocabulary.controls,
         )
+
+
+def _parts(text: str) -> Iterator[str]:
+    """A text cut where the word pattern cuts it anyway: before the last of much white space that a word follows."""
+    start = 0
+    for blank in _BLANK.finditer(text):  # each run once: a pattern with the length in it would try from every place
+        if blank.end() - blank.start() >= LONG_BLANK and blank.end() < len(text):
+            yield text[start : blank.end() - 1]
+            start = blank.end() - 1
+    yield text[start:]

@@ -89,3 +89,16 @@ def test_a_million_spaces_are_encoded(toy_tokenizer):
 def test_saving_keeps_the_fingerprint(toy_tokenizer, tmp_path):
     toy_tokenizer.save(tmp_path)
     assert BytePairTokenizer.from_folder(tmp_path).fingerprint == toy_tokenizer.fingerprint
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\u3000"])
+@pytest.mark.parametrize("count", [150_000, 1_000_000])
+def test_a_million_spaces_before_a_word_are_one_piece_less_the_last(gpt2_tokenizer, blank, count):
+    """The pattern gives the last white space to what follows; at a million, tiktoken alone overflows its stack."""
+    expected = [ids for part in ("x", blank * (count - 1), blank + "he") for ids in gpt2_tokenizer.encode(part)]
+    assert gpt2_tokenizer.encode("x" + blank * count + "he") == expected
+
+
+def test_separators_that_only_python_calls_white_space_do_not_cut(gpt2_tokenizer):
+    text = "x" + " \x1f" * 60_000 + "he"
+    assert gpt2_tokenizer.decode(gpt2_tokenizer.encode(text)) == text
