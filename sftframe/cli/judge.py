@@ -85,8 +85,8 @@ def _judge_run(path: Path, settings: Settings, num_repeats: int, *, as_json: boo
         if as_json:
             show_judgement_document(judgements["after"])
         else:
-            show_result(session, summary, as_json=False)
             show_noise(judgements["after"])
+            show_result(session, summary, as_json=False)
     if failure is not None:
         raise failure
 

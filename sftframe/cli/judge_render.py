@@ -72,7 +72,7 @@ def show_comparison(comparison: HeadToHead) -> None:
     out().print(table)
     sentence = _scores_say(comparison.scores) if comparison.scores else _pairs_say(comparison.pairs)
     out().print(Text(sentence, style="bold"), soft_wrap=True)
-    out().print(Text("The interval is over the items: what another seed of training would do is not in it."))
+    out().print(Text("Over the items, that is: what another seed of training would do is not known."), soft_wrap=True)
 
 
 def _table(title: str) -> Table:
@@ -127,6 +127,8 @@ def _difference_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
 def _scores_say(scores: ScoreDifference | None) -> str:
     if scores is None or scores.mean_difference is None:
         return "No item was scored on both sides: nothing can be said."
+    if scores.ci95 == (0.0, 0.0):
+        return f"Both sides score alike on all of {scores.num_items} items."
     if scores.ci95 is None or scores.ci95[0] <= 0 <= scores.ci95[1]:
         return f"Which side scores higher cannot be told from {scores.num_items} items."
     side, other = ("B", "A") if scores.mean_difference > 0 else ("A", "B")
