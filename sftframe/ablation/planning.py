@@ -15,6 +15,7 @@ from sftframe.config import Layer, option_fields
 from sftframe.errors import ConfigError, suggestion
 from sftframe.pipeline.setup import Components, check_resources, resolve
 from sftframe.registry import Registry, Seam
+from sftframe.stages.data import load_examples, split
 
 _UNVARIED = {
     "data": "arms are compared on the same items, so they share their data",
@@ -110,6 +111,8 @@ def _check_baseline(baseline: str | None, grid: Grid) -> None:
 
 def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:
     checked: set[tuple[str, str]] = set()
+    data = resolve(arms[0].layer, registry).data  # the same for all arms
+    split(load_examples(data), data)
     for arm in arms:
         try:
             config = resolve(arm.layer, registry)

@@ -1,0 +1,97 @@
+"""`sftframe ablate` as a command: the grid, the verdict, and what mistakes get."""
+
+from pathlib import Path
+
+import pytest
+
+from sftframe.cli.ablate_render import duration
+
+SMALL = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--set", "train.eval_examples=2", "--threads", "1")
+
+
+def masks(data_file: Path, *more: str) -> list[str]:
+    return ["ablate", "--collate", "mask-pad,mask-instruction", "--data", str(data_file), *SMALL, *more]
+
+
+def test_a_grid_ends_with_a_verdict_and_its_files(cli, data_file, tmp_path):
+    outcome = cli(*masks(data_file, "--seeds", "2", "--out", "grid"))
+    assert outcome.code == 0, outcome.err
+    assert "2 arms by 2 seeds = 4 runs" in outcome.err
+    assert "[4/4] mask-instruction · seed 124:" in outcome.err
+    assert "mask-instruction" in outcome.out
+    assert (tmp_path / "grid" / "ablation.json").is_file()
+    assert (tmp_path / "grid" / "runs" / "mask-pad" / "seed-123" / "report.html").is_file()
+
+
+def test_cells_in_processes_give_the_same_answers_as_one_after_the_other(cli, data_file, tmp_path):
+    for jobs in ("1", "2"):
+        outcome = cli(*masks(data_file, "--seeds", "1", "--jobs", jobs, "--out", f"jobs-{jobs}"))
+        assert outcome.code == 0, outcome.err
+    answers = [sorted((tmp_path / f"jobs-{n}").rglob("responses.jsonl")) for n in (1, 2)]
+    assert [path.read_bytes() for path in answers[0]] == [path.read_bytes() for path in answers[1]]
+    assert len(answers[0]) == 2
+
+
+def test_the_result_as_json_is_all_of_stdout(cli, data_file):
+    outcome = cli(*masks(data_file, "--seeds", "1", "--json"))
+    document = outcome.json
+    assert [cell["arm"] for cell in document["cells"]] == ["mask-pad", "mask-instruction"]
+    assert document["comparison"]["baseline"] == "mask-pad"
+    assert "one seed" in outcome.err
+
+
+def test_a_failed_cell_is_named_and_the_exit_code_says_partial(cli, data_file):
+    arms = ("--set", "train.lr=1e-3,1e30", "--set", "collate.weight=0.5")
+    outcome = cli("ablate", "--collate", "prompt-weight", "--data", data_file, *SMALL, *arms, "--seeds", "1")
+    assert outcome.code == 8
+    assert "1 of 2 cells failed: lr 1e+30 · seed 123:" in outcome.last_line
+    assert "sftframe ablate --resume ablations/1" in outcome.last_line
+
+
+def test_another_yardstick_and_margin_need_no_new_runs(cli, data_file):
+    assert cli(*masks(data_file, "--seeds", "1", "--out", "grid")).code == 0
+    again = cli("ablate", "--resume", "grid", "--yardstick", "response_nll_per_byte", "--margin", "100", "--json")
+    assert again.code == 0, again.err
+    assert again.json["comparison"]["yardstick"] == "response_nll_per_byte"
+    (table,) = [one for one in again.json["comparison"]["yardsticks"] if one["key"] == "response_nll_per_byte"]
+    assert table["comparisons"][0]["verdict"] == "equivalent"
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("--collate", "mask-pad,mask-instructon"), 2, "no collate strategy 'mask-instructon'; did you mean"),
+        (("--collate", "mask-pad"), 2, "nothing to compare: give a setting at least two values"),
+        (("--set", "train.lrr=1,2"), 2, "no configuration key 'train.lrr'; did you mean 'lr'?"),
+        (("--collate", "mask-pad,pad-only", "--seeds", "many"), 2, "--seeds 'many': expected a number of seeds"),
+        (
+            ("--collate", "mask-pad,pad-only", "--baseline", "mask-pat"),
+            2,
+            "no arm 'mask-pat'; did you mean 'mask-pad'?",
+        ),
+        (("--resume", "nowhere"), 2, "no ablation in nowhere"),
+        (("--resume", "nowhere", "--lr", "1"), 2, "leave all settings out but --yardstick"),
+        (("--collate", "mask-pad,pad-only", "--sd", "-3"), 2, "expected a positive standard deviation"),
+        (("--collate", "mask-pad,pad-only", "--data", "nothing.json"), 4, "nothing.json"),
+    ],
+)
+def test_mistakes_are_one_line(cli, args, code, message):
+    outcome = cli("ablate", *args)
+    assert (outcome.code, message in outcome.last_line) == (code, True), outcome.err
+
+
+def test_a_huge_grid_is_counted_and_estimated_before_it_is_begun(cli, data_file, tmp_path):
+    outcome = cli(*masks(data_file, "--seeds", "40"))
+    assert outcome.code == 2
+    assert "this grid has 80 cells (2 arms by 40 seeds); training alone would take about" in outcome.last_line
+    assert "--yes" in outcome.last_line
+    assert not (tmp_path / "ablations").exists()
+
+
+def test_what_the_grid_can_detect_is_said_before_it_runs(cli, data_file):
+    outcome = cli(*masks(data_file, "--seeds", "1", "--sd", "30"))
+    assert "with 2 items and 1 seeds a true difference of" in outcome.err
+
+
+def test_durations_are_said_in_the_unit_that_fits():
+    assert duration(59) == "59 s"
