@@ -212,13 +212,19 @@ class Session:
         """Likelihoods and answers of the fine-tuned model.
 
         Args:
-            anew: forget the answers and verdicts there are.
+            anew: forget the answers and verdicts there are; the untuned model's too where it has any, so that both
+                models always answer in the same way.
         """
-        setup, files = self.setup, AnswerFiles.after(self.folder)
+        setup, files, before = self.setup, AnswerFiles.after(self.folder), AnswerFiles.before(self.folder)
+        is_compared = anew and before.responses.exists()
         if anew:
-            check_answers_fit(setup.config, setup.components, setup.material, self._tuned.context_length)
-            files.forget()
+            models = [self._tuned, *([self._untuned] if is_compared else [])]  # nothing is forgotten if one is missing
+            check_answers_fit(setup.config, setup.components, setup.material, models[0].context_length)
+            for old in (files, before):
+                old.forget()
         self._keep_configuration()
+        if is_compared:
+            write_answers(setup.config, setup.components, setup.material, self._untuned, before, self._observer)
         if not self._is_answered(files):
             write_answers(setup.config, setup.components, setup.material, self._tuned, files, self._observer)
         write_responses_document(setup.material, self.folder)
