@@ -69,7 +69,7 @@ def train(
 
 @takes_settings("--judge", *MADE_WITH_THE_RUN)
 def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
-    """Answer the test questions with a run's model, anew.
+    """Answer the test questions anew with a run's model, and with the untuned one where the run has its answers.
 
     Example: sftframe generate runs/mine --set generate.temperature=0.7
     """

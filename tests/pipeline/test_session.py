@@ -241,9 +241,29 @@ def test_answers_written_anew_replace_the_old_ones_and_their_verdicts(
     session = Session.reopen(finished, toys.registry, Observer(), layer={"generate": {"max_new_tokens": 2}})
     with session.at_work():
         session.answer(anew=True)
-    assert {len(line["ids"]) for line in read_lines(finished / "responses.jsonl")} == {2}
-    assert not (finished / "verdicts.jsonl").exists()
-    assert (finished / "verdicts-before.jsonl").exists()
+    for suffix in ("", "-before"):  # both models answer in the same way, or their figures could not be compared
+        assert {len(line["ids"]) for line in read_lines(finished / f"responses{suffix}.jsonl")} == {2}
+        assert not (finished / f"verdicts{suffix}.jsonl").exists()
+
+
+def test_answers_written_anew_are_those_of_a_model_that_was_tuned_or_not(
+    finished: Path, toys: Any, read_lines: Callable
+) -> None:
+    """With the same settings they are what they were."""
+    old = {suffix: read_lines(finished / f"responses{suffix}.jsonl") for suffix in ("", "-before")}
+    session = Session.reopen(finished, toys.registry, Observer())
+    with session.at_work():
+        session.answer(anew=True)
+    assert {suffix: read_lines(finished / f"responses{suffix}.jsonl") for suffix in old} == old
+
+
+def test_without_answers_of_the_untuned_model_none_are_written_anew(start: Callable[..., Session]) -> None:
+    session = start(before=False)
+    with session.at_work():
+        session.train()
+        session.answer()
+        session.answer(anew=True)
+    assert not (session.folder.path / "responses-before.jsonl").exists()
 
 
 def test_answers_that_could_not_be_written_anew_are_kept(finished: Path, toys: Any) -> None:
