@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
 from sftframe.errors import ConfigError
-from sftframe.files import DiskError, disk, remove_leftovers, whole_dir, write_json
+from sftframe.files import DiskError, disk, remove_leftovers, whole_dir, write_json_part
 
 _MODULE = "module.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
@@ -69,11 +69,8 @@ def save(
     module: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
     state: Mapping[str, Any],
-    keep: int = 1,
 ) -> Checkpoint:
-    """Write `folder/step-N`, then delete what is no longer wanted: all but the newest `keep`, and all later steps.
-
-    Later steps are from before the run went back to an earlier checkpoint: damaged, or not this run's future.
+    """Write `folder/step-N`; which older ones stay is for `prune` to say.
 
     Raises:
         DiskError: it cannot be written; the checkpoints there are stay.
@@ -86,13 +83,20 @@ def save(
         disk().fill(making / _MODULE, partial(_save_module, module))
         tensors = {**_optimizer_tensors(optimizer), **_random_states(_device(module))}
         disk().fill(making / _OPTIMIZER, partial(save_file, tensors))
-        write_json(making / _STATE, state)
+        write_json_part(making / _STATE, state)
 
     _write(target, fill)
-    for old in _unwanted(_folders(folder), step, keep):
-        with suppress(OSError):  # the next one tries again
-            disk().remove(old)
     return Checkpoint(folder=target, step=step, state=dict(state))
+
+
+def prune(folder: Path, *, step: int, keep: int) -> None:
+    """Delete all checkpoints but the newest `keep` up to a step; what cannot be deleted now stays until the next time.
+
+    Later steps are from before the run went back to an earlier checkpoint: damaged, or not this run's future.
+    """
+    for old in _unwanted(_folders(folder), step, keep):
+        with suppress(OSError):
+            disk().remove(old)
 
 
 def latest(
@@ -156,7 +160,7 @@ def _write(target: Path, fill: Callable[[Path], None]) -> None:
     try:
         with whole_dir(target) as making:
             fill(making)
-            write_json(making / _HASHES, _hashes(making, sorted(path.name for path in making.iterdir())))
+            write_json_part(making / _HASHES, _hashes(making, sorted(path.name for path in making.iterdir())))
     except SafetensorError as error:
         raise DiskError(f"cannot write {target}: {error}") from error
 

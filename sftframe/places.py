@@ -58,7 +58,7 @@ def check_place(path: Path, *, force: bool) -> None:
     with explained(path):
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{path} is a file: --out needs a folder, a new one or an empty one")
-        if not path.exists() or not _is_taken(path):
+        if not path.exists() or not is_taken(path):
             return
         if not _was_made_for_a_run(path):
             raise ConfigError(
@@ -105,7 +105,12 @@ def is_run(path: Path) -> bool:
 
 def is_half_made(path: Path) -> bool:
     """A run was being made here and its process was killed between configuration and manifest: nothing was begun."""
-    return (path / CONFIG).is_file() and (path / _MARKER).is_file() and not _is_taken(path)
+    return (path / CONFIG).is_file() and is_marked(path) and not is_taken(path)
+
+
+def is_marked(path: Path) -> bool:
+    """sftframe made the folder for a run."""
+    return (path / _MARKER).is_file()
 
 
 def _marked(path: Path) -> Path:
@@ -113,9 +118,9 @@ def _marked(path: Path) -> Path:
     return path
 
 
-def _is_taken(path: Path) -> bool:
-    """A configuration alone is no run yet, where sftframe's own mark says what it is."""
-    return _contents(path) - ({CONFIG} if (path / _MARKER).is_file() else set()) != set()
+def is_taken(path: Path) -> bool:
+    """Something lies in the folder; a configuration alone is no run yet where sftframe's mark says what it is."""
+    return _contents(path) - ({CONFIG} if is_marked(path) else set()) != set()
 
 
 def _contents(path: Path) -> set[str]:
@@ -144,7 +149,7 @@ def _was_made_for_a_run(path: Path) -> bool:
         precious.append(Path.home().resolve())
     if any(place == own or place in own.parents for own in precious):
         return False
-    return is_run(path) or ((path / _MARKER).is_file() and (path / CONFIG).is_file())
+    return is_run(path) or (is_marked(path) and (path / CONFIG).is_file())
 
 
 @contextmanager

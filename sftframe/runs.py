@@ -24,7 +24,9 @@ from sftframe.places import (
     check_place,
     explained,
     is_half_made,
+    is_marked,
     is_run,
+    is_taken,
     make_named,
     make_numbered,
 )
@@ -92,6 +94,11 @@ class RunFolder:
                 f"{path} is half a run, its process was killed while it was made: "
                 f"begin it with: sftframe run --resume {path}"
             )
+        if run.is_empty:
+            raise ConfigError(
+                f"{path} is empty but for sftframe's mark, its process was killed before its settings were written: "
+                f"run the same command again with --out {path}"
+            )
         missing = [file.name for file in (run.config_path, run.manifest_path) if not file.is_file()]
         if missing:
             raise ConfigError(f"{path} is not a run: it has no {' and no '.join(missing)}; {_nearest(path)}")
@@ -102,6 +109,11 @@ class RunFolder:
     def is_half_made(self) -> bool:
         """Whether its process was killed between writing the configuration and the manifest: nothing was begun."""
         return is_half_made(self.path)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether its process was killed before anything but the folder was made."""
+        return is_marked(self.path) and not is_taken(self.path)
 
     @property
     def config_path(self) -> Path:

@@ -37,8 +37,10 @@ class Training:
         self.optimizer.step()
 
     def save(self, folder: Path, step: int, **rest: Any) -> checkpoints.Checkpoint:
-        state = rest.pop("state", {"step": step})
-        return checkpoints.save(folder, step=step, module=self.module, optimizer=self.optimizer, state=state, **rest)
+        state, keep = rest.pop("state", {"step": step}), rest.pop("keep", 1)
+        saved = checkpoints.save(folder, step=step, module=self.module, optimizer=self.optimizer, state=state)
+        checkpoints.prune(folder, step=step, keep=keep)
+        return saved
 
     def tensors(self) -> list[Tensor]:
         moments = [value for of in self.optimizer.state.values() for _, value in sorted(of.items())]

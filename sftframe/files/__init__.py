@@ -15,6 +15,7 @@ from sftframe.files.whole import (
     whole_dir,
     whole_file,
     write_json,
+    write_json_part,
     write_whole,
 )
 
@@ -34,5 +35,6 @@ __all__ = [
     "whole_file",
     "write_json",
     "write_json_lines",
+    "write_json_part",
     "write_whole",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sftframe.errors import ConfigError
-from sftframe.files.disk import disk, explained
+from sftframe.files.disk import DiskError, disk, explained
 from sftframe.files.values import decoded_object, encoded
 from sftframe.files.whole import write_whole
 
@@ -89,7 +90,8 @@ class JsonLines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        with suppress(DiskError) if error else nullcontext():  # the first error is the one to tell
+            self.close()
 
     def _repair(self) -> None:
         content = self._path.read_bytes()

@@ -31,7 +31,17 @@ def write_whole(path: Path, data: bytes | str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON, whole or not at all; `plain` says how records are written."""
-    write_whole(path, encoded(value, indent=2) + b"\n")
+    write_whole(path, _document(value))
+
+
+def write_json_part(path: Path, value: object) -> None:
+    """Write a value as indented JSON into a folder that `whole_dir` is making, which flushes all that is in it.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    with explained(path), disk().open(path, "wb") as file:
+        disk().write(file, _document(value))
 
 
 @contextmanager
@@ -126,6 +136,10 @@ def sync_dir(folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             raise
+
+
+def _document(value: object) -> bytes:
+    return encoded(value, indent=2) + b"\n"
 
 
 def _beside(path: Path) -> Path:

@@ -80,9 +80,12 @@ class Session:
         setup = replace(setup, process=replace(process, foreign_cores=others.cores()))
         RunFolder(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
-        folder = RunFolder.create(config.out, label=label, force=force)
-        manifest.write_config(folder, config, components)
-        manifest.write_manifest(folder, setup, model)
+        try:
+            folder = RunFolder.create(config.out, label=label, force=force)
+            manifest.write_config(folder, config, components)
+            manifest.write_manifest(folder, setup, model)
+        except DiskError as error:
+            raise DiskError(f"{error}; nothing was begun: make room, or choose another folder with --out") from error
         return cls(setup, folder, observer, untuned=model)
 
     @classmethod
@@ -144,15 +147,10 @@ class Session:
             Interrupted: somebody stopped it; what was done is saved.
             TrainingError: memory ran out.
         """
-        with interruptible(), self.folder.lock():
+        with self._saying_how_to_go_on(), interruptible(), self.folder.lock():
             try:
                 remove_leftovers(self.folder.path)
                 yield
-            except DiskError as error:
-                raise DiskError(
-                    f"{error}; what was saved before it is kept: make room or mend the disk, then go on with: "
-                    f"sftframe run --resume {self.folder.path}"
-                ) from error
             except KeyboardInterrupt:
                 raise Interrupted(
                     f"stopped, what was saved so far is kept; go on with: sftframe run --resume {self.folder.path}"
@@ -282,6 +280,16 @@ class Session:
         """A few test examples with their answers, spread over the test part."""
         answered = answered_examples(self.folder, self.setup.material)
         return answered[:: max(1, len(answered) // count)][:count]
+
+    @contextmanager
+    def _saying_how_to_go_on(self) -> Iterator[None]:
+        try:
+            yield
+        except DiskError as error:
+            raise DiskError(
+                f"{error}; what was saved before it is kept: make room or mend the disk, then go on with: "
+                f"sftframe run --resume {self.folder.path}"
+            ) from error
 
     def _keep_configuration(self) -> None:
         """Write settings that differ from now on; behind `forget`, or answers of older ones would pass for theirs."""
