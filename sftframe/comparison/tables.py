@@ -136,7 +136,29 @@ def axis_levels(settings: Mapping[str, Mapping[str, Any]]) -> list[AxisLevels]:
 
 
 def _scores(arms: Sequence[ComparedArm], yardstick: Yardstick) -> Scores:
-    return {arm.name: {seed: scored(yardstick, run.items) for seed, run in arm.runs.items()} for arm in arms}
+    """Score by arm, seed and item; an item whose denominator is not the same everywhere has none."""
+    uneven = _uneven(arms, yardstick)
+    return {
+        arm.name: {
+            seed: {index: None if index in uneven else score for index, score in scored(yardstick, run.items).items()}
+            for seed, run in arm.runs.items()
+        }
+        for arm in arms
+    }
+
+
+def _uneven(arms: Sequence[ComparedArm], yardstick: Yardstick) -> set[int]:
+    """Items whose denominator differs between runs: a reference that one template alone had to cut."""
+    if yardstick.weight is None:
+        return set()
+    known: dict[int, float] = {}
+    return {
+        item.index
+        for arm in arms
+        for run in arm.runs.values()
+        for item in run.items
+        if known.setdefault(item.index, yardstick.weight(item)) != yardstick.weight(item)
+    }
 
 
 def _weights(arms: Sequence[ComparedArm], yardstick: Yardstick) -> dict[int, float] | None:

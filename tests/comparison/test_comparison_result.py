@@ -76,6 +76,15 @@ def test_items_without_a_score_are_left_out_of_both_arms_and_counted(run: Runs) 
     assert table.num_unscored == {"mask-pad": 1, "pad-only": 0}
 
 
+def test_a_reference_that_one_arm_alone_had_to_cut_is_left_out_of_the_nll(run: Runs) -> None:
+    whole = [item(index, 50) for index in range(4)]
+    cut = [*whole[:3], item(3, 50, num_response_bytes=2)]
+    result = compare(group_into_arms([run("a", items=whole), run("b", items=cut, collate="pad-only")]))
+    tables = {table.yardstick.key: table.table for table in result.tables}
+    assert tables["response_nll_per_byte"].items == (0, 1, 2)
+    assert tables["judge"].items == (0, 1, 2, 3)
+
+
 def test_judges_that_differ_do_not_compare(run: Runs) -> None:
     arms = group_into_arms([run("a"), run("b", collate="pad-only", judge="other")])
     with pytest.raises(ConfigError, match=r"judged by toy, .* by other: scores of different judges"):
