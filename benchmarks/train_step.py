@@ -2,8 +2,9 @@
 
     python -m benchmarks.train_step --data instruction-data.json --tokenizer gpt2/ --collate mask-pad
 
-The same batches of the same data in file order, the same sizes, random weights, float32, AdamW; every contender in a
-process of its own, in turn. Peers that are not installed are left out.
+The same batches of the same data in file order, the same sizes, random weights, float32 (or bfloat16 autocast), AdamW;
+every contender in a process of its own, in turn. Peers that are not installed are left out. A GPU is waited for at both
+ends of a step.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from benchmarks.harness import compete, table, worker
 
 CONTENDERS = ("sftframe", "sftframe-plain", "chapter", "transformers", "trl")
 NEEDED = {"chapter": "llms_from_scratch", "transformers": "transformers", "trl": "trl"}
-SIZES = {"124M": (768, 12, 12), "355M": (1024, 24, 16)}
+SIZES = {"124M": (768, 12, 12), "355M": (1024, 24, 16), "774M": (1280, 36, 20), "1558M": (1600, 48, 25)}
+BACKENDS = {"124M": "gpt2-small", "355M": "gpt2-medium", "774M": "gpt2-large", "1558M": "gpt2-xl"}
 
 
 def main() -> None:
@@ -33,6 +36,7 @@ def main() -> None:
     shared = [
         *("--data", str(options.data), "--tokenizer", str(options.tokenizer), "--collate", options.collate),
         *("--size", options.size, "--batch-size", str(options.batch_size), "--steps", str(options.steps)),
+        *("--device", options.device, "--dtype", options.dtype),
     ]
     commands = {name: worker("benchmarks.train_step", name, *shared) for name in chosen}
     results = compete(commands, rounds=options.rounds)
@@ -40,6 +44,7 @@ def main() -> None:
         print(json.dumps([one.document() for one in results.values()], indent=2))
     else:
         title = f"{options.size}, {options.collate}, batch {options.batch_size}, {options.data.name}"
+        title += f", {options.device}, {options.dtype}"
         print(title, table(results, "sftframe", "seconds per optimizer step"), sep="\n")
 
 
@@ -51,6 +56,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--collate", default="mask-pad", choices=["mask-pad", "mask-instruction"])
     parser.add_argument("--size", default="124M", choices=sorted(SIZES))
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--steps", type=int, default=6, help="counted steps a round, after two that are not")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
@@ -78,7 +85,7 @@ def _work(options: argparse.Namespace) -> None:
         "trl": _trl,
     }[options.worker]
     seconds = list(contender(options))[2:]
-    print(json.dumps({"seconds": seconds, "peak_memory_bytes": peak_memory_bytes("cpu")}), flush=True)
+    print(json.dumps({"seconds": seconds, "peak_memory_bytes": peak_memory_bytes(options.device)}), flush=True)
 
 
 def _prepared(options: argparse.Namespace) -> Any:
@@ -105,7 +112,22 @@ def _prepared(options: argparse.Namespace) -> Any:
 
 
 def _backend(options: argparse.Namespace) -> str:
-    return {"124M": "gpt2-small", "355M": "gpt2-medium"}[options.size]
+    return BACKENDS[options.size]
+
+
+def _now(options: argparse.Namespace) -> float:
+    """The time, once the device has done all it was given."""
+    import torch
+
+    if options.device != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter()
+
+
+def _precision(options: argparse.Namespace) -> AbstractContextManager[object]:
+    import torch
+
+    return torch.autocast(options.device, dtype=torch.bfloat16, enabled=options.dtype == "bfloat16")
 
 
 def _batches(options: argparse.Namespace) -> Iterator[Any]:
@@ -123,18 +145,18 @@ def _sftframe(options: argparse.Namespace) -> Iterator[float]:
     from sftframe.stages.train import Trainer
 
     config, components, material = _prepared(options)
-    model = components.backend.load(device="cpu", dtype="float32", seed=1)
+    model = components.backend.load(device=options.device, dtype="float32", seed=1)
     model.is_compacting = config.train.compact
     loader = StepLoader(material.train, components.strategy, config.train, seed=1)
-    trainer = Trainer(model, config.train, num_steps=loader.num_steps)
+    trainer = Trainer(model, config.train, num_steps=loader.num_steps, dtype=options.dtype)
     for count, data in enumerate(loader.steps()):
         if count == options.steps + 2:
             break
         if options.profile and count == options.steps + 1:
             _traced(lambda data=data: trainer.step(data), options.profile)  # type: ignore[misc]
-        start = time.perf_counter()
+        start = _now(options)
         trainer.step(data)
-        yield time.perf_counter() - start
+        yield _now(options) - start
 
 
 def _traced(step: Callable[[], object], path: Path) -> None:
@@ -149,17 +171,19 @@ def _traced(step: Callable[[], object], path: Path) -> None:
 def _loop(options: argparse.Namespace, module: Any, logits: Callable[[Any], Any], optimizer: Any) -> Iterator[float]:
     import torch.nn.functional as F
 
-    module.train()
+    module.to(options.device).train()
     for count, batch in enumerate(_batches(options)):
         if count == options.steps + 2:
             return
-        start = time.perf_counter()
+        start = _now(options)
         optimizer.zero_grad()
-        loss = F.cross_entropy(logits(batch.inputs).flatten(0, 1), batch.targets.flatten())
+        inputs, targets = batch.inputs.to(options.device), batch.targets.to(options.device)
+        with _precision(options):
+            loss = F.cross_entropy(logits(inputs).flatten(0, 1), targets.flatten())
         loss.backward()
         optimizer.step()
         loss.item()
-        yield time.perf_counter() - start
+        yield _now(options) - start
 
 
 def _chapter(options: argparse.Namespace) -> Iterator[float]:
@@ -228,10 +252,10 @@ def _trl(options: argparse.Namespace) -> Iterator[float]:
 
     class Clock(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, *_args: Any, **_more: Any) -> None:
-            times.append(-time.perf_counter())
+            times.append(-_now(options))
 
         def on_step_end(self, *_args: Any, **_more: Any) -> None:
-            times[-1] += time.perf_counter()
+            times[-1] += _now(options)
 
     trainer = SFTTrainer(
         model=_hugging_face(options),
@@ -241,8 +265,8 @@ def _trl(options: argparse.Namespace) -> Iterator[float]:
             max_steps=options.steps + 2,
             learning_rate=5e-5,
             weight_decay=0.1,
-            bf16=False,
-            use_cpu=True,
+            bf16=options.dtype == "bfloat16",
+            use_cpu=options.device == "cpu",
             report_to=[],
             save_strategy="no",
             logging_strategy="no",
