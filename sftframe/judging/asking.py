@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sftframe.config import RunConfig
@@ -153,7 +153,6 @@ class Judging:
                 on_verdict(verdict)
 
             def keep(verdict: Verdict) -> None:
-                verdict = replace(verdict, judge=self.judge.identity)  # whatever it calls itself in a verdict
                 on_verdict(verdict)
                 if cache:
                     cache.keep(by_index[verdict.index], verdict, repeat=repeat)
@@ -174,7 +173,6 @@ class Judging:
             known = self._settled(cache.find(pairs, Preference) if cache else {}, by_index)
 
             def keep(preference: Preference) -> None:
-                preference = replace(preference, judge=self.judge.identity)
                 if cache:
                     cache.keep(by_index[preference.index], preference)
                 self._observer.advance()

@@ -116,7 +116,8 @@ def _asked(question: _Question[Item, Word], items: Sequence[Item]) -> Generator[
                 raise PluginError(f"judge {judge.name!r} gave no {noun} on item {item.index}: expected one per item")
             if problem := question.broken(item, word):
                 raise PluginError(f"judge {judge.name!r} broke its contract on item {item.index}: it gave {problem}")
-            yield word if word.judge else replace(word, judge=judge.identity)
+            # whatever it calls itself in a verdict: what is kept is found by its identity
+            yield word if word.judge == judge.identity else replace(word, judge=judge.identity)
         if next(words, None) is not None:
             raise PluginError(f"judge {judge.name!r} gave more than the {len(items)} {noun}s that it was asked for")
 

@@ -80,8 +80,9 @@ def test_a_judge_is_not_bothered_when_all_is_known():
     assert seen == []
 
 
-def test_a_verdict_without_a_name_gets_the_judges():
-    verdicts, seen = judged(Scripted(ok(7, judge=""), ok(3), ok(5)))
+@pytest.mark.parametrize("name", ["", "I"])
+def test_a_verdict_has_the_judges_name_whatever_it_calls_itself(name):
+    verdicts, seen = judged(Scripted(ok(7, judge=name), ok(3), ok(5)))
     assert verdicts[0].judge == "scripted"
     assert seen[0].judge == "scripted"
 
