@@ -1,4 +1,4 @@
-"""A comparison as JSON, Markdown and CSV. `docs/compare.md` describes the JSON, to which fields are only added.
+"""A comparison as JSON, Markdown and CSV. `docs/ablate.md` describes the JSON, to which fields are only added.
 
 Takes a `ComparisonResult`, gives text or JSON values.
 """
