@@ -3,8 +3,8 @@
     python -m benchmarks.startup --weights runs/mine/model
 
 Each contender is a process of its own, timed from its start. `run-…` is `sftframe run` without measuring the untuned
-model, until the first step is written to `metrics.jsonl`; then it is ended. The 52,000 examples are the bundled ones,
-repeated and numbered, in a file of their own. Processes are started fresh, files come from the system's cache.
+model, until the first step is written to `metrics.jsonl`; then it is ended. The 52,000 examples are the bundled ones, or
+those of `--data`, repeated and numbered, in a file of their own. Processes are started fresh, files come from the system's cache.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     chosen = [name for name in options.contenders.split(",") if options.weights or name != "run-weights"]
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "many.json"
-        _write_many(data)
+        _write_many(data, options.data)
         shared = ["--many", str(data), *(["--weights", str(options.weights)] if options.weights else [])]
         commands = {name: worker("benchmarks.startup", name, *shared) for name in chosen}
         results = compete(commands, rounds=options.rounds, retries=options.retries)
@@ -48,6 +48,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worker", metavar="NAME", help=argparse.SUPPRESS)
     parser.add_argument("--many", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--data", default="starter", help="instruction data, JSON, of which the 52,000 are made")
     parser.add_argument("--weights", type=Path, help="a saved model's folder, for instance GPT-2's 124M")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--retries", type=int, default=3, help="how often a round with foreign load is run again")
@@ -93,11 +94,11 @@ def _has_step(metrics: Path) -> bool:
     return metrics.exists() and '"kind": "step"' in metrics.read_text()
 
 
-def _write_many(path: Path) -> None:
+def _write_many(path: Path, source: str) -> None:
     from sftframe.config import DataConfig
     from sftframe.stages.data import load_examples
 
-    examples = load_examples(DataConfig()).examples
+    examples = load_examples(DataConfig(source=source)).examples
     chosen = [(number, examples[number % len(examples)]) for number in range(NUM_EXAMPLES)]
     entries = [
         {"instruction": f"{number}. {one.instruction}", "input": one.input, "output": one.output}
