@@ -3,8 +3,9 @@
     python -m benchmarks.startup --weights runs/mine/model
 
 Each contender is a process of its own, timed from its start. `run-…` is `sftframe run` without measuring the untuned
-model, until the first step is written to `metrics.jsonl`; then it is ended. The 52,000 examples are the bundled ones, or
-those of `--data`, repeated and numbered, in a file of their own. Processes are started fresh, files come from the system's cache.
+model, until the first step is written to `metrics.jsonl`; then it is ended. The 52,000 examples are the bundled ones,
+or those of `--data`, repeated and numbered, in a file of their own. Processes are started fresh, files come from the
+system's cache.
 """
 
 from __future__ import annotations
