@@ -1,19 +1,17 @@
 """The loss chart of a run: as a PNG file, and as SVG that stands inside an HTML page.
 
-Takes `Curves`, gives bytes or text. Imports matplotlib on use, never pyplot, and leaves matplotlib's settings as they
-were. The SVG has no colours of its own: it names CSS properties (`--chart-ink`, …) with a light scheme as fallback, so
-that one drawing serves light and dark pages.
+Takes `Curves`, gives bytes or text. Imports matplotlib on use.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sftframe.stages.report.curves import Curves, mean_window, running_mean
+from sftframe.stages.report.svg import drawing_settings, svg_element
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +21,8 @@ MAX_POINTS = 1000
 """Points of the raw train line; longer runs show the least and the greatest loss of each stretch of steps."""
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color), told apart in all common forms of colour blindness.
-_INK, _GRID, _TRAIN, _VALIDATION, _RESPONSE = "#333333", "#dddddd", "#0072b2", "#d55e00", "#009e73"
-_CSS_NAMES = {_INK: "ink", _GRID: "grid", _TRAIN: "train", _VALIDATION: "validation", _RESPONSE: "response"}
+_TRAIN, _VALIDATION, _RESPONSE = "#0072b2", "#d55e00", "#009e73"
+_CSS_NAMES = {_TRAIN: "train", _VALIDATION: "validation", _RESPONSE: "response"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ _NARROW = _Layout(width=4.6, height=5.0, font_pt=10.5, num_ticks=4, legend_colum
 def loss_chart(curves: Curves, *, collate: str) -> bytes:
     """The chart as a PNG, 1350 x 780 pixels: train, validation and response-only loss over steps and tokens."""
     data = io.BytesIO()
-    with _settings(_WIDE, salt="png"):
+    with drawing_settings(_WIDE.font_pt, salt="png"):
         figure = _figure(curves, collate, _WIDE)
         figure.savefig(data, format="png", dpi=150, metadata={"Software": None})
     return data.getvalue()
@@ -58,34 +56,8 @@ def loss_svg(curves: Curves, collate: str, *, is_narrow: bool = False) -> str:
         is_narrow: taller than wide, with fewer ticks, for a phone.
     """
     layout = _NARROW if is_narrow else _WIDE
-    data = io.StringIO()
-    with _settings(layout, salt="narrow" if is_narrow else "wide"):
-        figure = _figure(curves, collate, layout)
-        figure.savefig(data, format="svg", transparent=True, metadata=dict.fromkeys(_SVG_METADATA))
-    return _embeddable(data.getvalue())
-
-
-_SVG_METADATA = ("Creator", "Date", "Format", "Type")
-
-
-def _settings(layout: _Layout, salt: str) -> Any:
-    import matplotlib
-
-    return matplotlib.rc_context(
-        {
-            "font.size": layout.font_pt,
-            "font.family": "sans-serif",
-            "svg.fonttype": "none",
-            "svg.hashsalt": salt,
-            "text.color": _INK,
-            "axes.edgecolor": _INK,
-            "axes.labelcolor": _INK,
-            "xtick.color": _INK,
-            "ytick.color": _INK,
-            "grid.color": _GRID,
-            "legend.frameon": False,
-        }
-    )
+    with drawing_settings(layout.font_pt, salt="narrow" if is_narrow else "wide"):
+        return svg_element(_figure(curves, collate, layout), _CSS_NAMES)
 
 
 def _figure(curves: Curves, collate: str, layout: _Layout) -> Figure:
@@ -174,22 +146,3 @@ def thinned(steps: Sequence[int], losses: Sequence[float]) -> tuple[list[int], l
         inside = range(start, min(start + stretch, len(steps)))
         kept += sorted({min(inside, key=losses.__getitem__), max(inside, key=losses.__getitem__)})
     return [steps[i] for i in kept], [losses[i] for i in kept]
-
-
-def _embeddable(svg: str) -> str:
-    """The `<svg>` element alone: no prologue or style sheet, only ids that are referred to, colours by CSS property."""
-    head, body = svg[svg.index("<svg") :].split(">", 1)
-    view_box = re.search(r'viewBox="[^"]*"', head)
-    assert view_box is not None, "matplotlib writes a view box"
-    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, count=1, flags=re.DOTALL)
-    referred = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
-    body = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in referred else "", body)
-    for colour, name in _CSS_NAMES.items():
-        body = body.replace(colour, f"var(--chart-{name}, {colour})")
-    return f"<svg {view_box[0]} {_SVG_ATTRIBUTES}>{body.strip()}"
-
-
-_SVG_ATTRIBUTES = (
-    'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-    'stroke-linejoin="round" stroke-linecap="butt"'
-)

@@ -6,24 +6,20 @@ through jinja2's autoescape, and a content security policy lets the page load no
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
 from sftframe.records import Example, Response, Summary, Verdict
-from sftframe.stages.report import numerals
 from sftframe.stages.report.answers import FLAGS, count_failures, count_flags, join_items
 from sftframe.stages.report.charts import loss_svg
 from sftframe.stages.report.comparison import chance_keys, paired_change
 from sftframe.stages.report.curves import Curves, curve_rows
 from sftframe.stages.report.manifest import manifest_tables, repeat_command
 from sftframe.stages.report.outcome import outcome
+from sftframe.stages.report.rendering import render_page
 from sftframe.stages.report.tokens import show_example
 from sftframe.stages.report.yardsticks import yardstick_rows
-from sftframe.visible import visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,31 +46,13 @@ class ReportInput:
 
 def report_page(report: ReportInput) -> str:
     """The page as HTML; the same input gives the same characters."""
-    template = _environment().get_template("page.html.j2")
-    return _encodable(template.render(_content(report)))
-
-
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(__package__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    numbers = (numerals.fixed, numerals.signed, numerals.percent, numerals.duration, numerals.memory)
-    environment.filters |= {number.__name__: number for number in numbers}
-    environment.filters["visible"] = visible
-    return environment
+    return render_page(_content(report), scripts=("page.js",))
 
 
 def _content(report: ReportInput) -> dict[str, Any]:
     from markupsafe import Markup
 
     summary = report.summary
-    script = _asset("page.js")
     items = join_items(
         report.examples,
         before=report.responses_before,
@@ -108,16 +86,4 @@ def _content(report: ReportInput) -> dict[str, Any]:
         "manifest": manifest_tables(report.manifest),
         "config_toml": report.config_toml,
         "command": report.command or repeat_command(summary.run),
-        "style": Markup(_asset("page.css")),
-        "script": Markup(script),
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
-
-
-def _asset(name: str) -> str:
-    return files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _encodable(page: str) -> str:
-    """Half a surrogate pair, which JSON data may hold, has no UTF-8: written as a question mark."""
-    return page.encode("utf-8", errors="replace").decode("utf-8")

@@ -1,14 +1,5 @@
-"use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
-  const root = document.documentElement;
-  const theme = byId("theme");
-  theme.hidden = false;
-  theme.addEventListener("click", () => {
-    const current = root.style.colorScheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
-    root.style.colorScheme = current === "dark" ? "light" : "dark";
-  });
-
   const list = byId("answer-list");
   if (!list) return;
   const search = byId("answer-search");
