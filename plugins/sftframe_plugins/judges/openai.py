@@ -133,7 +133,7 @@ class OpenAIJudge(LanguageModelJudge):
     def _check_model(self, server: OpenAIServer) -> None:
         name = self.options.model
         names = server.model_names()
-        if names is None:
+        if not names:  # no list, or one that says nothing: some servers load on demand what they do not list
             _probe(server)
         elif name not in names and not server.has_model(name):
             shown = ", ".join(names[:_MOST_LISTED]) or "none"

@@ -28,7 +28,7 @@ _LONGEST_WAIT_S = 60.0
 _BUSY = (408, 409, 425, 429)
 """Refusals that pass by themselves: too late, in conflict, too early, too many."""
 
-_NOT_OFFERED = (404, 405, 501)
+_KEY_REFUSED = (401, 403)
 
 _SHORTEST_SECRET = 8
 """Characters; what is shorter (`none`, `EMPTY`) stands for no key and may well be a word of a reply."""
@@ -78,7 +78,7 @@ class OpenAIServer:
         self._client.close()
 
     def model_names(self) -> list[str] | None:
-        """The models that the server lists; None if it has no list.
+        """The models that the server lists; None if it is there and has no list, or cannot make one.
 
         Raises:
             CallError: it cannot be reached, or does not take the key.
@@ -86,9 +86,9 @@ class OpenAIServer:
         try:
             return [self._safe(str(model.id)) for model in self._call(lambda: self._client.models.list().data)]
         except _RefusalError as refusal:
-            if refusal.status_code in _NOT_OFFERED:
-                return None
-            raise
+            if refusal.status_code in _KEY_REFUSED:
+                raise
+            return None
 
     def has_model(self, name: str) -> bool:
         """Whether the server knows a model that it may not list.
@@ -188,8 +188,8 @@ class OpenAIServer:
 
 def _words(error: Any) -> str:
     """What a refusal says: OpenAI's `message`, or whatever stands in its place."""
-    body = error.body if isinstance(error.body, Mapping) else {}
-    return str(body.get("message") or error.message)
+    body = error.body if isinstance(error.body, Mapping) else {"message": error.body}
+    return str(body.get("message") or body.get("detail") or error.response.text or error.message)
 
 
 def _retry_after(header: str) -> float:

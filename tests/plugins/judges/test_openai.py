@@ -150,3 +150,24 @@ def test_a_server_that_answers_with_another_model_halfway_gives_no_more_verdicts
     assert [(verdict.status, verdict.score) for verdict in (second, third)] == [("error", None)] * 2
     assert "answers with the model 'qwen-1b' now, and answered with 'qwen-7b' before" in second.reason
     assert len(openai_stub.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "all gone"}},
+        {"error": "all gone"},
+        {"detail": "all gone"},
+        {"detail": [{"msg": "all gone"}]},
+    ],
+)
+def test_what_a_refusal_says_is_found_wherever_servers_put_it(openai_stub, ask, item, body):
+    openai_stub.plan = [lambda handler, _: handler.send_document(body, 404)]
+    (verdict,) = judged(ask.openai(openai_stub.host), item())
+    assert "all gone" in verdict.reason
+
+
+def test_a_refusal_in_plain_text_is_quoted(openai_stub, ask, item):
+    openai_stub.plan = [lambda handler, _: handler.send_bytes(b"Internal Server Error", 500)]
+    (verdict,) = judged(ask.openai(openai_stub.host, retries=0), item())
+    assert "Internal Server Error (HTTP 500)" in verdict.reason

@@ -47,12 +47,20 @@ def test_of_many_models_only_some_are_listed(openai_stub, ask):
 
 
 def test_a_model_that_is_not_listed_but_known_is_there(openai_stub, ask):
-    openai_stub.models, openai_stub.details = [], {"gpt-4o-mini": {}}
+    openai_stub.models, openai_stub.details = [{"id": "another"}], {"gpt-4o-mini": {}}
     ask.openai(openai_stub.host).check()
+    assert openai_stub.requests == []
 
 
-def test_a_server_without_a_list_is_asked_for_a_word(openai_stub, acts, ask):
-    openai_stub.get_act = acts.refuses(404, "no such path")
+def test_a_server_with_an_empty_list_is_asked_for_a_word(openai_stub, ask):
+    openai_stub.models = []
+    ask.openai(openai_stub.host).check()
+    assert len(openai_stub.requests) == 1
+
+
+@pytest.mark.parametrize("status", [404, 405, 500])
+def test_a_server_without_a_list_is_asked_for_a_word(openai_stub, acts, ask, status):
+    openai_stub.get_act = acts.refuses(status, "no such thing")
     ask.openai(openai_stub.host).check()
     assert len(openai_stub.requests) == 1
 
