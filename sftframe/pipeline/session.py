@@ -59,12 +59,13 @@ class Session:
         Raises:
             SftframeError: something is wrong; nothing was made.
         """
+        others = ForeignLoad()
         config = resolve(layer, registry)
         components = Components.choose(config, registry)
         device = check_resources(config, components, needs_judge=needs_judge)
         if config.out is not None:
             RunFolder.check_place(config.out, force=force)
-        process, others = set_up_process(config.threads), ForeignLoad()
+        process = set_up_process(config.threads)
         material = prepare_data(config, components, observer)
         check_answers_fit(config, components, material, components.backend.context_length())
         setup = Setup(
