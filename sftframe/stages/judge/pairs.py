@@ -55,7 +55,7 @@ class PairSummary:
     win_rate: float | None
     """Of b, ties counted as half, 0-1."""
     ci95: tuple[float, float] | None
-    """Clopper-Pearson over the pairs; with ties it is wider than it has to be."""
+    """Over the pairs: Jeffreys' interval for three outcomes."""
     position_consistency: float | None
     """Share of the pairs asked about on which both orders agree, 0-1."""
     first_share: float | None
@@ -122,7 +122,7 @@ def summarise_pairs(
         num_b=wins.count(1.0),
         num_ties=wins.count(0.5),
         win_rate=fmean(wins) if wins else None,
-        ci95=_share_interval(sum(wins), len(wins)) if wins else None,
+        ci95=_win_rate_interval(*(wins.count(value) for value in (0.0, 0.5, 1.0))) if wins else None,
         position_consistency=fmean(bool(outcome.is_consistent) for outcome in asked) if asked else None,
         first_share=named.count("first") / len(named) if named else None,
         length_slope=slope[0] if slope else None,
@@ -162,23 +162,34 @@ def _value(winner: Side | None) -> float:
     return {"a": 0.0, "b": 1.0}.get(winner or "tie", 0.5)
 
 
-def _share_interval(successes: float, trials: int) -> tuple[float, float]:
-    """95 % Clopper-Pearson interval of a share, for half successes too: its bounds are quantiles of a beta."""
-    from scipy.special import betaincinv
+def _win_rate_interval(num_a: int, num_ties: int, num_b: int) -> tuple[float, float]:
+    """95 % interval of b's win rate: Jeffreys' for three outcomes, a Dirichlet posterior under 1/2 for each of them.
 
-    low = float(betaincinv(successes, trials - successes + 1, 0.025)) if successes > 0 else 0.0
-    high = float(betaincinv(successes + 1, trials - successes, 0.975)) if successes < trials else 1.0
-    return low, high
+    Intervals for yes and no do not know what a tie is and come out twice as wide where there are many; Student's has no
+    width where all pairs end alike. How often this one covers is tested.
+    """
+    import numpy as np
+    from scipy.stats import dirichlet
+
+    counts = [num_a + 0.5, num_ties + 0.5, num_b + 0.5]
+    shares = dirichlet.rvs(counts, size=_NUM_DRAWS, random_state=0)  # (draws, 3)
+    low, high = np.quantile(shares[:, 2] + shares[:, 1] / 2, (0.025, 0.975))
+    return float(low), float(high)
+
+
+_NUM_DRAWS = 20_000
+"""Of the posterior, always the same ones; the bounds are good to a tenth of a percentage point with 100 pairs."""
 
 
 def _length_slope(outcomes: Sequence[PairOutcome]) -> tuple[float, tuple[float, float]] | None:
-    """Slope and its 95 % interval; None where all ratios are equal or the pairs too few."""
+    """Slope and its 95 % interval; None where all lengths or all outcomes are alike, or the pairs too few."""
     lengths = [math.log2(outcome.length_ratio) for outcome in outcomes]
-    if len(lengths) < _MIN_FOR_SLOPE or len(set(lengths)) == 1:
+    wins = [_value(outcome.winner) for outcome in outcomes]
+    if len(lengths) < _MIN_FOR_SLOPE or len(set(lengths)) == 1 or len(set(wins)) == 1:
         return None
     from scipy.special import stdtrit
     from scipy.stats import linregress
 
-    line = linregress(lengths, [_value(outcome.winner) for outcome in outcomes])
+    line = linregress(lengths, wins)
     half = float(stdtrit(len(lengths) - 2, 0.975)) * float(line.stderr)
     return float(line.slope), (float(line.slope) - half, float(line.slope) + half)

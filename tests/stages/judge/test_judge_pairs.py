@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from sftframe import Judge, JudgeError, JudgeItem, JudgePair, PluginError, Preference
@@ -85,18 +86,37 @@ def test_ties_are_half_a_win_in_the_win_rate():
     assert (summary.num_a, summary.num_b, summary.num_ties, summary.win_rate) == (1, 2, 1, 0.625)
 
 
-def test_the_interval_is_clopper_and_pearsons():
-    # 8 of 10: 0.4439 to 0.9748, from their table (Biometrika 26, 1934)
-    summary = summarise_pairs(*outcomes(*[B_WINS] * 8, *[A_WINS] * 2))
-    assert summary.ci95 == pytest.approx((0.4439, 0.9748), abs=1e-4)
+def test_the_interval_is_near_the_binomial_one_where_there_are_no_ties():
+    # 80 of 100: Jeffreys' interval of a share is 0.7137 to 0.8692, quantiles of the beta distribution of 80.5 and 20.5
+    summary = summarise_pairs(*outcomes(*[B_WINS] * 80, *[A_WINS] * 20))
+    assert summary.ci95 == pytest.approx((0.7137, 0.8692), abs=0.006)
 
 
-def test_an_unbroken_series_still_has_an_interval_with_width():
-    # all of n: the lower bound is 0.025 ** (1 / n)
-    summary = summarise_pairs(*outcomes(*[B_WINS] * 5))
-    assert summary.ci95 == pytest.approx((0.025**0.2, 1.0))
-    summary = summarise_pairs(*outcomes(*[A_WINS] * 5))
-    assert summary.ci95 == pytest.approx((0.0, 1 - 0.025**0.2))
+def test_swapped_sides_have_the_mirrored_interval():
+    one = summarise_pairs(*outcomes(*[B_WINS] * 6, *[A_WINS] * 2, TIE)).ci95
+    other = summarise_pairs(*outcomes(*[B_WINS] * 2, *[A_WINS] * 6, TIE)).ci95
+    assert one == pytest.approx((1 - other[1], 1 - other[0]), abs=0.01)
+
+
+def test_ties_do_not_hide_wins_that_are_all_on_one_side():
+    # 9 of 9 pairs that are no tie: the sign test has p = 2 / 2 ** 9 = 0.004
+    summary = summarise_pairs(*outcomes(*[B_WINS] * 9, *[TIE] * 81))
+    assert 0.5 < summary.ci95[0] < summary.win_rate < summary.ci95[1] < 0.6
+
+
+@pytest.mark.parametrize("winners", [A_WINS, B_WINS, TIE])
+def test_an_unbroken_series_still_has_an_interval_with_width(winners):
+    low, high = summarise_pairs(*outcomes(*[winners] * 5)).ci95
+    assert 0.15 < high - low < 0.45
+
+
+@pytest.mark.parametrize("shares", [(0.45, 0.1, 0.45), (0.1, 0.8, 0.1), (0.02, 0.18, 0.8)])
+def test_the_interval_covers_about_95_times_in_100(shares):
+    covered = 0
+    for num_a, num_ties, num_b in np.random.default_rng(7).multinomial(30, shares, size=200):
+        low, high = summarise_pairs(*outcomes(*[A_WINS] * num_a, *[TIE] * num_ties, *[B_WINS] * num_b)).ci95
+        covered += low <= shares[2] + shares[1] / 2 <= high
+    assert 0.90 <= covered / 200 <= 0.99
 
 
 def test_a_judge_that_always_names_the_first_shown_is_told_by_its_inconsistency():
@@ -125,6 +145,11 @@ def test_the_slopes_interval_is_students():
 
 def test_answers_of_equal_lengths_have_no_slope():
     summary = summarise_pairs(*outcomes(A_WINS, B_WINS, TIE))
+    assert (summary.length_slope, summary.length_slope_ci95) == (None, None)
+
+
+def test_a_judge_that_always_says_the_same_has_no_slope():
+    summary = summarise_pairs(*outcomes(TIE, TIE, TIE, lengths=[(3, 1), (3, 3), (1, 3)]))
     assert (summary.length_slope, summary.length_slope_ci95) == (None, None)
 
 
