@@ -14,7 +14,6 @@ import torch
 
 from sftframe.interfaces import IGNORED, CausalLM, Tokenizer
 from sftframe.records import (
-    Batch,
     EvalBatch,
     JudgeSummary,
     Likelihood,
@@ -23,6 +22,7 @@ from sftframe.records import (
     TokenizedExample,
     Yardsticks,
 )
+from sftframe.transfer import batch_on
 
 
 def response_bytes(
@@ -52,7 +52,7 @@ def measure_likelihoods(
     for batch in batches:
         with torch.inference_mode():
             # to the CPU first: not every device knows float64
-            nll = model.token_nll(_on(batch.full, model.device)).cpu().double()  # (B, T)
+            nll = model.token_nll(batch_on(batch.full, model.device)).cpu().double()  # (B, T)
             loss, weight = _own_loss(model, batch, nll)
         yield _per_example(batch, nll, num_bytes), loss, weight
 
@@ -121,14 +121,5 @@ def _own_loss(model: CausalLM, batch: EvalBatch, nll: torch.Tensor) -> tuple[flo
         own.targets[counted], batch.full.targets[counted]
     )
     if not is_covered:
-        return float(model.loss_sum(_on(own, model.device))), float(weights.sum())
+        return float(model.loss_sum(batch_on(own, model.device))), float(weights.sum())
     return float((nll * weights).sum()), float(weights.sum())
-
-
-def _on(batch: Batch, device: torch.device) -> Batch:
-    return Batch(
-        inputs=batch.inputs.to(device),
-        targets=batch.targets.to(device),
-        weights=None if batch.weights is None else batch.weights.to(device),
-        indices=batch.indices,
-    )
