@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sftframe.interrupts import deferred_interrupt
+from sftframe.interrupts import deferred_interrupt, interruptible
 
 
 def press() -> None:
@@ -54,3 +54,50 @@ def test_in_another_thread_nothing_changes() -> None:
     thread.start()
     thread.join()
     assert found == [False, True]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_a_cluster_or_a_closed_terminal_sends_is_a_request_too(name: str) -> None:
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with deferred_interrupt() as stop:
+        signal.raise_signal(number)
+        assert stop.requested
+    assert signal.getsignal(number) is before
+
+
+def test_any_two_of_them_stop_at_once() -> None:
+    with deferred_interrupt():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            press()
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with deferred_interrupt() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_the_request_is_told_once_and_an_error_in_telling_is_no_error() -> None:
+    told = []
+
+    def tell() -> None:
+        told.append("stopping")
+        raise RuntimeError("reentrant call")
+
+    with deferred_interrupt(tell) as stop:
+        press()
+        with pytest.raises(KeyboardInterrupt):
+            press()
+    assert (stop.requested, told) == (True, ["stopping"])
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_outside_of_training_each_of_them_interrupts(name: str) -> None:
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(getattr(signal, name))
