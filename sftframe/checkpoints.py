@@ -46,11 +46,11 @@ class Checkpoint:
             ConfigError: it is another model's.
         """
         load_weights(self.folder, module)
-        tensors = load_file(str(self.folder / _OPTIMIZER))
-        _set_random_states(tensors, _device(module))
         try:
+            tensors = load_file(str(self.folder / _OPTIMIZER))
+            _set_random_states(tensors, _device(module))
             _load_optimizer(optimizer, tensors)
-        except (ValueError, KeyError) as error:
+        except (SafetensorError, RuntimeError, TypeError, ValueError, LookupError) as error:
             raise _does_not_fit(self.folder, error) from error
 
 
@@ -109,8 +109,8 @@ def latest(
     """
     passed_over: list[PassedOver] = []
     for candidate in _folders(folder):
-        if is_whole(candidate):
-            state = json.loads((candidate / _STATE).read_text(encoding="utf-8"))
+        state = _state(candidate) if is_whole(candidate) else None
+        if state is not None:
             checkpoint = Checkpoint(folder=candidate, step=_step(candidate), state=state)
             reason = objection(checkpoint)
             if reason is None:
@@ -143,7 +143,7 @@ def load_weights(folder: Path, module: torch.nn.Module) -> None:
     """
     try:
         load_model(module, str(folder / _MODULE))
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         raise _does_not_fit(folder, error) from error
 
 
@@ -151,9 +151,20 @@ def is_whole(folder: Path) -> bool:
     """Whether every file of a checkpoint, or of `save_weights`, is what was written."""
     try:
         hashes = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
-        return _MODULE in hashes and _hashes(folder, list(hashes)) == hashes
-    except (OSError, ValueError, TypeError):
+        # only what lies in the folder is read: a name could lead elsewhere, and a device has no end
+        is_known = _MODULE in hashes and {path.name for path in folder.iterdir() if path.is_file()}.issuperset(hashes)
+        return is_known and _hashes(folder, list(hashes)) == hashes
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
+
+
+def _state(folder: Path) -> dict[str, Any] | None:
+    """What `save` was given; None where it is no JSON object."""
+    try:
+        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return state if isinstance(state, dict) else None
 
 
 def _write(target: Path, fill: Callable[[Path], None]) -> None:
@@ -226,15 +237,18 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tens
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    parameters: list[torch.Tensor] = [one for group in optimizer.param_groups for one in group["params"]]
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
+        if value.ndim and value.shape != parameters[int(number)].shape:
+            raise ValueError(f"{name} of parameter {number} has shape {tuple(value.shape)}")
         moments.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
 def _does_not_fit(folder: Path, error: Exception) -> ConfigError:
-    reason = str(error).splitlines()[-1].strip()
+    reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
     return ConfigError(
         f"{folder} does not fit the model ({reason}): expected the one that the run was started with; start a new run"
     )

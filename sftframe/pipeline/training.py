@@ -19,6 +19,7 @@ from sftframe.files import DiskError, JsonLines, disk, read_json_lines, whole_di
 from sftframe.interfaces import CausalLM
 from sftframe.interrupts import StopRequest, deferred_interrupt
 from sftframe.pipeline.evaluation import Validation
+from sftframe.pipeline.resuming import are_metrics, read_state
 from sftframe.pipeline.setup import Components, Material
 from sftframe.pipeline.stopping import BestWeights, missing_best
 from sftframe.progress import Observer
@@ -146,9 +147,10 @@ class FineTuning:
             self._observer.warn(f"checkpoint {one.folder} was passed over: {one.reason}")
         if checkpoint is not None:
             checkpoint.restore(self._model.module, self._trainer.optimizer)
-            self._trainer.last = StepRecord(**checkpoint.state["last"])
-            self._trainer.is_halving = checkpoint.state["is_halving"]
-            self._loader.counts = TargetCounts.from_state(checkpoint.state["counts"])
+            state = read_state(checkpoint)
+            self._trainer.last = state.last
+            self._trainer.is_halving = state.is_halving
+            self._loader.counts = TargetCounts.from_state(state.counts)
             self._observer.note(f"resumed behind step {checkpoint.step} of {self._loader.num_steps}")
         elif lines:
             self._observer.note("no checkpoint to go on from: training starts from its first step")
@@ -163,7 +165,10 @@ class FineTuning:
         if not self._folder.metrics_path.exists():
             return []
         try:
-            return read_json_lines(self._folder.metrics_path)
+            lines = read_json_lines(self._folder.metrics_path)
+            if are_metrics(lines):
+                return lines
+            raise ConfigError(f"{self._folder.metrics_path} has lines without kind and step: it was changed")
         except ConfigError as error:
             self._observer.warn(f"{error}: training starts from its first step")
             disk().remove(self._folder.metrics_path)
@@ -174,7 +179,9 @@ class FineTuning:
         known = _up_to(checkpoint.step, lines)
         if [line["step"] for line in known if line["kind"] == "step"] != list(range(1, checkpoint.step + 1)):
             return f"{self._folder.metrics_path} lacks steps before it"
-        if not checkpoint.state.keys() >= {"last", "counts", "is_halving"}:
+        try:
+            read_state(checkpoint)
+        except ConfigError:
             return "it was not written by this version of sftframe"
         if self._config.train.keeps_best:
             return missing_best(self._folder.checkpoints_dir, known)
