@@ -1,19 +1,17 @@
-"""Fine-tuning: the data of one optimizer step in, a changed model and one record out.
+"""The optimizer step: its data in, a changed model and a record out.
 
 The loss of a step is the sum of the weighted token losses over the sum of the weights of the *whole* step, so 8 x 1
 and 1 x 8 examples give the same gradient. A loss that is not finite never moves the optimizer. On a GPU steps are
 queued, and their figures read together every few steps. Where memory runs out, micro-batches are halved once and for
-all. Knows nothing of files, of the order of data, or of when to evaluate.
+all.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,15 +19,11 @@ from torch import Tensor
 from sftframe.config import TrainConfig
 from sftframe.errors import TrainingError
 from sftframe.interfaces import CausalLM
-from sftframe.records import Batch, StepData, StepRecord
+from sftframe.records import StepData, StepRecord
+from sftframe.stages.train.figures import gradient_norm, require_finite, steps_between_readings
+from sftframe.stages.train.memory import halved, is_out_of_memory, most_rows, out_of_memory_message
+from sftframe.stages.train.schedule import learning_rate
 from sftframe.transfer import batch_on
-
-QUEUED_STEPS = 10
-"""Steps that a CUDA device is given before their figures are read: long enough that it never waits for the CPU."""
-
-
-NORM_PIECE = 2**19
-"""Values of a gradient whose squares are added in float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +127,7 @@ class Trainer:
         seconds = (time.perf_counter() - self._since) / len(taken)
         for one in taken:
             loss, norm = sum(next(figures) for _ in range(len(one.figures) - 1)), next(figures)
-            _require_finite(loss, norm, one.data)
+            require_finite(loss, norm, one.data)
             self.last = self._record(one, loss, norm, seconds)
             yield self.last
 
@@ -144,26 +138,26 @@ class Trainer:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            if _most_rows(data) == 1:
-                raise TrainingError(_out_of_memory(data)) from error
+            if most_rows(data) == 1:
+                raise TrainingError(out_of_memory_message(data)) from error
             return False
         return True
 
     def _within_memory(self, data: StepData) -> None:
         """Take the step in halves of its micro-batches, and all that come after it."""
-        halved = replace(data, micro_batches=tuple(chain.from_iterable(map(_halves, data.micro_batches))))
+        smaller = halved(data)
         if not self.is_halving:
             self.is_halving = True
             self._warn(
-                f"out of memory in step {data.number}: micro-batches are halved from here on, to {_most_rows(halved)} "
+                f"out of memory in step {data.number}: micro-batches are halved from here on, to {most_rows(smaller)} "
                 "rows; the gradients stay the same, steps take longer"
             )
         try:
-            self._taken.append(self._move(halved))
+            self._taken.append(self._move(smaller))
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise TrainingError(_out_of_memory(halved)) from error
+            raise TrainingError(out_of_memory_message(smaller)) from error
 
     def _move(self, data: StepData) -> _Taken:
         """Queue a step."""
@@ -184,7 +178,7 @@ class Trainer:
         if self.read_every == 1:
             figures = figures.cpu()
             *losses, norm = figures.tolist()
-            _require_finite(sum(losses), norm, data)
+            require_finite(sum(losses), norm, data)
             return figures
         is_bad = figures.isfinite().all().logical_not().float()
         self._is_bad = is_bad if self._is_bad is None else torch.maximum(self._is_bad, is_bad)
@@ -222,94 +216,3 @@ class Trainer:
             examples_seen=examples + data.num_examples,
             seconds=spent + seconds,
         )
-
-
-def steps_between_readings(wanted: int | None, device_type: str) -> int:
-    """Steps whose figures are read together: each by itself on a CPU, where reading costs nothing.
-
-    Also on Apple's GPUs: not reading a step relies on AdamW's fused kernel to leave it out when it is not finite, which
-    is known of the kernels for CPU and CUDA.
-
-    >>> steps_between_readings(None, "cpu"), steps_between_readings(None, "cuda"), steps_between_readings(4, "cuda")
-    (1, 10, 4)
-    """
-    if device_type == "mps":
-        return 1
-    return wanted or (QUEUED_STEPS if device_type == "cuda" else 1)
-
-
-def learning_rate(config: TrainConfig, step: int, num_steps: int) -> float:
-    """The learning rate of a step, counted from 1: linear warm-up, then the schedule, which ends at 0 after the last.
-
-    >>> config = TrainConfig(lr=1.0, schedule="linear", warmup_steps=2)
-    >>> [learning_rate(config, step, 6) for step in range(1, 7)]
-    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
-    """
-    if step <= config.warmup_steps:
-        return config.lr * step / config.warmup_steps
-    done = (step - 1 - config.warmup_steps) / max(num_steps - config.warmup_steps, 1)
-    if config.schedule == "linear":
-        return config.lr * (1 - done)
-    if config.schedule == "cosine":
-        return config.lr * 0.5 * (1 + math.cos(math.pi * done))
-    return config.lr
-
-
-def gradient_norm(grads: Sequence[Tensor]) -> Tensor:
-    """The L2 norm of all gradients together, a scalar on their device.
-
-    On a CPU a dot product reads them twice as fast as `torch.nn.utils.get_total_norm`; and sums of pieces, added in
-    float64, are right to 1e-7 where float32 alone was wrong by up to 9e-4 over 124 million values.
-    """
-    if not grads or not all(grad.is_cpu and grad.dtype == torch.float32 for grad in grads):
-        return torch.nn.utils.get_total_norm(grads)
-    pieces = chain.from_iterable(torch.split(grad.flatten(), NORM_PIECE) for grad in grads)
-    return torch.stack([torch.dot(piece, piece) for piece in pieces]).sum(dtype=torch.float64).sqrt().float()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: CUDA has an error class of its own, other allocators raise a RuntimeError."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
-
-
-def _halves(batch: Batch) -> list[Batch]:
-    """The batch in two halves of its rows, or as it is where it has only one."""
-    middle = (len(batch.inputs) + 1) // 2
-    return [
-        Batch(
-            inputs=batch.inputs[rows],
-            targets=batch.targets[rows],
-            weights=None if batch.weights is None else batch.weights[rows],
-            indices=batch.indices[rows],
-        )
-        for rows in (slice(0, middle), slice(middle, len(batch.inputs)))
-        if rows.start < rows.stop
-    ]
-
-
-def _most_rows(data: StepData) -> int:
-    return max(len(batch.inputs) for batch in data.micro_batches)
-
-
-def _out_of_memory(data: StepData) -> str:
-    num_rows, num_positions = max(tuple(batch.inputs.shape) for batch in data.micro_batches)
-    advice = (
-        "lower --batch-size and raise train.accumulate by the same factor"
-        if num_rows > 1
-        else "lower --max-length, or choose a smaller model"
-    )
-    return f"out of memory in step {data.number} with {num_rows} rows of {num_positions} tokens: {advice}"
-
-
-def _require_finite(loss: float, norm: float, data: StepData) -> None:
-    if math.isfinite(loss) and math.isfinite(norm):
-        return
-    indices = [index for batch in data.micro_batches for index in batch.indices]
-    what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {norm}"
-    raise TrainingError(
-        f"{what} in step {data.number} (examples {', '.join(map(str, indices))}): the step was not taken. "
-        "Lower --lr, set train.clip_norm=1, or look at these examples with `sftframe preview`"
-    )

@@ -1,0 +1,57 @@
+"""The figures of a step, loss and gradient norm: how they are computed, when they are read, and what they must be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from sftframe.errors import TrainingError
+from sftframe.records import StepData
+
+QUEUED_STEPS = 10
+"""Steps that a CUDA device is given before their figures are read: long enough that it never waits for the CPU."""
+
+NORM_PIECE = 2**19
+"""Values of a gradient whose squares are added in float32."""
+
+
+def steps_between_readings(wanted: int | None, device_type: str) -> int:
+    """Steps whose figures are read together: each by itself on a CPU, where reading costs nothing.
+
+    Also on Apple's GPUs: not reading a step relies on AdamW's fused kernel to leave it out when it is not finite, which
+    is known of the kernels for CPU and CUDA.
+
+    >>> steps_between_readings(None, "cpu"), steps_between_readings(None, "cuda"), steps_between_readings(4, "cuda")
+    (1, 10, 4)
+    """
+    if device_type == "mps":
+        return 1
+    return wanted or (QUEUED_STEPS if device_type == "cuda" else 1)
+
+
+def gradient_norm(grads: Sequence[Tensor]) -> Tensor:
+    """The L2 norm of all gradients together, a scalar on their device.
+
+    On a CPU a dot product reads them twice as fast as `torch.nn.utils.get_total_norm`; and sums of pieces, added in
+    float64, are right to 1e-7 where float32 alone was wrong by up to 9e-4 over 124 million values.
+    """
+    if not grads or not all(grad.is_cpu and grad.dtype == torch.float32 for grad in grads):
+        return torch.nn.utils.get_total_norm(grads)
+    pieces = chain.from_iterable(torch.split(grad.flatten(), NORM_PIECE) for grad in grads)
+    return torch.stack([torch.dot(piece, piece) for piece in pieces]).sum(dtype=torch.float64).sqrt().float()
+
+
+def require_finite(loss: float, norm: float, data: StepData) -> None:
+    """Raise a `TrainingError` that names step and examples unless both are finite."""
+    if math.isfinite(loss) and math.isfinite(norm):
+        return
+    indices = [index for batch in data.micro_batches for index in batch.indices]
+    what = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {norm}"
+    raise TrainingError(
+        f"{what} in step {data.number} (examples {', '.join(map(str, indices))}): the step was not taken. "
+        "Lower --lr, set train.clip_norm=1, or look at these examples with `sftframe preview`"
+    )
