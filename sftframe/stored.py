@@ -32,6 +32,9 @@ def read_record(kind: type[Record], value: object, where: object) -> Record:
         raise ConfigError(
             f"{where}: expected a JSON object with a {kind.__name__}, found {reprlib.repr(value)}; {_MEND}"
         )
+    absurd = next((key for key, found in value.items() if type(found) is int and abs(found) >= 2**63), None)
+    if absurd is not None:
+        raise ConfigError(f"{where}: {absurd}: expected a number of 64 bits, found a larger one; {_MEND}")
     try:
         record: Record = _adapter(cast(Hashable, kind)).validate_python(value)
     except ValidationError as error:

@@ -160,6 +160,12 @@ def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yards
     if not likelihoods:
         return None
     _check_known((*likelihoods, *responses), material, files)
+    unmeasured = set(material.test.indices).difference(item.index for item in likelihoods)
+    if unmeasured:
+        raise ConfigError(
+            f"{files.likelihoods} lacks test example {min(unmeasured)}: the file was cut or changed; remove it and go on "
+            f"with sftframe run --resume {files.likelihoods.parent}"
+        )
     verdicts = files.known_verdicts(judge)
     summary = replace(summarise(verdicts, judge), num_items=len(responses)) if verdicts else None
     return yardsticks(likelihoods, material.references(), responses, summary)
