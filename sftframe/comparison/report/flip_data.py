@@ -1,0 +1,61 @@
+"""The flipped items as JSON inside the page, from which its script makes rows when they are looked at.
+
+Takes a `ComparisonResult`, gives text that is safe inside a `<script>` element: no character in it can end the element
+or begin a comment, whatever an answer holds.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sftframe.comparison.flips import FlippedItem
+from sftframe.comparison.result import ComparisonResult
+from sftframe.visible import visible
+
+_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
+
+
+def flip_block(result: ComparisonResult) -> str:
+    """`items`: question, input and reference by index; `pairs`: one per candidate, with a row per flipped item."""
+    items = {
+        flip.index: [visible(flip.instruction), visible(flip.input), visible(flip.reference)]
+        for flips in result.flips.values()
+        for flip in flips
+    }
+    pairs = [
+        {"candidate": visible(name), "rows": [_row(flip) for flip in flips]} for name, flips in result.flips.items()
+    ]
+    yardstick = result.main.yardstick
+    return script_json(
+        {
+            "baseline": visible(result.baseline),
+            "digits": min(yardstick.digits, 2),
+            "direction": {"higher": 1, "lower": -1, "none": 0}[yardstick.direction],
+            "items": items,
+            "pairs": pairs,
+        }
+    )
+
+
+def script_json(document: object) -> str:
+    r"""JSON that may stand inside a `<script>` element.
+
+    >>> script_json({"answer": "</script>"})
+    '{"answer":"\\u003c/script\\u003e"}'
+    """
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.translate(_ESCAPES)
+
+
+def _row(flip: FlippedItem) -> list[Any]:
+    """Index, difference, scores and answers of both, and the seed that the answers are of."""
+    return [
+        flip.index,
+        flip.difference,
+        list(flip.baseline_scores),
+        list(flip.candidate_scores),
+        visible(flip.baseline_answer),
+        visible(flip.candidate_answer),
+        flip.seed,
+    ]

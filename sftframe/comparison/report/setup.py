@@ -1,0 +1,79 @@
+"""With what the runs were made: versions, machine and data of all of them, pairing hashes by seed, folders.
+
+Takes a `ComparisonResult`, gives tables of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sftframe.comparison.result import ComparisonResult
+from sftframe.comparison.runs import FinishedRun
+from sftframe.stages.report.manifest import Table, manifest_tables
+
+_SHOWN = ("versions", "machine", "data", "judge", "device", "dtype")
+"""Parts of a manifest that are meant to be the same in all runs."""
+PAIRING = ("data", "split", "test", "initial_weights", "order")
+"""Hashes in the order of their columns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingRow:
+    """What the runs of one seed share."""
+
+    seed: int
+    hashes: tuple[tuple[str, ...], ...]
+    """Per column the different hashes; one where all arms share it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run."""
+
+    arm: str
+    seed: int
+    path: str
+
+
+def manifest_of(result: ComparisonResult) -> tuple[Table, ...]:
+    """The first run's, without what is meant to differ."""
+    manifest = _runs(result)[0].manifest
+    return manifest_tables({key: manifest[key] for key in _SHOWN if key in manifest})
+
+
+def differing_runs(result: ComparisonResult) -> tuple[str, ...]:
+    """Runs whose versions, machine or the like are not those of the first, one line each."""
+    first, *others = _runs(result)
+    lines = []
+    for run in others:
+        keys = [key for key in _SHOWN if run.manifest.get(key) != first.manifest.get(key)]
+        if keys:
+            lines.append(f"{run.path}: other {', '.join(keys)}")
+    return tuple(lines)
+
+
+def pairing_rows(result: ComparisonResult) -> tuple[PairingRow, ...]:
+    """One row per seed, with every hash that its runs have."""
+    by_seed: dict[int, list[FinishedRun]] = {}
+    for run in _runs(result):
+        by_seed.setdefault(run.seed, []).append(run)
+    return tuple(
+        PairingRow(seed=seed, hashes=tuple(_different([run.pairing.get(key, "") for run in runs]) for key in PAIRING))
+        for seed, runs in sorted(by_seed.items())
+    )
+
+
+def run_rows(result: ComparisonResult) -> tuple[RunRow, ...]:
+    """Every run's folder."""
+    return tuple(
+        RunRow(arm=arm.name, seed=seed, path=str(run.path)) for arm in result.arms for seed, run in arm.runs.items()
+    )
+
+
+def _runs(result: ComparisonResult) -> list[FinishedRun]:
+    return [run for arm in result.arms for run in arm.runs.values()]
+
+
+def _different(hashes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(hashes))

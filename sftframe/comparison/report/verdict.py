@@ -1,0 +1,62 @@
+"""The verdict in words, and what must be known to read it: the first thing on the page.
+
+Takes a `ComparisonResult`, gives lines of text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sftframe.comparison.result import ComparisonResult
+from sftframe.statistics import Comparison
+
+MAX_TOLD = 2
+"""So many comparisons are a headline in full; of more it is told how many came out how."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The page's first heading and what stands below it."""
+
+    sentence: str
+    details: tuple[str, ...]
+    """One explanation per comparison; empty where the sentence has them all."""
+
+
+def headline(result: ComparisonResult) -> Headline:
+    """The verdict as a reader takes it in."""
+    told = [found for axis in result.axes for found in axis.table.comparisons] or list(result.main.table.comparisons)
+    if len(told) <= MAX_TOLD:
+        return Headline(sentence=result.sentence, details=())
+    return Headline(sentence=_count(result, told), details=tuple(found.explanation for found in told))
+
+
+def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What limits the verdict: cells that failed, what is not paired, and on how little it stands.
+
+    Args:
+        failed: names and errors of runs that are missing.
+    """
+    table = result.main.table
+    lines = [f"Failed and left out: {name}: {error}" for name, error in failed]
+    lines += [note[:1].upper() + note[1:] for note in result.notes]
+    if len(table.seeds) == 1:
+        lines.append(f"One seed ({table.seeds[0]}): nothing here says how much of a difference is the luck of training")
+    if table.num_dropped_seeds:
+        lines.append(f"{_counted(table.num_dropped_seeds, 'seed')} left out: not every arm has a run with them")
+    if table.num_dropped_items:
+        lines.append(f"{_counted(table.num_dropped_items, 'item')} left out: not scored in every arm and seed")
+    return tuple(line.rstrip(".") + "." for line in lines)
+
+
+def _count(result: ComparisonResult, told: Sequence[Comparison]) -> str:
+    kinds = Counter(found.verdict for found in told)
+    parts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    against = "choices averaged over the others" if result.axes else f"arms against {result.baseline}"
+    return f"{result.main.yardstick.label}, {len(told)} {against}: {parts}."
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
