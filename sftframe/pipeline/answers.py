@@ -163,8 +163,8 @@ def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yards
     unmeasured = set(material.test.indices).difference(item.index for item in likelihoods)
     if unmeasured:
         raise ConfigError(
-            f"{files.likelihoods} lacks test example {min(unmeasured)}: the file was cut or changed; remove it and go on "
-            f"with sftframe run --resume {files.likelihoods.parent}"
+            f"{files.likelihoods} lacks test example {min(unmeasured)}: the file was cut or changed; remove it and go "
+            f"on with sftframe run --resume {files.likelihoods.parent}"
         )
     verdicts = files.known_verdicts(judge)
     summary = replace(summarise(verdicts, judge), num_items=len(responses)) if verdicts else None
