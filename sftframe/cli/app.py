@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from sftframe import __version__
-from sftframe.cli import ablate, chat, compare, export, judge, plugins, preview, run
+from sftframe.cli import ablate, chat, compare, export, init, judge, plugins, preview, run
 from sftframe.device import wait_politely
 from sftframe.errors import SftframeError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+app.command("init")(init.init)
 app.command("run")(run.run)
 app.command("train")(run.train)
 app.command("generate")(run.generate)

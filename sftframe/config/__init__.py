@@ -16,11 +16,13 @@ from sftframe.config.sections import (
     TokensConfig,
     TrainConfig,
 )
+from sftframe.config.template import ChosenComponent, commented_toml
 from sftframe.config.validation import build_options, explain, option_fields, validate
 
 __all__ = [
     "SEAMS",
     "Choice",
+    "ChosenComponent",
     "DataConfig",
     "GenerateConfig",
     "Layer",
@@ -30,6 +32,7 @@ __all__ = [
     "TokensConfig",
     "TrainConfig",
     "build_options",
+    "commented_toml",
     "explain",
     "merge",
     "nested",

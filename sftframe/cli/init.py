@@ -1,0 +1,36 @@
+"""`sftframe init`: a configuration file with everything in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sftframe.cli.settings import Settings, takes_only
+from sftframe.errors import ConfigError
+
+
+@takes_only("--prompt", "--collate", "--model", "--judge")
+def init(
+    settings: Settings,
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("sftframe.toml"),
+) -> None:
+    """Write a commented sftframe.toml with every setting, its default and what it does.
+
+    Example: sftframe init --model gpt2-medium --judge ollama
+    """
+    from sftframe.cli.console import out
+    from sftframe.config import commented_toml
+    from sftframe.files import write_whole
+    from sftframe.pipeline.proposing import chosen_components, proposals
+
+    registry, layer = settings.registry(), settings.layer()
+    text = commented_toml(chosen_components(layer, registry), proposals(layer, registry), path=str(path))
+    if path.exists():
+        raise ConfigError(f"{path} exists already: it is left alone; give another name, or move it away first")
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+    out().print(f"{path} written; use it with: sftframe run --config {path}", soft_wrap=True)

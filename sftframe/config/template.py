@@ -1,0 +1,124 @@
+"""A configuration file with every setting in it, made from the configuration's own models, so that it cannot drift.
+
+Takes the chosen components' names and option tables, gives TOML in which every default is a comment. Knows no
+component.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import tomli_w
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from sftframe.config.layers import SEAMS
+from sftframe.config.sections import RunConfig, Section
+
+_HEADER = """\
+What a run of sftframe can be told: every setting with its default. A line that is commented out
+changes nothing; take off the `#` in front of a setting to change it, and use the file with
+
+    sftframe run --config {path}
+
+Flags win over `--set section.key=value`, which wins over this file, which wins over what the model proposes.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenComponent:
+    """What a seam's table is written from."""
+
+    name: str
+    summary: str
+    others: tuple[str, ...]
+    """Names that could be chosen instead."""
+    options: Mapping[str, Mapping[str, Any]]
+    """JSON schema by option, as `option_fields` gives it."""
+
+
+def commented_toml(
+    chosen: Mapping[str, ChosenComponent], proposed: Mapping[str, Mapping[str, Any]], *, path: str = "sftframe.toml"
+) -> str:
+    """The file.
+
+    Args:
+        chosen: by seam.
+        proposed: what the chosen model backend proposes, by section and key.
+        path: how the file is called.
+    """
+    lines = [*_comment(_HEADER.format(path=path)), ""]
+    fields = RunConfig.model_fields
+    for name, field in fields.items():
+        if _section_of(field) is None and name not in SEAMS:
+            lines += _setting(name, field, {})
+    for seam in SEAMS:
+        section = _section_of(fields[seam])
+        assert section is not None, "a seam's choice is a section"
+        lines += _component(seam, chosen[seam], section)
+    for name, field in fields.items():
+        section = _section_of(field)
+        if section is not None and name not in SEAMS:
+            lines += [f"[{name}]", *_section(section, proposed.get(name, {}))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(section: type[BaseModel], proposed: Mapping[str, Any]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        nested = _section_of(field)
+        if nested is None:
+            yield from _setting(name, field, proposed)
+            continue
+        yield from _comment(field.description or "")
+        for inner, inner_field in nested.model_fields.items():
+            yield from _setting(f"{name}.{inner}", inner_field, {})
+
+
+def _component(seam: str, chosen: ChosenComponent, choice: type[BaseModel]) -> Iterator[str]:
+    yield f"[{seam}]"
+    yield from _comment(f"{chosen.summary}; or: {', '.join(chosen.others)}" if chosen.others else chosen.summary)
+    yield f"name = {_value(chosen.name)}"
+    yield ""
+    for name, field in choice.model_fields.items():
+        if name != "name":
+            yield from _setting(name, field, {})
+    for name, schema in chosen.options.items():
+        yield from _comment(str(schema.get("description", "")))
+        yield from _assignment(name, schema.get("default"))
+
+
+def _setting(name: str, field: FieldInfo, proposed: Mapping[str, Any]) -> Iterator[str]:
+    yield from _comment(field.description or "")
+    if name in proposed:
+        yield from _comment(f"the chosen model proposes {_value(proposed[name])}")
+    yield from _assignment(name, field.get_default(call_default_factory=True))
+
+
+def _assignment(name: str, default: Any) -> Iterator[str]:
+    """A default of none has no value that TOML could write."""
+    yield f"# {name} =" if default is None else f"# {name} = {_value(default)}"
+    yield ""
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        value = list(value)
+    text = tomli_w.dumps({"x": value} if not isinstance(value, Mapping) or value else {"x": []})
+    written = text.partition("= ")[2].strip()
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + "}"
+    return " ".join(written.split()).replace("[ ", "[").replace(", ]", "]")
+
+
+def _comment(text: str) -> list[str]:
+    wrapped = [textwrap.wrap(line, 110, drop_whitespace=False) or [""] for line in text.splitlines()]
+    return [f"# {line}".rstrip() for lines in wrapped for line in lines]
+
+
+def _section_of(field: FieldInfo) -> type[Section] | None:
+    """The section that a field holds, also where it may be left out."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
