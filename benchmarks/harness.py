@@ -71,14 +71,20 @@ def worker(module: str, *args: str) -> list[str]:
     return [sys.executable, "-m", module, "--worker", *args]
 
 
-def table(results: Mapping[str, Measured], baseline: str, unit: str) -> str:
-    """Medians with their range, and each contender's ratio to the baseline."""
+def table(results: Mapping[str, Measured], baseline: str, unit: str, *, floor: str | None = None) -> str:
+    """Medians with their range, and each contender's ratio to the baseline.
+
+    Args:
+        floor: the contender, if it took part, that says how little is possible; the others' share of it is shown.
+    """
     base = results[baseline].median
-    lines = [f"{'':28}{'median':>10}{'min':>10}{'max':>10}{'ratio':>8}{'memory':>10}"]
+    least = results[floor].median if floor in results else None
+    lines = [f"{'':28}{'median':>10}{'min':>10}{'max':>10}{'ratio':>8}{'of floor' if least else '':>10}{'memory':>10}"]
     for name, one in results.items():
-        memory = f"{one.peak_memory_bytes / 2**30:.2f} GiB" if one.peak_memory_bytes else ""
+        memory = f"{one.peak_memory_bytes / 1e9:.2f} GB" if one.peak_memory_bytes else ""
         figures = f"{one.median:10.3f}{min(one.seconds):10.3f}{max(one.seconds):10.3f}"
-        lines.append(f"{name:28}{figures}{one.median / base:8.2f}{memory:>10}")
+        share = f"{least / one.median:.0%}" if least else ""
+        lines.append(f"{name:28}{figures}{one.median / base:8.2f}{share:>10}{memory:>10}")
     dirty = sum(one.num_dirty for one in results.values())
     return "\n".join([*lines, f"{unit}; ratio to {baseline}; {dirty} dirty rounds repeated; {machine()}"])
 
