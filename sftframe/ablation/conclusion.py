@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sftframe.ablation.folder import AblationFolder
 from sftframe.ablation.planning import Plan
+from sftframe.ablation.reporting import write_ablation_report
 from sftframe.ablation.running import Ablation, CellResult
 from sftframe.comparison import (
     ComparedArm,
@@ -28,7 +29,7 @@ from sftframe.statistics import VarianceComponents, minimum_detectable_differenc
 
 
 def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResult | None:
-    """Compare the arms that have a complete run, and write the results.
+    """Compare the arms that have a complete run, and write the results and the report.
 
     Arms without one are left out, and so are seeds that not all of the others have; the caller knows which failed.
 
@@ -54,6 +55,8 @@ def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResul
             "comparison": None if result is None else comparison_document(result),
         },
     )
+    if result is not None:
+        write_ablation_report(ablation, result, cells)
     return result
 
 

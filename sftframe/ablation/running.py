@@ -5,7 +5,7 @@ Takes a plan and a folder, gives the state of every cell. What the runs say is n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Ablation:
     def __init__(self, plan: Plan, folder: AblationFolder, registry: Registry) -> None:
         self.plan = plan
         self.folder = folder
-        self._registry = registry
+        self.registry = registry
 
     @classmethod
     def start(cls, plan: Plan, registry: Registry, out: Path | None = None) -> Ablation:
@@ -66,6 +66,15 @@ class Ablation:
     def cells(self) -> tuple[Cell, ...]:
         """All cells, in the order in which they start."""
         return tuple(self.plan.grid.cells())
+
+    def state(self) -> list[CellResult]:
+        """Every cell's state as its folder tells it; nothing is run."""
+        known = {line["run"]: line["error"] for line in self.folder.read_results().get("cells", [])}
+        cells = [(cell, self.folder.run_path(cell)) for cell in self.cells]
+        return [
+            CellResult(cell=cell, path=path, error="" if is_done(path) else self._why_not(path, known))
+            for cell, path in cells
+        ]
 
     def run(self, observer: AblationObserver, *, jobs: int = 1, disabled: Sequence[str] = ()) -> list[CellResult]:
         """Run what is not complete yet, and give every cell's state in the order of the cells.
@@ -95,13 +104,16 @@ class Ablation:
             for number, cell in enumerate(cells)
         ]
 
+    def _why_not(self, path: Path, known: Mapping[str, str]) -> str:
+        return known.get(str(path.relative_to(self.folder.path))) or "it is not complete"
+
     def _outcomes(
         self, jobs: Sequence[Job], observer: AblationObserver, num_processes: int, disabled: Sequence[str]
     ) -> Iterator[Outcome]:
         left = [job for job in jobs if not is_done(job.path)]
-        yield from run_here([job for job in jobs if job not in left], self._registry, observer)
+        yield from run_here([job for job in jobs if job not in left], self.registry, observer)
         if num_processes == 1:
-            yield from run_here(left, self._registry, observer)
+            yield from run_here(left, self.registry, observer)
         else:
             yield from run_in_processes(left, num_processes=num_processes, disabled=disabled, observer=observer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     from sftframe.pipeline import Session
     from sftframe.progress import Observer
 
+
+class Format(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    MD = "md"
+    CSV = "csv"
+
+
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False)]
 Out = Annotated[
     Path | None,
@@ -21,6 +31,11 @@ Out = Annotated[
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace the run that --out holds; train although memory may not suffice.")
+]
+Reported = Annotated[Path, typer.Argument(metavar="DIR", help="A run's or an ablation's folder.", show_default=False)]
+DocumentFormat = Annotated[
+    Format,
+    typer.Option("--format", help="Of an ablation: html writes report.html, md and csv go to standard output."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Resume = Annotated[
@@ -83,18 +98,53 @@ def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
 
 
 @takes_settings("--judge", "--device", "--threads", *MADE_WITH_THE_RUN)
-def report(path: Folder, settings: Settings, as_json: Json = False) -> None:
-    """Write a run's summary.json, loss.png and report.html again.
+def report(
+    path: Reported, settings: Settings, document_format: DocumentFormat = Format.HTML, as_json: Json = False
+) -> None:
+    """Write the report of a run or of an ablation again, without training, answering or judging anything.
+
+    Of a run also its summary.json and loss.png, of an ablation its ablation.json.
 
     Example: sftframe report runs/mine
     """
+    from sftframe.ablation import AblationFolder
     from sftframe.cli.render import TerminalObserver, show_result
 
+    if AblationFolder(path).plan_path.is_file():
+        _report_ablation(path, settings, document_format, as_json=as_json)
+        return
+    if document_format is not Format.HTML:
+        raise ConfigError(
+            f"--format {document_format.value} is for an ablation's folder; {path} is a run's: leave it out"
+        )
     with TerminalObserver() as observer:
         session = _reopened(path, settings, observer)
         with session.at_work():
             summary = session.report()
     show_result(session, summary, as_json=as_json)
+
+
+def _report_ablation(path: Path, settings: Settings, document_format: Format, *, as_json: bool) -> None:
+    from sftframe.ablation import Ablation
+    from sftframe.ablation.conclusion import conclude
+    from sftframe.cli.ablate_render import show_comparison
+    from sftframe.comparison import comparison_csv, comparison_markdown
+
+    if settings.layer():
+        raise ConfigError(
+            f"the report of an ablation takes no settings: change its yardstick, margin or baseline by "
+            f"sftframe ablate --resume {path}"
+        )
+    ablation = Ablation.reopen(path, settings.registry())
+    cells = ablation.state()
+    result = conclude(ablation, cells)
+    if result is None:
+        raise ConfigError(f"{path} has fewer than two arms with a complete run: sftframe ablate --resume {path}")
+    if document_format is Format.HTML:
+        show_comparison(ablation, cells, result, as_json=as_json)
+    else:
+        write = comparison_markdown if document_format is Format.MD else comparison_csv
+        typer.echo(write(result), nl=False)
 
 
 def _session(
