@@ -6,6 +6,7 @@ Knows nothing of what is being stopped.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any, TextIO, cast
 
 _Handler = Callable[[int, FrameType | None], None]
 
@@ -82,13 +84,52 @@ def _handling(handler: _Handler) -> Iterator[None]:
             signal.signal(number, fallback if previous is None else previous)
 
 
+def outlive_terminal() -> None:
+    """Let what is written to a terminal that has been closed go nowhere: the signal may come later than the error."""
+    if sys.stdout.isatty():
+        sys.stdout = cast(TextIO, _Terminal(sys.stdout))
+    if sys.stderr.isatty():
+        sys.stderr = cast(TextIO, _Terminal(sys.stderr))
+
+
+class _Terminal:
+    """A stream that outlives its terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._letting_go():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._letting_go():
+            self._stream.flush()
+
+    @contextmanager
+    def _letting_go(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            _write_nowhere(self._stream)
+
+
 def _let_go_of_terminal(number: int) -> None:
-    """After a hang-up nobody reads what is written to the terminal, and writing fails: let it go nowhere instead."""
-    if number != getattr(signal, "SIGHUP", None):
-        return
+    """After a hang-up nobody reads what is written to the terminal, and writing fails."""
+    if number == getattr(signal, "SIGHUP", None):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                if stream.isatty():
+                    _write_nowhere(stream)
+
+
+def _write_nowhere(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            if stream.isatty():
-                os.dup2(nowhere, stream.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -15,6 +15,7 @@ from sftframe import __version__
 from sftframe.cli import ablate, chat, compare, export, init, judge, plugins, preview, run
 from sftframe.device import wait_politely
 from sftframe.errors import SftframeError
+from sftframe.interrupts import outlive_terminal
 
 app = typer.Typer(
     name="sftframe",
@@ -56,6 +57,7 @@ def root(
 def main() -> None:
     """The console script: run a command, and end with the exit code of what went wrong."""
     wait_politely()
+    outlive_terminal()
     try:
         app()
     except SftframeError as error:

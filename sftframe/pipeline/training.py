@@ -177,8 +177,10 @@ class FineTuning:
     def _objection(self, checkpoint: Checkpoint, lines: list[dict[str, Any]]) -> str | None:
         """Why the run cannot go on from a checkpoint, whole as it is."""
         known = _up_to(checkpoint.step, lines)
-        if [line["step"] for line in known if line["kind"] == "step"] != list(range(1, checkpoint.step + 1)):
-            return f"{self._folder.metrics_path} lacks steps before it"
+        taken, evaluated = ([line["step"] for line in known if line["kind"] == kind] for kind in ("step", "eval"))
+        steps = range(1, checkpoint.step + 1)
+        if taken != list(steps) or evaluated != [0, *filter(self._is_evaluated, steps)]:
+            return f"{self._folder.metrics_path} lacks lines before it"
         try:
             read_state(checkpoint)
         except ConfigError:
