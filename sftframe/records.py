@@ -309,9 +309,10 @@ class ItemResult:
     input: str
     reference: str
     answer: str
-    stop_reason: StopReason
-    response_nll: float
-    """Nats of the reference's response and end tokens."""
+    stop_reason: StopReason | None
+    """None where it is not known how the answer ended."""
+    response_nll: float | None
+    """Nats of the reference's response and end tokens; None where there was no model to ask."""
     num_response_bytes: int
     """UTF-8 bytes of the reference."""
     score: float | None
@@ -327,9 +328,9 @@ class ItemResult:
         return self.answer.strip() == self.reference.strip()
 
     @property
-    def has_stopped(self) -> bool:
-        """The answer ended by itself."""
-        return self.stop_reason != "length"
+    def has_stopped(self) -> bool | None:
+        """The answer ended by itself; None where that is not known."""
+        return None if self.stop_reason is None else self.stop_reason != "length"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ In a terminal one live table shows every cell; in a pipe there is a line per cel
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -18,8 +17,10 @@ from rich.text import Text
 
 from sftframe.ablation import Ablation, AblationObserver, Cell, CellEvent, CellResult, Plan
 from sftframe.cli import console
+from sftframe.cli.comparison_render import show_comparison_result
 from sftframe.cli.render import warn
-from sftframe.comparison import ComparisonResult, YardstickTable, comparison_document
+from sftframe.comparison import ComparisonResult, comparison_document
+from sftframe.visible import json_text
 
 _SYMBOL = {"waiting": "·", "done": "✓", "failed": "✗"}
 _SHOWN = (("judge", "judge", 1, 1), ("exact_match", "exact %", 100, 1), ("response_nll_per_byte", "NLL/byte", 1, 4))
@@ -105,7 +106,7 @@ class GridObserver(AblationObserver):
         by_place = {(cell.arm.name, cell.seed): state for cell, state in zip(self._cells, self._states, strict=True)}
         for arm in arms:
             states = [by_place[arm, seed] for seed in seeds]
-            table.add_row(arm, *(state.text() for state in states), *_means(states))
+            table.add_row(Text(arm), *(state.text() for state in states), *_means(states))
         return table
 
     def _now(self) -> list[Text]:
@@ -194,46 +195,14 @@ def show_comparison(
             ],
             "comparison": None if result is None else comparison_document(result),
         }
-        print(json.dumps(document, indent=2))  # noqa: T201  the result itself, not for rich to wrap
+        print(json_text(document))  # noqa: T201  the result itself, not for rich to wrap
         return
-    out = console.out()
     if result is None:
         return
-    out.print(differences_table(result.main))
-    out.print(Text(result.sentence), soft_wrap=True)
-    for note in result.notes:
-        out.print(Text(note, style="dim"), soft_wrap=True)
+    show_comparison_result(result)
+    out = console.out()
     out.print(Text(f"Report   {ablation.folder.report_path}"), soft_wrap=True)
     out.print(Text(f"Results  {ablation.folder.results_path}"), soft_wrap=True)
-
-
-def differences_table(main: YardstickTable) -> Table:
-    """Every arm against the baseline on one yardstick."""
-    yardstick, table = main.yardstick, main.table
-    means = {arm.name: arm.mean for arm in table.arms}
-    baseline = table.comparisons[0].baseline
-    shown = Table(
-        title=f"{yardstick.label} in {yardstick.unit} · {len(table.items)} items · {len(table.seeds)} "
-        f"seed{'s' * (len(table.seeds) != 1)} · ±{main.margin:.3g} counts as none",
-        title_justify="left",
-    )
-    shown.add_column("arm", min_width=max(len(word) for arm in means for word in arm.split()))
-    for column in ("mean", "difference [95 % interval]", "p (Holm)"):
-        shown.add_column(Text(column), justify="right", overflow="fold")
-    shown.add_column("verdict", no_wrap=True)
-    shown.add_row(baseline, yardstick.text(means[baseline]), "", "", "baseline")
-    for found in table.comparisons:
-        interval = found.interval
-        bounds = f" [{yardstick.signed(interval.low)}, {yardstick.signed(interval.high)}]" if interval else ""
-        p = "–" if found.p_holm is None else f"{found.p_holm:.3f}" if found.p_holm >= 0.001 else "<0.001"
-        shown.add_row(
-            found.candidate,
-            yardstick.text(means[found.candidate]),
-            Text(f"{yardstick.signed(found.difference)}{bounds}"),
-            p,
-            Text(found.verdict, style={"better": "green", "worse": "red"}.get(found.verdict, "")),
-        )
-    return shown
 
 
 def duration(seconds: float) -> str:

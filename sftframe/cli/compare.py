@@ -1,15 +1,24 @@
-"""`sftframe compare`: two sets of answers to the same questions, head to head."""
+"""`sftframe compare`: finished runs on every yardstick, or two sets of answers head to head."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sftframe.cli.ablate import Baseline, Margin, YardstickKey
 from sftframe.cli.judge import NoCache, without_cache
 from sftframe.cli.settings import Settings, takes_only
+from sftframe.errors import ConfigError
+from sftframe.visible import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sftframe.comparison import ComparisonResult
+    from sftframe.judging import HeadToHead
 
 
 class By(StrEnum):
@@ -19,9 +28,22 @@ class By(StrEnum):
     SCORES = "scores"
 
 
-Side = Annotated[
-    Path, typer.Argument(help="A run's folder, or a file of answers as `judge` takes it.", show_default=False)
+class Format(StrEnum):
+    """How a comparison is printed."""
+
+    TEXT = "text"
+    MD = "md"
+    CSV = "csv"
+    JSON = "json"
+
+
+Sides = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="A B…", help="Runs' folders, or two files of answers as `judge` takes them.", show_default=False
+    ),
 ]
+FormatOption = typer.Option("--format", help="text, md for a pull request, csv, or json.", show_default=False)
 ByOption = Annotated[
     By | None,
     typer.Option(
@@ -35,29 +57,102 @@ Json = Annotated[bool, typer.Option("--json", help="Print the comparison and eve
 
 @takes_only("--judge")
 def compare(
-    a: Side, b: Side, settings: Settings, by: ByOption = None, no_cache: NoCache = False, as_json: Json = False
+    paths: Sides,
+    settings: Settings,
+    by: ByOption = None,
+    yardstick: YardstickKey = None,
+    margin: Margin = None,
+    baseline: Baseline = None,
+    no_cache: NoCache = False,
+    output_format: Annotated[Format, FormatOption] = Format.TEXT,
+    as_json: Json = False,
 ) -> None:
-    """Compare two sets of answers on the questions that both have; a judge of pairs sees both orders.
+    """Compare finished runs on every yardstick, or two sets of answers by a judge.
 
-    Example: sftframe compare runs/one runs/two --judge ollama
+    Runs that differ in their seed alone are one arm. With --judge, --by or a file of answers, the two sides go to the
+    judge; one of pairs sees both orders.
+
+    Example: sftframe compare runs/one runs/two
     """
-    from sftframe.cli.judge_render import show_comparison, show_comparison_document
+    if len(paths) < 2:
+        raise ConfigError(f"compare {paths[0]}: expected at least two runs, or two files of answers")
+    is_json = as_json or output_format is Format.JSON
+    if by is None and "judge.name" not in settings.flags and all(path.is_dir() for path in paths):
+        result = _runs_compared(paths, yardstick, margin, baseline)
+        _show(result, {"comparison": None}, output_format, is_json=is_json)
+        return
+    _head_to_head(paths, settings, by, (yardstick, margin), no_cache, output_format, is_json=is_json)
+
+
+def _runs_compared(
+    paths: Sequence[Path], yardstick: str | None, margin: float | None, baseline: str | None
+) -> ComparisonResult:
+    from sftframe.comparison import compare as compare_arms
+    from sftframe.comparison import group_into_arms, read_run
+
+    arms = group_into_arms([read_run(path) for path in paths])
+    return compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline)
+
+
+def _head_to_head(
+    paths: Sequence[Path],
+    settings: Settings,
+    by: By | None,
+    question: tuple[str | None, float | None],
+    no_cache: bool,
+    output_format: Format,
+    *,
+    is_json: bool,
+) -> None:
+    from sftframe.cli.judge_render import show_comparison
     from sftframe.cli.render import TerminalObserver
     from sftframe.config import validate
-    from sftframe.judging import compare_answers
+    from sftframe.judging import compare_answers, comparison_document
 
+    if len(paths) > 2:
+        raise ConfigError(
+            f"{len(paths)} sets of answers: a judge compares two; runs alone are compared without --judge"
+        )
     config = validate((without_cache(settings) if no_cache else settings).layer())
     with TerminalObserver() as observer:
-        comparison = compare_answers(
-            a,
-            b,
+        found = compare_answers(
+            paths[0],
+            paths[1],
             config,
             by=None if by is None else by.value,
             registry=settings.registry(),
             observer=observer,
         )
-    if as_json:
-        show_comparison_document(comparison)
+    result = _scores_compared(found, *question)
+    if result is not None:
+        _show(result, comparison_document(found), output_format, is_json=is_json)
+    elif is_json:
+        print(json_text(comparison_document(found)))  # noqa: T201  the result itself
     else:
-        show_comparison(comparison)
-    comparison.check(config.max_failures)
+        show_comparison(found)
+    found.check(config.max_failures)
+
+
+def _scores_compared(found: HeadToHead, yardstick: str | None, margin: float | None) -> ComparisonResult | None:
+    """The statistics of two sets of scores; None where pairs were judged, or nothing was scored on both sides."""
+    from sftframe.comparison import arms_of_answers
+    from sftframe.comparison import compare as compare_arms
+
+    if found.scores is None or not found.scores.num_items:
+        return None
+    return compare_arms(arms_of_answers(found), yardstick=yardstick or "judge", margin=margin)
+
+
+def _show(result: ComparisonResult, document: dict[str, Any], output_format: Format, *, is_json: bool) -> None:
+    from sftframe.cli.comparison_render import show_comparison_result, show_flips
+    from sftframe.comparison import comparison_csv, comparison_document, comparison_markdown
+
+    if is_json:
+        print(json_text({**document, "comparison": comparison_document(result)}))  # noqa: T201  the result itself
+    elif output_format is Format.MD:
+        print(comparison_markdown(result), end="")  # noqa: T201
+    elif output_format is Format.CSV:
+        print(comparison_csv(result), end="")  # noqa: T201
+    else:
+        show_comparison_result(result)
+        show_flips(result)

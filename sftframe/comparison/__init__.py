@@ -4,6 +4,7 @@ Takes run folders, gives frozen records and documents made of them. What an inte
 `sftframe.statistics` to know; how runs come to be, for the pipeline.
 """
 
+from sftframe.comparison.answers import arms_of_answers
 from sftframe.comparison.documents import comparison_csv, comparison_document, comparison_markdown
 from sftframe.comparison.flips import FlippedItem, flipped_items
 from sftframe.comparison.result import ComparisonResult, compare
@@ -28,6 +29,7 @@ __all__ = [
     "FlippedItem",
     "Yardstick",
     "YardstickTable",
+    "arms_of_answers",
     "axis_levels",
     "check_comparable",
     "compare",

@@ -21,6 +21,8 @@ class Yardstick:
     key: str
     """As in `summary.json`."""
     label: str
+    short_label: str
+    """With its unit, for the head of a narrow column."""
     unit: str
     direction: Direction
     margin: float
@@ -53,6 +55,7 @@ YARDSTICKS = (
     Yardstick(
         key="judge",
         label="Judge's score",
+        short_label="judge",
         unit="points of 100",
         direction="higher",
         margin=2.0,
@@ -63,6 +66,7 @@ YARDSTICKS = (
     Yardstick(
         key="exact_match",
         label="Exact answers",
+        short_label="exact %",
         unit="% of items",
         direction="higher",
         margin=2.0,
@@ -73,6 +77,7 @@ YARDSTICKS = (
     Yardstick(
         key="response_nll_per_byte",
         label="Response NLL per byte",
+        short_label="NLL/byte",
         unit="nats per byte",
         direction="lower",
         margin=0.02,
@@ -85,16 +90,18 @@ YARDSTICKS = (
     Yardstick(
         key="stop_rate",
         label="Answers that stop",
+        short_label="stops %",
         unit="% of items",
         direction="higher",
         margin=2.0,
         score_range=100,
-        score=lambda item: 100.0 * item.has_stopped,
+        score=lambda item: None if item.has_stopped is None else 100.0 * item.has_stopped,
         meaning="Answers that end by themselves; the others ran on until they were cut off.",
     ),
     Yardstick(
         key="length_ratio",
         label="Length ratio",
+        short_label="length",
         unit="characters per character",
         direction="none",
         margin=0.05,

@@ -47,13 +47,17 @@ def _settle(needed: Needed | None, margin: float | None) -> str:
         tail = "" if margin else "; say which difference matters (a margin) to ask for equivalence instead"
         return f"No number of items or seeds in reach would settle it, if the difference is as small as it looks{tail}."
     what = f"would settle it with a chance of {needed.power:.0%}, if the difference is what it looks like now"
-    items = f"about {needed.items} more items" if needed.items is not None else ""
-    seeds = f"{needed.seeds} more seeds" if needed.seeds is not None else ""
+    items = f"about {_more(needed.items, 'item')}" if needed.items is not None else ""
+    seeds = _more(needed.seeds, "seed") if needed.seeds is not None else ""
     if needed.both is not None:
-        more = f"{needed.both[0]} more items together with {needed.both[1]} more seeds"
+        more = f"{_more(needed.both[0], 'item')} together with {_more(needed.both[1], 'seed')}"
         return f"Neither more items nor more seeds alone: about {more} {what}."
     ways = " or ".join(way for way in (items, seeds) if way)
     return f"{ways[0].upper()}{ways[1:]} {what}."
+
+
+def _more(count: int, noun: str) -> str:
+    return f"{count} more {noun}{'s' * (count != 1)}"
 
 
 def _limits(covers: Coverage | None) -> str:

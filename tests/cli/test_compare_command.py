@@ -123,12 +123,12 @@ def test_nothing_in_common_is_refused_and_other_references_are_named(cli: Any, t
 def test_runs_of_other_data_are_refused_with_a_way_out(cli: Any, tmp_path: Path, data_file: Path) -> None:
     assert cli("run", "--data", data_file, "--out", "one", *QUICK).code == 0
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    assert cli("compare", "one", "two", "--json").json["scores"]["mean_difference"] == 0
+    assert cli("compare", "one", "two", "--by", "scores", "--json").json["scores"]["mean_difference"] == 0
     manifest = tmp_path / "two/manifest.json"
     document = json.loads(manifest.read_text(encoding="utf-8"))
     document["data"]["sha256"] = "0" * 64
     manifest.write_text(json.dumps(document), encoding="utf-8")
-    outcome = cli("compare", "one", "two")
+    outcome = cli("compare", "one", "two", "--by", "scores")
     assert outcome.code == 2
     assert "one and two were made with different data (SHA-256 " in outcome.last_line
     assert "compare the files one/responses.json and two/responses.json" in outcome.last_line
@@ -145,3 +145,44 @@ def test_an_unfinished_run_says_how_to_finish_it(cli: Any, data_file: Path) -> N
     assert cli("train", "--data", data_file, "--out", "one", *QUICK).code == 0
     outcome = cli("compare", "one", "one")
     assert (outcome.code, "sftframe run --resume one" in outcome.last_line) == (2, True)
+
+
+def test_files_get_the_verdict_that_ablations_get(cli: Any, tmp_path: Path) -> None:
+    a = written(tmp_path / "a.json", *["No."] * 12)
+    b = written(tmp_path / "b.json", *["Yes."] * 11, "No.")
+    found = cli("compare", a, b, "--json").json["comparison"]
+    judged = next(table for table in found["yardsticks"] if table["key"] == "judge")
+    (comparison,) = judged["comparisons"]
+    assert (comparison["verdict"], comparison["num_better"], comparison["num_tied"]) == ("better", 11, 1)
+    assert {table["key"] for table in found["yardsticks"]} == {"judge", "exact_match", "length_ratio"}
+    assert "One seed: this speaks of other items only" in found["sentence"]
+
+
+def test_a_margin_can_make_two_files_equivalent(cli: Any, tmp_path: Path) -> None:
+    a = written(tmp_path / "a.json", *["Yes."] * 20)
+    b = written(tmp_path / "b.json", *["Yes."] * 19, "No.")
+    found = cli("compare", a, b, "--margin", "30", "--json").json["comparison"]
+    assert found["yardsticks"][0]["comparisons"][0]["verdict"] == "equivalent"
+
+
+def test_finished_runs_are_compared_on_every_yardstick_without_their_data(cli: Any, data_file: Path) -> None:
+    for mask in ("mask-pad", "mask-instruction"):
+        assert cli("run", "--collate", mask, "--data", data_file, *QUICK, "--out", mask).code == 0
+    data_file.unlink()
+    outcome = cli("compare", "mask-pad", "mask-instruction", "--yardstick", "response_nll_per_byte", "--json")
+    assert outcome.code == 0, outcome.err
+    found = outcome.json["comparison"]
+    assert [arm["name"] for arm in found["arms"]] == ["mask-pad", "mask-instruction"]
+    assert found["notes"] == []
+    assert cli("compare", "mask-pad", "mask-instruction", "--format", "csv").out.startswith("yardstick,unit,baseline,")
+
+
+def test_one_side_is_nothing_to_compare(cli: Any, tmp_path: Path) -> None:
+    outcome = cli("compare", written(tmp_path / "a.json", "No."))
+    assert (outcome.code, "expected at least two runs" in outcome.last_line) == (2, True)
+
+
+def test_a_judge_takes_two_files_and_no_more(cli: Any, tmp_path: Path) -> None:
+    files = [written(tmp_path / f"{name}.json", "No.") for name in "abc"]
+    outcome = cli("compare", *files)
+    assert (outcome.code, "3 sets of answers: a judge compares two" in outcome.last_line) == (2, True)
