@@ -103,3 +103,15 @@ def test_adapters_and_averaged_steps_are_gone_on_with(
         resumed = launch(run, resume=True, stages=["train"])
         assert resumed.status == 0, resumed.message
         assert left_behind(run) == left_behind(tmp_path / "straight")
+
+
+def test_a_power_cut_never_leaves_a_checkpoint_of_steps_that_the_metrics_have_lost(straight: Any) -> None:
+    _, ended = straight
+    num_checkpoints = 0
+    for number, operation in enumerate(ended.operations):
+        if operation.startswith("rename step-"):
+            num_checkpoints += 1
+            earlier = [before for before in ended.operations[:number] if before.endswith(" metrics.jsonl")]
+            assert earlier[-1] == "sync metrics.jsonl"
+            assert ended.operations[number + 1] == "sync checkpoints", "the renaming itself is flushed"
+    assert num_checkpoints == 5
