@@ -165,7 +165,12 @@ def show_answered(session: Session, *, as_json: bool) -> None:
 
 def _told(message: str) -> str:
     """A message on one line; what it quotes may have several."""
-    return visible(" ".join(message.splitlines()))
+    line = visible(" ".join(message.splitlines()))
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} … {line[-500:]}"
+
+
+_LONGEST = 2000
+"""Characters of a message: what it quotes may be a name of any length."""
 
 
 def _print_json(document: object) -> None:

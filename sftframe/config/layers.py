@@ -112,6 +112,8 @@ def _is_switched(under: Any, over: Any) -> bool:
 
 
 def _laid_over(under: Any, over: Any, path: str) -> Any:
+    if isinstance(over, str) and "\0" in over:
+        raise ConfigError(f"{path}: expected text without the character U+0000, found {brief(over)}")
     if not isinstance(over, Mapping):
         return over
     if under is not None and not isinstance(under, Mapping):

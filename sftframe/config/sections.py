@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sftframe.config.layers import SEAMS, Layer
 
@@ -82,7 +82,7 @@ class LoraConfig(Section):
 class TrainConfig(Section):
     """Fine-tuning. The defaults are the chapter's."""
 
-    epochs: float = Field(default=2, gt=0)
+    epochs: float = Field(default=2, gt=0, le=1e6)
     """passes over the training examples"""
     max_steps: int | None = Field(default=None, ge=1)
     """stop after this many optimizer steps, whatever `epochs` says"""
@@ -144,13 +144,19 @@ class TrainConfig(Section):
         return self.keep_best or self.selects_best
 
 
+def _workable(temperature: float) -> float:
+    if 0 < temperature < 0.001:
+        raise ValueError("0, or 0.001 or more: logits divided by less are no longer finite")
+    return temperature
+
+
 class GenerateConfig(Section):
     """How answers are written. The defaults are greedy."""
 
     max_new_tokens: int = Field(default=256, ge=1)
     """longest answer in tokens"""
-    temperature: float = Field(default=0.0, ge=0)
-    """0 = greedy"""
+    temperature: Annotated[float, AfterValidator(_workable)] = Field(default=0.0, ge=0)
+    """0 = greedy; else 0.001 or more"""
     top_k: int | None = Field(default=None, ge=1)
     """sample among the k most likely tokens"""
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -197,7 +203,7 @@ class RunConfig(Section):
     """`auto`, `cpu`, `cuda`, `cuda:1` or `mps`"""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """of the computation; bfloat16 is autocast over float32 weights"""
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
     """CPU threads; by default the physical cores"""
 
     @field_validator(*SEAMS, mode="before")

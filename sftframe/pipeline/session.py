@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sftframe.config import Layer
+from sftframe.config import Layer, merge
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
 from sftframe.errors import ConfigError, Interrupted, JudgeError, TrainingError
 from sftframe.files import DiskError, remove_leftovers
 from sftframe.interfaces import CausalLM
 from sftframe.interrupts import interruptible
 from sftframe.judging import Judgement, Judging
-from sftframe.pipeline import manifest
+from sftframe.pipeline import consent, manifest
 from sftframe.pipeline.announcement import announce
 from sftframe.pipeline.answers import AnswerFiles, judge_files, write_answers, write_responses_document
 from sftframe.pipeline.memory import check_memory, disk_bytes
@@ -45,6 +45,7 @@ class Session:
         self._untuned_model = untuned
         self._tuned_model: CausalLM | None = None
         self._is_reconfigured = False
+        self._judge_options_given: tuple[str, ...] | None = None  # None: the user has chosen the judge for this run
 
     @classmethod
     def start(
@@ -62,6 +63,7 @@ class Session:
         others = ForeignLoad()
         config = resolve(layer, registry)
         components = Components.choose(config, registry)
+        consent.remember(components.judge)
         device = check_resources(config, components, needs_judge=needs_judge)
         if config.out is not None:
             RunFolder.check_place(config.out, force=force)
@@ -99,7 +101,9 @@ class Session:
         folder = RunFolder(path)
         if path.is_dir() and folder.is_half_made:
             observer.note(f"{path} was killed before its run had begun: it begins now")
-            layer = manifest.read_config(folder).model_dump(mode="json", exclude_none=True)
+            config = manifest.read_config(folder)
+            consent.require(registry.judge(config.judge.name, config.judge.options), (), path)
+            layer = config.model_dump(mode="json", exclude_none=True)
             return cls.start({**layer, "out": path}, registry, observer, needs_judge=needs_judge)
         session = cls.reopen(path, registry, observer)
         if needs_judge:
@@ -136,6 +140,7 @@ class Session:
         )
         session = cls(setup, folder, observer)
         session._is_reconfigured = bool(layer)
+        session._judge_options_given = tuple(merge(layer or {}).get("judge", ()))
         return session
 
     @contextmanager
@@ -244,6 +249,7 @@ class Session:
             JudgeError: it failed on more than `max_failures` of the items; all verdicts so far are kept.
         """
         setup = self.setup
+        self._require_known_judge()
         self._keep_configuration()
         manifest.record_judge(self.folder, setup.components, setup.registry)
         for files, repeats in ((AnswerFiles.after(self.folder), num_repeats), (AnswerFiles.before(self.folder), 1)):
@@ -263,7 +269,12 @@ class Session:
         Raises:
             JudgeError: it is not.
         """
+        self._require_known_judge()
         self.setup.components.judge.check()
+
+    def _require_known_judge(self) -> None:
+        if self._judge_options_given is not None:
+            consent.require(self.setup.components.judge, self._judge_options_given, self.folder.path)
 
     def report(self) -> Summary:
         """Write `summary.json`, `loss.png` and `report.html` from the run's files."""

@@ -57,6 +57,7 @@ def read_vocabulary(folder: Path) -> Vocabulary:
         ("vocab.json", "merges.txt"): _read_huggingface_pair,
         ("tokenizer.json",): _read_tokenizer_json,
     }
+    _check_folder(folder)
     for names, read in forms.items():
         if all((folder / name).is_file() for name in names):
             with _in_form(folder / names[0]):
@@ -68,6 +69,13 @@ def read_vocabulary(folder: Path) -> Vocabulary:
             raise ModelError(f"{folder}: {present[0]} is there but {absent} is missing; a vocabulary needs both")
     looked_for = ", ".join(" + ".join(names) for names in forms)
     raise ModelError(f"no tokenizer in {folder}: looked for {looked_for}; --set model.tokenizer=FOLDER names another")
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.is_dir()
+    except (OSError, ValueError) as error:  # too long, or with a character that no path has
+        raise ModelError(f"no tokenizer in {folder}: {error}; --set model.tokenizer=FOLDER names another") from error
 
 
 def write_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:

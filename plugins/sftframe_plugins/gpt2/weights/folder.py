@@ -20,7 +20,7 @@ def open_folder(folder: Path, other_choices: Iterable[str] = ()) -> WeightSource
     Raises:
         ModelError: it is not there, or holds no form of GPT-2 that is known.
     """
-    if not folder.is_dir():
+    if not _is_dir(folder):
         raise ModelError(f"model.weights: no folder {folder}; expected a folder, or {', '.join(other_choices)}")
     if HuggingFaceFolder.is_one(folder):
         return HuggingFaceFolder(folder)
@@ -30,3 +30,10 @@ def open_folder(folder: Path, other_choices: Iterable[str] = ()) -> WeightSource
         f"no GPT-2 in {folder}: looked for config.json (Hugging Face's form, or a run's model/) "
         f"and hparams.json (OpenAI's form)"
     )
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long, or with a character that no path has
+        return False
