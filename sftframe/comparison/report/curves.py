@@ -26,6 +26,9 @@ MAX_POINTS = 200
 MAX_ROWS = 12
 """Steps in the table beside the drawing."""
 
+_FONT_PT, _NARROW_FONT_PT, _NARROW_IN = 10, 12.5, 5.0
+"""Narrow drawings are shown smaller than they are, so their text is larger."""
+
 ArmCurves = Mapping[int, Curves]
 """One arm's curves by seed."""
 Line = Mapping[int, float]
@@ -117,7 +120,7 @@ def lines_svg(lines: Sequence[ArmLines], *, label: str, salt: str, width: float,
         salt: different for every drawing on a page.
         width: in inches of 72 points, as is `height`.
     """
-    with drawing_settings(10, salt=salt):
+    with drawing_settings(_FONT_PT if width > _NARROW_IN else _NARROW_FONT_PT, salt=salt):
         return svg_element(_figure(lines, label, width, height), CSS_NAMES)
 
 

@@ -7,6 +7,8 @@ or begin a comment, whatever an answer holds.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sftframe.comparison.flips import FlippedItem
@@ -17,23 +19,33 @@ _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u20
 
 
 def flip_block(result: ComparisonResult) -> str:
-    """`items`: question, input and reference by index; `pairs`: one per candidate, with a row per flipped item."""
+    """What the script reads.
+
+    `texts`: every different text once, which the others refer to by position; `items`: question, input and reference by
+    index; `pairs`: one per candidate, with a row per flipped item.
+    """
+    texts: dict[str, int] = {}
+
+    def known(text: str) -> int:
+        return texts.setdefault(visible(text), len(texts))
+
     items = {
-        flip.index: [visible(flip.instruction), visible(flip.input), visible(flip.reference)]
+        flip.index: [known(flip.instruction), known(flip.input), known(flip.reference)]
         for flips in result.flips.values()
         for flip in flips
     }
     pairs = [
-        {"candidate": visible(name), "rows": [_row(flip) for flip in flips]} for name, flips in result.flips.items()
+        {"candidate": visible(name), "rows": [_row(flip, known) for flip in flips]}
+        for name, flips in result.flips.items()
     ]
     yardstick = result.main.yardstick
     return script_json(
         {
-            "baseline": visible(result.baseline),
             "digits": min(yardstick.digits, 2),
             "direction": {"higher": 1, "lower": -1, "none": 0}[yardstick.direction],
             "items": items,
             "pairs": pairs,
+            "texts": [*texts],
         }
     )
 
@@ -48,14 +60,19 @@ def script_json(document: object) -> str:
     return text.translate(_ESCAPES)
 
 
-def _row(flip: FlippedItem) -> list[Any]:
+def _row(flip: FlippedItem, known: Callable[[str], int]) -> list[Any]:
     """Index, difference, scores and answers of both, and the seed that the answers are of."""
     return [
         flip.index,
-        flip.difference,
-        list(flip.baseline_scores),
-        list(flip.candidate_scores),
-        visible(flip.baseline_answer),
-        visible(flip.candidate_answer),
+        _finite([flip.difference])[0],
+        _finite(flip.baseline_scores),
+        _finite(flip.candidate_scores),
+        known(flip.baseline_answer),
+        known(flip.candidate_answer),
         flip.seed,
     ]
+
+
+def _finite(scores: Iterable[float | None]) -> list[float | None]:
+    """JSON knows no infinity."""
+    return [score if score is not None and math.isfinite(score) else None for score in scores]

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sftframe.comparison.report.palette import BAND, BETTER, CSS_NAMES, EVEN, OPEN, WORSE, ZERO
+from sftframe.comparison.report.palette import BAND, BETTER, CSS_NAMES, EVEN, OPEN, PAPER, WORSE, ZERO
 from sftframe.comparison.result import ComparisonResult
+from sftframe.comparison.tables import AxisTable
 from sftframe.stages.report.svg import drawing_settings, svg_element
 from sftframe.statistics import Comparison
 from sftframe.visible import visible
@@ -25,10 +26,10 @@ _LOOKS = {
     "worse": (WORSE, "s", WORSE),
     "different": (EVEN, "s", EVEN),
     "equivalent": (EVEN, "D", EVEN),
-    "cannot tell": (OPEN, "o", "none"),
+    "cannot tell": (OPEN, "o", PAPER),
 }
 """Colour, mark and filling by verdict."""
-_MAX_LETTERS = {False: 44, True: 40}
+_MAX_LETTERS = {False: 48, True: 36}
 """Of a label, by `is_narrow`."""
 
 
@@ -52,7 +53,7 @@ def forest_groups(result: ComparisonResult) -> tuple[ForestGroup, ...]:
     """The axes, each averaged over all other choices, then all arms against the baseline."""
     axes = [
         ForestGroup(
-            title=f"{axis.axis.removesuffix('.name')}, averaged over {_num_arms(axis.num_arms.values())} arms each",
+            title=f"{axis.axis.removesuffix('.name')}, averaged over {_num_arms(axis)} arms each",
             rows=tuple(
                 ForestRow(label=f"{found.candidate} instead of {found.baseline}", comparison=found)
                 for found in axis.table.comparisons
@@ -73,15 +74,15 @@ def forest_svg(result: ComparisonResult, *, is_narrow: bool = False) -> str:
     Args:
         is_narrow: labels stand above their intervals instead of beside them, for a phone.
     """
-    with drawing_settings(10.5 if is_narrow else 10, salt=f"forest-{is_narrow}"), warnings.catch_warnings():
+    with drawing_settings(13 if is_narrow else 10, salt=f"forest-{is_narrow}"), warnings.catch_warnings():
         # an emoji in a name is drawn by the browser, whatever matplotlib's own font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         return svg_element(_figure(result, is_narrow), CSS_NAMES)
 
 
-def _num_arms(numbers: Sequence[int] | object) -> str:
-    counts = sorted({*numbers})  # type: ignore[misc]
-    return "–".join(str(count) for count in (counts[:1] + counts[1:][-1:]))
+def _num_arms(axis: AxisTable) -> str:
+    counts = sorted(set(axis.num_arms.values()))
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def _figure(result: ComparisonResult, is_narrow: bool) -> Figure:
@@ -89,42 +90,49 @@ def _figure(result: ComparisonResult, is_narrow: bool) -> Figure:
 
     groups = forest_groups(result)
     num_lines = sum(1 + len(group.rows) for group in groups)
-    height = 1.0 + num_lines * (0.5 if is_narrow else 0.36)
-    figure = Figure(figsize=(4.6 if is_narrow else 9.0, height), layout="constrained")
+    height = 1.0 + num_lines * (0.56 if is_narrow else 0.36)
+    figure = Figure(figsize=(4.6 if is_narrow else 11.0, height), layout="constrained")
     axes = figure.add_subplot()
-    if result.main.margin:
-        axes.axvspan(-result.main.margin, result.main.margin, color=BAND, linewidth=0, zorder=0)
-    axes.axvline(0, color=ZERO, linewidth=1.2, zorder=1)
-    _draw_groups(axes, groups, is_narrow)
+    _draw_groups(axes, groups, result.main.margin, is_narrow)
     _finish(axes, result, num_lines, is_narrow)
     return figure
 
 
-def _draw_groups(axes: Axes, groups: Sequence[ForestGroup], is_narrow: bool) -> None:
-    line, labels = 0, {}
+def _draw_groups(axes: Axes, groups: Sequence[ForestGroup], margin: float, is_narrow: bool) -> None:
+    line = 0
+    labels: dict[int, str] = {}
     for group in groups:
         _write(axes, line, _cut(group.title, is_narrow), is_heading=True)
         for row in group.rows:
             line += 1
             label = _cut(row.label, is_narrow)
             if is_narrow:
-                _write(axes, line - 0.12, label)
+                _write(axes, line - 0.18, label)
             else:
                 labels[line] = label
-            _draw(axes, line + 0.22 * is_narrow, row.comparison)
+            middle, half = (line + 0.22, 0.24) if is_narrow else (line, 0.5)
+            _draw_nothing(axes, middle - half, middle + half, margin)
+            _draw(axes, middle, row.comparison)
         line += 1
     axes.set_yticks([*labels])
     axes.set_yticklabels([*labels.values()], parse_math=False)
 
 
+def _draw_nothing(axes: Axes, top: float, bottom: float, margin: float) -> None:
+    """The line at zero and what counts as no difference, behind one row."""
+    axes.fill_betweenx([top, bottom], -margin, margin, color=BAND, linewidth=0, zorder=1.1)
+    axes.plot([0, 0], [top, bottom], color=ZERO, linewidth=1.2, zorder=1.2)
+
+
 def _write(axes: Axes, line: float, text: str, *, is_heading: bool = False) -> None:
     axes.text(
-        0.005,
+        0.0,
         line,
         text,
         transform=axes.get_yaxis_transform(),
         va="center",
         fontweight="bold" if is_heading else "normal",
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5},
         parse_math=False,
     )
 

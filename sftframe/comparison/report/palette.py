@@ -11,8 +11,10 @@ from dataclasses import dataclass
 _HUES = ("#0072b2", "#d55e00", "#00855f", "#b8478f", "#8f7000", "#6548c7", "#5a6570")
 _DASHES = ((), (6, 2), (2, 2), (6, 2, 2, 2))
 
-BETTER, WORSE, EVEN, OPEN, BAND, ZERO = "#0b7048", "#a83a08", "#0a5fa8", "#59636e", "#e6edf5", "#222222"
-"""Of verdicts, of the margin's band and of the line at zero."""
+BETTER, WORSE, EVEN, OPEN = "#0b7048", "#a83a08", "#0a5fa8", "#59636e"
+"""Of verdicts."""
+BAND, ZERO, PAPER = "#dfe8f2", "#222222", "#fefefe"
+"""Of the margin, of the line at zero and of what a drawing lies on."""
 
 CSS_NAMES = {
     **{hue: f"arm-{number}" for number, hue in enumerate(_HUES)},
@@ -22,6 +24,7 @@ CSS_NAMES = {
     OPEN: "open",
     BAND: "band",
     ZERO: "zero",
+    PAPER: "paper",
 }
 """Name of the CSS property `--chart-NAME` by colour as drawn."""
 

@@ -5,6 +5,7 @@ Takes a `ComparisonResult`, gives lines of text.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,12 @@ from sftframe.statistics import Comparison
 
 MAX_TOLD = 2
 """So many comparisons are a headline in full; of more it is told how many came out how."""
+
+
+_ISOLATE, _END = "\u2068", "\u2069"
+"""Unicode's first strong isolate, and the end of one."""
+_LEFT_TO_RIGHT = {"", "L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON"}
+"""Bidirectional classes of letters that turn nothing around."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +36,8 @@ def headline(result: ComparisonResult) -> Headline:
     """The verdict as a reader takes it in."""
     told = [found for axis in result.axes for found in axis.table.comparisons] or list(result.main.table.comparisons)
     if len(told) <= MAX_TOLD:
-        return Headline(sentence=result.sentence, details=())
-    return Headline(sentence=_count(result, told), details=tuple(found.explanation for found in told))
+        return Headline(sentence=" ".join(map(_explanation, told)), details=())
+    return Headline(sentence=_count(result, told), details=tuple(map(_explanation, told)))
 
 
 def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -54,8 +61,25 @@ def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[
 def _count(result: ComparisonResult, told: Sequence[Comparison]) -> str:
     kinds = Counter(found.verdict for found in told)
     parts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
-    against = "choices averaged over the others" if result.axes else f"arms against {result.baseline}"
+    against = "choices averaged over the others" if result.axes else f"arms against {isolated(result.baseline)}"
     return f"{result.main.yardstick.label}, {len(told)} {against}: {parts}."
+
+
+def _explanation(found: Comparison) -> str:
+    text = found.explanation
+    for name in (found.candidate, found.baseline):
+        text = text.replace(name, isolated(name))
+    return text
+
+
+def isolated(name: str) -> str:
+    """The name, so that one that is written from right to left turns nothing but itself around.
+
+    >>> isolated("alpaca · mask-pad"), len(isolated("\u05e9\u05dc"))
+    ('alpaca · mask-pad', 4)
+    """
+    is_plain = all(unicodedata.bidirectional(letter) in _LEFT_TO_RIGHT for letter in name)
+    return name if is_plain else f"{_ISOLATE}{name}{_END}"
 
 
 def _counted(number: int, noun: str) -> str:

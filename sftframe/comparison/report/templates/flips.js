@@ -2,13 +2,14 @@
   const byId = (id) => document.getElementById(id);
   const block = byId("flip-data");
   if (!block) return;
-  const { items, pairs, digits, direction } = JSON.parse(block.textContent);
+  const { texts, items, pairs, digits, direction } = JSON.parse(block.textContent);
   const PAGE = 25;
   const LONG = 400;
+  const MANY_LINES = 8;
   const [search, pair, rows, more] = ["flip-search", "flip-pair", "flip-rows", "flip-more"].map(byId);
   const headers = [...document.querySelectorAll("#flip-table th[data-sort]")];
   const VALUE = { index: (flip) => flip.index, difference: (flip) => flip.difference };
-  const texts = new Map();
+  const searched = new Map();
   const prepared = new Map();
   let sort = { key: "difference", order: "other" };
   let found = [];
@@ -24,19 +25,20 @@
   const flips = () => {
     if (!prepared.has(pair.value)) {
       prepared.set(pair.value, pairs[pair.value].rows.map(([index, difference, before, after, baseline, candidate, seed]) => {
-        const [instruction, input, reference] = items[index];
-        return { index, difference, before, after, baseline, candidate, seed, instruction, input, reference };
+        const [instruction, input, reference] = items[index].map((id) => texts[id]);
+        const [first, second] = [texts[baseline], texts[candidate]];
+        return { index, difference, before, after, baseline: first, candidate: second, seed, instruction, input, reference };
       }));
     }
     return prepared.get(pair.value);
   };
 
   const searchable = (flip) => {
-    if (!texts.has(flip)) {
+    if (!searched.has(flip)) {
       const parts = [flip.index, flip.instruction, flip.input, flip.reference, flip.baseline, flip.candidate];
-      texts.set(flip, parts.join("\n").toLowerCase());
+      searched.set(flip, parts.join("\n").toLowerCase());
     }
-    return texts.get(flip);
+    return searched.get(flip);
   };
 
   const number = (value) => value === null ? "–" : value.toFixed(digits).replace("-", "−");
@@ -52,10 +54,11 @@
     if (!text.trim()) return element("em", "none", "empty");
     const full = element("div", "text", text);
     full.dir = "auto";
-    if (text.length <= LONG) return full;
-    const short = element("span", "text", `${text.slice(0, 160)} …`);
+    if (text.length <= LONG && text.split("\n").length <= MANY_LINES) return full;
+    const short = element("span", "text", `${text.trim().replace(/\s+/g, " ").slice(0, 160)} …`);
     short.dir = "auto";
-    const count = element("span", "more", `all ${text.length.toLocaleString("en")} characters`);
+    const size = text.length > LONG ? `${text.length.toLocaleString("en")} characters` : `${text.split("\n").length} lines`;
+    const count = element("span", "more", `all ${size}`);
     return element("details", "long", element("summary", "", short, " ", count), full);
   };
 
