@@ -1,0 +1,107 @@
+"""The references of hooks and of errors, read from `sftframe.hookspecs`, the interfaces and the exception classes."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import sftframe
+from recipes.docs.markdown import GENERATED_NOTE, cell, table
+from sftframe import hookspecs
+from sftframe.errors import SftframeError
+from sftframe.registry import Seam, load_registry
+
+_HOOKS_INTRODUCTION = f"""\
+{GENERATED_NOTE}
+# Hooks
+
+The entry-point group is `{hookspecs.GROUP}`. A hook returns an iterable of component *classes*. Every component has a
+`name` and a one-line `summary`, and may have `Options`. How to write one is in
+[the plugin guide](../plugins/README.md); the classes in full are in [the Python API](python.md).
+"""
+
+_ERRORS_INTRODUCTION = f"""\
+{GENERATED_NOTE}
+# Errors and exit codes
+
+What a user can mend raises a `SftframeError`; the command prints its message on one line of stderr and ends with its
+`exit_code`. `--debug` shows the traceback. Anything else is a bug: the message says `internal error`, the exit code
+is 1.
+"""
+
+_ERRORS_END = """
+Wrong flags end with 2 too. Classes that share a code are told apart in Python only. A plugin may raise those that
+`sftframe` exports.
+"""
+
+
+def hooks_page() -> str:
+    """Every hook with its exact signature, and what its components may do."""
+    lines = [_HOOKS_INTRODUCTION]
+    registry = load_registry()
+    for seam in Seam:
+        lines += [f"## `{seam.hook}() -> {_returned(seam.hook)}`", ""]
+        lines += [inspect.getdoc(getattr(hookspecs, seam.hook)) or "", "", *_members(seam.base), ""]
+        ours = [n for n in registry.names(seam) for info, _ in registry.offers(seam, n) if info.is_first_party]
+        lines += ["Come with sftframe: " + ", ".join(f"`{name}`" for name in ours) + ".", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def errors_page() -> str:
+    """Exit codes and the classes behind them."""
+    known = [(str(error.exit_code), f"`{error.__name__}`", cell(_first_line(error))) for error in sorted_errors()]
+    rows = [("0", "–", "done"), *known, ("141", "–", "stdout was closed, as by `head`")]
+    return "\n".join([_ERRORS_INTRODUCTION, *table(("exit code", "class", "when"), rows), _ERRORS_END])
+
+
+def sorted_errors() -> list[type[SftframeError]]:
+    """Every class of error that sftframe itself defines, by exit code and name."""
+    for module in pkgutil.walk_packages(sftframe.__path__, "sftframe."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found = {SftframeError, *_below(SftframeError)}
+    own = [error for error in found if error.__module__.startswith("sftframe.")]
+    return sorted(own, key=lambda error: (error.exit_code, error.__name__))
+
+
+def _below(error: type[SftframeError]) -> Iterator[type[SftframeError]]:
+    for child in error.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+def _returned(hook: str) -> str:
+    return str(inspect.signature(getattr(hookspecs, hook)).return_annotation)
+
+
+def _members(base: type[Any]) -> list[str]:
+    """What a component overrides: first what it has to, then what it may."""
+    rows = []
+    for owner in (base, base.__mro__[1]):
+        for name, member in vars(owner).items():
+            is_open = not name.startswith("_") or name == "__call__"
+            if is_open and (inspect.isfunction(member) or isinstance(member, property)) and not _is_final(member):
+                rows.append((_signature(name, member), _need(member), cell(_first_line(member))))
+    rows.sort(key=lambda row: row[1] != "yes")
+    return table((f"of `{base.__name__}`", "required", "what it gives"), rows)
+
+
+def _signature(name: str, member: Any) -> str:
+    if isinstance(member, property):
+        return f"`{name}: {cell(inspect.signature(member.fget).return_annotation)}`"  # type: ignore[arg-type]
+    return f"`{name}{cell(inspect.signature(member))}`".replace("'", "")
+
+
+def _need(member: Any) -> str:
+    return "yes" if getattr(member, "__isabstractmethod__", False) else "–"
+
+
+def _is_final(member: Any) -> bool:
+    return bool(getattr(getattr(member, "fget", member), "__final__", False))
+
+
+def _first_line(documented: Any) -> str:
+    return (inspect.getdoc(documented) or "").partition("\n\n")[0]
