@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sftframe.ablation.folder import AblationFolder
+from sftframe.ablation.judge_noise import measured_judge_variance
 from sftframe.ablation.planning import Plan
 from sftframe.ablation.reporting import write_ablation_report
 from sftframe.ablation.running import Ablation, CellResult
@@ -38,6 +39,7 @@ def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResul
 
     Raises:
         DataError: the arms do not pair.
+        JudgeError: the judge's noise was asked for, and it is not there.
     """
     result = _compared(ablation, cells)
     write_json(
@@ -104,6 +106,7 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResu
         baseline=baseline if baseline in runs else None,
         by_design=plan.designed_differences,
         settings={arm.name: dict(arm.settings) for arm in plan.grid.arms if arm.name in runs},
+        judge_variance=measured_judge_variance(ablation, cells),
     )
 
 

@@ -40,6 +40,8 @@ class AblateConfig(Section):
     """the arm that the others are compared with, the first by default"""
     jobs: int = Field(default=1, ge=1)
     """cells at the same time, each in a process of its own"""
+    repeats: int = Field(default=1, ge=1)
+    """how often the answers of one run are graded, to tell the judge's own noise from the rest"""
     before: bool = False
     """measure the untuned model in every cell too"""
 

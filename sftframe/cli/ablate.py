@@ -59,6 +59,15 @@ Pilot = Annotated[
     Path | None,
     typer.Option("--pilot", help="An earlier ablation, for the same purpose.", rich_help_panel=_PANEL, metavar="DIR"),
 ]
+Repeats = Annotated[
+    int | None,
+    typer.Option(
+        "--repeats",
+        help="Grade one run's answers this often, to tell the judge's noise from the rest.",
+        rich_help_panel=_PANEL,
+        metavar="K",
+    ),
+]
 Gradients = Annotated[
     bool,
     typer.Option(
@@ -89,6 +98,7 @@ def ablate(
     jobs: Jobs = None,
     sd: Deviation = None,
     pilot: Pilot = None,
+    repeats: Repeats = None,
     gradients: Gradients = False,
     out: Out = None,
     resume: Resume = None,
@@ -103,7 +113,14 @@ def ablate(
     """
     from sftframe.cli.ablate_render import GridObserver, show_comparison, show_plan
 
-    table = {"seeds": _seeds(seeds), "yardstick": yardstick, "margin": margin, "baseline": baseline, "jobs": jobs}
+    table = {
+        "seeds": _seeds(seeds),
+        "yardstick": yardstick,
+        "margin": margin,
+        "baseline": baseline,
+        "jobs": jobs,
+        "repeats": repeats,
+    }
     given = {key: value for key, value in table.items() if value is not None}
     registry = settings.registry()
     ablation = _reopened(resume, settings, given, out, registry) if resume else None
@@ -158,7 +175,7 @@ def _reopened(path: Path, settings: Settings, table: dict[str, Any], out: Path |
     if settings.layer() or out is not None or "seeds" in table:
         raise ConfigError(
             "--resume goes on with an ablation as it was configured: leave all settings out but --yardstick, --margin, "
-            "--baseline and --jobs"
+            "--baseline, --repeats and --jobs"
         )
     return Ablation.reopen(path, registry, table)
 

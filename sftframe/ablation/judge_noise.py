@@ -1,0 +1,55 @@
+"""How much of the spread is the judge's own: one run's answers, graded again.
+
+Takes an ablation with a complete run, gives the variance of one score between gradings of the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sftframe.ablation.running import Ablation, CellResult
+from sftframe.comparison import read_run
+from sftframe.judging import Judging
+from sftframe.pipeline.setup import resolve
+from sftframe.progress import Observer
+from sftframe.records import ItemResult, JudgeItem
+from sftframe.statistics import judge_variance
+
+
+def measured_judge_variance(
+    ablation: Ablation, cells: Sequence[CellResult], observer: Observer | None = None
+) -> float | None:
+    """Variance of one score, in squared points.
+
+    Verdicts that are in the cache are not asked for again. A deterministic judge has none.
+
+    Returns:
+        None where the judge is not deterministic and `ablate.repeats` asks for one grading.
+
+    Raises:
+        JudgeError: the judge is not there, or fails on too many answers.
+    """
+    config = resolve(ablation.plan.base, ablation.registry)
+    judge = ablation.registry.judge(config.judge.name, config.judge.options)
+    if judge.is_deterministic:
+        return 0.0
+    complete = next((one for one in cells if not one.error), None)
+    if ablation.plan.config.repeats < 2 or complete is None:
+        return None
+    judge.check()
+    items = [_asked(item) for item in read_run(complete.path).items]
+    judging = Judging.of(config, judge, ablation.registry, observer or Observer())
+    judgement = judging.judge_answers(items, stage="judge again", num_repeats=ablation.plan.config.repeats)
+    judgement.check(config.max_failures)
+    gradings = (judgement.verdicts, *judgement.repeats)
+    return judge_variance([{verdict.index: verdict.score for verdict in grading} for grading in gradings])
+
+
+def _asked(item: ItemResult) -> JudgeItem:
+    return JudgeItem(
+        index=item.index,
+        instruction=item.instruction,
+        input=item.input,
+        reference=item.reference,
+        answer=item.answer,
+    )
