@@ -27,6 +27,7 @@ _HOUSEKEEPING = frozenset({_MARKER, *LOCK_FILES})
 
 def make_numbered(label: str) -> Path:
     """A new folder `runs/LABEL-N`, N one more than the highest there is; two processes never get the same."""
+    label = label.replace(":", "-")  # a prompt style from a file has one; Windows allows none in names
     ends = (path.name.rpartition("-") for path in RUNS_DIR.glob("*"))
     start = 1 + max((int(number) for name, _, number in ends if name == label and number.isdecimal()), default=0)
     with explained(RUNS_DIR):

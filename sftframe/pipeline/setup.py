@@ -6,15 +6,16 @@ Names, options, files, device, judge and lengths are seen to before a model is l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sftframe.config import Layer, RunConfig, merge, validate
+from sftframe.config import Choice, Layer, RunConfig, merge, validate
 from sftframe.decoding import check_fits
 from sftframe.device import ProcessSetup, check_compiler, choose_device
 from sftframe.errors import ConfigError, DataError, PluginError
 from sftframe.interfaces import CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
 from sftframe.progress import Observer
+from sftframe.prompt_files import prompt_file
 from sftframe.records import Example
 from sftframe.registry import Registry, Seam
 from sftframe.stages.data import Dataset, Split, load_examples, split
@@ -26,7 +27,7 @@ def resolve(layer: Layer, registry: Registry) -> RunConfig:
     """The configuration of merged layers, laid over what the chosen model backend proposes.
 
     Raises:
-        ConfigError: an unknown key, component or option, or a bad value.
+        ConfigError: an unknown key, component or option, or a bad value, or a file with a prompt style that is none.
         PluginError: what the backend proposes is no configuration.
     """
     name = validate(layer).model.name
@@ -37,7 +38,15 @@ def resolve(layer: Layer, registry: Registry) -> RunConfig:
         validate(proposed)
     except ConfigError as error:
         raise PluginError(f"model backend {name!r} proposes a default that cannot be: {error}") from error
-    return validate(merge(proposed, layer))
+    return _with_kept_prompt(validate(merge(proposed, layer)), registry)
+
+
+def _with_kept_prompt(config: RunConfig, registry: Registry) -> RunConfig:
+    """A prompt style that is a file comes with its text from here on, so that a run outlives the file."""
+    if prompt_file(config.prompt.name) is None:
+        return config
+    style = registry.prompt_style(config.prompt.name, config.prompt.options)
+    return config.model_copy(update={"prompt": Choice(name=style.name, **asdict(style.options))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

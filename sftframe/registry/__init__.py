@@ -14,14 +14,11 @@ from typing import Any
 from sftframe.errors import SftframeError
 from sftframe.registry.admission import admit
 from sftframe.registry.discovery import Candidate, discover, switched_off
-from sftframe.registry.lookup import Plugin, PluginInfo, Registry, listed
+from sftframe.registry.lookup import FIRST_PARTY, Plugin, PluginInfo, Registry, listed
 from sftframe.registry.seams import Seam
 from sftframe.registry.wall import plugin_wall
 
 __all__ = ["PluginInfo", "Registry", "Seam", "load_registry"]
-
-FIRST_PARTY = "sftframe"
-"""The distribution that this file belongs to."""
 
 
 def load_registry(*, disabled: Sequence[str] = ()) -> Registry:

@@ -9,11 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from sftframe import __version__
 from sftframe.errors import ConfigError, PluginError, suggestion
 from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.prompt_files import file_style, looks_like_a_file, prompt_file
 from sftframe.registry.admission import Offer, admit
 from sftframe.registry.seams import Seam
 from sftframe.registry.wall import plugin_wall
+
+FIRST_PARTY = "sftframe"
+"""The distribution that this file belongs to."""
 
 PluginStatus = Literal["ok", "broken", "disabled"]
 
@@ -135,7 +140,7 @@ class Registry:
         return [(plugin.info, offer) for plugin in self._plugins for offer in plugin.offers if offer.seam == seam]
 
     def _only(self, seam: Seam, name: str) -> tuple[PluginInfo, type[Component]]:
-        found = self.offers(seam, name)
+        found = self.offers(seam, name) or _in_file(seam, name)
         if not found:
             raise ConfigError(f"no {seam.noun} {name!r}{self._instead(seam, name)}")
         if len(found) > 1:
@@ -152,7 +157,25 @@ class Registry:
         for status in ("broken", "disabled"):
             ids = [info.id for info in self.plugins if info.status == status]
             tail += f"; {status} and therefore missing: {', '.join(ids)}" if ids else ""
+        if seam is Seam.PROMPT and looks_like_a_file(name):
+            tail += "; a file with a prompt style ends in .toml or .jinja, a tokenizer's is written hf:PATH"
         return tail
+
+
+def _in_file(seam: Seam, name: str) -> list[tuple[PluginInfo, type[Component]]]:
+    """The prompt style that a file holds, where the name means a file; sftframe itself is its provider."""
+    file = prompt_file(name) if seam is Seam.PROMPT else None
+    if file is None:
+        return []
+    info = PluginInfo(
+        id=f"{FIRST_PARTY}:{file.kind}",
+        distribution=FIRST_PARTY,
+        version=__version__,
+        module=file_style.__module__,
+        is_first_party=True,
+        components=((Seam.PROMPT, file.name),),
+    )
+    return [(info, file_style(file))]
 
 
 def listed(offers: Iterable[Offer]) -> tuple[tuple[Seam, str], ...]:

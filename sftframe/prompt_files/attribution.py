@@ -1,0 +1,155 @@
+"""Which character of a rendered template is whose: found by rendering once plainly and once with marks.
+
+The marks are Unicode's noncharacters (U+FDD0 to U+FDEF, "intended for process-internal uses", Unicode 23.7), around
+instruction and input, and one in the answer's place. The template never sees the answer when it writes the prompt.
+With the marks taken out, the text must be the plain one, character for character: a template that computes with what
+it is given cannot be attributed, and is refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sftframe.errors import ConfigError, brief
+from sftframe.records import Example, Role, Segment
+
+Render = Callable[[str, str, str], str]
+"""Instruction, input and answer in; the text out."""
+
+NONCHARACTERS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A rendering with marks in it, and what it shows."""
+
+    text: str
+    marks: Marks
+
+    @property
+    def unmarked(self) -> str:
+        """Without the marks around instruction and input; the answer's own stays."""
+        return re.sub(f"[{self.marks.instruction}{self.marks.input}{self.marks.close}]", "", self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Four characters that the example does not contain."""
+
+    instruction: str
+    input: str
+    close: str
+    answer: str
+
+    @classmethod
+    def foreign_to(cls, example: Example) -> Marks:
+        """Marks for an example.
+
+        Raises:
+            ConfigError: it contains nearly all noncharacters.
+        """
+        texts = example.instruction + example.input + example.output
+        free = [each for each in NONCHARACTERS if each not in texts][:4]
+        if len(free) < 4:
+            raise ConfigError(f"example {example.index} holds 29 or more Unicode noncharacters: they are no text")
+        return cls(instruction=free[0], input=free[1], close=free[2], answer=free[3])
+
+    def variants(self, example: Example) -> Iterator[tuple[str, str]]:
+        """Instruction and input with marks around all of them, then around what a template that trims leaves over."""
+        instructions = self._around(self.instruction, example.instruction)
+        return itertools.product(instructions, self._around(self.input, example.input))
+
+    def _around(self, mark: str, text: str) -> list[str]:
+        core = text.strip()
+        if not core:
+            return [text]
+        start, _, end = text.partition(core)
+        return list(dict.fromkeys((f"{mark}{text}{self.close}", f"{start}{mark}{core}{self.close}{end}")))
+
+
+def attribute(example: Example, whole: Render, prompt: Render | None = None) -> list[Segment]:
+    """The segments of a template's text.
+
+    Args:
+        whole: renders prompt, answer and closing tag.
+        prompt: renders what the model is asked with; by default what `whole` writes before the answer.
+
+    Raises:
+        ConfigError: a character's role cannot be told.
+    """
+    marks = Marks.foreign_to(example)
+    # an empty answer may count as none in a template: the mark stands for it
+    shown = example.output if example.output.strip() else marks.answer
+    plain = whole(example.instruction, example.input, shown)
+    for given in marks.variants(example):
+        marked = Marked(text=whole(*given, marks.answer), marks=marks)
+        _check_answer(marked)
+        for answer in dict.fromkeys((shown, shown.strip())):
+            if marked.unmarked.replace(marks.answer, answer) == plain:
+                asked = None if prompt is None else prompt(*given, marks.answer)
+                return _segments(marked, example, asked)
+    raise ConfigError(
+        "the template computes with the texts that it is given, so that no character's role is certain: write them as "
+        f"they are, in every case (found with instruction {brief(example.instruction)}, input {brief(example.input)} "
+        f"and response {brief(example.output)})"
+    )
+
+
+def _check_answer(marked: Marked) -> None:
+    count = marked.text.count(marked.marks.answer)
+    if count != 1:
+        raise ConfigError(f"the template writes the response {count} times; expected once, after the whole prompt")
+
+
+def _segments(marked: Marked, example: Example, asked: str | None) -> list[Segment]:
+    marks = marked.marks
+    before, _, after = marked.text.partition(marks.answer)
+    if after.strip(marks.close) != after or marks.instruction in after or marks.input in after:
+        raise ConfigError("the template writes instruction or input after the response; expected a closing tag at most")
+    lead = "" if asked is None else _lead(before, asked)
+    pieces = list(_pieces(before[: len(before) - len(lead)], marks))
+    _check_fields(pieces, example)
+    return [*pieces, Segment(Role.RESPONSE, lead + example.output), *([Segment(Role.END, after)] if after else [])]
+
+
+def _lead(before: str, asked: str) -> str:
+    """What the template writes between the prompt and the answer: white space at most."""
+    lead = before.removeprefix(asked)
+    if not before.startswith(asked):
+        raise ConfigError(
+            f"the prompt (add_generation_prompt) ends in {brief(asked[-60:])} and is not how the whole conversation "
+            f"begins, which has {brief(before[-60:])} before the answer: a model trained on one is asked with another"
+        )
+    if lead.strip():
+        raise ConfigError(
+            f"between the prompt (add_generation_prompt) and the answer the template writes {brief(lead)}, which would "
+            "be trained but is no answer"
+        )
+    return lead
+
+
+def _pieces(text: str, marks: Marks) -> Iterator[Segment]:
+    role, opened = Role.TEMPLATE, {marks.instruction: Role.INSTRUCTION, marks.input: Role.INPUT}
+    for part in re.split(f"([{marks.instruction}{marks.input}{marks.close}])", text):
+        if part in opened and role is Role.TEMPLATE:
+            role = opened[part]
+        elif part == marks.close and role is not Role.TEMPLATE:
+            role = Role.TEMPLATE
+        elif part in opened or part == marks.close:
+            raise ConfigError("the template cuts instruction or input to pieces; write them whole")
+        elif part:
+            yield Segment(role, part)
+
+
+def _check_fields(pieces: Sequence[Segment], example: Example) -> None:
+    """Instruction and input are there, unchanged but for white space around them."""
+    for role, text in ((Role.INSTRUCTION, example.instruction), (Role.INPUT, example.input)):
+        found = [piece.text for piece in pieces if piece.role is role]
+        if text.strip() and not found:
+            raise ConfigError(f"the template leaves out the {role.label} {brief(text)}; write {{{{ {role.label} }}}}")
+        changed = next((each for each in found if each not in (text, text.strip())), None)
+        if changed is not None:
+            raise ConfigError(f"the template changes the {role.label} {brief(text)} to {brief(changed)}")

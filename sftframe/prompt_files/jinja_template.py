@@ -1,0 +1,75 @@
+"""A prompt style as a Jinja template with `{{ instruction }}`, `{{ input }}` and `{{ response }}`.
+
+Takes the template's text and its further variables, gives a layout. What the words of the template are, and what is
+the example's, is for `attribution` to find out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import TemplateError, TemplateSyntaxError, meta
+
+from sftframe.errors import ConfigError, suggestion
+from sftframe.prompt_files.attribution import attribute
+from sftframe.prompt_files.sandbox import style_environment
+from sftframe.records import Example, Role, Segment
+
+FIELDS = ("instruction", "input", "response")
+
+
+class JinjaLayout:
+    """What a Jinja file says."""
+
+    def __init__(self, source: str, variables: Mapping[str, Any]) -> None:
+        environment = style_environment()
+        taken = next((name for name in variables if name in FIELDS), None)
+        if taken is not None:
+            raise ConfigError(f"prompt.variables.{taken}: {taken} comes from the example; give it another name")
+        try:
+            used = meta.find_undeclared_variables(environment.parse(source))
+            self._template = environment.from_string(source)
+        except TemplateSyntaxError as error:
+            raise ConfigError(f"line {error.lineno}: {error.message}") from error
+        _check_names(used, variables)
+        self._variables = dict(variables)
+
+    def segments(self, example: Example) -> Sequence[Segment]:
+        """The example's pieces. Raises ConfigError where a character's role cannot be told."""
+        return attribute(example, self._render)
+
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        """The closing tag."""
+        return closing_tag(self.segments(Example(index=0, instruction="Name a colour.", output="Red.")))
+
+    def _render(self, instruction: str, input: str, response: str) -> str:
+        try:
+            return self._template.render(self._variables, instruction=instruction, input=input, response=response)
+        except Exception as error:  # whatever a template's own computations raise
+            raise ConfigError(f"the template cannot be rendered: {described(error)}") from error
+
+
+def closing_tag(pieces: Sequence[Segment]) -> tuple[str, ...]:
+    """What follows the answer, as a stop string; nothing where that is white space."""
+    tag = "".join(piece.text for piece in pieces if piece.role is Role.END).strip()
+    return (tag,) if tag else ()
+
+
+def described(error: Exception) -> str:
+    """A template's error as one line."""
+    message = str(error).strip().partition("\n")[0]
+    return message if isinstance(error, TemplateError) and message else f"{type(error).__name__}: {message}"
+
+
+def _check_names(used: set[str], variables: Mapping[str, Any]) -> None:
+    known = (*FIELDS, *variables)
+    unknown = next((name for name in sorted(used) if name not in known), None)
+    if unknown is not None:
+        raise ConfigError(f"{{{{ {unknown} }}}} is not known{suggestion(unknown, known)}")
+    missing = next((field for field in FIELDS if field not in used), None)
+    if missing is not None:
+        raise ConfigError(
+            f"the template never writes {{{{ {missing} }}}}, so that an example's {missing} would be lost"
+        )
