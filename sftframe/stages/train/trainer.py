@@ -166,7 +166,8 @@ class Trainer:
         norm = gradient_norm([p.grad for p in self._parameters if p.grad is not None])
         figures = self._guarded(torch.stack([*losses, norm]), data)
         if self._config.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._config.clip_norm, norm)
+            # what a gradient scaler would set: the fused kernels divide by it as they read, so no pass is spent on it
+            self.optimizer.grad_scale = (norm / self._config.clip_norm).clamp(min=1.0)  # type: ignore[attr-defined]
         lr = learning_rate(self._config, data.number, self._num_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
