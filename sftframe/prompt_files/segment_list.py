@@ -127,12 +127,12 @@ def _check_order(entries: Sequence[Entry]) -> None:
     for number, entry in enumerate(entries):
         if number > border and entry.role is not Role.END:
             raise ConfigError(
-                f"segments[{number}]: a {entry.role.label} after the response, which the model would have to write "
+                f"segments[{number}]: {entry.role.label} after the response, which the model would have to write "
                 'itself; expected { end = "…" } or nothing'
             )
         if number < border and entry.role is Role.END:
             raise ConfigError(
-                f'segments[{number}]: an end before the response; in the prompt a tag is {{ template = "…" }}'
+                f'segments[{number}]: end before the response; in the prompt a tag is {{ template = "…" }}'
             )
 
 
