@@ -1,0 +1,64 @@
+"""A clock that goes backwards, as after a correction over the network: no negative time, no name twice."""
+
+from __future__ import annotations
+
+import ast
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sftframe import RunConfig, run
+from sftframe.files import read_json_lines
+from sftframe.runs import RunFolder
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted([*ROOT.glob("sftframe/**/*.py"), *ROOT.glob("plugins/**/*.py")])
+
+
+@pytest.fixture
+def backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of day, an hour earlier at every look."""
+    hours = count()
+    start = time.time()
+    monkeypatch.setattr(time, "time", lambda: start - 3600 * next(hours))
+    monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * (start - 3600 * next(hours))))
+
+
+@pytest.mark.usefixtures("backwards")
+def test_seconds_never_run_backwards(settings: dict[str, Any], toys: Any, tmp_path: Path) -> None:
+    summary = run(RunConfig(**settings, out=tmp_path / "run"), registry=toys.registry)
+    seconds = [line["seconds"] for line in read_json_lines(tmp_path / "run" / "metrics.jsonl") if "seconds" in line]
+    assert seconds == sorted(seconds)
+    assert seconds[0] > 0
+    assert summary.train is not None
+    assert summary.train.tokens_per_s > 0
+
+
+@pytest.mark.usefixtures("backwards")
+def test_folders_of_runs_are_numbered_whatever_the_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [RunFolder.create(None, label="nano").path.name for _ in range(3)]
+    assert names == ["nano-1", "nano-2", "nano-3"]
+
+
+def test_no_duration_is_taken_from_the_time_of_day() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("time.time", "time.time_ns")
+    ]
+    assert found == []
+
+
+def test_the_date_is_only_written_down() -> None:
+    asking = {
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "datetime.now"
+    }
+    assert asking == {"sftframe/locks.py", "sftframe/pipeline/manifest.py"}
