@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from sftframe import __version__
-from sftframe.cli import ablate, chat, compare, export, init, judge, plugins, preview, run
+from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run
 from sftframe.device import wait_politely
 from sftframe.errors import SftframeError
 from sftframe.interrupts import outlive_terminal
@@ -35,6 +35,7 @@ app.command("ablate")(ablate.ablate)
 app.command("preview")(preview.preview)
 app.command("chat")(chat.chat)
 app.command("export")(export.export)
+app.command("doctor")(doctor.doctor)
 app.add_typer(plugins.app, name="plugins")
 
 

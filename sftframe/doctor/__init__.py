@@ -1,0 +1,92 @@
+"""What `sftframe doctor` looks at: software, devices, cores, memory, disk, caches, plugins, judges, network, terminal.
+
+Every topic has a function that looks and gives facts, and one that makes findings of facts. What takes long (servers
+and the network) is asked first and read last. Changes nothing, and knows no component and no terminal.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sftframe import __version__
+from sftframe.config import RunConfig
+from sftframe.device import ForeignLoad
+from sftframe.doctor.components import JudgeChecks, check_judges, check_plugins
+from sftframe.doctor.devices import check_devices, look_at_devices
+from sftframe.doctor.findings import Finding, Status
+from sftframe.doctor.resources import check_cores, check_memory, look_at_cores, look_at_memory
+from sftframe.doctor.software import check_software, look_at_software
+from sftframe.doctor.storage import check_cache, check_runs, look_at_cache, look_at_runs
+from sftframe.doctor.surroundings import NetworkProbe, check_network, check_terminal, look_at_terminal
+from sftframe.downloads import cache_dir
+from sftframe.registry import Registry
+
+__all__ = ["Finding", "Status", "document", "examine", "is_usable"]
+
+PATIENCE_S = 3.0
+"""How long judges and the network are waited for, from the beginning of the examination."""
+
+
+def examine(
+    config: RunConfig, registry: Registry, *, begin: Callable[[str], object] = lambda topic: None
+) -> Iterator[Finding]:
+    """Look at everything, and tell of each topic as soon as it is known; takes at most a few seconds.
+
+    Args:
+        config: the run that is to be possible: its components have to be there and its judge has to work.
+        begin: called with what is looked at next.
+    """
+    # torch and judges explain themselves by warnings: a driver that is too old, a server that is left out
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("always", RuntimeWarning)
+        yield from _examine(config, registry, begin)
+    yield from check_warnings([str(warning.message) for warning in heard if _is_told(warning.category)])
+
+
+def check_warnings(messages: Sequence[str]) -> Iterator[Finding]:
+    """What was said by warnings during the examination, each once."""
+    for message in dict.fromkeys(messages):
+        yield Finding(topic="warnings", status="note", found=" ".join(message.split()))
+
+
+def _is_told(category: type[Warning]) -> bool:
+    return issubclass(category, UserWarning | RuntimeWarning)
+
+
+def _examine(config: RunConfig, registry: Registry, begin: Callable[[str], object]) -> Iterator[Finding]:
+    load = ForeignLoad()
+    judges = JudgeChecks(registry, {config.judge.name: config.judge.options})
+    network = NetworkProbe()
+    begin("packages")
+    software = look_at_software()
+    yield from check_software(software)
+    if not software.torch_error:
+        begin("devices")
+        yield from check_devices(look_at_devices())
+    yield from check_cores(look_at_cores(load))
+    yield from check_memory(look_at_memory())
+    begin("disk")
+    yield from check_runs(look_at_runs(config.out.parent if config.out else None))
+    yield from check_cache(look_at_cache(cache_dir()), "SFTFRAME_CACHE")
+    yield from check_plugins(registry, config)
+    yield from check_terminal(look_at_terminal())
+    begin("judges and network")
+    yield from check_judges(judges.collect(PATIENCE_S), config.judge.name, PATIENCE_S)
+    yield from check_network(network.collect(PATIENCE_S))
+
+
+def is_usable(findings: Sequence[Finding]) -> bool:
+    """A run would work."""
+    return all(finding.status != "problem" for finding in findings)
+
+
+def document(findings: Sequence[Finding]) -> Mapping[str, Any]:
+    """The examination as `--json` prints it; fields are added, never renamed."""
+    return {
+        "sftframe": __version__,
+        "is_usable": is_usable(findings),
+        "findings": [{"topic": f.topic, "status": f.status, "found": f.found, "advice": f.advice} for f in findings],
+    }

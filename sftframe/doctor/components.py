@@ -1,0 +1,127 @@
+"""Plugins and judges: which are broken, which offer the same name, which judges could work now?
+
+Knows no component: it looks at all that the registry has, and asks each judge itself whether it can work.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sftframe.config import RunConfig
+from sftframe.doctor.findings import Finding, Status
+from sftframe.errors import ConfigError, SftframeError
+from sftframe.registry import Registry, Seam
+from sftframe.registry.wall import plugin_wall
+
+
+@dataclass(slots=True)
+class JudgeCheck:
+    """What a judge says of itself. Written by the thread that asks it."""
+
+    name: str
+    is_done: bool = False
+    identity: str = ""
+    """Which judge it is exactly, with the model that it found."""
+    error: str = ""
+
+
+class JudgeChecks:
+    """All judges, asked side by side from now on; one that never answers holds up nothing.
+
+    Args:
+        options: by judge; the others are asked with their defaults.
+    """
+
+    def __init__(self, registry: Registry, options: Mapping[str, Mapping[str, Any]]) -> None:
+        self._started = time.monotonic()
+        self._checks: list[tuple[threading.Thread, JudgeCheck]] = []
+        for name in registry.names(Seam.JUDGE):
+            if len(registry.offers(Seam.JUDGE, name)) > 1:
+                continue  # said with the plugins
+            check = JudgeCheck(name)
+            # a daemon: the process may end while it waits for a server
+            thread = threading.Thread(target=_ask, args=(registry, options.get(name, {}), check), daemon=True)
+            thread.start()
+            self._checks.append((thread, check))
+
+    def collect(self, patience_s: float) -> Sequence[JudgeCheck]:
+        """What they said, at the latest so many seconds after they were asked."""
+        end = self._started + patience_s
+        for thread, _ in self._checks:
+            thread.join(max(0.0, end - time.monotonic()))
+        return [check for _, check in self._checks]
+
+
+def check_plugins(registry: Registry, config: RunConfig) -> Iterator[Finding]:
+    """Broken plugins, names in conflict, and whether the components that the configuration chooses are there."""
+    for seam in Seam:
+        try:
+            registry.find(seam, getattr(config, seam.value).name)
+        except ConfigError as error:
+            advice = f"choose one with --{seam.value}; sftframe plugins lists them"
+            yield Finding(topic="plugins", status="problem", found=str(error), advice=advice)
+        except SftframeError as error:
+            found, _, advice = str(error).partition("; ")
+            yield Finding(topic="plugins", status="problem", found=found, advice=advice)
+    for info in registry.plugins:
+        if info.status == "broken":
+            yield Finding(
+                topic="plugins",
+                status="note",
+                found=f"{info.label} is broken: {info.error}",
+                advice=f"update or uninstall {info.distribution}, or leave it out with SFTFRAME_DISABLE={info.id}",
+            )
+    yield from _conflicts(registry, config)
+    kinds = Counter(info.status for info in registry.plugins)
+    others = "".join(f", {kinds[status]} {status}" for status in ("broken", "disabled") if kinds[status])
+    own = sum(info.is_first_party for info in registry.plugins)
+    yield Finding(topic="plugins", found=f"{len(registry.plugins)}, {own} of them sftframe's own{others}")
+
+
+def _conflicts(registry: Registry, config: RunConfig) -> Iterator[Finding]:
+    for seam in Seam:
+        for name in registry.names(seam):
+            ids = [info.id for info, _ in registry.offers(seam, name)]
+            if len(ids) > 1 and name != getattr(config, seam.value).name:
+                yield Finding(
+                    topic="plugins",
+                    status="note",
+                    found=f"{len(ids)} plugins offer a {seam.noun} {name!r}: {', '.join(ids)}",
+                    advice=f"before it is used, disable all but one, for instance with SFTFRAME_DISABLE={ids[-1]}",
+                )
+
+
+def check_judges(checks: Sequence[JudgeCheck], chosen: str, patience_s: float) -> Iterator[Finding]:
+    """Which judges could work now; only the chosen one has to.
+
+    Args:
+        chosen: the configuration's judge.
+        patience_s: how long they were waited for.
+    """
+    for check in checks:
+        status: Status = "problem" if check.name == chosen else "note"
+        if not check.is_done:
+            advice = "see that its server is up and not busy; a run would wait longer"
+            found = f"{check.name} did not answer within {patience_s:g} s"
+            yield Finding(topic="judges", status="note", found=found, advice=advice)
+        elif check.error:
+            found = f"{check.name} cannot work now"
+            yield Finding(topic="judges", status=status, found=found, advice=check.error)
+        else:
+            yield Finding(topic="judges", found=f"{check.name} can work: {check.identity}")
+
+
+def _ask(registry: Registry, options: Mapping[str, Any], check: JudgeCheck) -> None:
+    try:
+        judge = registry.judge(check.name, options)
+        with plugin_wall(type(judge).__module__.partition(".")[0], f"judge {check.name}"):
+            judge.check()
+            check.identity = judge.identity
+    except SftframeError as error:
+        check.error = str(error)
+    check.is_done = True

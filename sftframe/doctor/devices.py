@@ -1,0 +1,177 @@
+"""The devices that a run could compute on, and why one that the machine has is not used."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sftframe.device import available_devices
+from sftframe.device.kernel_files import read_text
+from sftframe.doctor.findings import Finding, gib
+
+ENOUGH_BYTES = 2**30
+"""Of a GPU's memory, for the bundled model and what CUDA itself takes."""
+
+_TORCH_FOR = "see https://pytorch.org/get-started/locally"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """A GPU that torch sees."""
+
+    device: str
+    model: str
+    free_bytes: int
+    total_bytes: int
+    is_supported: bool = True
+    """This torch has code for its generation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """The devices of this machine, as torch and as the system sees them."""
+
+    gpus: Sequence[Gpu] = ()
+    has_mps: bool = False
+    torch: str = ""
+    torch_cuda: str | None = None
+    """The CUDA that torch was built with; None = without."""
+    is_rocm: bool = False
+    """torch was built for AMD's GPUs, which it calls cuda."""
+    nvidia_driver: str | None = None
+    """Its version, empty where that cannot be read; None = there is no driver."""
+    has_amd_driver: bool = False
+    visible: str | None = None
+    """`CUDA_VISIBLE_DEVICES`."""
+    system: str = "Linux"
+    machine: str = "x86_64"
+    is_translated: bool = False
+    """Python for Intel's processors on a Mac with Apple silicon."""
+
+
+def look_at_devices() -> Devices:
+    """The devices, as far as torch can be imported."""
+    import torch
+
+    names = available_devices()
+    return Devices(
+        gpus=tuple(_gpu(name) for name in names if name.startswith("cuda")),
+        has_mps="mps" in names,
+        torch=str(torch.__version__),
+        torch_cuda=torch.version.cuda,
+        is_rocm=torch.version.hip is not None,
+        nvidia_driver=_nvidia_driver(),
+        has_amd_driver=Path("/dev/kfd").exists(),
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+        system=platform.system(),
+        machine=platform.machine(),
+        is_translated=platform.system() == "Darwin" and "ARM64" in platform.version() and platform.machine() != "arm64",
+    )
+
+
+def check_devices(devices: Devices) -> Iterator[Finding]:
+    """What there is to compute on, and why a GPU that is there is not used."""
+    for number, gpu in enumerate(devices.gpus):
+        yield _check_gpu(gpu, is_first=number == 0)
+    if devices.has_mps:
+        yield Finding(topic="devices", found="mps, the Mac's own GPU")
+    yield from _hidden_gpus(devices)
+    if not devices.gpus and not devices.has_mps:
+        yield Finding(topic="devices", found=f"cpu ({devices.machine}), torch {devices.torch}")
+
+
+def _check_gpu(gpu: Gpu, *, is_first: bool) -> Finding:
+    found = f"{gpu.device} {gpu.model}, {gib(gpu.free_bytes)} of {gib(gpu.total_bytes)} free"
+    if not gpu.is_supported:
+        return Finding(
+            topic="devices",
+            status="problem" if is_first else "note",
+            found=f"{found}; this torch has no code for its generation",
+            advice=f"install a torch that has, {_TORCH_FOR}; or compute with --device cpu",
+        )
+    if gpu.free_bytes < ENOUGH_BYTES:
+        return Finding(
+            topic="devices",
+            status="problem" if is_first else "note",
+            found=found,
+            advice="see with nvidia-smi which processes hold it; or choose another with --device",
+        )
+    return Finding(topic="devices", found=found)
+
+
+def _hidden_gpus(devices: Devices) -> Iterator[Finding]:
+    """Why a GPU that the machine has is not among torch's devices."""
+    if devices.nvidia_driver is not None and not devices.gpus:
+        driver = f"an NVIDIA driver {devices.nvidia_driver}".rstrip()
+        if devices.torch_cuda is None:
+            yield _hidden(
+                f"{driver} is there, but torch {devices.torch} was built without CUDA",
+                f"install one with it, {_TORCH_FOR}",
+            )
+        elif devices.visible is not None and devices.visible.strip() in ("", "-1"):
+            yield _hidden(
+                f"CUDA_VISIBLE_DEVICES={devices.visible!r} hides the GPU", "unset it, or give it the GPU's number"
+            )
+        else:
+            yield _hidden(
+                f"{driver} is there and torch was built for CUDA {devices.torch_cuda}, but torch sees no GPU",
+                "look whether nvidia-smi lists one; if it does, the driver is older than this CUDA needs: update the "
+                f"driver, or install a torch for an older CUDA, {_TORCH_FOR}",
+            )
+    if devices.has_amd_driver and not devices.gpus and not devices.is_rocm:
+        yield _hidden("an AMD driver is there, but torch was built without ROCm", f"install one with it, {_TORCH_FOR}")
+    if devices.system == "Darwin" and not devices.has_mps:
+        if devices.is_translated:
+            yield _hidden(
+                "this Python is made for Intel's processors and runs translated", "install Python for Apple silicon"
+            )
+        elif devices.machine == "arm64":
+            yield _hidden("torch cannot use the Mac's GPU", "it needs macOS 14 or newer")
+
+
+def _hidden(found: str, advice: str) -> Finding:
+    return Finding(topic="devices", status="note", found=found, advice=advice)
+
+
+def _gpu(device: str) -> Gpu:
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return Gpu(
+        device=device,
+        model=torch.cuda.get_device_name(device),
+        free_bytes=int(free),
+        total_bytes=int(total),
+        is_supported=torch.version.hip is not None
+        or has_code_for(torch.cuda.get_device_capability(device), torch.cuda.get_arch_list()),
+    )
+
+
+def has_code_for(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Whether a torch that was built for these generations of GPUs has code for one of this compute capability.
+
+    Machine code (`sm_90`) serves later minor versions too, PTX (`compute_90`) everything later.
+
+    >>> has_code_for((8, 6), ["sm_80"]), has_code_for((9, 0), ["sm_80"]), has_code_for((9, 0), ["compute_80"])
+    (True, False, True)
+    """
+    for name in built_for:
+        found = re.match(r"(sm|compute)_(\d+)(\d)", name)
+        if found:
+            major, minor = int(found[2]), int(found[3])
+            is_near = major == capability[0] and minor <= capability[1]
+            if is_near or (found[1] == "compute" and (major, minor) <= capability):
+                return True
+    return False
+
+
+def _nvidia_driver() -> str | None:
+    told = re.search(r"Module\D*([\d.]+)", read_text(Path("/proc/driver/nvidia/version")))
+    if told:
+        return told[1]
+    return "" if shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists() else None
