@@ -28,6 +28,8 @@ class AblateConfig(Section):
     """collate strategies"""
     model: tuple[str, ...] = ()
     """model backends"""
+    prompt_texts: dict[str, str] = Field(default_factory=dict)
+    """texts of the prompt styles that are files, written down when an ablation begins"""
     set: dict[str, Any] = Field(default_factory=dict)
     """other settings with several values each: set.train.lr = [1e-4, 5e-5]"""
     seeds: Annotated[StrictInt, Field(ge=1)] | tuple[Annotated[StrictInt, Field(ge=0)], ...] = 3

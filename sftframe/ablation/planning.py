@@ -6,7 +6,7 @@ Takes a request and the plugins, gives a `Plan`. Makes no folder and loads no mo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sftframe.ablation.config import AblateConfig, Request, read_request
@@ -14,6 +14,7 @@ from sftframe.ablation.grid import Arm, Axis, Grid, make_grid, seeds_from
 from sftframe.config import Layer, option_fields
 from sftframe.errors import ConfigError, suggestion
 from sftframe.pipeline.setup import Components, check_resources, resolve
+from sftframe.prompt_files import file_style, prompt_file
 from sftframe.registry import Registry, Seam
 from sftframe.stages.data import load_examples, split
 
@@ -81,8 +82,10 @@ def make_plan(request: Request, registry: Registry) -> Plan:
     seeds = seeds_from(request.config.seeds, resolve(base, registry).seed)
     grid = make_grid(base, request.axes, seeds, has_option)
     _check_baseline(request.config.baseline, grid)
+    texts = _prompt_texts(request)
+    grid = replace(grid, arms=tuple(_with_prompt_text(arm, texts) for arm in grid.arms))
     _check_arms(grid.arms, registry)
-    return Plan(config=request.config, base=base, grid=grid)
+    return Plan(config=request.config.model_copy(update={"prompt_texts": texts}), base=base, grid=grid)
 
 
 def read_plan(document: Mapping[str, Any], registry: Registry) -> Plan:
@@ -100,7 +103,25 @@ def _with_named_components(base: Layer, registry: Registry) -> Layer:
     """The layer with its components' names spelled out, so that an arm's options can be told from another's."""
     config = resolve(base, registry)
     named = {seam: {"name": getattr(config, seam).name} for seam in (*_SEAMS, "judge")}
-    return {**base, **{seam: {**name, **base.get(seam, {})} for seam, name in named.items()}}
+    whole = {**base, **{seam: {**name, **base.get(seam, {})} for seam, name in named.items()}}
+    return {**whole, "prompt": config.prompt.model_dump(mode="json")} if prompt_file(config.prompt.name) else whole
+
+
+def _prompt_texts(request: Request) -> dict[str, str]:
+    """By name the text of every prompt style that is a file, as it was when the ablation began: its arms share it."""
+    known, texts = request.config.prompt_texts, {}
+    for name in (value for axis in request.axes if axis.key == "prompt.name" for value in axis.values):
+        file = prompt_file(name)
+        if file is not None:
+            texts[name] = known.get(name) or file_style(file).read()
+    return texts
+
+
+def _with_prompt_text(arm: Arm, texts: Mapping[str, str]) -> Arm:
+    style = arm.layer["prompt"]
+    if style["name"] not in texts:
+        return arm
+    return replace(arm, layer={**arm.layer, "prompt": {**style, "content": texts[style["name"]]}})
 
 
 def _check_baseline(baseline: str | None, grid: Grid) -> None:
@@ -111,8 +132,6 @@ def _check_baseline(baseline: str | None, grid: Grid) -> None:
 
 def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:
     checked: set[tuple[str, str]] = set()
-    data = resolve(arms[0].layer, registry).data  # the same for all arms
-    split(load_examples(data), data)
     for arm in arms:
         try:
             config = resolve(arm.layer, registry)
@@ -123,6 +142,8 @@ def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:
             checked.add(asked)
         except ConfigError as error:
             raise ConfigError(f"arm {arm.name}: {error}") from error
+    data = resolve(arms[0].layer, registry).data  # the same for all arms
+    split(load_examples(data), data)
 
 
 def _plain(layer: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sftframe.cli import completion
 from sftframe.errors import ConfigError, PluginError, suggestion
 
 if TYPE_CHECKING:
@@ -14,10 +15,22 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show and check plugins and their components.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A component's name.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="A component's name.", show_default=False, autocompletion=completion.any_component
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoPlugin = Annotated[
-    list[str] | None, typer.Option("--no-plugin", help="Leave a plugin alone.", metavar="ID", show_default=False)
+    list[str] | None,
+    typer.Option(
+        "--no-plugin",
+        help="Leave a plugin alone.",
+        metavar="ID",
+        show_default=False,
+        autocompletion=completion.plugin_ids,
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Settings = Annotated[
@@ -30,10 +43,16 @@ PAD_ID = 50256
 
 
 @app.callback(invoke_without_command=True)
-def plugins(context: typer.Context, as_json: Json = False) -> None:
-    """List, show and check plugins and their components. Alone it lists them."""
-    if context.invoked_subcommand is None:
-        list_(as_json=as_json)
+def plugins(context: typer.Context, no_plugin: NoPlugin = None, debug: Debug = False, as_json: Json = False) -> None:
+    """List, show and check plugins and their components. Alone it lists them.
+
+    Example: sftframe plugins --no-plugin sftframe:judges
+    """
+    command = context.invoked_subcommand
+    if command is None:
+        list_(no_plugin=no_plugin, as_json=as_json)
+    elif no_plugin or as_json:
+        raise ConfigError(f"put the options of {command} behind it: sftframe plugins {command} … --no-plugin ID --json")
 
 
 @app.command("list")
@@ -103,9 +122,12 @@ def _seams(registry: Registry, name: str) -> list[Seam]:
     Raises:
         ConfigError: none has.
     """
+    from sftframe.prompt_files import looks_like_a_file, prompt_file
     from sftframe.registry import Seam
 
     seams = [seam for seam in Seam if name in registry.names(seam)]
+    if not seams and (prompt_file(name) or looks_like_a_file(name)):
+        return [Seam.PROMPT]
     if not seams:
         known = {known for seam in Seam for known in registry.names(seam)}
         raise ConfigError(f"no component {name!r}{suggestion(name, known)}")

@@ -81,9 +81,14 @@ class FilePromptStyle(PromptStyle):
         for probe in _PROBES:
             self.segments(probe)
 
+    @classmethod
     @abstractmethod
-    def read(self) -> str:
-        """What of the file has to be kept."""
+    def read(cls) -> str:
+        """What of the file has to be kept, for the option `content`.
+
+        Raises:
+            ConfigError: there is no such file, or it cannot be read.
+        """
 
     @abstractmethod
     def layout(self) -> Layout:
@@ -117,8 +122,9 @@ _PROBES = (
 class _SegmentList(FilePromptStyle):
     Options = SegmentListOptions
 
-    def read(self) -> str:
-        return read_text(self.path)
+    @classmethod
+    def read(cls) -> str:
+        return read_text(cls.path)
 
     def layout(self) -> Layout:
         from sftframe.prompt_files.segment_list import parse_segments
@@ -129,8 +135,9 @@ class _SegmentList(FilePromptStyle):
 class _JinjaTemplate(FilePromptStyle):
     Options = JinjaOptions
 
-    def read(self) -> str:
-        return read_text(self.path)
+    @classmethod
+    def read(cls) -> str:
+        return read_text(cls.path)
 
     def layout(self) -> Layout:
         from sftframe.prompt_files.jinja_template import JinjaLayout
@@ -141,10 +148,11 @@ class _JinjaTemplate(FilePromptStyle):
 class _ChatTemplate(FilePromptStyle):
     Options = ChatOptions
 
-    def read(self) -> str:
+    @classmethod
+    def read(cls) -> str:
         from sftframe.prompt_files.tokenizer_files import read_tokenizer_files
 
-        return read_tokenizer_files(self.path)
+        return read_tokenizer_files(cls.path)
 
     def layout(self) -> Layout:
         from sftframe.prompt_files.chat_template import ChatLayout
