@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sftframe.cli import completion
 from sftframe.cli.settings import Settings, takes_settings
 from sftframe.errors import ConfigError
 
@@ -40,7 +41,10 @@ Margin = Annotated[
 Baseline = Annotated[
     str | None,
     typer.Option(
-        "--baseline", help="The arm that the others are compared with; the first by default.", rich_help_panel=_PANEL
+        "--baseline",
+        help="The arm that the others are compared with; the first by default.",
+        rich_help_panel=_PANEL,
+        metavar="ARM",
     ),
 ]
 Jobs = Annotated[
@@ -57,7 +61,13 @@ Deviation = Annotated[
 ]
 Pilot = Annotated[
     Path | None,
-    typer.Option("--pilot", help="An earlier ablation, for the same purpose.", rich_help_panel=_PANEL, metavar="DIR"),
+    typer.Option(
+        "--pilot",
+        help="An earlier ablation, for the same purpose.",
+        rich_help_panel=_PANEL,
+        metavar="DIR",
+        autocompletion=completion.ablations,
+    ),
 ]
 Repeats = Annotated[
     int | None,
@@ -78,11 +88,22 @@ Gradients = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="The ablation's folder; a new one under ablations/ by default.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--out",
+        help="The ablation's folder; a new one under ablations/ by default.",
+        rich_help_panel=_PANEL,
+        metavar="DIR",
+    ),
 ]
 Resume = Annotated[
     Path | None,
-    typer.Option("--resume", help="Go on with an ablation.", rich_help_panel=_PANEL, metavar="DIR"),
+    typer.Option(
+        "--resume",
+        help="Go on with an ablation.",
+        rich_help_panel=_PANEL,
+        metavar="DIR",
+        autocompletion=completion.ablations,
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Begin even a very large grid.", rich_help_panel=_PANEL)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PANEL)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftframe.cli import completion
 from sftframe.cli.settings import Settings, takes_only
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ _DECODING = "Answers"
 
 @takes_only("--device", "--threads")
 def chat(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False, autocompletion=completion.runs)
+    ],
     settings: Settings,
     max_new_tokens: Annotated[
         int | None,

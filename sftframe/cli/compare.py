@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sftframe.cli import completion
 from sftframe.cli.ablate import Baseline, Margin, YardstickKey
 from sftframe.cli.judge import NoCache, without_cache
 from sftframe.cli.settings import Settings, takes_only
@@ -40,7 +41,10 @@ class Format(StrEnum):
 Sides = Annotated[
     list[Path],
     typer.Argument(
-        metavar="A B…", help="Runs' folders, or two files of answers as `judge` takes them.", show_default=False
+        metavar="A B…",
+        help="Runs' folders, or two files of answers as `judge` takes them.",
+        show_default=False,
+        autocompletion=completion.runs,
     ),
 ]
 FormatOption = typer.Option("--format", help="text, md for a pull request, csv, or json.", show_default=False)

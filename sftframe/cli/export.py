@@ -9,16 +9,25 @@ from typing import Annotated, Literal
 
 import typer
 
+from sftframe.cli import completion
 from sftframe.cli.settings import Settings, takes_only
 
 
 @takes_only()
 def export(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False, autocompletion=completion.runs)
+    ],
     settings: Settings,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="FORM", help="hf (transformers) or gguf (llama.cpp, Ollama).", show_default=False),
+        typer.Option(
+            "--to",
+            metavar="FORM",
+            help="hf (transformers) or gguf (llama.cpp, Ollama).",
+            show_default=False,
+            autocompletion=completion.values("hf", "gguf"),
+        ),
     ],
     out: Annotated[
         Path | None,

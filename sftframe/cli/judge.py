@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftframe.cli import completion
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.errors import ConfigError, JudgeError
 
@@ -21,6 +22,7 @@ Answers = Annotated[
         metavar="PATH",
         help="A run's folder, or a JSON or JSON Lines file with instruction, input, output and model_response.",
         show_default=False,
+        autocompletion=completion.runs,
     ),
 ]
 Repeats = Annotated[

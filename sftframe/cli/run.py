@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftframe.cli import completion
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.errors import ConfigError
 
@@ -24,7 +25,9 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-Folder = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False)]
+Folder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False, autocompletion=completion.runs)
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME-N.", show_default=False),
@@ -32,7 +35,15 @@ Out = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", help="Replace the run that --out holds; train although memory may not suffice.")
 ]
-Reported = Annotated[Path, typer.Argument(metavar="DIR", help="A run's or an ablation's folder.", show_default=False)]
+Reported = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        help="A run's or an ablation's folder.",
+        show_default=False,
+        autocompletion=completion.runs_and_ablations,
+    ),
+]
 DocumentFormat = Annotated[
     Format,
     typer.Option("--format", help="Of an ablation: html writes report.html, md and csv go to standard output."),
@@ -41,7 +52,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")
 Resume = Annotated[
     Path | None,
     typer.Option(
-        "--resume", metavar="RUN", help="Go on with an interrupted run; takes no settings.", show_default=False
+        "--resume",
+        metavar="RUN",
+        help="Go on with an interrupted run; takes no settings.",
+        show_default=False,
+        autocompletion=completion.runs,
     ),
 ]
 

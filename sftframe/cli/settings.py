@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sftframe.cli.completion import Completer, components, plugin_ids, values
+from sftframe.cli.completion import settings as setting_keys
+
 if TYPE_CHECKING:
     from sftframe.config import Layer
     from sftframe.registry import Registry
@@ -55,12 +58,13 @@ class _Flag:
     help: str
     panel: str
     metavar: str | None = None
+    complete: Completer | None = None
 
 
 _PIECES, _TRAINING, _MACHINE = "Pieces", "Data and training", "Run"
 
 _FLAGS = (
-    _Flag("--prompt", str, "prompt.name", "Prompt style; alpaca by default.", _PIECES, "NAME"),
+    _Flag("--prompt", str, "prompt.name", "Prompt style; alpaca by default.", _PIECES, "NAME", components("prompt")),
     _Flag(
         "--collate",
         str,
@@ -68,9 +72,18 @@ _FLAGS = (
         "Collate strategy: which tokens count in the loss; mask-pad by default.",
         _PIECES,
         "NAME",
+        components("collate"),
     ),
-    _Flag("--model", str, "model.name", "Model backend; gpt2-nano by default.", _PIECES, "NAME"),
-    _Flag("--judge", str, "judge.name", "Judge of the answers; reference by default.", _PIECES, "NAME"),
+    _Flag("--model", str, "model.name", "Model backend; gpt2-nano by default.", _PIECES, "NAME", components("model")),
+    _Flag(
+        "--judge",
+        str,
+        "judge.name",
+        "Judge of the answers; reference by default.",
+        _PIECES,
+        "NAME",
+        components("judge"),
+    ),
     _Flag(
         "--data",
         str,
@@ -78,20 +91,42 @@ _FLAGS = (
         "starter (the default), ch07, or a .json, .jsonl, .csv or .parquet file.",
         _TRAINING,
         "SOURCE",
+        values("starter", "ch07"),
     ),
     _Flag("--limit", int, "data.limit", "Use the first N examples only.", _TRAINING, "N"),
     _Flag(
-        "--shuffle-split", int, "data.shuffle_split", "Split at random with this seed, not in file order.", _TRAINING
+        "--shuffle-split",
+        int,
+        "data.shuffle_split",
+        "Split at random with this seed, not in file order.",
+        _TRAINING,
+        "N",
     ),
     _Flag("--max-length", int, "tokens.max_length", "Longest example in tokens.", _TRAINING, "N"),
-    _Flag("--boundary", str, "tokens.boundary", "whole, or split: tokenise prompt and answer apart.", _TRAINING),
+    _Flag(
+        "--boundary",
+        str,
+        "tokens.boundary",
+        "whole, or split: tokenise prompt and answer apart.",
+        _TRAINING,
+        "HOW",
+        values("whole", "split"),
+    ),
     _Flag("--epochs", float, "train.epochs", "Passes over the training examples.", _TRAINING, "X"),
     _Flag("--max-steps", int, "train.max_steps", "Stop after this many optimizer steps.", _TRAINING, "N"),
     _Flag("--batch-size", int, "train.batch_size", "Examples per forward pass.", _TRAINING, "N"),
     _Flag("--lr", float, "train.lr", "Peak learning rate.", _TRAINING, "X"),
     _Flag("--seed", int, "seed", "Of data order, random weights and sampling; 123 by default.", _MACHINE, "N"),
-    _Flag("--device", str, "device", "auto, cpu, cuda, cuda:1 or mps.", _MACHINE),
-    _Flag("--dtype", str, "dtype", "float32 or bfloat16 (autocast).", _MACHINE),
+    _Flag(
+        "--device",
+        str,
+        "device",
+        "auto, cpu, cuda, cuda:1 or mps.",
+        _MACHINE,
+        "NAME",
+        values("auto", "cpu", "cuda", "mps"),
+    ),
+    _Flag("--dtype", str, "dtype", "float32 or bfloat16 (autocast).", _MACHINE, "NAME", values("float32", "bfloat16")),
     _Flag("--threads", int, "threads", "CPU threads; by default the physical cores.", _MACHINE, "N"),
 )
 
@@ -148,23 +183,38 @@ def _parameter(flag: str) -> str:
 
 
 def _declared(flag: _Flag) -> inspect.Parameter:
-    info = typer.Option(flag.name, help=flag.help, rich_help_panel=flag.panel, metavar=flag.metavar, show_default=False)
+    info = typer.Option(
+        flag.name,
+        help=flag.help,
+        rich_help_panel=flag.panel,
+        metavar=flag.metavar,
+        show_default=False,
+        autocompletion=flag.complete,
+    )
     return _keyword(_parameter(flag.name), Annotated[flag.kind | None, info], None)
 
 
 def _general() -> list[inspect.Parameter]:
     return [
         _keyword("config", Annotated[Path | None, _option("--config", "TOML file with settings.", "FILE")], None),
-        _keyword("set_", Annotated[list[str], _option("--set", "Any setting, repeatable.", "SECTION.KEY=VALUE")], ()),
-        _keyword("no_plugin", Annotated[list[str], _option("--no-plugin", "Leave a plugin alone.", "ID")], ()),
+        _keyword(
+            "set_",
+            Annotated[list[str], _option("--set", "Any setting, repeatable.", "SECTION.KEY=VALUE", setting_keys)],
+            (),
+        ),
+        _keyword(
+            "no_plugin", Annotated[list[str], _option("--no-plugin", "Leave a plugin alone.", "ID", plugin_ids)], ()
+        ),
         _keyword(
             "debug", Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=_MACHINE)], False
         ),
     ]
 
 
-def _option(name: str, text: str, metavar: str) -> Any:
-    return typer.Option(name, help=text, rich_help_panel=_MACHINE, metavar=metavar, show_default=False)
+def _option(name: str, text: str, metavar: str, complete: Completer | None = None) -> Any:
+    return typer.Option(
+        name, help=text, rich_help_panel=_MACHINE, metavar=metavar, show_default=False, autocompletion=complete
+    )
 
 
 def _keyword(name: str, annotation: Any, default: Sequence[str] | bool | None) -> inspect.Parameter:

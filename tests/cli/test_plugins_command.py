@@ -77,6 +77,17 @@ def test_plugins_alone_lists():
     assert run().stdout == run("list").stdout
 
 
+def test_plugins_alone_leaves_a_plugin_out():
+    assert run("--no-plugin", "sftframe:judges").stdout == run("list", "--no-plugin", "sftframe:judges").stdout
+
+
+@pytest.mark.parametrize("option", [["--json"], ["--no-plugin", "sftframe:judges"]])
+def test_an_option_before_the_command_is_refused_and_not_forgotten(option):
+    result = run(*option, "list")
+    assert isinstance(result.exception, ConfigError)
+    assert "put the options of list behind it" in str(result.exception)
+
+
 def test_broken_and_conflicting_plugins_are_rows():
     lines = lines_of("list")
     broken = next(line for line in lines if line[2] == "sftframe-broken:unfinished")
