@@ -21,7 +21,7 @@ from sftframe.stages.batches import collate
 from sftframe.stages.data import load_examples
 from sftframe.stages.tokens import encode_prompts, tokenize
 
-SETTINGS = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+SETTINGS = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 FRAGMENTS = (
     "\x00",
@@ -166,8 +166,9 @@ def test_two_halves_written_as_escapes_are_one_character() -> None:
 
 @pytest.mark.parametrize("text", ["a", " ", "\n", "\x00", "👩‍👧", "e\u0301", "<|endoftext|>", "### Response:\n"])
 def test_a_field_of_a_megabyte_is_too_long_for_the_model_and_named(
-    style: PromptStyle, nano_tokenizer: Tokenizer, text: str
+    registry: Registry, nano_tokenizer: Tokenizer, text: str
 ) -> None:
+    style = registry.prompt_style("phi3")
     entry = Example(instruction=f"Read: {text * (10**6 // len(text.encode()))}.", output="Done.", index=3)
     with pytest.raises(DataError, match=r"1 of 2 examples have more than 256 tokens \(index 3;"):
         tokenize([entry, PLAIN], style, nano_tokenizer, TokensConfig(), context_length=256)
