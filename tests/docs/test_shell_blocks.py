@@ -39,7 +39,7 @@ ELSEWHERE = ("main job", "test command")
 FEW_STEPS = {
     "run": "--limit 60 --max-steps 2 --set generate.max_new_tokens=4",
     "train": "--limit 60 --max-steps 2 --set generate.max_new_tokens=4",
-    "ablate": "--limit 60 --max-steps 2 --set generate.max_new_tokens=4",
+    "ablate": "--limit 60 --max-steps 2 --seeds 1 --set generate.max_new_tokens=4",
     "preview": "--limit 60",
 }
 """What the tests add to a page's commands, so that they end soon."""
