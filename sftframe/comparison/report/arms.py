@@ -100,6 +100,14 @@ def p_text(p_value: float | None) -> str:
     return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
 
 
+def spread_text(found: Comparison) -> str:
+    """Where the variance of one item's difference in one seed comes from."""
+    names = {"seed": "seeds", "item": "items", "judge": "judge", "other": "rest"}
+    return ", ".join(
+        f"{names[part]} {100 * share:.0f}\N{NO-BREAK SPACE}%" for part, share in found.components.shares.items()
+    )
+
+
 def _cell(table: YardstickTable, name: str) -> Cell:
     summary = next(arm for arm in table.table.arms if arm.name == name)
     found: Comparison | None = next((one for one in table.table.comparisons if one.candidate == name), None)

@@ -157,10 +157,10 @@ def _is_about_tokens(key: str) -> bool:
 
 
 def _titles(arms: Sequence[ComparedArm]) -> list[str]:
-    """Per arm its mask, and whatever else of what counts is not the same in all arms."""
+    """Per arm its mask, and whatever else of what counts is not the same in all arms that have it."""
     settings = [arm.any_run().settings for arm in arms]
     keys = [key for key in dict.fromkeys(key for own in settings for key in own) if _is_about_tokens(key)]
-    varied = [key for key in keys if any(own.get(key) != settings[0].get(key) for own in settings)]
+    varied = [key for key in keys if len({str(own[key]) for own in settings if key in own}) > 1]
     shown = [*dict.fromkeys(["collate.name", *varied])]
     return [
         " · ".join(

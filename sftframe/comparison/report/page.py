@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sftframe.comparison.report.arms import arm_rows, interval_text, ordered_tables, p_text, share_rows
+from sftframe.comparison.report.arms import arm_rows, interval_text, ordered_tables, p_text, share_rows, spread_text
 from sftframe.comparison.report.curves import (
     MAX_ROWS,
     ArmCurves,
@@ -78,6 +78,7 @@ def _content(page: PageInput) -> dict[str, Any]:
         },
         "interval_text": interval_text,
         "p_text": p_text,
+        "spread_text": spread_text,
         **_curves(page),
         **_gradients(page),
         "shares": share_rows(result),

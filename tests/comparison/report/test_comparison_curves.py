@@ -44,7 +44,11 @@ def test_arms_that_count_the_same_tokens_are_drawn_together(new_run: MakeRun, fu
 def test_whatever_changes_the_tokens_parts_the_losses(
     new_run: MakeRun, full: PageInput, setting: Mapping[str, Any]
 ) -> None:
-    arms = [ComparedArm(name="a", runs={1: new_run()}), ComparedArm(name="b", runs={1: new_run(**setting)})]
+    plain = {"collate.weight": 0.1, "tokens.max_length": 8}
+    arms = [
+        ComparedArm(name="a", runs={1: new_run(**plain)}),
+        ComparedArm(name="b", runs={1: new_run(**{**plain, **setting})}),
+    ]
     curves = {name: {1: full.curves["mask-pad"][1]} for name in "ab"}
     groups = loss_groups(arms, curves)
     assert len(groups) == 2
@@ -71,3 +75,10 @@ def test_a_run_without_metrics_has_no_lines(result: ComparisonResult) -> None:
     assert [*curves] == ["mask-pad", "mask-instruction"]
     assert validation_lines(result.arms, curves) == ()
     assert loss_groups(result.arms, curves) == ()
+
+
+def test_an_option_that_only_one_component_has_is_not_told(new_run: MakeRun, full: PageInput) -> None:
+    phi3 = new_run(**{"prompt.name": "phi3", "prompt.end_tag": True})
+    arms = [ComparedArm(name="a", runs={1: new_run()}), ComparedArm(name="b", runs={1: phi3})]
+    groups = loss_groups(arms, {name: {1: full.curves["mask-pad"][1]} for name in "ab"})
+    assert [group.title for group in groups] == ["mask-pad · alpaca", "mask-pad · phi3"]

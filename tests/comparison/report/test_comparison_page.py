@@ -52,6 +52,8 @@ def test_differences_stand_in_a_table_beside_their_drawing(page: Any) -> None:
     assert "mask-instruction +17.5" in page.text
     assert "5 / 0 / 1" in page.text
     assert page.attributes("data", "value")[0] == "17.5"
+    # the seeds add the same to both arms, so no difference changes between seeds
+    assert "seeds 0 %, items 100 %, rest 0 %" in page.text
 
 
 def test_every_seeds_mean_is_in_the_table_of_arms(page: Any) -> None:
