@@ -29,7 +29,7 @@ LAYERS = (
     "pipeline",
     "comparison",
     "ablation",
-    "testing",
+    "testing scaffold",
     "cli",
     "__main__",
 )

@@ -1,4 +1,7 @@
-"""`sftframe plugins`: what is installed, what one component is and can be told, and whether it keeps its contract."""
+"""`sftframe plugins`: what is installed, what one component is and can be told, and whether it keeps its contract.
+
+How a new plugin is begun is in `plugins_new`.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sftframe.cli import completion
+from sftframe.cli.plugins_new import new
 from sftframe.errors import ConfigError, PluginError, suggestion
 
 if TYPE_CHECKING:
     from sftframe.registry import Registry, Seam
 
-app = typer.Typer(help="List, show and check plugins and their components.")
+app = typer.Typer(help="List, show, check and begin plugins.")
 
 Name = Annotated[
     str,
@@ -35,7 +39,7 @@ NoPlugin = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="An option of the component, repeatable.", metavar="SECTION.KEY=VALUE"),
+    typer.Option("--set", help="An option of the component, repeatable.", metavar="KEY=VALUE"),
 ]
 
 PAD_ID = 50256
@@ -108,6 +112,9 @@ def check(
     report.end()
     if report.num_broken:
         raise PluginError(f"{name!r} breaks {report.num_broken} of {report.num_checks} promises of its contract")
+
+
+app.command("new")(new)
 
 
 def _registry(disabled: list[str] | None) -> Registry:

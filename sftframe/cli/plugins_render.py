@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from sftframe.registry import PluginInfo, Registry, Seam
 from sftframe.visible import json_text, visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sftframe.scaffold import PluginProject
     from sftframe.testing import Finding
 
 NARROW = 80
@@ -110,6 +114,25 @@ class CheckReport:
             _print_json({"is_kept": not self.num_broken, "checks": self._documents})
         elif not self.num_broken:
             self._console.print(Text(f"  all {self.num_checks} promises are kept"))
+
+
+def show_project(project: PluginProject, place: Path, files: Sequence[Path], *, as_json: bool) -> None:
+    """A plugin that was written, and what to do next."""
+    choice = f"--{project.seam.value} {project.name}"
+    path = str(place) if place.is_absolute() else f"./{place.as_posix()}"  # pip takes a bare name for the index's
+    install = f"pip install -e {shlex.quote(path + '[test]')}"
+    steps = (install, f"pytest {shlex.quote(path)}", f"sftframe run {choice}")
+    if as_json:
+        facts = {"kind": project.seam.value, "name": project.name, "package": project.distribution}
+        written = {"path": str(place.absolute()), "files": [each.as_posix() for each in files], "next": steps}
+        _print_json({**facts, "module": project.module, "class": project.class_name, **written})
+        return
+    console = out()
+    console.print(Text.assemble((str(place), "bold"), f"  {project.seam.noun} {project.name}, {project.distribution}"))
+    for each in files:
+        console.print(Text(f"  {each.as_posix()}"), soft_wrap=True)
+    for number, step in enumerate(steps):
+        console.print(Text(f"{'Next' if not number else '':8} {step}"), soft_wrap=True)
 
 
 def _rows(registry: Registry, seam: Seam) -> list[Row]:

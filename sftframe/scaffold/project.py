@@ -1,0 +1,129 @@
+"""What a new plugin is called, in each of the places where it has a name.
+
+A component `my-style` of the distribution `sftframe-my-style` is the class `MyStyle` of the module
+`sftframe_my_style`. Takes what the author chose, gives the names or says which cannot be.
+"""
+
+from __future__ import annotations
+
+import getpass
+import keyword
+import re
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+
+import sftframe
+from sftframe.errors import ConfigError, suggestion
+from sftframe.prompt_files import prompt_file
+from sftframe.registry import Seam
+from sftframe.registry.admission import NAME_PATTERN
+
+LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
+"""What `--license` takes, and the SPDX expression of each."""
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+"""A distribution's name (PEP 508)."""
+_MOST_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginProject:
+    """A plugin that is to be written."""
+
+    seam: Seam
+    name: str
+    """What users type, for instance after `--prompt`."""
+    distribution: str
+    """What is installed with pip."""
+    author: str
+    license: str
+    """A key of `LICENSES`."""
+
+    @classmethod
+    def named(
+        cls, seam: Seam, name: str, *, distribution: str | None = None, author: str | None = None, license: str
+    ) -> PluginProject:
+        """A project whose names are all possible.
+
+        Args:
+            distribution: by default `sftframe-NAME`.
+            author: by default whoever git, or else the system, says is at work.
+
+        Raises:
+            ConfigError: a name, the author or the licence cannot be.
+        """
+        _check_name(name)
+        if license not in LICENSES:
+            raise ConfigError(f"no licence {license!r}{suggestion(license, LICENSES)}")
+        project = cls(
+            seam=seam,
+            name=name,
+            distribution=distribution or "sftframe-" + re.sub(r"[-_.]+", "-", name).strip("-"),
+            author=default_author() if author is None else author.strip(),
+            license=license,
+        )
+        project._check()
+        return project
+
+    @property
+    def module(self) -> str:
+        """Its package, as Python imports it."""
+        return re.sub(r"[-_.]+", "_", self.distribution).lower()
+
+    @property
+    def short_name(self) -> str:
+        """The component's name as part of a Python name.
+
+        >>> PluginProject.named(Seam.JUDGE, "two-words.v2", author="A", license="mit").short_name
+        'two_words_v2'
+        """
+        return re.sub(r"[-_.]+", "_", self.name).strip("_")
+
+    @property
+    def class_name(self) -> str:
+        """The component's class, which no name of sftframe or Python is in the way of.
+
+        >>> for name in ("my-style", "prompt-style", "none", "7b"):
+        ...     PluginProject.named(Seam.PROMPT, name, author="A", license="mit").class_name
+        'MyStyle'
+        'MyPromptStyle'
+        'MyNone'
+        'My7b'
+        """
+        words = "".join(word[:1].upper() + word[1:] for word in self.short_name.split("_"))
+        is_taken = words in sftframe.__all__ or keyword.iskeyword(words) or not words.isidentifier()
+        return f"My{words}" if is_taken else words
+
+    def _check(self) -> None:
+        name = self.distribution
+        if not _DISTRIBUTION.fullmatch(name) or len(name) > _MOST_CHARACTERS or not self.module.isidentifier():
+            raise ConfigError(
+                f"--package {name!r} cannot be a package's name: expected a letter, then letters, digits, '-', '_' or "
+                f"'.', at most {_MOST_CHARACTERS} characters"
+            )
+        if self.module in ("sftframe", "sftframe_plugins") or keyword.iskeyword(self.module):
+            raise ConfigError(f"--package {name!r} is taken: its module would be {self.module!r}; choose another")
+        if not self.author or not self.author.isprintable():
+            raise ConfigError(f"--author {self.author!r}: expected a name on one line")
+
+
+def default_author() -> str:
+    """Who is at work here, as git knows them, or else the system."""
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, timeout=5, check=False)
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip()
+    with suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return "The authors"
+
+
+def _check_name(name: str) -> None:
+    if not NAME_PATTERN.fullmatch(name) or len(name) > _MOST_CHARACTERS or prompt_file(name):
+        wanted = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_MOST_CHARACTERS]
+        hint = f"; for instance {wanted!r}" if wanted else ""
+        raise ConfigError(
+            f"{name!r} cannot be a component's name: expected lower case letters, digits, '-', '_' and '.', a "
+            f"letter or digit first, no file's ending, at most {_MOST_CHARACTERS} characters{hint}"
+        )
