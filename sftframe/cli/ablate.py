@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sftframe.registry import Registry
 
 _PANEL = "Ablation"
+_VERDICT = "Verdict"
 _MANY_CELLS = 60
 """More than this are not begun unless the user says --yes."""
 
@@ -30,20 +31,20 @@ YardstickKey = Annotated[
         "--yardstick",
         help="What the verdict is about: judge (the default), response_nll_per_byte, exact_match, stop_rate or "
         "length_ratio. All are reported.",
-        rich_help_panel=_PANEL,
+        rich_help_panel=_VERDICT,
         metavar="KEY",
     ),
 ]
 Margin = Annotated[
     float | None,
-    typer.Option("--margin", help="Differences up to this count as none.", rich_help_panel=_PANEL, metavar="X"),
+    typer.Option("--margin", help="Differences up to this count as none.", rich_help_panel=_VERDICT, metavar="X"),
 ]
 Baseline = Annotated[
     str | None,
     typer.Option(
         "--baseline",
         help="The arm that the others are compared with; the first by default.",
-        rich_help_panel=_PANEL,
+        rich_help_panel=_VERDICT,
         metavar="ARM",
     ),
 ]

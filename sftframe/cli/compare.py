@@ -73,8 +73,9 @@ def compare(
 ) -> None:
     """Compare finished runs on every yardstick, or two sets of answers by a judge.
 
-    Runs that differ in their seed alone are one arm. With --judge, --by or a file of answers, the two sides go to the
-    judge; one of pairs sees both orders.
+    Runs that differ in their seed alone are one arm.
+
+    With --judge, --by or a file of answers the two sides go to the judge; one of pairs sees both orders.
 
     Example: sftframe compare runs/one runs/two
     """

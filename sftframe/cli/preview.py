@@ -12,7 +12,7 @@ from sftframe.cli.settings import Settings, takes_settings
 @takes_settings("--judge", "--epochs", "--max-steps", "--lr", "--device", "--dtype", "--threads")
 def preview(
     settings: Settings,
-    count: Annotated[int, typer.Option("-n", "--examples", min=1, help="How many examples to show.")] = 3,
+    count: Annotated[int, typer.Option("-n", "--examples", min=1, metavar="N", help="How many examples to show.")] = 3,
     index: Annotated[
         list[int] | None, typer.Option("--index", help="Show this example of the data; repeatable.", metavar="I")
     ] = None,

@@ -199,7 +199,9 @@ def _general() -> list[inspect.Parameter]:
         _keyword("config", Annotated[Path | None, _option("--config", "TOML file with settings.", "FILE")], None),
         _keyword(
             "set_",
-            Annotated[list[str], _option("--set", "Any setting, repeatable.", "SECTION.KEY=VALUE", setting_keys)],
+            Annotated[
+                list[str], _option("--set", "Any setting, as train.lr=1e-4; repeatable.", "KEY=VALUE", setting_keys)
+            ],
             (),
         ),
         _keyword(
