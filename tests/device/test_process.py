@@ -56,7 +56,7 @@ def test_freed_memory_stays_with_the_process() -> None:
 def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     wait_politely()
-    assert os.environ["GOMP_SPINCOUNT"] == "2000"
+    assert os.environ["GOMP_SPINCOUNT"] == "6000"
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     wait_politely()
     assert os.environ["GOMP_SPINCOUNT"] == "7"
