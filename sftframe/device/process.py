@@ -17,8 +17,8 @@ _M_MMAP_MAX = -4
 """Parameters of mallopt, from glibc's malloc.h."""
 
 SPIN_COUNT = "6000"
-"""Rounds that an OpenMP thread spins before it sleeps; the GNU library's own default is 50 times that. With 2000 a training
-step took 3 to 5 % longer on two idle cores, and 8 % less beside a process that kept one of them busy."""
+"""Rounds that an OpenMP thread spins before it sleeps; the GNU library's own default is 50 times that. With 2000 a
+training step took 3 to 5 % longer on two idle cores, and 8 % less beside a process that kept one of them busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
