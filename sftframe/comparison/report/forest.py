@@ -110,7 +110,7 @@ def _draw_groups(axes: Axes, groups: Sequence[ForestGroup], margin: float, is_na
                 _write(axes, line - 0.18, label)
             else:
                 labels[line] = label
-            middle, half = (line + 0.22, 0.24) if is_narrow else (line, 0.5)
+            middle, half = (line + 0.22, 0.24) if is_narrow else (line, 0.51)  # a little over, or a seam shows
             _draw_nothing(axes, middle - half, middle + half, margin)
             _draw(axes, middle, row.comparison)
         line += 1

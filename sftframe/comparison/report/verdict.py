@@ -19,6 +19,7 @@ MAX_TOLD = 2
 
 _ISOLATE, _END = "\u2068", "\u2069"
 """Unicode's first strong isolate, and the end of one."""
+_SAID = {"cannot tell": "that cannot be told apart"}
 _LEFT_TO_RIGHT = {"", "L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON"}
 """Bidirectional classes of letters that turn nothing around."""
 
@@ -60,7 +61,7 @@ def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[
 
 def _count(result: ComparisonResult, told: Sequence[Comparison]) -> str:
     kinds = Counter(found.verdict for found in told)
-    parts = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+    parts = ", ".join(f"{number} {_SAID.get(kind, kind)}" for kind, number in kinds.most_common())
     against = "choices averaged over the others" if result.axes else f"arms against {isolated(result.baseline)}"
     return f"{result.main.yardstick.label}, {len(told)} {against}: {parts}."
 

@@ -50,10 +50,10 @@ def test_every_row_is_written_in_the_drawing(grid: ComparisonResult, is_narrow: 
 
 
 def test_the_drawing_names_colours_by_property_so_that_it_follows_the_scheme(result: ComparisonResult) -> None:
-    svg = forest_svg(result)
-    verdict = result.main.table.comparisons[0].verdict
-    name = {"better": "better", "cannot tell": "open"}[verdict]
-    assert f"var(--chart-{name}, " in svg
+    settled = dataclasses.replace(result.main.table.comparisons[0], verdict="worse")
+    table = dataclasses.replace(result.main.table, comparisons=(settled,))
+    svg = forest_svg(dataclasses.replace(result, main=dataclasses.replace(result.main, table=table)))
+    assert "var(--chart-worse, #a83a08)" in svg
     assert "var(--chart-ink, #333333)" in svg
     assert "var(--chart-band, " in svg
 
