@@ -1,4 +1,4 @@
-"""`python -m recipes.docs.terminal_picture` runs `sftframe run` for real and draws what it prints: the README's picture.
+"""`python -m recipes.docs.terminal_picture` runs `sftframe run` for real and draws what it prints, for the README.
 
 Rich exports the SVG. Its own frame asks a server for a font; ours takes the reader's monospaced one.
 """
@@ -19,9 +19,12 @@ from rich.text import Text
 PICTURE = Path(__file__).parents[2] / "docs/assets/terminal.svg"
 _COLUMNS = 88
 _FRAME = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="sftframe run in a terminal">
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"
+  aria-label="sftframe run in a terminal">
 <style>
-.{unique_id}-matrix {{ font: {char_height}px/{line_height}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; }}
+.{unique_id}-matrix {{
+  font: {char_height}px/{line_height}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+}}
 {styles}
 </style>
 <defs>
