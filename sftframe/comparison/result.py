@@ -44,7 +44,9 @@ class ComparisonResult:
     def sentence(self) -> str:
         """The verdict in a sentence for each thing that was varied."""
         told = [comparison for axis in self.axes for comparison in axis.table.comparisons]
-        return " ".join(comparison.explanation for comparison in told or self.main.table.comparisons)
+        explanations = " ".join(comparison.explanation for comparison in told or self.main.table.comparisons)
+        sentences = dict.fromkeys(explanations.removesuffix(".").split(". "))  # what holds for all is said once
+        return ". ".join(sentences) + "."
 
     def comparison_of(self, candidate: str) -> Comparison:
         """The main yardstick's comparison of one arm with the baseline."""

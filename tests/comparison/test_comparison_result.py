@@ -119,6 +119,12 @@ def test_an_axis_is_compared_with_the_others_averaged_out(run: Runs) -> None:
     assert by_axis == {"prompt": pytest.approx(3.0), "collate": pytest.approx(5.25)}
 
 
+def test_what_holds_for_all_arms_is_said_once(run: Runs) -> None:
+    scores = {"mask-pad": LOW, "mask-instruction": HIGH, "pad-only": HIGH[::-1]}
+    arms = group_into_arms([run(name, scores=own, collate=name) for name, own in scores.items()])
+    assert compare(arms).sentence.count("One seed: this speaks of other items only") == 1
+
+
 def test_an_axis_that_some_arms_lack_is_not_averaged() -> None:
     arms = {"a": {"collate": "mask-pad"}, "b": {"collate": "prompt-weight", "weight": 0.1}}
     assert axis_levels(arms) == []
