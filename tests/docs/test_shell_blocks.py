@@ -37,10 +37,10 @@ REASONS = {
 ELSEWHERE = ("main job", "test command")
 """Markers of the README's blocks that `.ci/run` and the packaging tests run as they stand."""
 FEW_STEPS = {
-    "run": "--limit 60 --max-steps 2 --set generate.max_new_tokens=4",
-    "train": "--limit 60 --max-steps 2 --set generate.max_new_tokens=4",
-    "ablate": "--limit 60 --max-steps 2 --seeds 1 --set generate.max_new_tokens=4",
-    "preview": "--limit 60",
+    "run": "--limit 40 --max-steps 1 --set generate.max_new_tokens=4",
+    "train": "--limit 40 --max-steps 1 --set generate.max_new_tokens=4",
+    "ablate": "--limit 40 --max-steps 1 --seeds 1 --set generate.max_new_tokens=4",
+    "preview": "--limit 40",
 }
 """What the tests add to a page's commands, so that they end soon."""
 
