@@ -15,6 +15,7 @@ from sftframe.config import read_toml
 from sftframe.errors import ConfigError, DataError
 from sftframe.records import ItemResult
 from sftframe.runs import RunFolder, read_json_lines
+from sftframe.stored import read_record
 
 _NOT_AN_ARM = ("seed", "out", "threads", "device", "before", "max_failures")
 """Settings in which runs of one arm may differ."""
@@ -75,11 +76,14 @@ def read_run(path: Path) -> FinishedRun:
             settings=dict(_flat(read_toml(folder.config_path))),
             pairing=manifest["pairing"],
             judge=str(manifest["judge"]),
-            items=tuple(ItemResult(**line) for line in read_json_lines(folder.items_path)),
+            items=tuple(
+                read_record(ItemResult, line, f"{folder.items_path}, line {number}")
+                for number, line in enumerate(read_json_lines(folder.items_path), start=1)
+            ),
             summary=json.loads(folder.summary_path.read_text(encoding="utf-8")),
             manifest=manifest,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"{path} cannot be compared: {type(error).__name__}: {error}; was it made by another version of sftframe?"
         ) from error
