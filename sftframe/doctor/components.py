@@ -108,7 +108,7 @@ def check_judges(checks: Sequence[JudgeCheck], chosen: str, patience_s: float) -
         if not check.is_done:
             advice = "see that its server is up and not busy; a run would wait longer"
             found = f"{check.name} did not answer within {patience_s:g} s"
-            yield Finding(topic="judges", status="note", found=found, advice=advice)
+            yield Finding(topic="judges", status=status, found=found, advice=advice)
         elif check.error:
             found = f"{check.name} cannot work now"
             yield Finding(topic="judges", status=status, found=found, advice=check.error)

@@ -114,7 +114,7 @@ def test_a_judge_that_does_not_answer_holds_up_nothing():
         [finding] = judges(registry, "silent", patience_s=0.05).values()
     finally:
         Silent.answer.set()
-    assert (finding.status, finding.found) == ("note", "silent did not answer within 0.05 s")
+    assert (finding.status, finding.found) == ("problem", "silent did not answer within 0.05 s")
 
 
 def test_a_judge_that_can_work_is_told_with_its_identity():
