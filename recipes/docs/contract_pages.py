@@ -33,8 +33,8 @@ is 1.
 """
 
 _ERRORS_END = """
-Wrong flags end with 2 too; `sftframe doctor` ends with 1 where something keeps a run from working. Classes that share a code are told apart in Python only. A plugin may raise those that
-`sftframe` exports.
+Wrong flags end with 2 too; `sftframe doctor` ends with 1 where something keeps a run from working. Classes that share a
+code are told apart in Python only. A plugin may raise those that `sftframe` exports.
 """
 
 
