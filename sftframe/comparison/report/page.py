@@ -24,7 +24,7 @@ from sftframe.comparison.report.flip_data import flip_block
 from sftframe.comparison.report.forest import forest_groups, forest_svg
 from sftframe.comparison.report.gradients import Cosine, cosine_lines, cosine_rows
 from sftframe.comparison.report.palette import look_of
-from sftframe.comparison.report.setup import PAIRING, differing_runs, manifest_of, pairing_rows, run_rows
+from sftframe.comparison.report.setup import PAIRING, differing_entries, manifest_of, pairing_rows, run_rows
 from sftframe.comparison.report.verdict import headline, notes
 from sftframe.comparison.result import ComparisonResult
 from sftframe.stages.report.rendering import render_page
@@ -86,7 +86,7 @@ def _content(page: PageInput) -> dict[str, Any]:
         "flip_block": Markup(flip_block(result)),
         "token_examples": {name: show_example(tokens) for name, tokens in page.token_examples.items()},
         "manifest": manifest_of(result),
-        "differing_runs": differing_runs(result),
+        "differing_entries": differing_entries(result),
         "pairing_columns": PAIRING,
         "pairing": pairing_rows(result),
         "runs": run_rows(result),

@@ -42,15 +42,19 @@ def manifest_of(result: ComparisonResult) -> tuple[Table, ...]:
     return manifest_tables({key: manifest[key] for key in _SHOWN if key in manifest})
 
 
-def differing_runs(result: ComparisonResult) -> tuple[str, ...]:
-    """Runs whose versions, machine or the like are not those of the first, one line each."""
-    first, *others = _runs(result)
-    lines = []
-    for run in others:
-        keys = [key for key in _SHOWN if run.manifest.get(key) != first.manifest.get(key)]
-        if keys:
-            lines.append(f"{run.path}: other {', '.join(keys)}")
-    return tuple(lines)
+def differing_entries(result: ComparisonResult) -> tuple[str, ...]:
+    """What is not the same in all runs although it is meant to be, one line per entry with its values."""
+    known: dict[str, list[str]] = {}
+    for run in _runs(result):
+        for caption, lines in manifest_tables({key: run.manifest[key] for key in _SHOWN if key in run.manifest}):
+            for name, value in lines:
+                known.setdefault(name if caption == "run" else f"{caption}.{name}", []).append(value)
+    num_runs = len(_runs(result))
+    return tuple(
+        f"{name}: {', '.join(dict.fromkeys(values))}" + (" or nothing" if len(values) < num_runs else "")
+        for name, values in known.items()
+        if len(set(values)) > 1 or len(values) < num_runs
+    )
 
 
 def pairing_rows(result: ComparisonResult) -> tuple[PairingRow, ...]:

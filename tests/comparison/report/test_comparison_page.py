@@ -168,11 +168,14 @@ def test_arms_that_answer_alike_have_no_list_of_items(result: ComparisonResult, 
     assert "flip-data" not in parsed.attributes("script", "id")
 
 
-def test_runs_of_another_machine_are_named(result: ComparisonResult, outline: Outlines) -> None:
+def test_what_is_not_the_same_in_all_runs_is_told(result: ComparisonResult, outline: Outlines) -> None:
     first, second = result.arms
-    other = dataclasses.replace(second.runs[2], manifest={**second.runs[2].manifest, "machine": {"cpu": "slow"}})
+    other = dataclasses.replace(
+        second.runs[2], manifest={**second.runs[2].manifest, "machine": {"cpu": "slow", "swap": 1}}
+    )
     mixed = dataclasses.replace(result, arms=(first, dataclasses.replace(second, runs={**second.runs, 2: other})))
-    assert "runs/mask-instruction/seed-2: other machine" in outline(comparison_page(PageInput(result=mixed))).text
+    text = outline(comparison_page(PageInput(result=mixed))).text
+    assert "Not the same in all runs: 2 machine.cpu: a fast one, slow machine.swap: 1 or nothing" in text
 
 
 def test_the_same_comparison_gives_the_same_page(html: str, full: PageInput) -> None:
