@@ -15,7 +15,8 @@ from sftframe.statistics import Comparison
 
 MAX_TOLD = 2
 """So many comparisons are a headline in full; of more it is told how many came out how."""
-
+MAX_NAMED = 4
+"""Runs that are named of those that failed in the same way."""
 
 _ISOLATE, _END = "\u2068", "\u2069"
 """Unicode's first strong isolate, and the end of one."""
@@ -48,7 +49,7 @@ def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[
         failed: names and errors of runs that are missing.
     """
     table = result.main.table
-    lines = [f"Failed and left out: {name}: {error}" for name, error in failed]
+    lines = [f"Failed and left out: {names}: {error}" for error, names in _by_error(failed).items()]
     lines += [note[:1].upper() + note[1:] for note in result.notes]
     if len(table.seeds) == 1:
         lines.append(f"One seed ({table.seeds[0]}): nothing here says how much of a difference is the luck of training")
@@ -57,6 +58,19 @@ def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[
     if table.num_dropped_items:
         lines.append(f"{_counted(table.num_dropped_items, 'item')} left out: not scored in every arm and seed")
     return tuple(line.rstrip(".") + "." for line in lines)
+
+
+def _by_error(failed: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The names that share an error, the first few of many."""
+    names: dict[str, list[str]] = {}
+    for name, error in failed:
+        names.setdefault(error, []).append(name)
+    return {error: _listed(found) for error, found in names.items()}
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _count(result: ComparisonResult, told: Sequence[Comparison]) -> str:

@@ -153,6 +153,13 @@ def test_one_seed_failed_cells_and_what_is_not_paired_are_said_below_the_verdict
     assert "One seed (7): nothing here says how much of a difference is the luck of training." in text
 
 
+def test_many_runs_that_failed_in_the_same_way_are_one_line(result: ComparisonResult, outline: Outlines) -> None:
+    failed = [(f"phi3 · seed {seed}", "it is not complete") for seed in range(1, 20)]
+    text = outline(comparison_page(PageInput(result=result, failed_cells=failed))).text
+    assert "phi3 · seed 3, phi3 · seed 4 and 15 more: it is not complete." in text
+    assert text.count("Failed and left out") == 1
+
+
 def test_a_result_alone_makes_a_page_that_says_what_is_missing(result: ComparisonResult, outline: Outlines) -> None:
     text = outline(comparison_page(PageInput(result=result))).text
     assert "No run was evaluated during training." in text
