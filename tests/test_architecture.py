@@ -30,7 +30,7 @@ LAYERS = (
     "comparison",
     "ablation",
     "testing scaffold",
-    "cli",
+    "cli pytest_plugin",
     "__main__",
 )
 """Modules and packages directly under `sftframe`; each may import what stands in a line above its own."""

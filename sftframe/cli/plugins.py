@@ -6,16 +6,16 @@ How a new plugin is begun is in `plugins_new`.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sftframe.cli import completion
 from sftframe.cli.plugins_new import new
-from sftframe.errors import ConfigError, PluginError, suggestion
+from sftframe.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
-    from sftframe.registry import Registry, Seam
+    from sftframe.registry import Registry
 
 app = typer.Typer(help="List, show, check and begin plugins.")
 
@@ -41,9 +41,6 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="An option of the component, repeatable.", metavar="KEY=VALUE"),
 ]
-
-PAD_ID = 50256
-"""Stands in for the tokenizer's id where a collate strategy is made without a model."""
 
 
 @app.callback(invoke_without_command=True)
@@ -77,9 +74,10 @@ def show(name: Name, no_plugin: NoPlugin = None, debug: Debug = False, as_json: 
     Example: sftframe plugins show prompt-weight
     """
     from sftframe.cli.plugins_render import show_components
+    from sftframe.testing.suites import seams_of
 
     registry = _registry(no_plugin)
-    show_components(registry, _seams(registry, name), name, as_json=as_json)
+    show_components(registry, seams_of(registry, name), name, as_json=as_json)
 
 
 @app.command("check")
@@ -96,18 +94,12 @@ def check(
     """
     from sftframe.cli.plugins_render import CheckReport
     from sftframe.config import parse_settings
-    from sftframe.registry import Seam
-    from sftframe.testing import inspect
-    from sftframe.testing.module import inspect_module
+    from sftframe.testing.suites import installed_suites
 
-    registry, set_values = _registry(no_plugin), parse_settings(settings or ())
     report = CheckReport(as_json=as_json)
-    for seam in _seams(registry, name):
-        given: dict[str, Any] = {"pad_id": PAD_ID} if seam == Seam.COLLATE else {}
-        values = _offline(registry, seam, name, set_values.get(seam.value, {}))
-        component = registry.create(seam, name, values, **given)
+    for seam, suites in installed_suites(_registry(no_plugin), name, parse_settings(settings or ())):
         report.begin(seam, name)
-        for finding in chain(inspect_module(registry.provider(seam, name).module), inspect(component)):
+        for finding in chain.from_iterable(suite.findings() for suite in suites):
             report.add(finding)
     report.end()
     if report.num_broken:
@@ -121,34 +113,3 @@ def _registry(disabled: list[str] | None) -> Registry:
     from sftframe.registry import load_registry
 
     return load_registry(disabled=disabled or ())
-
-
-def _seams(registry: Registry, name: str) -> list[Seam]:
-    """The seams that have a component of this name.
-
-    Raises:
-        ConfigError: none has.
-    """
-    from sftframe.prompt_files import looks_like_a_file, prompt_file
-    from sftframe.registry import Seam
-
-    seams = [seam for seam in Seam if name in registry.names(seam)]
-    if not seams and (prompt_file(name) or looks_like_a_file(name)):
-        return [Seam.PROMPT]
-    if not seams:
-        known = {known for seam in Seam for known in registry.names(seam)}
-        raise ConfigError(f"no component {name!r}{suggestion(name, known)}")
-    return seams
-
-
-def _offline(registry: Registry, seam: Seam, name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The options to check a component with: random weights unless others are set, where the component knows them."""
-    from sftframe.config import build_options
-
-    component = registry.find(seam, name)
-    random_weights = {"weights": "random", **values}
-    try:
-        build_options(component, random_weights, seam.value)
-    except ConfigError:
-        return values
-    return random_weights

@@ -13,7 +13,6 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 
-import sftframe
 from sftframe.errors import ConfigError, suggestion
 from sftframe.prompt_files import prompt_file
 from sftframe.registry import Seam
@@ -25,6 +24,23 @@ LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Cla
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 """A distribution's name (PEP 508)."""
 _MOST_CHARACTERS = 60
+_IMPORTED = [
+    "Bytes",
+    "CausalLM",
+    "CollateStrategy",
+    "Example",
+    "Judge",
+    "JudgeItem",
+    "ModelBackend",
+    "Network",
+    "PromptStyle",
+    "Role",
+    "Segment",
+    "TokenizedExample",
+    "Tokenizer",
+    "Verdict",
+]
+"""What the templates import or define themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +108,7 @@ class PluginProject:
         'My7b'
         """
         words = "".join(word[:1].upper() + word[1:] for word in self.short_name.split("_"))
-        is_taken = words in sftframe.__all__ or keyword.iskeyword(words) or not words.isidentifier()
+        is_taken = words in _IMPORTED or keyword.iskeyword(words) or not words.isidentifier()
         return f"My{words}" if is_taken else words
 
     def _check(self) -> None:

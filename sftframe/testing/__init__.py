@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
-from sftframe.testing.contract import ContractError, Finding, findings, package_of
+from sftframe.interfaces import Component
+from sftframe.testing.contract import ContractError, Finding
 from sftframe.testing.judge import check_judge
 from sftframe.testing.module import check_plugin_module
 from sftframe.testing.prompt import check_prompt_style
@@ -51,18 +51,6 @@ def inspect(component: Component) -> Iterator[Finding]:
     Raises:
         ModelError, JudgeError: a backend or a judge cannot do its work here, so that nothing can be checked.
     """
-    from sftframe.testing import collate, judge, model, prompt
-    from sftframe.testing.specimen import Specimen
+    from sftframe.testing.suites import suite_of
 
-    package = package_of(component)
-    match component:
-        case PromptStyle():
-            yield from findings(component, prompt.CHECKS, package)
-        case CollateStrategy():
-            yield from findings(component, collate.CHECKS, package)
-        case ModelBackend():
-            component.check()
-            yield from findings(Specimen(component), model.CHECKS, package)
-        case Judge():
-            component.check()
-            yield from findings(component, judge.checks_for(component), package)
+    return suite_of(component).findings()

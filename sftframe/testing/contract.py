@@ -48,7 +48,7 @@ def findings(subject: T, checks: Sequence[Check[T]], package: str) -> Iterator[F
         package: top-level package of the component, to find its own line in a traceback.
     """
     for number, check in enumerate(checks):
-        finding = _run(subject, check, package)
+        finding = run_check(subject, check, package)
         yield finding
         if number == 0 and not finding.is_kept:
             return
@@ -70,7 +70,8 @@ def package_of(component: object) -> str:
     return type(component).__module__.partition(".")[0]
 
 
-def _run(subject: T, check: Check[T], package: str) -> Finding:
+def run_check(subject: T, check: Check[T], package: str) -> Finding:
+    """Run one check and say what it found. Errors that are about the check's surroundings are findings too."""
     promise = (check.__doc__ or check.__name__).partition("\n")[0].rstrip(".")
     try:
         with plugin_wall(package, "raised an exception"):

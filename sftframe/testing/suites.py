@@ -1,0 +1,127 @@
+"""The checks that apply to a component, and the components that are installed under a name.
+
+Takes components, or a registry and a name; gives `Suite`s, whose checks can be run one by one. What the checks are is
+for the seams' own modules to know, which are imported when a component of theirs is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sftframe.errors import ConfigError, suggestion
+from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.prompt_files import looks_like_a_file, prompt_file
+from sftframe.registry import Registry, Seam
+from sftframe.testing.contract import Check, Finding, package_of, run_check
+from sftframe.testing.module import imports_nothing_heavy
+
+PAD_ID = 50256
+"""Stands in for the tokenizer's id where a collate strategy is made without a model."""
+
+
+@dataclass
+class Suite:
+    """A component, or a plugin's module, and its checks."""
+
+    component: Component | str
+    subject: Any
+    """What a check is called with."""
+    checks: Sequence[Check[Any]]
+    package: str
+    _found: dict[Check[Any], Finding] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the first check finds a broken promise: there is nothing to run the others on."""
+        return not self.run(self.checks[0]).is_kept
+
+    def run(self, check: Check[Any]) -> Finding:
+        """Run one check, once however often it is asked for.
+
+        Raises:
+            ModelError, JudgeError: the component cannot do its work here, so that nothing can be checked.
+        """
+        if not self._found and isinstance(self.component, ModelBackend | Judge):
+            self.component.check()
+        if check not in self._found:
+            self._found[check] = run_check(self.subject, check, self.package)
+        return self._found[check]
+
+    def findings(self) -> Iterator[Finding]:
+        """Run all checks; when the first fails the others are left out. Raises as `run`."""
+        for check in self.checks[:1] if self.is_hopeless else self.checks:
+            yield self.run(check)
+
+
+def suite_of(component: Component) -> Suite:
+    """The checks of the component's seam."""
+    from sftframe.testing import collate, judge, prompt
+
+    package = package_of(component)
+    match component:
+        case PromptStyle():
+            return Suite(component, component, prompt.CHECKS, package)
+        case CollateStrategy():
+            return Suite(component, component, collate.CHECKS, package)
+        case Judge():
+            return Suite(component, component, judge.checks_for(component), package)
+        case ModelBackend():
+            from sftframe.testing import model
+            from sftframe.testing.specimen import Specimen
+
+            return Suite(component, Specimen(component), model.CHECKS, package)
+    raise TypeError(f"{component!r} serves no seam")
+
+
+def module_suite(module: str) -> Suite:
+    """The checks of a plugin's module."""
+    return Suite(module, module, (imports_nothing_heavy,), module.partition(".")[0])
+
+
+def installed_suites(
+    registry: Registry, name: str, settings: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[Seam, list[Suite]]]:
+    """By seam the suites of an installed component, its module's first; of a prompt style's file as well.
+
+    Args:
+        settings: options by seam, as a configuration sets them.
+
+    Raises:
+        ConfigError: there is no such component, or an option is wrong.
+        PluginError: several plugins offer it, or it cannot be made.
+    """
+    for seam in seams_of(registry, name):
+        given: dict[str, Any] = {"pad_id": PAD_ID} if seam == Seam.COLLATE else {}
+        values = _offline(registry, seam, name, dict(settings.get(seam.value, {})))
+        component = registry.create(seam, name, values, **given)
+        yield seam, [module_suite(registry.provider(seam, name).module), suite_of(component)]
+
+
+def seams_of(registry: Registry, name: str) -> list[Seam]:
+    """The seams that have a component of this name.
+
+    Raises:
+        ConfigError: none has.
+    """
+    seams = [seam for seam in Seam if name in registry.names(seam)]
+    if not seams and (prompt_file(name) or looks_like_a_file(name)):
+        return [Seam.PROMPT]
+    if not seams:
+        known = {known for seam in Seam for known in registry.names(seam)}
+        raise ConfigError(f"no component {name!r}{suggestion(name, known)}")
+    return seams
+
+
+def _offline(registry: Registry, seam: Seam, name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The options to check a component with: random weights unless others are set, where the component knows them."""
+    from sftframe.config import build_options
+
+    component = registry.find(seam, name)
+    random_weights = {"weights": "random", **values}
+    try:
+        build_options(component, random_weights, seam.value)
+    except ConfigError:
+        return values
+    return random_weights
