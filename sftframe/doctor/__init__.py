@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sftframe import __version__
@@ -71,6 +72,7 @@ def _examine(config: RunConfig, registry: Registry, begin: Callable[[str], objec
     begin("disk")
     yield from check_runs(look_at_runs(config.out.parent if config.out else None))
     yield from check_cache(look_at_cache(cache_dir()), "SFTFRAME_CACHE")
+    yield from check_cache(look_at_cache(_hub_cache()), "HF_HOME")
     yield from check_plugins(registry, config)
     yield from check_terminal(look_at_terminal())
     begin("judges and network")
@@ -90,3 +92,10 @@ def document(findings: Sequence[Finding]) -> Mapping[str, Any]:
         "is_usable": is_usable(findings),
         "findings": [{"topic": f.topic, "status": f.status, "found": f.found, "advice": f.advice} for f in findings],
     }
+
+
+def _hub_cache() -> Path:
+    """Where `huggingface_hub` keeps weights."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
