@@ -24,22 +24,10 @@ LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Cla
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 """A distribution's name (PEP 508)."""
 _MOST_CHARACTERS = 60
-_IMPORTED = [
-    "Bytes",
-    "CausalLM",
-    "CollateStrategy",
-    "Example",
-    "Judge",
-    "JudgeItem",
-    "ModelBackend",
-    "Network",
-    "PromptStyle",
-    "Role",
-    "Segment",
-    "TokenizedExample",
-    "Tokenizer",
-    "Verdict",
-]
+_IMPORTED = (
+    *("Bytes", "CausalLM", "CollateStrategy", "Example", "Judge", "JudgeItem", "ModelBackend", "Network"),
+    *("PromptStyle", "Role", "Segment", "TokenizedExample", "Tokenizer", "Verdict"),
+)
 """What the templates import or define themselves."""
 
 

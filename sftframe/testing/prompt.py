@@ -108,6 +108,20 @@ def has_a_clean_border(style: PromptStyle) -> None:
         )
 
 
+def holds_its_border(style: PromptStyle) -> None:
+    """No token crosses the border of prompt and answer, whatever the answer begins with."""
+    for output in ("Word by word.", "7 apples.", '"Quoted."', "(a) or (b)"):
+        example = dataclasses.replace(PLAIN, output=output)
+        prompt, answer = style.prompt_text(example), style.render(example)[1][0].text
+        is_apart = prompt.endswith("\n") or answer[:1].isspace()
+        require(
+            is_apart or _kind(prompt[-1]) != _kind(answer[0]),
+            f"the prompt ends in {prompt[-1]!r} and the RESPONSE may begin with {answer[0]!r}, which a tokenizer can "
+            "join to one token that no prompt ends in; end the prompt in a line break, or begin the RESPONSE with a "
+            "space",
+        )
+
+
 def has_usable_stop_strings(style: PromptStyle) -> None:
     """Stop strings are texts that no good answer contains, and every closing tag is one."""
     stops = style.stop_strings
@@ -145,6 +159,7 @@ CHECKS: tuple[Check[PromptStyle], ...] = (
     hides_the_output,
     shows_instruction_and_input,
     has_a_clean_border,
+    holds_its_border,
     has_usable_stop_strings,
     extracts_the_answer,
 )
@@ -160,3 +175,8 @@ def _examples(style: PromptStyle) -> Iterator[Example]:
 
 def _text(pieces: Iterable[Segment]) -> str:
     return "".join(piece.text for piece in pieces)
+
+
+def _kind(character: str) -> str:
+    """What a tokenizer keeps together: letters, digits, or signs."""
+    return "letter" if character.isalpha() else "digit" if character.isnumeric() else "sign"

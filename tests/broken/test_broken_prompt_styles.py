@@ -178,6 +178,21 @@ class WhiteOnBothSides(Good):
         return [*pieces[:-2], Segment(Role.TEMPLATE, "\nA:\n"), pieces[-1]]
 
 
+class NothingBetween(Good):
+    says = "the prompt ends in ':' and the RESPONSE may begin with '\"', which a tokenizer can join to one token"
+
+    def segments(self, example):
+        return [*list(super().segments(example))[:-1], Segment(Role.RESPONSE, example.output)]
+
+
+class WordsWithoutABorder(Good):
+    says = "the prompt ends in 'a' and the RESPONSE may begin with 'W'"
+
+    def segments(self, example):
+        pieces = list(super().segments(example))
+        return [*pieces[:-2], Segment(Role.TEMPLATE, "\nla"), Segment(Role.RESPONSE, example.output)]
+
+
 class OneStopString(Good):
     says = "stop_strings is '</a>'; expected a tuple"
     stop_strings = "</a>"
@@ -232,6 +247,8 @@ BROKEN = [
     SpaceAtTheBorder,
     TwoLineBreaksAtTheBorder,
     WhiteOnBothSides,
+    NothingBetween,
+    WordsWithoutABorder,
     OneStopString,
     EmptyStopString,
     CuttingStopString,
