@@ -133,9 +133,9 @@ def test_a_bug_in_a_judge_is_a_finding_too():
     assert "judge buggy: KeyError: 'host'" in finding.advice
 
 
-def test_a_whole_examination_tells_of_every_topic_and_counts_as_usable_without_problems(installed):
-    quiet = Registry(plugin for plugin in installed._plugins if plugin.info.id != "sftframe:judges")
-    quiet = quiet.with_plugin(Offers(judges=[Reference]))
+def test_a_whole_examination_tells_of_every_topic_and_counts_as_usable_without_problems(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    quiet = load_registry(disabled=["sftframe:judges"]).with_plugin(Offers(judges=[Reference]))
     findings = list(examine(RunConfig(), quiet))
     topics = {finding.topic for finding in findings}
     assert {"python", "packages", "devices", "cores", "memory", "disk", "cache", "plugins", "judges"} <= topics
