@@ -25,6 +25,7 @@ _FRAME = """\
 .{unique_id}-matrix {{
   font: {char_height}px/{line_height}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
 }}
+.{unique_id}-title {{ font: bold 18px system-ui, sans-serif; }}
 {styles}
 </style>
 <defs>

@@ -56,3 +56,10 @@ def test_every_dependency_has_its_reason(root: Path) -> None:
 
 def test_the_readme_stays_short(root: Path) -> None:
     assert len((root / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "recipes/README.md", "benchmarks/README.md"])
+def test_links_outside_the_site_lead_to_files(name: str, root: Path) -> None:
+    page = root / name
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).is_file()] == []
