@@ -35,6 +35,7 @@ class Format(StrEnum):
     TEXT = "text"
     MD = "md"
     CSV = "csv"
+    HTML = "html"
     JSON = "json"
 
 
@@ -47,7 +48,7 @@ Sides = Annotated[
         autocompletion=completion.runs,
     ),
 ]
-FormatOption = typer.Option("--format", help="text, md for a pull request, csv, or json.", show_default=False)
+FormatOption = typer.Option("--format", help="text, md for a pull request, csv, json, or html: the whole report as a page.", show_default=False)
 ByOption = Annotated[
     By | None,
     typer.Option(
@@ -151,9 +152,12 @@ def _scores_compared(found: HeadToHead, yardstick: str | None, margin: float | N
 def _show(result: ComparisonResult, document: dict[str, Any], output_format: Format, *, is_json: bool) -> None:
     from sftframe.cli.comparison_render import show_comparison_result, show_flips
     from sftframe.comparison import comparison_csv, comparison_document, comparison_markdown
+    from sftframe.comparison.report import PageInput, comparison_page, read_arm_curves
 
     if is_json:
         print(json_text({**document, "comparison": comparison_document(result)}))  # noqa: T201  the result itself
+    elif output_format is Format.HTML:
+        print(comparison_page(PageInput(result=result, curves=read_arm_curves(result.arms))))  # noqa: T201
     elif output_format is Format.MD:
         print(comparison_markdown(result), end="")  # noqa: T201
     elif output_format is Format.CSV:

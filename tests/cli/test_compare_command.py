@@ -177,6 +177,13 @@ def test_finished_runs_are_compared_on_every_yardstick_without_their_data(cli: A
     assert cli("compare", "mask-pad", "mask-instruction", "--format", "csv").out.startswith("yardstick,unit,baseline,")
 
 
+def test_a_comparison_of_files_is_also_a_page(cli: Any, tmp_path: Path) -> None:
+    a, b = written(tmp_path / "a.json", "No.", "No."), written(tmp_path / "b.json", "Yes.", "No.")
+    page = cli("compare", a, b, "--format", "html").out
+    assert page.startswith("<!doctype html>")
+    assert "Question 0?" in page
+
+
 def test_one_side_is_nothing_to_compare(cli: Any, tmp_path: Path) -> None:
     outcome = cli("compare", written(tmp_path / "a.json", "No."))
     assert (outcome.code, "expected at least two runs" in outcome.last_line) == (2, True)
