@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 from pathlib import Path
 
 import pytest
 
 import sftframe
+from recipes.docs import markdown
 from recipes.docs.__main__ import GENERATED
 from recipes.docs.contract_pages import sorted_errors
 from sftframe.registry import Seam
@@ -63,3 +65,7 @@ def test_links_outside_the_site_lead_to_files(name: str, root: Path) -> None:
     page = root / name
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).is_file()] == []
+
+
+def test_the_examples_of_the_tables_hold() -> None:
+    assert doctest.testmod(markdown) == (0, 2)
