@@ -64,7 +64,15 @@ class _Flag:
 _PIECES, _TRAINING, _MACHINE = "Pieces", "Data and training", "Run"
 
 _FLAGS = (
-    _Flag("--prompt", str, "prompt.name", "Prompt style; alpaca by default.", _PIECES, "NAME", components("prompt")),
+    _Flag(
+        "--prompt",
+        str,
+        "prompt.name",
+        "Prompt style, or a file with one; alpaca by default.",
+        _PIECES,
+        "NAME",
+        components("prompt"),
+    ),
     _Flag(
         "--collate",
         str,
