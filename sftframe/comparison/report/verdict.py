@@ -39,7 +39,7 @@ def headline(result: ComparisonResult) -> Headline:
     told = [found for axis in result.axes for found in axis.table.comparisons] or list(result.main.table.comparisons)
     if len(told) <= MAX_TOLD:
         return Headline(sentence=" ".join(map(_explanation, told)), details=())
-    return Headline(sentence=_count(result, told), details=tuple(map(_explanation, told)))
+    return Headline(sentence=_gist(result, told), details=tuple(map(_explanation, told)))
 
 
 def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -71,6 +71,17 @@ def _by_error(failed: Sequence[tuple[str, str]]) -> dict[str, str]:
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - MAX_NAMED
     return ", ".join(names[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _gist(result: ComparisonResult, told: Sequence[Comparison]) -> str:
+    """What is settled, in full where it is little, and how many others there are."""
+    settled = [found for found in told if found.verdict in ("better", "worse", "different")]
+    if not 0 < len(settled) <= MAX_TOLD:
+        return _count(result, told)
+    others = Counter(found.verdict for found in told if found not in settled)
+    rest = ", ".join(f"{number} {_SAID.get(kind, kind)}" for kind, number in others.most_common())
+    verdicts = " ".join(_explanation(found).partition(").")[0] + ")." for found in settled)
+    return f"{verdicts} Besides: {rest}." if rest else verdicts
 
 
 def _count(result: ComparisonResult, told: Sequence[Comparison]) -> str:

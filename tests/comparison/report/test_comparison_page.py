@@ -130,15 +130,25 @@ def test_names_titles_and_errors_are_text(make_result: Make, outline: Outlines, 
     assert "␛[31mred␇" in parsed.text
 
 
-def test_three_comparisons_make_a_headline_that_counts_them(make_result: Make, outline: Outlines) -> None:
-    pair = make_result()
-    kinds = ("cannot tell", "better", "cannot tell")
+def three_of(pair: ComparisonResult, *kinds: str) -> ComparisonResult:
+    """A comparison of three arms with these verdicts."""
     three = tuple(dataclasses.replace(pair.main.table.comparisons[0], verdict=kind) for kind in kinds)
     table = dataclasses.replace(pair.main.table, comparisons=three)
-    many = dataclasses.replace(pair, main=dataclasses.replace(pair.main, table=table))
+    return dataclasses.replace(pair, main=dataclasses.replace(pair.main, table=table))
+
+
+def test_of_three_comparisons_the_headline_tells_what_is_settled(make_result: Make, outline: Outlines) -> None:
+    pair = make_result()
+    text = outline(comparison_page(PageInput(result=three_of(pair, "cannot tell", "better", "cannot tell")))).text
+    explanation = pair.main.table.comparisons[0].explanation
+    assert f"{explanation.partition(').')[0]}). Besides: 2 that cannot be told apart." in text
+    assert text.count(explanation) >= 3
+
+
+def test_where_nothing_is_settled_the_headline_counts(make_result: Make, outline: Outlines) -> None:
+    many = three_of(make_result(), "cannot tell", "equivalent", "cannot tell")
     text = outline(comparison_page(PageInput(result=many))).text
-    assert "Judge's score, 3 arms against mask-pad: 2 that cannot be told apart, 1 better." in text
-    assert text.count(pair.main.table.comparisons[0].explanation) == 3
+    assert "Judge's score, 3 arms against mask-pad: 2 that cannot be told apart, 1 equivalent." in text
 
 
 def test_one_seed_failed_cells_and_what_is_not_paired_are_said_below_the_verdict(
