@@ -6,7 +6,10 @@ They implement the public interface and nothing else, so they also show that a t
 from __future__ import annotations
 
 import os
+import signal
 
+if hasattr(signal, "SIGHUP"):  # `nohup pytest` ignores it, and so would all that the tests start
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before torch, as the command does it: busy machines stay fast
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -89,7 +89,7 @@ def options_complaint(owner: type[Any], values: Mapping[str, Any]) -> str:
         ("tokens.max_length=1", "tokens.max_length: expected greater than or equal to 2, found 1"),
         ("tokens.over_long=cut", "tokens.over_long: expected 'error', 'drop', 'truncate-prompt' or 'truncate-end', f"),
         ("generate.top_p=1.5", "generate.top_p: expected less than or equal to 1, found 1.5"),
-        ("data.fields.question=q", "data.fields.question: expected 'instruction', 'input' or 'output', found 'questi"),
+        ("data.fields.question=q", "data.fields.question: expected 'instruction', 'input', 'output' or 'response', f"),
         ("data.fields=q", "data.fields: expected a section with keys, found 'q'"),
         ("train=5", "train: expected a section with keys, found 5"),
         ("judge=5", "judge: expected a name, or a section with keys, found 5"),

@@ -48,7 +48,9 @@ Sides = Annotated[
         autocompletion=completion.runs,
     ),
 ]
-FormatOption = typer.Option("--format", help="text, md for a pull request, csv, json, or html: the whole report as a page.", show_default=False)
+FormatOption = typer.Option(
+    "--format", help="text, md for a pull request, csv, json, or html: the whole report as a page.", show_default=False
+)
 ByOption = Annotated[
     By | None,
     typer.Option(

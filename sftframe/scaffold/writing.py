@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sftframe import __version__
 from sftframe.errors import ConfigError
-from sftframe.files import whole_dir
+from sftframe.files import disk, whole_dir, write_whole
 from sftframe.scaffold.project import LICENSES, PluginProject
 
 
@@ -30,8 +30,8 @@ def write_project(project: PluginProject, place: Path) -> tuple[Path, ...]:
     texts = {Path(path): _rendered(template, project) for path, template in _files(project).items()}
     with whole_dir(place.absolute()) as making:
         for path, text in texts.items():
-            (making / path).parent.mkdir(parents=True, exist_ok=True)
-            (making / path).write_text(text, encoding="utf-8", newline="\n")
+            disk().make_dir((making / path).parent)
+            write_whole(making / path, text)
     return tuple(sorted(texts))
 
 
