@@ -81,8 +81,8 @@ def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = 
     )
     caveat = "" if components.seed is not None else "; how much seeds differ is not known, so it may well be more"
     return (
-        f"with {num_items} items and {num_seeds} seeds a true difference of {found:.3g} ({yardstick.unit}) would be "
-        f"found with a chance of 80 %{caveat}"
+        f"with {num_items} items and {num_seeds} seed{'s' * (num_seeds != 1)} a true difference of {found:.3g} "
+        f"({yardstick.unit}) would be found with a chance of 80 %{caveat}"
     )
 
 

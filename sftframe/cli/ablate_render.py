@@ -33,8 +33,8 @@ def show_plan(plan: Plan, detectable: str | None) -> None:
     axes = ", ".join(f"{axis.label} ({len(axis.values)})" for axis in grid.axes)
     err.print(
         Text(
-            f"{len(grid.arms)} arms by {len(grid.seeds)} seeds = {num_cells} runs; varied: {axes}; "
-            f"verdict on {plan.config.yardstick}"
+            f"{len(grid.arms)} arms by {len(grid.seeds)} seed{'s' * (len(grid.seeds) != 1)} = {num_cells} runs; "
+            f"varied: {axes}; verdict on {plan.config.yardstick}"
         ),
         soft_wrap=True,
     )

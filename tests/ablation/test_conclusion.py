@@ -82,7 +82,7 @@ def test_a_larger_batch_is_a_difference_by_design(ran: Callable[..., Any]) -> No
 def test_what_a_grid_detects_follows_from_the_deviation(plan: Plans, toys: Any) -> None:
     # 4 test items, SD 30: 30 / sqrt(4) is 15, and a paired t-test with 3 degrees of freedom needs about 2.8 times more
     said = detectable_difference(plan(ablate={"seeds": 1}), toys.registry, sd=30.0)
-    assert said.startswith("with 4 items and 1 seeds a true difference of ")
+    assert said.startswith("with 4 items and 1 seed a true difference of ")
     assert 30 < float(said.split("difference of ")[1].split()[0]) < 120
 
 
