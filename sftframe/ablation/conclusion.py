@@ -41,7 +41,8 @@ def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResul
         DataError: the arms do not pair.
         JudgeError: the judge's noise was asked for, and it is not there.
     """
-    result = _compared(ablation, cells)
+    variance = measured_judge_variance(ablation, cells)
+    result = _compared(ablation, cells, variance)
     write_json(
         ablation.folder.results_path,
         {
@@ -54,6 +55,7 @@ def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResul
                 }
                 for one in cells
             ],
+            "judge_noise": {"repeats": ablation.plan.config.repeats, "variance": variance},
             "comparison": None if result is None else comparison_document(result),
         },
     )
@@ -86,7 +88,7 @@ def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = 
     )
 
 
-def _compared(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResult | None:
+def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float | None) -> ComparisonResult | None:
     plan = ablation.plan
     runs: dict[str, dict[int, Path]] = {}
     for one in cells:
@@ -106,7 +108,7 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResu
         baseline=baseline if baseline in runs else None,
         by_design=plan.designed_differences,
         settings={arm.name: dict(arm.settings) for arm in plan.grid.arms if arm.name in runs},
-        judge_variance=measured_judge_variance(ablation, cells),
+        judge_variance=variance,
     )
 
 

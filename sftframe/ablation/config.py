@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt, ValidationError, field_validator
 
-from sftframe.ablation.grid import Axis
-from sftframe.config import Layer, Section, explain, merge
+from sftframe.ablation.grid import Axis, full_key
+from sftframe.config import Layer, Section, explain, merge, nested
 from sftframe.errors import ConfigError
 
 YardstickKey = Literal["judge", "response_nll_per_byte", "exact_match", "stop_rate", "length_ratio"]
@@ -63,25 +63,28 @@ class Request:
     axes: tuple[Axis, ...]
 
 
-def read_request(layer: Layer, axes: Sequence[Axis] = ()) -> Request:
+def read_request(layer: Layer, axes: Sequence[Axis] = (), *, settings: Layer | None = None) -> Request:
     """What merged layers ask for.
 
     Args:
         layer: a run's configuration with, possibly, the table `[ablate]`.
         axes: from flags; they replace those of the table with the same key.
+        settings: from flags, with one value each; they replace axes of the table too.
 
     Raises:
         ConfigError: an unknown key of the table, or a bad value.
     """
-    base = merge({key: value for key, value in layer.items() if key != "ablate"})
+    fixed = merge(settings or {})
+    base = merge({key: value for key, value in layer.items() if key != "ablate"}, fixed)
     config = _validated(layer.get("ablate", {}))
     named = [Axis(key=f"{seam}.name", values=getattr(config, seam)) for seam in ("prompt", "collate", "model")]
-    found = [*(axis for axis in named if axis.values), *_flat_axes(config.set)]
+    table = [*(axis for axis in named if axis.values), *_flat_axes(config.set)]
+    found = [axis for axis in table if not _is_set(fixed, axis.key)]
     given = {axis.key: axis for axis in axes}
     merged = [given.pop(axis.key, axis) for axis in found] + list(given.values())
     for axis in merged:  # an axis of one value is a setting
         if len(axis.values) == 1:
-            base = merge(base, _nested(axis))
+            base = merge(base, nested(axis.key, axis.values[0]))
     return Request(config=config, base=base, axes=tuple(axis for axis in merged if len(axis.values) > 1))
 
 
@@ -99,7 +102,7 @@ def _flat_axes(table: Mapping[str, Any], prefix: str = "") -> list[Axis]:
         if isinstance(value, Mapping):
             axes += _flat_axes(value, f"{name}.")
         elif isinstance(value, list) and value:
-            axes.append(Axis(key=name, values=tuple(value)))
+            axes.append(Axis(key=full_key(name), values=tuple(value)))
         else:
             raise ConfigError(
                 f"ablate.set.{name}: expected a list of values, found {value!r}; "
@@ -112,8 +115,10 @@ def _section(name: str) -> str:
     return name.rpartition(".")[0] or "the top of the file"
 
 
-def _nested(axis: Axis) -> Layer:
-    layer: Any = axis.values[0]
-    for part in reversed(axis.key.split(".")):
-        layer = {part: layer}
-    return dict(layer)
+def _is_set(layer: Layer, key: str) -> bool:
+    found: Any = layer
+    for part in key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return False
+        found = found[part]
+    return True

@@ -139,9 +139,19 @@ def split_axes(settings: Iterable[str]) -> tuple[Layer, list[Axis]]:
             continue
         if not all(values):
             raise ConfigError(f"--set {setting!r}: a value is empty; expected section.key=value,value,…")
-        parsed = tuple(_value_at(parse_settings([f"{key}={value}"]), key) for value in values)
-        axes.append(Axis(key=key.strip(), values=parsed))
+        name = full_key(key.strip())
+        parsed = tuple(_value_at(parse_settings([f"{name}={value}"]), name) for value in values)
+        axes.append(Axis(key=name, values=parsed))
     return layer, axes
+
+
+def full_key(key: str) -> str:
+    """The key of a component's name, where the seam alone stands for it.
+
+    >>> full_key("collate"), full_key("train.lr")
+    ('collate.name', 'train.lr')
+    """
+    return f"{key}.name" if key in SEAMS else key
 
 
 def split_values(text: str) -> list[str]:

@@ -21,7 +21,8 @@ def measured_judge_variance(
 ) -> float | None:
     """Variance of one score, in squared points.
 
-    Verdicts that are in the cache are not asked for again. A deterministic judge has none.
+    What the ablation's results hold already is not measured again: a report needs no judge. A deterministic judge has
+    none.
 
     Returns:
         None where the judge is not deterministic and `ablate.repeats` asks for one grading.
@@ -33,13 +34,17 @@ def measured_judge_variance(
     judge = ablation.registry.judge(config.judge.name, config.judge.options)
     if judge.is_deterministic:
         return 0.0
+    repeats = ablation.plan.config.repeats
     complete = next((one for one in cells if not one.error), None)
-    if ablation.plan.config.repeats < 2 or complete is None:
+    if repeats < 2 or complete is None:
         return None
+    known = ablation.folder.read_results().get("judge_noise") or {}
+    if known.get("repeats") == repeats and known.get("variance") is not None:
+        return float(known["variance"])
     judge.check()
     items = [_asked(item) for item in read_run(complete.path).items]
     judging = Judging.of(config, judge, ablation.registry, observer or Observer())
-    judgement = judging.judge_answers(items, stage="judge again", num_repeats=ablation.plan.config.repeats)
+    judgement = judging.judge_answers(items, stage="judge again", num_repeats=repeats)
     judgement.check(config.max_failures)
     gradings = (judgement.verdicts, *judgement.repeats)
     return judge_variance([{verdict.index: verdict.score for verdict in grading} for grading in gradings])

@@ -13,6 +13,7 @@ from sftframe.ablation.config import AblateConfig, Request, read_request
 from sftframe.ablation.grid import Arm, Axis, Grid, make_grid, seeds_from
 from sftframe.config import Layer, option_fields
 from sftframe.errors import ConfigError, suggestion
+from sftframe.pipeline.manifest import absolute_path_or_text
 from sftframe.pipeline.setup import Components, check_resources, resolve
 from sftframe.prompt_files import file_style, prompt_file
 from sftframe.registry import Registry, Seam
@@ -59,7 +60,10 @@ class Plan:
         named = {seam: list(axis.values) for seam in _SEAMS if (axis := self._axis(f"{seam}.name"))}
         other = {axis.key: list(axis.values) for axis in self.grid.axes if not axis.key.endswith(".name")}
         table = self.config.model_dump(mode="json", exclude_none=True, exclude={"prompt", "collate", "model", "set"})
-        return {**_plain(self.base), "ablate": {**table, **named, "seeds": list(self.grid.seeds), "set": other}}
+        base = _plain(self.base)
+        if "source" in base.get("data", {}):
+            base["data"]["source"] = absolute_path_or_text(base["data"]["source"])
+        return {**base, "ablate": {**table, **named, "seeds": list(self.grid.seeds), "set": other}}
 
     def _axis(self, key: str) -> Axis | None:
         return next((axis for axis in self.grid.axes if axis.key == key), None)

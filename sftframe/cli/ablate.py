@@ -188,7 +188,9 @@ def _request(settings: Settings, table: dict[str, Any]) -> Request:
             named.append(Axis(key=key, values=tuple(values)))
         else:
             flags.append(nested(key, value))
-    return read_request(merge(file, layer, *flags, {"ablate": table}), [*named, *axes])
+    flagged = {axis.key for axis in named}
+    others = [axis for axis in axes if axis.key not in flagged]
+    return read_request(merge(file, {"ablate": table}), [*named, *others], settings=merge(layer, *flags))
 
 
 def _reopened(path: Path, settings: Settings, table: dict[str, Any], out: Path | None, registry: Registry) -> Ablation:

@@ -10,6 +10,7 @@ from sftframe import Judge, JudgeItem, Registry, Verdict, hookimpl
 from sftframe.ablation import Ablation, AblationObserver, Plan, make_plan, read_request
 from sftframe.ablation.conclusion import conclude
 from sftframe.config import Layer, merge
+from sftframe.registry import Seam
 
 
 @pytest.fixture
@@ -53,6 +54,17 @@ def components(toy_layer: Layer, registry: Registry, tmp_path: Path) -> Callable
 def test_a_judge_that_wavers_has_its_share_measured(components: Callable[..., Any]) -> None:
     # 40 and 60 of the same answer: each 10 from their mean, variance (100 + 100) / (2 - 1); a difference has twice that
     assert components("wavering", 2).judge == pytest.approx(400.0)
+
+
+def test_what_was_measured_once_is_taken_from_the_results(toy_layer: Layer, registry: Registry, tmp_path: Path) -> None:
+    plan = make_plan(read_request(merge(toy_layer, {"judge": "wavering", "ablate": {"repeats": 2}})), registry)
+    ablation = Ablation.start(plan, registry, tmp_path / "grid")
+    cells = ablation.run(AblationObserver())
+    conclude(ablation, cells)
+    judge: Any = registry.find(Seam.JUDGE, "wavering")
+    num_asked = judge.num_asked
+    conclude(ablation, cells)
+    assert judge.num_asked == num_asked
 
 
 def test_without_repeats_the_share_of_a_wavering_judge_is_not_known(components: Callable[..., Any]) -> None:

@@ -1,12 +1,14 @@
 """What an ablation can be asked for, and what is refused before the first cell."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sftframe.ablation import Axis, Plan, make_plan, read_request
+from sftframe.ablation import Axis, Plan, make_plan, read_request, split_axes
 from sftframe.ablation.planning import read_plan
+from sftframe.config import merge
 from sftframe.errors import ConfigError
 
 Plans = Callable[..., Plan]
@@ -25,6 +27,26 @@ def test_the_table_of_a_file_makes_the_arms(plan: Plans) -> None:
 def test_a_flag_replaces_the_axis_of_the_file(toy_layer: Any, toys: Any) -> None:
     axis = Axis(key="collate.name", values=("pad-only", "mask-pad"))
     assert names(make_plan(read_request(toy_layer, [axis]), toys.registry)) == ["pad-only", "mask-pad"]
+
+
+def test_one_value_from_a_flag_replaces_the_axis_of_the_file_too(toy_layer: Any, toys: Any) -> None:
+    layer = merge(toy_layer, {"ablate": {"set": {"train.lr": [1e-3, 1e-4]}}})
+    plan = make_plan(read_request(layer, settings={"collate": "mask-pad"}), toys.registry)
+    assert names(plan) == ["lr 0.001", "lr 0.0001"]
+    assert {arm.layer["collate"]["name"] for arm in plan.grid.arms} == {"mask-pad"}
+
+
+def test_a_seam_alone_stands_for_its_components_name(plan: Plans, toy_layer: Any, toys: Any) -> None:
+    _, axes = split_axes(["collate=pad-only,mask-pad"])
+    assert names(make_plan(read_request(toy_layer, axes), toys.registry)) == ["pad-only", "mask-pad"]
+
+
+def test_a_plan_can_be_read_from_another_folder(
+    plan: Plans, data_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data_file.parent)
+    document = plan(data={"source": f"./{data_file.name}"}).document()
+    assert document["data"]["source"] == str(data_file)
 
 
 def test_options_vary_only_where_a_component_has_them(plan: Plans) -> None:
