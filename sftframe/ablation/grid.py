@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sftframe.config import SEAMS, Layer, merge, nested, parse_settings
+from sftframe.config import SEAMS, Layer, merge, nested, parse_settings, settings_in_words
 from sftframe.errors import ConfigError
 
 HasOption = Callable[[str, str, str], bool]
@@ -112,7 +112,7 @@ def make_grid(base: Layer, axes: Sequence[Axis], seeds: Sequence[int], has_optio
         )
     slugs = _slugs(ordered)
     arms = tuple(
-        Arm(name=_name(settings), slug=slug, settings=settings, layer=_layer(base, settings))
+        Arm(name=settings_in_words(settings), slug=slug, settings=settings, layer=_layer(base, settings))
         for settings, slug in zip(ordered, slugs, strict=True)
     )
     return Grid(axes=tuple(axes), arms=arms, seeds=tuple(seeds))
@@ -229,17 +229,10 @@ def _value_at(layer: Layer, key: str) -> Any:
     return value
 
 
-def _name(settings: Mapping[str, Any]) -> str:
-    def said(key: str, value: Any) -> str:
-        return str(value) if key.endswith(".name") else f"{key.rpartition('.')[2]} {value}"
-
-    return " · ".join(said(key, value) for key, value in settings.items())
-
-
 def _slugs(chosen: Sequence[Mapping[str, Any]]) -> list[str]:
     slugs: list[str] = []
     for settings in chosen:
-        words = [re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.") for word in _name(settings).split(" · ")]
+        words = [re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.") for word in settings_in_words(settings).split(" · ")]
         slug = "_".join(words)[:80]
         is_taken = slug.casefold() in map(str.casefold, slugs)
         slugs.append(f"{slug}-{len(slugs)}" if is_taken else slug)

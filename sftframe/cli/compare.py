@@ -117,6 +117,9 @@ def _head_to_head(
     from sftframe.config import validate
     from sftframe.judging import compare_answers, comparison_document
 
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing is not None:
+        raise ConfigError(f"nothing at {missing}: expected a run's folder or a file of answers")
     if len(paths) > 2:
         raise ConfigError(
             f"{len(paths)} sets of answers: a judge compares two; runs alone are compared without --judge"

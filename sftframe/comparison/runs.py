@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sftframe.config import read_toml
+from sftframe.config import flattened, read_toml, settings_in_words
 from sftframe.errors import ConfigError, DataError
 from sftframe.records import ItemResult
 from sftframe.runs import RunFolder, read_json_lines
@@ -73,7 +73,7 @@ def read_run(path: Path) -> FinishedRun:
         return FinishedRun(
             path=path,
             seed=int(manifest["seed"]),
-            settings=dict(_flat(read_toml(folder.config_path))),
+            settings=dict(flattened(read_toml(folder.config_path))),
             pairing=manifest["pairing"],
             judge=str(manifest["judge"]),
             items=tuple(
@@ -169,22 +169,8 @@ def _first_pair_that_differs(
 def _names(chosen: Sequence[Mapping[str, Any]]) -> list[str]:
     """The settings in which arms differ, `alpaca · mask-pad`; a setting that one arm lacks counts as different."""
     keys = [key for key in dict.fromkeys(key for settings in chosen for key in settings) if _differs(chosen, key)]
-    return [
-        " · ".join(_said(key, settings[key]) for key in keys if key in settings) or "default" for settings in chosen
-    ]
+    return [settings_in_words({key: own[key] for key in keys if key in own}) or "default" for own in chosen]
 
 
 def _differs(chosen: Sequence[Mapping[str, Any]], key: str) -> bool:
     return any(settings.get(key) != chosen[0].get(key) for settings in chosen)
-
-
-def _said(key: str, value: Any) -> str:
-    return str(value) if key.endswith(".name") else f"{key.rpartition('.')[2]} {value}"
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in document.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -5,7 +5,7 @@ defaults, the defaults of `sections`. It knows no component: a component's optio
 `Options`.
 """
 
-from sftframe.config.layers import SEAMS, Layer, merge, nested, parse_settings, read_toml
+from sftframe.config.layers import SEAMS, Layer, flattened, merge, nested, parse_settings, read_toml, settings_in_words
 from sftframe.config.sections import (
     Choice,
     DataConfig,
@@ -34,10 +34,12 @@ __all__ = [
     "build_options",
     "commented_toml",
     "explain",
+    "flattened",
     "merge",
     "nested",
     "option_fields",
     "parse_settings",
     "read_toml",
+    "settings_in_words",
     "validate",
 ]

@@ -7,7 +7,7 @@ are, only which sections choose a component.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, time
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,30 @@ def nested(key: str, value: Any) -> Layer:
     for section in reversed(sections):
         layer = {section: layer}
     return layer
+
+
+def flattened(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Full keys and values.
+
+    >>> dict(flattened({"seed": 1, "train": {"lr": 0.1}}))
+    {'seed': 1, 'train.lr': 0.1}
+    """
+    for key, value in layer.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def settings_in_words(settings: Mapping[str, Any]) -> str:
+    """Settings by full key, as they tell one run from another.
+
+    >>> settings_in_words({"collate.name": "prompt-weight", "collate.weight": 0.1})
+    'prompt-weight · weight 0.1'
+    """
+    return " · ".join(
+        str(value) if key.endswith(".name") else f"{key.rpartition('.')[2]} {value}" for key, value in settings.items()
+    )
 
 
 def _toml_value(text: str) -> Any:

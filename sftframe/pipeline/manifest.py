@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import tomli_w
 from pydantic import TypeAdapter
 
 from sftframe import __version__
-from sftframe.config import Layer, RunConfig, merge, read_toml, validate
+from sftframe.config import Layer, RunConfig, flattened, merge, read_toml, validate
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError, brief
 from sftframe.interfaces import CausalLM, Component, PromptStyle, Tokenizer
@@ -70,15 +70,8 @@ def read_changed_config(folder: RunFolder, layer: Layer) -> RunConfig:
 
 def _fixed(config: RunConfig) -> dict[str, Any]:
     """What a run keeps from beginning to end, by full key."""
-    return dict(_flat(config.model_dump(mode="json", exclude=set(_CHANGEABLE))))
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in document.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", absolute_path_or_text(value) if isinstance(value, str) else value
+    pairs = flattened(config.model_dump(mode="json", exclude=set(_CHANGEABLE)))
+    return {key: absolute_path_or_text(value) if isinstance(value, str) else value for key, value in pairs}
 
 
 def dumped_options(component: Component) -> dict[str, Any]:

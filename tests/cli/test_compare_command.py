@@ -189,6 +189,12 @@ def test_one_side_is_nothing_to_compare(cli: Any, tmp_path: Path) -> None:
     assert (outcome.code, "expected at least two runs" in outcome.last_line) == (2, True)
 
 
+def test_a_path_that_is_not_there_is_named_among_many(cli: Any, tmp_path: Path) -> None:
+    a, b = (written(tmp_path / f"{name}.json", "No.") for name in "ab")
+    outcome = cli("compare", a, b, "nowhere")
+    assert (outcome.code, "nothing at nowhere: expected a run's folder" in outcome.last_line) == (2, True)
+
+
 def test_a_judge_takes_two_files_and_no_more(cli: Any, tmp_path: Path) -> None:
     files = [written(tmp_path / f"{name}.json", "No.") for name in "abc"]
     outcome = cli("compare", *files)
