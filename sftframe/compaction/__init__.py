@@ -9,7 +9,7 @@ A model uses it in three places:
 
     layout = compact(batch)
     x = embed(layout.ids, layout.positions)                        # (N, C)
-    attend = CompactAttention(layout, num_heads)                   # in every layer: attend(query, key, value)
+    attend = CompactAttention(layout, num_heads)                   # in every layer: attend(joined), (N, 3 C) to (N, C)
     loss = weighted_loss(x[layout.states], head_weight, layout)    # in float32
 
 Everything between (norms, linear maps, activations) treats each position by itself and works on (N, C) as it is.
@@ -19,8 +19,9 @@ longest rest of a row behind the shared positions, M positions with a counted ta
 D width of a head, V vocabulary.
 """
 
-from sftframe.compaction.attention import CompactAttention, select_states
+from sftframe.compaction.attention import CompactAttention
 from sftframe.compaction.layout import CompactBatch, compact
 from sftframe.compaction.loss import term_nll, weighted_loss
+from sftframe.compaction.selection import select_states
 
 __all__ = ["CompactAttention", "CompactBatch", "compact", "select_states", "term_nll", "weighted_loss"]

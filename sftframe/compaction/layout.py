@@ -59,6 +59,12 @@ class CompactBatch:
     counted_terms: Tensor
     """int64 (number of counted targets,): the term of each."""
 
+    @property
+    def is_even(self) -> bool:
+        """Whether the positions are one row, or rows of one length with nothing in common: nothing to be padded."""
+        rests = {length for length in self.rest_lengths if length}
+        return not rests or (not self.num_shared and len(rests) == 1)
+
     def spread(self, term_values: Tensor) -> Tensor:
         """Values of the terms, (K,), at every counted target of the padded batch: (B, T), 0 elsewhere."""
         padded = term_values.new_zeros(self.shape[0] * self.shape[1])

@@ -73,8 +73,8 @@ class GPT2LM(CausalLM):
         layout = compact(batch, share=dropout == 0)
         attention = CompactAttention(layout, config.num_heads, dropout=dropout)
 
-        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            return attention(query, key, value)
+        def attend(layer: int, joined: Tensor) -> Tensor:
+            return attention(joined)
 
         states, head = self.module.states_and_head(
             layout.ids, positions=layout.positions, attend=attend, keep=lambda x: select_states(x, layout.states)

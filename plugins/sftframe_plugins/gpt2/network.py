@@ -43,11 +43,11 @@ class NetworkConfig:
 class Attend(Protocol):
     """How positions see each other; everything else in the network treats each position by itself.
 
-    Queries, keys and values of one layer, (…, C) each, to the mixed values, (…, C). `CausalRows` is the plain one; a
-    key-value cache is another, and so can be any layout of positions that knows which of them belong together.
+    Queries, keys and values of one layer side by side, (…, 3 C), to the mixed values, (…, C). `CausalRows` is the plain
+    one; a key-value cache is another, and so can be any layout of positions that knows which of them belong together.
     """
 
-    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor: ...
+    def __call__(self, layer: int, joined: Tensor) -> Tensor: ...
 
 
 FEW_ROWS = range(4, 65)
@@ -67,8 +67,8 @@ class CausalRows:
         self.num_heads = num_heads
         self.dropout = dropout
 
-    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        query, key, value = (split_heads(x, self.num_heads) for x in (query, key, value))  # each (B, H, T, D)
+    def __call__(self, layer: int, joined: Tensor) -> Tensor:
+        query, key, value = (split_heads(x, self.num_heads) for x in joined.chunk(3, dim=-1))  # each (B, H, T, D)
         return join_heads(F.scaled_dot_product_attention(query, key, value, dropout_p=self.dropout, is_causal=True))
 
 
@@ -125,8 +125,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, attend: Attend, keep: Keep | None = None) -> Tensor:
         """One layer; with `keep` only the positions that it keeps come out, though all of them are attended to."""
         before, behind = self.halves if self.training else (before_attention, behind_attention)
-        query, key, value = before(self, x).chunk(3, dim=-1)  # each (…, C)
-        mixed = attend(self.attn.layer, query, key, value)  # (…, C)
+        mixed = attend(self.attn.layer, before(self, x))  # (…, C)
         if keep is not None:
             x, mixed = keep(x), keep(mixed)
         return behind(self, x, mixed)

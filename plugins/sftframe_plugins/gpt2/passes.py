@@ -26,9 +26,10 @@ def read_shared(network: GPT2, ids: Sequence[int]) -> Tensor:
     kept = weight.new_empty(num_layers, 2, num_heads, len(ids), width // num_heads)
     causal = CausalRows(num_heads)
 
-    def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def attend(layer: int, joined: Tensor) -> Tensor:
+        _, key, value = joined.chunk(3, dim=-1)
         kept[layer, 0], kept[layer, 1] = split_heads(key, num_heads)[0], split_heads(value, num_heads)[0]
-        return causal(layer, query, key, value)
+        return causal(layer, joined)
 
     if ids:
         # no state is wanted: the last layer has only to be seen
@@ -59,8 +60,9 @@ class Reading:
         self.positions = cache.num_shared + self._columns  # (N,)
         cache.clean(self._longest)
 
-    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def __call__(self, layer: int, joined: Tensor) -> Tensor:
         """Keep the new keys and values; each position sees the shared beginning, those before it, and itself."""
+        query, key, value = joined.chunk(3, dim=-1)
         cache = self._cache
         cache.put(layer, self._rows, self._columns, key, value)
         seen = cache.columns(layer, self._places, self._longest)  # (B, H, S, D) each
@@ -96,12 +98,13 @@ class Step:
         self.positions = cache.num_shared + columns
         cache.clean(self._stop)
 
-    def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def __call__(self, layer: int, joined: Tensor) -> Tensor:
         """Keep the new keys and values; each position sees the shared beginning, its row before it, and itself.
 
         With one query a row, SDPA's kernels gain nothing over two products, and two products can leave the shared
         keys where they are: all rows' queries meet them in one.
         """
+        query, key, value = joined.chunk(3, dim=-1)
         cache = self._cache
         cache.put(layer, self._rows, self._columns, key.flatten(0, 1), value.flatten(0, 1))
         keys, values = cache.columns(layer, slice(self._num_rows), self._stop)  # (B, H, S, D) each

@@ -91,13 +91,15 @@ class Recorder(TorchDispatchMode):
         return result
 
 
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="rows are padded for torch's kernels then")
 def test_the_shared_beginning_attends_once_and_each_row_only_with_its_rest(model: GPT2LM) -> None:
-    """Queries and keys of each layer: the 8 shared ones; and 3 rows of 9, the longest rest, over 8 + 9."""
-    batch, head = batch_of(MaskPad), WIDTH // 2
+    """Queries and keys of each layer: the 8 shared ones; then the rows' 9, 3 and 9, each behind the 8."""
+    batch = batch_of(MaskPad)
     with torch.inference_mode(), Recorder() as recorder:
         model.token_nll(batch)
-    attended = [shapes[:2] for name, shapes, _ in recorder.calls if "attention" in name]
-    assert attended == [[(1, 2, 8, head), (1, 2, 8, head)], [(3, 2, 9, head), (3, 2, 17, head)]] * LAYERS
+    scores = [made for name, _, made in recorder.calls if name == "bmm"][::2]  # every other product mixes the values
+    assert scores == [(2, 8, 8), (2, 9, 17), (2, 3, 11), (2, 9, 17)] * LAYERS
+    assert not [name for name, _, _ in recorder.calls if "attention" in name]
 
 
 def test_the_gradient_of_the_tied_weight_is_one_matrix(model: GPT2LM) -> None:
