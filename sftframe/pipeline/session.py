@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from sftframe.config import Layer, merge
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
-from sftframe.errors import ConfigError, Interrupted, JudgeError, TrainingError
-from sftframe.files import DiskError, remove_leftovers
+from sftframe.errors import JudgeError
+from sftframe.files import DiskError
 from sftframe.interfaces import CausalLM
-from sftframe.interrupts import interruptible
 from sftframe.judging import Judgement, Judging
 from sftframe.pipeline import consent, manifest
 from sftframe.pipeline.announcement import announce
 from sftframe.pipeline.answers import AnswerFiles, judge_files, write_answers, write_responses_document
 from sftframe.pipeline.memory import check_memory, disk_bytes
+from sftframe.pipeline.models import RunModels, load
 from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
 from sftframe.pipeline.setup import (
     Components,
@@ -28,11 +28,11 @@ from sftframe.pipeline.setup import (
     resolve,
 )
 from sftframe.pipeline.training import FineTuning
+from sftframe.pipeline.working import at_work_on
 from sftframe.progress import Observer
 from sftframe.records import Summary
 from sftframe.registry import Registry
 from sftframe.runs import RUNS_DIR, RunFolder
-from sftframe.stages.train import is_out_of_memory
 
 
 class Session:
@@ -42,8 +42,7 @@ class Session:
         self.setup = setup
         self.folder = folder
         self._observer = observer
-        self._untuned_model = untuned
-        self._tuned_model: CausalLM | None = None
+        self._models = RunModels(setup, folder, observer, untuned=untuned)
         self._is_reconfigured = False
         self._judge_options_given: tuple[str, ...] | None = None  # None: the user has chosen the judge for this run
 
@@ -79,7 +78,7 @@ class Session:
             process=process,
         )
         check_memory(config, components.backend, longest=int(material.train.lengths.max()), device=device, force=force)
-        model = _load(setup, observer)
+        model = load(setup, observer)
         setup = replace(setup, process=replace(process, foreign_cores=others.cores()))
         RunFolder(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
@@ -143,32 +142,9 @@ class Session:
         session._judge_options_given = tuple(merge(layer or {}).get("judge", ()))
         return session
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Hold the run's folder, and turn Ctrl-C, SIGTERM and SIGHUP into a message that says how to go on.
-
-        Raises:
-            ConfigError: another process works on the run.
-            DiskError: the disk is full, or cannot be written for another reason; what was done before it is saved.
-            Interrupted: somebody stopped it; what was done is saved.
-            TrainingError: memory ran out.
-        """
-        with self._saying_how_to_go_on(), interruptible(), self.folder.lock():
-            try:
-                remove_leftovers(self.folder.path)
-                yield
-            except KeyboardInterrupt:
-                raise Interrupted(
-                    f"stopped, what was saved so far is kept; go on with: sftframe run --resume {self.folder.path}"
-                ) from None
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise TrainingError(
-                    "out of memory while measuring or answering: lower generate.batch_size or "
-                    "generate.max_cache_bytes, and --batch-size, or choose a smaller model; "
-                    f"what was saved so far is kept in {self.folder.path}"
-                ) from error
+    def at_work(self) -> AbstractContextManager[None]:
+        """Hold the run's folder; see `at_work_on` for what is raised."""
+        return at_work_on(self.folder)
 
     def run_all(self) -> Summary:
         """Every stage that is not done yet."""
@@ -200,17 +176,16 @@ class Session:
         """Likelihoods, answers and verdicts of the untuned model."""
         setup, files = self.setup, AnswerFiles.before(self.folder)
         if not self._is_answered(files):
-            write_answers(setup.config, setup.components, setup.material, self._untuned, files, self._observer)
+            write_answers(setup.config, setup.components, setup.material, self._models.untuned, files, self._observer)
         self._judged(files).check(setup.config.max_failures)
 
     def train(self) -> None:
         """Fine-tune, unless that is done."""
-        if self._is_trained:
+        if self._models.is_trained:
             return
-        setup = self.setup
-        FineTuning(setup.config, setup.components, setup.material, self._untuned, self.folder, self._observer).run()
-        # it was changed in place: whoever asks for the untuned model again gets a new one
-        self._tuned_model, self._untuned_model = self._untuned_model, None
+        setup, model = self.setup, self._models.untuned
+        FineTuning(setup.config, setup.components, setup.material, model, self.folder, self._observer).run()
+        self._models.have_trained()
 
     def answer(self, *, anew: bool = False) -> None:
         """Likelihoods and answers of the fine-tuned model.
@@ -222,15 +197,18 @@ class Session:
         setup, files, before = self.setup, AnswerFiles.after(self.folder), AnswerFiles.before(self.folder)
         is_compared = anew and before.responses.exists()
         if anew:
-            models = [self._tuned, *([self._untuned] if is_compared else [])]  # nothing is forgotten if one is missing
+            models = [
+                self._models.tuned,
+                *([self._models.untuned] if is_compared else []),
+            ]  # nothing is forgotten if one is missing
             check_answers_fit(setup.config, setup.components, setup.material, models[0].context_length)
             for old in (files, before):
                 old.forget()
         self._keep_configuration()
         if is_compared:
-            write_answers(setup.config, setup.components, setup.material, self._untuned, before, self._observer)
+            write_answers(setup.config, setup.components, setup.material, self._models.untuned, before, self._observer)
         if not self._is_answered(files):
-            write_answers(setup.config, setup.components, setup.material, self._tuned, files, self._observer)
+            write_answers(setup.config, setup.components, setup.material, self._models.tuned, files, self._observer)
         write_responses_document(setup.material, self.folder)
 
     def judge(
@@ -293,48 +271,12 @@ class Session:
         answered = answered_examples(self.folder, self.setup.material)
         return answered[:: max(1, len(answered) // count)][:count]
 
-    @contextmanager
-    def _saying_how_to_go_on(self) -> Iterator[None]:
-        try:
-            yield
-        except DiskError as error:
-            raise DiskError(
-                f"{error}; what was saved before it is kept: make room or mend the disk, then go on with: "
-                f"sftframe run --resume {self.folder.path}"
-            ) from error
-
     def _keep_configuration(self) -> None:
         """Write settings that differ from now on; behind `forget`, or answers of older ones would pass for theirs."""
         if self._is_reconfigured:
             manifest.write_config(self.folder, self.setup.config, self.setup.components)
             self._is_reconfigured = False
 
-    @property
-    def _untuned(self) -> CausalLM:
-        if self._untuned_model is None:
-            self._untuned_model = _load(self.setup, self._observer)
-            manifest.check_weights(self.folder, self._untuned_model)
-        return self._untuned_model
-
-    @property
-    def _tuned(self) -> CausalLM:
-        if self._tuned_model is None:
-            if not self._is_trained:
-                raise ConfigError(f"{self.folder.path} has no model yet: train it first with sftframe run --resume")
-            self._tuned_model = _load(self.setup, self._observer, saved=self.folder.model_dir)
-        return self._tuned_model
-
-    @property
-    def _is_trained(self) -> bool:
-        return self.folder.model_dir.is_dir() and self.folder.train_path.exists()
-
     def _is_answered(self, files: AnswerFiles) -> bool:
         known = {response.index for response in files.known_responses()}
         return files.likelihoods.exists() and known.issuperset(self.setup.material.test.indices)
-
-
-def _load(setup: Setup, observer: Observer, saved: Path | None = None) -> CausalLM:
-    observer.begin("load model", None, "models")
-    model = setup.components.backend.load(device=setup.device, dtype="float32", seed=setup.config.seed, saved=saved)
-    observer.end()
-    return model

@@ -1,0 +1,69 @@
+"""The two models of a run: as it began, and as training left it; each loaded when somebody asks for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sftframe.errors import ConfigError
+from sftframe.interfaces import CausalLM
+from sftframe.pipeline import manifest
+from sftframe.pipeline.setup import Setup
+from sftframe.progress import Observer
+from sftframe.runs import RunFolder
+
+
+class RunModels:
+    """The untuned and the fine-tuned model of a run.
+
+    Args:
+        untuned: the untuned model where it is loaded already.
+    """
+
+    def __init__(self, setup: Setup, folder: RunFolder, observer: Observer, *, untuned: CausalLM | None = None) -> None:
+        self._setup = setup
+        self._folder = folder
+        self._observer = observer
+        self._untuned = untuned
+        self._tuned: CausalLM | None = None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the folder has the fine-tuned model, and what training it came to."""
+        return self._folder.model_dir.is_dir() and self._folder.train_path.exists()
+
+    @property
+    def untuned(self) -> CausalLM:
+        """The model that the run began with.
+
+        Raises:
+            SftframeError: its weights are not to be had, or not those of the run's manifest.
+        """
+        if self._untuned is None:
+            self._untuned = load(self._setup, self._observer)
+            manifest.check_weights(self._folder, self._untuned)
+        return self._untuned
+
+    @property
+    def tuned(self) -> CausalLM:
+        """The model that training left.
+
+        Raises:
+            ConfigError: the run has none yet.
+        """
+        if self._tuned is None:
+            if not self.is_trained:
+                raise ConfigError(f"{self._folder.path} has no model yet: train it first with sftframe run --resume")
+            self._tuned = load(self._setup, self._observer, saved=self._folder.model_dir)
+        return self._tuned
+
+    def have_trained(self) -> None:
+        """The untuned model was changed in place and is the tuned one now; whoever asks for it again gets a new one."""
+        self._tuned, self._untuned = self._untuned, None
+
+
+def load(setup: Setup, observer: Observer, saved: Path | None = None) -> CausalLM:
+    """Load a run's model: the untuned one, or what training saved."""
+    observer.begin("load model", None, "models")
+    model = setup.components.backend.load(device=setup.device, dtype="float32", seed=setup.config.seed, saved=saved)
+    observer.end()
+    return model
