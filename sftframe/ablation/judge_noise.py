@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 from sftframe.ablation.running import Ablation, CellResult
 from sftframe.comparison import read_run
-from sftframe.judging import Judging
+from sftframe.judging import Judging, asked_again
 from sftframe.pipeline.setup import resolve
 from sftframe.progress import Observer
-from sftframe.records import ItemResult, JudgeItem
 from sftframe.statistics import judge_variance
 
 
@@ -42,19 +41,9 @@ def measured_judge_variance(
     if known.get("repeats") == repeats and known.get("variance") is not None:
         return float(known["variance"])
     judge.check()
-    items = [_asked(item) for item in read_run(complete.path).items]
+    items = [asked_again(item, item.answer) for item in read_run(complete.path).items]
     judging = Judging.of(config, judge, ablation.registry, observer or Observer())
     judgement = judging.judge_answers(items, stage="judge again", num_repeats=repeats)
     judgement.check(config.max_failures)
     gradings = (judgement.verdicts, *judgement.repeats)
     return judge_variance([{verdict.index: verdict.score for verdict in grading} for grading in gradings])
-
-
-def _asked(item: ItemResult) -> JudgeItem:
-    return JudgeItem(
-        index=item.index,
-        instruction=item.instruction,
-        input=item.input,
-        reference=item.reference,
-        answer=item.answer,
-    )

@@ -4,7 +4,7 @@ Takes paths and a configuration, gives judgements and comparisons. Nothing here 
 starts at once.
 """
 
-from sftframe.judging.answered import AnsweredItems, is_answer_file, read_answered_file, read_answered_run
+from sftframe.judging.answered import AnsweredItems, asked_again, is_answer_file, read_answered_file, read_answered_run
 from sftframe.judging.asking import Judgement, Judging
 from sftframe.judging.documents import comparison_document, judgement_document
 from sftframe.judging.files import choose_judge, judge_file, judge_items
@@ -15,6 +15,7 @@ __all__ = [
     "HeadToHead",
     "Judgement",
     "Judging",
+    "asked_again",
     "choose_judge",
     "compare_answers",
     "compare_items",

@@ -17,6 +17,7 @@ from sftframe.files import read_json_lines
 from sftframe.records import ItemResult, JudgeItem, Response, Verdict
 from sftframe.runs import RunFolder
 from sftframe.stages.data import load_answered
+from sftframe.stages.judge import judge_item
 from sftframe.stored import read_record
 
 Record = TypeVar("Record", ItemResult, Response, Verdict)
@@ -50,17 +51,8 @@ def read_answered_file(path: Path, config: RunConfig) -> AnsweredItems:
         DataError: it cannot be read, or an entry cannot be used.
     """
     found = load_answered(config.data.model_copy(update={"source": str(path)}))
-    items = tuple(
-        JudgeItem(
-            index=example.index,
-            instruction=example.instruction,
-            input=example.input,
-            reference=example.output,
-            answer=answer,
-        )
-        for example, answer in zip(found.dataset.examples, found.answers, strict=True)
-    )
-    return AnsweredItems(label=str(path), items=items)
+    answered = zip(found.dataset.examples, found.answers, strict=True)
+    return AnsweredItems(label=str(path), items=tuple(judge_item(example, answer) for example, answer in answered))
 
 
 def read_answered_run(path: Path) -> AnsweredItems:
@@ -88,12 +80,17 @@ def _item(question: ItemResult, answers: Mapping[int, str], path: Path) -> Judge
     """The question of the last report, with the answer as it is now."""
     if question.index not in answers:
         raise ConfigError(f"{path} has no answer to test item {question.index}: sftframe generate {path} writes it")
+    return asked_again(question, answers[question.index])
+
+
+def asked_again(item: ItemResult, answer: str) -> JudgeItem:
+    """A test item of a run as a judge gets to see it, with this answer."""
     return JudgeItem(
-        index=question.index,
-        instruction=question.instruction,
-        input=question.input,
-        reference=question.reference,
-        answer=answers[question.index],
+        index=item.index,
+        instruction=item.instruction,
+        input=item.input,
+        reference=item.reference,
+        answer=answer,
     )
 
 

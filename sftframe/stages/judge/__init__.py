@@ -7,7 +7,7 @@ and the records; it does not know which judges there are, and writes nothing: ea
 
 from sftframe.stages.judge.contract import is_score
 from sftframe.stages.judge.failures import check_failures, failure_counts, failure_share
-from sftframe.stages.judge.items import make_items, match_items
+from sftframe.stages.judge.items import judge_item, make_items, match_items
 from sftframe.stages.judge.pairs import (
     PairOutcome,
     PairSummary,
@@ -32,6 +32,7 @@ __all__ = [
     "failure_counts",
     "failure_share",
     "is_score",
+    "judge_item",
     "judge_pairs",
     "judge_responses",
     "make_items",

@@ -22,7 +22,18 @@ def make_items(examples: Iterable[Example], responses: Iterable[Response]) -> li
         if response.index in texts:
             raise DataError(f"example {response.index} has two responses, expected one: generate the responses again")
         texts[response.index] = response.text
-    return [_item(example, texts) for example in examples]
+    return [judge_item(example, _found(texts, example)) for example in examples]
+
+
+def judge_item(example: Example, answer: str) -> JudgeItem:
+    """One answered example as a judge gets to see it."""
+    return JudgeItem(
+        index=example.index,
+        instruction=example.instruction,
+        input=example.input,
+        reference=example.output,
+        answer=answer,
+    )
 
 
 def match_items(first: Iterable[JudgeItem], second: Iterable[JudgeItem]) -> list[tuple[JudgeItem, JudgeItem]]:
@@ -45,13 +56,7 @@ def _question(item: JudgeItem) -> tuple[str, str, str]:
     return item.instruction, item.input, item.reference
 
 
-def _item(example: Example, texts: Mapping[int, str]) -> JudgeItem:
+def _found(texts: Mapping[int, str], example: Example) -> str:
     if example.index not in texts:
         raise DataError(f"example {example.index} has no response to judge: generate the missing responses first")
-    return JudgeItem(
-        index=example.index,
-        instruction=example.instruction,
-        input=example.input,
-        reference=example.output,
-        answer=texts[example.index],
-    )
+    return texts[example.index]
