@@ -72,9 +72,11 @@ def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = 
         pilot: an earlier ablation, whose variances are taken.
 
     Raises:
-        ConfigError: neither is given, the pilot has no results, or the standard deviation is not positive.
+        ConfigError: neither or both are given, the pilot has no results, or the standard deviation is not positive.
         DataError: the data cannot be read.
     """
+    if sd is not None and pilot is not None:
+        raise ConfigError("--sd and --pilot both say how scores scatter: give the one that is to be believed")
     yardstick = find_yardstick(plan.config.yardstick)
     components = _given_spread(sd) if pilot is None else _pilot_spread(pilot, yardstick.key)
     num_items, num_seeds = _num_test_items(plan, registry), len(plan.grid.seeds)

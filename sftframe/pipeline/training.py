@@ -192,6 +192,16 @@ class FineTuning:
     def _checkpoint(self, record: StepRecord, metrics: JsonLines, stop: StopRequest) -> None:
         if not (self._is_saved(record.step) or self._is_stopped or stop.requested):
             return
+        try:
+            self._save(record, metrics)
+        except DiskError as error:
+            if not stop.requested:
+                raise
+            raise self._interrupted(f"this step is not saved: {error}; make room or mend the disk") from error
+        if stop.requested:
+            raise self._interrupted()
+
+    def _save(self, record: StepRecord, metrics: JsonLines) -> None:
         metrics.sync()  # or a power cut leaves a checkpoint of steps that the metrics have lost
         checkpoints.save(
             self._folder.checkpoints_dir,
@@ -205,8 +215,6 @@ class FineTuning:
             },
         )
         self._forget_older()
-        if stop.requested:
-            raise self._interrupted()
 
     def _forget_older(self) -> None:
         """Delete the checkpoints that are no longer wanted, then the best weights that belonged to them."""
@@ -217,9 +225,9 @@ class FineTuning:
     def _tell_of_stop(self) -> None:
         self._observer.note("stopping behind this step, with a checkpoint; once more stops at once, without one")
 
-    def _interrupted(self) -> Interrupted:
+    def _interrupted(self, fate: str = "everything is saved") -> Interrupted:
         return Interrupted(
-            f"stopped behind step {self._done} of {self._loader.num_steps}, everything is saved; "
+            f"stopped behind step {self._done} of {self._loader.num_steps}, {fate}; "
             f"go on with: sftframe run --resume {self._folder.path}"
         )
 

@@ -99,6 +99,11 @@ def test_a_pilots_spread_is_taken(ran: Callable[..., Any], toys: Any) -> None:
     assert "a true difference of" in said
 
 
+def test_a_deviation_beside_a_pilot_is_refused(plan: Plans, toys: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--sd and --pilot both say how scores scatter"):
+        detectable_difference(plan(), toys.registry, sd=30.0, pilot=tmp_path)
+
+
 @pytest.mark.parametrize("sd", [0.0, -1.0])
 def test_a_deviation_that_cannot_be_is_refused(plan: Plans, toys: Any, sd: float) -> None:
     with pytest.raises(ConfigError, match="expected a positive standard deviation"):

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from sftframe import CollateStrategy, ModelBackend, Role, hookimpl
+from sftframe import CollateStrategy, ModelBackend, Role, checkpoints, hookimpl
 from sftframe.config import Layer
 from sftframe.errors import Interrupted, PluginError, TrainingError
+from sftframe.files import DiskError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord
@@ -272,3 +273,22 @@ def test_ctrl_c_among_queued_steps_ends_behind_the_next_one_with_a_checkpoint(tr
 
     with pytest.raises(Interrupted, match="stopped behind step 1 of 9"):
         train(Impatient(), train={"log_every": 5, "eval_every": 9})
+
+
+def test_a_stop_stays_a_stop_where_its_checkpoint_cannot_be_written(
+    train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ablation ends with it, instead of taking the next cell to a full disk."""
+
+    class Impatient(Observer):
+        def evaluated(self, record: EvalRecord, sample: Sample) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise DiskError("cannot write step-1: no space left on device")
+
+    monkeypatch.setattr(checkpoints, "save", full)
+    with pytest.raises(
+        Interrupted, match=r"step 1 of 9, this step is not saved: cannot write .*; make room .*--resume"
+    ):
+        train(Impatient(), train={"eval_every": 9})
