@@ -1,7 +1,8 @@
 """Causal attention on a CPU, row by row, from plain batched matrix products: nothing is padded.
 
 For the short rows of instruction data that is quicker than torch's fused kernel over padded rows, and for long ones as
-well. Each head's positions are laid out next to each other first, since products of strided slices are slow.
+well (`benchmarks/README.md`). Each head's positions are laid out next to each other first, since products of strided
+slices are slow. The gradients are those of the FlashAttention paper (Dao et al. 2022, appendix B), row by row.
 
 Shapes: N positions that matter, P of them shared by all rows, C width, H heads, D width of a head, L positions with the
 shared ones repeated in front of every row; of one row k keys, the shared ones first; of a piece of it q queries.
@@ -109,6 +110,7 @@ class RowAttention:
                 of_scores.sub_(lower[:, piece.queries]).mul_(shares)
                 own_query[piece.queries] = torch.bmm(of_scores, keys).transpose(0, 1)
                 key_grad = _plus(key_grad, torch.bmm(of_scores.mT, query[:, piece.queries]))
+            # the shared beginning is the first row: what the others have to say of it is added to its own
             for total, own, part in ((of_key, own_key, key_grad), (of_value, own_value, value_grad)):
                 assert part is not None
                 if num_shared:
