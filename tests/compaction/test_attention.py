@@ -122,8 +122,7 @@ def kept_bytes(num_shared: int, rests: Sequence[int]) -> int:
 
     joined = random_joined(num_shared + sum(rests))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        mixed = RowAttention(num_shared, rests, HEADS, torch.float64)(joined)
-    del mixed
+        RowAttention(num_shared, rests, HEADS, torch.float64)(joined)
     return sum(sizes)
 
 
@@ -138,7 +137,7 @@ def test_memory_does_not_grow_with_the_square_of_long_rows() -> None:
     ("num_shared", "rests", "way"),
     [(4, [3, 2], RowAttention), (0, [6, 5], RowAttention), (0, [5, 5], PaddedAttention), (0, [7], PaddedAttention)],
 )
-def test_even_rows_need_no_way_of_their_own(num_shared: int, rests: list[int], way: type) -> None:
+def test_even_rows_are_taken_together(num_shared: int, rests: list[int], way: type) -> None:
     attend = CompactAttention(layout_of(num_shared, rests), HEADS)
     attend(random_joined(num_shared + sum(rests)))
     assert type(attend._way) is (way if torch.backends.mkl.is_available() else PaddedAttention)
