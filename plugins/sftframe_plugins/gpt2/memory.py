@@ -7,7 +7,8 @@ from sftframe_plugins.gpt2.network import NetworkConfig
 FLOAT = 4
 """Bytes of a float32."""
 KEPT_PER_LAYER = 20
-"""Values of width C that a layer keeps per position for its backward pass: 17 counted in the network, and copies."""
+"""Values of width C that a layer keeps per position for its backward pass: 17 to 21 counted, for rows of 50 to 700
+tokens, per position that is computed. The estimate is made with padded positions, which are at least as many."""
 PROCESS = 400 * 2**20
 """Python, torch and its libraries."""
 
