@@ -16,8 +16,20 @@ from dataclasses import dataclass
 from sftframe.errors import ConfigError, brief
 from sftframe.records import Example, Role, Segment
 
-Render = Callable[[str, str, str], str]
-"""Instruction, input and answer in; the text out."""
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a template is rendered with."""
+
+    instruction: str
+    input: str
+    answer: str
+    is_prompt: bool = False
+    """The question alone, as the model is asked; else the whole conversation."""
+
+
+Render = Callable[[Sequence[Asked]], list[str]]
+"""One text for each; all at once, since every call is a message to another process."""
 
 NONCHARACTERS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
 
@@ -63,19 +75,19 @@ class Marks:
         return itertools.product(instructions, self._around(self.input, example.input))
 
     def _around(self, mark: str, text: str) -> list[str]:
-        core = text.strip()
-        if not core:
+        if not text:
             return [text]
-        start, _, end = text.partition(core)
-        return list(dict.fromkeys((f"{mark}{text}{self.close}", f"{start}{mark}{core}{self.close}{end}")))
+        core = text.strip()
+        start, _, end = text.partition(core) if core else (text, "", "")
+        trimmed = f"{start}{mark}{core}{self.close}{end}" if core else text
+        return list(dict.fromkeys((f"{mark}{text}{self.close}", trimmed)))
 
 
-def attribute(example: Example, whole: Render, prompt: Render | None = None) -> list[Segment]:
+def attribute(example: Example, render: Render, *, has_prompt: bool = False) -> list[Segment]:
     """The segments of a template's text.
 
     Args:
-        whole: renders prompt, answer and closing tag.
-        prompt: renders what the model is asked with; by default what `whole` writes before the answer.
+        has_prompt: the template says itself what the model is asked with; else it is what comes before the answer.
 
     Raises:
         ConfigError: a character's role cannot be told.
@@ -83,13 +95,16 @@ def attribute(example: Example, whole: Render, prompt: Render | None = None) -> 
     marks = Marks.foreign_to(example)
     # an empty answer may count as none in a template: the mark stands for it
     shown = example.output if example.output.strip() else marks.answer
-    plain = whole(example.instruction, example.input, shown)
-    for given in marks.variants(example):
-        marked = Marked(text=whole(*given, marks.answer), marks=marks)
+    variants = list(marks.variants(example))
+    whole = [Asked(*given, marks.answer) for given in variants]
+    prompts = [Asked(*given, marks.answer, is_prompt=True) for given in variants] if has_prompt else []
+    plain, *texts = render([Asked(example.instruction, example.input, shown), *whole, *prompts])
+    for number, text in enumerate(texts[: len(whole)]):
+        marked = Marked(text=text, marks=marks)
         _check_answer(marked)
         for answer in dict.fromkeys((shown, shown.strip())):
             if marked.unmarked.replace(marks.answer, answer) == plain:
-                asked = None if prompt is None else prompt(*given, marks.answer)
+                asked = texts[len(whole) + number] if has_prompt else None
                 return _segments(marked, example, asked)
     raise ConfigError(
         "the template computes with the texts that it is given, so that no character's role is certain: write them as "

@@ -11,12 +11,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import TemplateSyntaxError
-
 from sftframe.errors import ConfigError, suggestion
-from sftframe.prompt_files.attribution import attribute
-from sftframe.prompt_files.jinja_template import closing_tag, described
-from sftframe.prompt_files.sandbox import chat_environment
+from sftframe.prompt_files.attribution import Asked, attribute
+from sftframe.prompt_files.jinja_template import closing_tag
+from sftframe.prompt_files.rendering import Rendering
 from sftframe.prompt_files.style import ChatOptions
 from sftframe.records import Example, Segment
 
@@ -29,39 +27,36 @@ class ChatLayout:
         if options.template not in templates:
             raise ConfigError(f"no chat template {options.template!r}{suggestion(options.template, templates)}")
         try:
-            self._template = chat_environment().from_string(templates[options.template])
-        except TemplateSyntaxError as error:
-            raise ConfigError(f"chat template, line {error.lineno}: {error.message}") from error
+            self._template = Rendering("hf", templates[options.template])
+        except ConfigError as error:
+            raise ConfigError(f"chat template, {error}") from error
         self._names = {"tools": None, "documents": None, **tokens, **options.variables}
         self._options = options
 
     def segments(self, example: Example) -> Sequence[Segment]:
         """The example's pieces. Raises ConfigError where a character's role cannot be told."""
-        return attribute(example, self._whole, self._prompt)
+        return attribute(example, self._render, has_prompt=True)
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
         """The tag that closes the assistant's turn."""
         return closing_tag(self.segments(Example(index=0, instruction="Name a colour.", output="Red.")))
 
-    def _whole(self, instruction: str, input: str, response: str) -> str:
-        messages = [*self._question(instruction, input), {"role": "assistant", "content": response}]
-        return self._render(messages, add_generation_prompt=False)
-
-    def _prompt(self, instruction: str, input: str, response: str) -> str:
-        return self._render(self._question(instruction, input), add_generation_prompt=True)
-
     def _question(self, instruction: str, input: str) -> list[dict[str, str]]:
         content = instruction + (self._options.input_separator + input if input else "")
         system = [{"role": "system", "content": self._options.system}] if self._options.system else []
         return [*system, {"role": "user", "content": content}]
 
-    def _render(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-        names = {**self._names, "messages": messages, "add_generation_prompt": add_generation_prompt}
+    def _render(self, asked: Sequence[Asked]) -> list[str]:
+        names = [{"messages": self._messages(one), "add_generation_prompt": one.is_prompt} for one in asked]
         try:
-            return self._template.render(names)
-        except Exception as error:  # whatever a template's own computations raise
-            raise ConfigError(f"the chat template cannot be rendered: {described(error)}") from error
+            return self._template.texts(self._names, names)
+        except ConfigError as error:
+            raise ConfigError(f"the chat template cannot be rendered: {error}") from error
+
+    def _messages(self, asked: Asked) -> list[dict[str, str]]:
+        question = self._question(asked.instruction, asked.input)
+        return question if asked.is_prompt else [*question, {"role": "assistant", "content": asked.answer}]
 
 
 def _document(content: str) -> tuple[dict[str, str], dict[str, Any]]:

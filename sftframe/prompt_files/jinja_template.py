@@ -6,14 +6,12 @@ the example's, is for `attribution` to find out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError, meta
-
 from sftframe.errors import ConfigError, suggestion
-from sftframe.prompt_files.attribution import attribute
-from sftframe.prompt_files.sandbox import style_environment
+from sftframe.prompt_files.attribution import Asked, attribute
+from sftframe.prompt_files.rendering import Rendering
 from sftframe.records import Example, Role, Segment
 
 FIELDS = ("instruction", "input", "response")
@@ -23,16 +21,11 @@ class JinjaLayout:
     """What a Jinja file says."""
 
     def __init__(self, source: str, variables: Mapping[str, Any]) -> None:
-        environment = style_environment()
         taken = next((name for name in variables if name in FIELDS), None)
         if taken is not None:
             raise ConfigError(f"prompt.variables.{taken}: {taken} comes from the example; give it another name")
-        try:
-            used = meta.find_undeclared_variables(environment.parse(source))
-            self._template = environment.from_string(source)
-        except TemplateSyntaxError as error:
-            raise ConfigError(f"line {error.lineno}: {error.message}") from error
-        _check_names(used, variables)
+        self._template = Rendering("jinja", source)
+        _check_names(self._template.names, variables)
         self._variables = dict(variables)
 
     def segments(self, example: Example) -> Sequence[Segment]:
@@ -44,11 +37,12 @@ class JinjaLayout:
         """The closing tag."""
         return closing_tag(self.segments(Example(index=0, instruction="Name a colour.", output="Red.")))
 
-    def _render(self, instruction: str, input: str, response: str) -> str:
+    def _render(self, asked: Sequence[Asked]) -> list[str]:
+        names = [{"instruction": one.instruction, "input": one.input, "response": one.answer} for one in asked]
         try:
-            return self._template.render(self._variables, instruction=instruction, input=input, response=response)
-        except Exception as error:  # whatever a template's own computations raise
-            raise ConfigError(f"the template cannot be rendered: {described(error)}") from error
+            return self._template.texts(self._variables, names)
+        except ConfigError as error:
+            raise ConfigError(f"the template cannot be rendered: {error}") from error
 
 
 def closing_tag(pieces: Sequence[Segment]) -> tuple[str, ...]:
@@ -57,13 +51,7 @@ def closing_tag(pieces: Sequence[Segment]) -> tuple[str, ...]:
     return (tag,) if tag else ()
 
 
-def described(error: Exception) -> str:
-    """A template's error as one line."""
-    message = str(error).strip().partition("\n")[0]
-    return message if isinstance(error, TemplateError) and message else f"{type(error).__name__}: {message}"
-
-
-def _check_names(used: set[str], variables: Mapping[str, Any]) -> None:
+def _check_names(used: Set[str], variables: Mapping[str, Any]) -> None:
     known = (*FIELDS, *variables)
     unknown = next((name for name in sorted(used) if name not in known), None)
     if unknown is not None:

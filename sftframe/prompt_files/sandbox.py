@@ -1,15 +1,22 @@
-"""The Jinja environments in which files of others are rendered: no attributes that reach outside, no chance, no bombs.
+"""The process in which templates of others are read and rendered: a sandbox, with a limit on time and on memory.
 
-Set up as transformers does for chat templates, so that a template gives what it gives there. jinja2 is imported by
-whoever imports this module.
+Run as a script by `rendering`, and imported by nobody: what a template computes must never happen in the process that
+trains. The environments are set up as transformers does for chat templates, so that a template gives what it gives
+there. Requests come as pickles from the parent, which is trusted; answers go back as JSON, since templates are not.
+
+Frames: 8 bytes of length, big-endian, then as many bytes.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import pickle
+import signal
+import sys
+from contextlib import suppress
+from typing import Any, BinaryIO, NoReturn
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.environment import Environment
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
@@ -17,19 +24,21 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _MOST_CHARACTERS = 1_000_000
-"""Longest text that repetition may make: a style is a page."""
+"""Longest text that a template may add to what it is given: a style is a page."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """A sandbox in which the same template always gives the same text, in little memory."""
+    """A sandbox in which the same template always gives the same text."""
 
     intercepted_binops = frozenset({"*", "**"})
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, **settings)
         del self.filters["random"]
+        del self.globals["lipsum"]  # its text is random
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Repetition within bounds: said at once and on every system, before any limit of the process is met."""
         sizes = [len(each) if hasattr(each, "__len__") else 1 for each in (left, right)]
         counts = [each for each in (left, right) if isinstance(each, int)]
         if operator == "**" or any(abs(count) * max(sizes) > _MOST_CHARACTERS for count in counts):
@@ -66,3 +75,82 @@ def _to_json(value: Any, indent: int | None = None, **settings: Any) -> str:
 
 def _refuse(message: str) -> NoReturn:
     raise TemplateError(message)
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, *, cpu_s: float, memory_bytes: int) -> None:
+    """Answer requests until there are no more; a request that takes more processor time ends the process.
+
+    Args:
+        cpu_s: processor seconds per request, by a timer of the system that no computation can hold up.
+        memory_bytes: address space of the process; what does not fit is a `MemoryError`.
+    """
+    _set_up_signals()
+    _limit_memory(memory_bytes)
+    environments = {"jinja": style_environment(), "hf": chat_environment()}
+    templates: dict[int, Template] = {}
+    while frame := read_frame(requests):
+        _limit_time(cpu_s)
+        answer = json.dumps(_answered(pickle.loads(frame), environments, templates)).encode()
+        _limit_time(0)
+        answers.write(len(answer).to_bytes(8, "big") + answer)
+        answers.flush()
+
+
+def read_frame(stream: BinaryIO) -> bytes:
+    """The next frame; empty at the end of the stream."""
+    size = stream.read(8)
+    return stream.read(int.from_bytes(size, "big")) if len(size) == 8 else b""
+
+
+def _answered(request: Any, environments: dict[str, Environment], templates: dict[int, Template]) -> dict[str, Any]:
+    """`names` of a template that was read, `texts` of one that was rendered, or the `error`."""
+    try:
+        if "source" in request:
+            environment, source = environments[request["kind"]], request["source"]
+            names = sorted(meta.find_undeclared_variables(environment.parse(source)))
+            templates[request["template"]] = environment.from_string(source)
+            return {"names": names}
+        template, common = templates[request["template"]], request["common"]
+        return {"texts": [_bounded(template.render({**common, **names}), names) for names in request["each"]]}
+    except TemplateSyntaxError as error:
+        return {"error": f"line {error.lineno}: {error.message}"}
+    except MemoryError:
+        return {"limit": "memory"}
+    except Exception as error:  # whatever a template's own computations raise
+        message = str(error).strip().partition("\n")[0][:1000]
+        is_clear = isinstance(error, TemplateError) and message
+        return {"error": message if is_clear else f"{type(error).__name__}: {message}"}
+
+
+def _bounded(text: str, given: Any) -> str:
+    if len(text) > _MOST_CHARACTERS + 8 * len(repr(given)):
+        raise SecurityError(f"it writes {len(text)} characters, which is too large for a prompt")
+    return text
+
+
+def _set_up_signals() -> None:
+    """As in a fresh process: what the parent ignores or holds back, for instance under nohup, is inherited."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPROF", "SIGPIPE"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _limit_memory(num_bytes: int) -> None:
+    with suppress(ImportError, ValueError, OSError):  # not on Windows; macOS has the call, and takes no notice of it
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        most = num_bytes if hard == resource.RLIM_INFINITY else min(num_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _limit_time(seconds: float) -> None:
+    """The system ends the process after so much processor time, also within one long operation; 0 = no limit."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer, cpu_s=float(sys.argv[2]), memory_bytes=int(sys.argv[3]))
