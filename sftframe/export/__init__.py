@@ -7,13 +7,14 @@ puts them beside what the model writes of itself. Knows nothing of runs, network
 from sftframe.export.chat_template import chat_template
 from sftframe.export.folder import check_out, write_export
 from sftframe.export.modelfile import modelfile
-from sftframe.export.template import PromptTemplate, Slot, derive_template
+from sftframe.export.template import PromptTemplate, Slot, control_tokens_in, derive_template
 
 __all__ = [
     "PromptTemplate",
     "Slot",
     "chat_template",
     "check_out",
+    "control_tokens_in",
     "derive_template",
     "modelfile",
     "write_export",

@@ -15,6 +15,8 @@ from sftframe.export.template import Piece, PromptTemplate, Slot
 NO_SYSTEM = "This model was tuned without system messages: leave it out, or put it into the question."
 ONE_TURN = "This model was tuned on single questions: give one user message, and at most its answer."
 
+PLAIN_TEXT = "This model was tuned on plain text: give the content as one text, not as a list of parts."
+
 _EXPRESSIONS = {Slot.INSTRUCTION: "question['content']", Slot.INPUT: "question['input']"}
 
 
@@ -30,6 +32,9 @@ def _lines(template: PromptTemplate) -> Iterator[str]:
     yield f"  {{{{- raise_exception({_literal(NO_SYSTEM)}) -}}}}"
     yield "{%- elif question['role'] != 'user' or (messages | length > 1 and not has_answer) -%}"
     yield f"  {{{{- raise_exception({_literal(ONE_TURN)}) -}}}}"
+    yield "{%- endif -%}"
+    yield "{%- if question['content'] is not string or (has_answer and messages[1]['content'] is not string) -%}"
+    yield f"  {{{{- raise_exception({_literal(PLAIN_TEXT)}) -}}}}"
     yield "{%- endif -%}"
     yield "{%- if question['input'] -%}"
     yield from _prompt(template.with_input)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from sftframe import __version__
-from sftframe.errors import ConfigError, suggestion
+from sftframe.errors import ConfigError, PluginError, suggestion
 from sftframe.export.chat_template import chat_template
 from sftframe.export.modelfile import modelfile
-from sftframe.export.template import PromptTemplate, derive_template
+from sftframe.export.template import PromptTemplate, control_tokens_in, derive_template
 from sftframe.files import whole_dir, write_json, write_whole
 from sftframe.interfaces import CausalLM, PromptStyle
 from sftframe.records import ExportSettings
@@ -73,11 +73,18 @@ def write_export(
     Raises:
         ConfigError: the model has no such export, or the folder cannot be written.
         ModelError: a package is missing, or the weights do not fit the dtype.
-        PluginError: the prompt style cannot be written as a template.
+        PluginError: the prompt style cannot be written as a template, or other programs would read it otherwise.
     """
     if target not in model.export_targets:
         raise ConfigError(f"--to: no export {target!r} for this model{suggestion(target, model.export_targets)}")
     template = derive_template(style)
+    controls = control_tokens_in(style, model.tokenizer)
+    if controls:
+        raise PluginError(
+            f"prompt style {style.name!r} cannot be exported: it writes {controls[0]!r}, which other programs read as "
+            "one control token of this tokenizer, and the model was trained on its letters; train with a style that "
+            "uses other words"
+        )
     settings = ExportSettings(
         target=target,
         dtype=dtype,

@@ -8,12 +8,13 @@ the languages that templates are written in.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
 from sftframe.errors import PluginError
-from sftframe.interfaces import PromptStyle
+from sftframe.interfaces import PromptStyle, Tokenizer
 from sftframe.records import Example
 
 
@@ -56,6 +57,31 @@ PROBES = (
 """Texts that no style writes of its own; they differ in all that a style might look at."""
 
 
+_LONG = "A sentence that a style might cut short. " * 250
+_TRIALS: tuple[tuple[str, str], ...] = (
+    ("white space around it", " \t  padded on both sides \n\n "),
+    ("a long text", _LONG.strip()),
+    ("many lines", "\n".join(f"{number}. line" for number in range(120))),
+    ("Windows line breaks", "one\r\ntwo\rthree\r\n\r\nfour"),
+    ("letters with separate accents", "nai\u0308ve cafe\u0301 A\u030a \u1112\u1161\u11ab"),
+    ("letters of width and ligatures", "\ufb01ne \uff21\uff22 \u2460 \u00b2 \u212b"),
+    ("spaces and tabs in a row", "a  b\t\tc   d \n \n e"),
+    ("blank lines in a row", "a\n\n\n\nb"),
+    ("signs that cannot be seen", "a\u200bb\ufeffc\u00add\u202ee\u00a0f\u3000g\x00h\x1bi"),
+    ("signs of HTML and quotation marks", "<b>&amp; 'x' \"y\" \u201cz\u201d \u2026 \u2013"),
+    ("capital letters", "SHOUTING and IJ \u0130 \u00df"),
+    ("numbers", "1,000.50 007 -3 \u00bd"),
+    ("template words", "{{ x }} {% y %} {0} %s $z ### Response: <|user|>"),
+    ("a full stop at the end", "Do it."),
+    ("a question", "Is it?"),
+    ("no full stop", "do it"),
+    ("one letter", "x"),
+    ("white space alone", "  "),
+    ("a line break alone", "\n"),
+)
+"""What a style might change, drop or look at, by what it is."""
+
+
 def derive_template(style: PromptStyle) -> PromptTemplate:
     """The template that writes what the style writes.
 
@@ -65,7 +91,40 @@ def derive_template(style: PromptStyle) -> PromptTemplate:
     first, *others = (_template(style, probe) for probe in PROBES)
     if any(other != first for other in others):
         raise _no_template(style, "its own words depend on the example")
+    for what, example in _trials():
+        _check(style, first, what, example)
     return first
+
+
+def _trials() -> Iterator[tuple[str, Example]]:
+    """Examples of every kind of text, in each field, the others plain."""
+    for number, (what, text) in enumerate(_TRIALS):
+        plain = Example(index=1000 + number, instruction="Say it", output="So be it")
+        yield f"an instruction with {what}", replace(plain, instruction=text)
+        yield f"an instruction with {what}", replace(plain, instruction=text, input="of this")
+        yield f"an input with {what}", replace(plain, input=text)
+        yield f"an output with {what}", replace(plain, output=text)
+        yield f"an output with {what}", replace(plain, input="of this", output=text)
+
+
+def _check(style: PromptStyle, template: PromptTemplate, what: str, example: Example) -> None:
+    """See that the template writes what the style writes."""
+    prompt, answer = ("".join(piece.text for piece in part) for part in style.render(example))
+    if prompt != template.render(example.instruction, example.input):
+        raise _no_template(style, f"with {what} it writes another prompt than its words around the texts as given")
+    if answer != template.answer_start + example.output + template.answer_end:
+        raise _no_template(style, f"with {what} it does not write the output as it is given")
+
+
+def control_tokens_in(style: PromptStyle, tokenizer: Tokenizer) -> list[str]:
+    """Names of the tokenizer's control tokens among the words that the style writes of its own.
+
+    sftframe trains such a word as the ordinary tokens of its letters. Programs that a model is exported to read one
+    control token there, which was never trained.
+    """
+    examples = [each for probe in PROBES for each in (probe, replace(probe, input=""))]
+    texts = ["".join(piece.text for part in style.render(each) for piece in part) for each in examples]
+    return sorted(name for name in tokenizer.control_tokens if any(name in text for text in texts))
 
 
 def _template(style: PromptStyle, probe: Example) -> PromptTemplate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -39,6 +39,15 @@ class Tokenizer(ABC):
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write what is needed to load the same tokenizer again."""
+
+    @property
+    def control_tokens(self) -> Mapping[str, int]:
+        """Ids that no text gives, by the name that other programs write them with, such as `<|endoftext|>`.
+
+        A prompt style that writes such a name trains ordinary tokens, and other programs read one control token: the
+        name makes that visible. By default none is known.
+        """
+        return {}
 
     def encode(self, text: str) -> list[int]:
         """Ids of one text."""

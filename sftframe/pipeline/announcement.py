@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from sftframe.export import control_tokens_in
 from sftframe.pipeline.setup import Setup
 from sftframe.progress import Observer
 from sftframe.stages.data import num_duplicates
@@ -23,6 +26,30 @@ def announce(setup: Setup, observer: Observer) -> None:
             f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} dropped, "
             f"{lengths.num_truncated} cut by {lengths.num_tokens_cut} tokens"
         )
+    for line in _about_words(setup):
+        observer.warn(line)
     num_repeated = num_duplicates(parts).test_in_train
     if num_repeated:
         observer.warn(f"{num_repeated} test examples stand in the training examples too")
+
+
+def _about_words(setup: Setup) -> Iterator[str]:
+    """What the prompt style's own words and stop strings will do with this tokenizer and these outputs."""
+    style, parts = setup.components.style, setup.material.split
+    for name in control_tokens_in(style, setup.components.tokenizer):
+        yield (
+            f"prompt style {style.name!r} writes {name!r}, the name of a control token: here it is trained as the "
+            "ordinary tokens of its letters, other programs read one token, so the model cannot be exported"
+        )
+    for stop in style.stop_strings:
+        cut = {
+            label: count
+            for label, part in (("train", parts.train), ("test", parts.test))
+            if (count := sum(stop in example.output for example in part))
+        }
+        if cut:
+            numbers = " and ".join(f"{count} {label}" for label, count in cut.items())
+            yield (
+                f"{numbers} outputs contain {stop!r}, the text at which prompt style {style.name!r} stops an answer: "
+                "answers end there, and can never be the whole output; choose another style, or change the data"
+            )

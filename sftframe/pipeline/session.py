@@ -23,6 +23,7 @@ from sftframe.pipeline.setup import (
     Components,
     Setup,
     check_answers_fit,
+    check_first_step,
     check_resources,
     prepare_data,
     resolve,
@@ -69,6 +70,7 @@ class Session:
         process = set_up_process(config.threads)
         material = prepare_data(config, components, observer)
         check_answers_fit(config, components, material, components.backend.context_length())
+        check_first_step(config, components, material)
         setup = Setup(
             config=config,
             registry=registry,

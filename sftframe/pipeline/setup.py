@@ -170,6 +170,20 @@ def check_answers_fit(config: RunConfig, components: Components, material: Mater
     check_fits(prompts, settings, context_length, labels=labels)
 
 
+def check_first_step(config: RunConfig, components: Components, material: Material) -> None:
+    """See that the collate strategy makes what it promises, on the first step's rows, before anything is spent.
+
+    Raises:
+        DataError: a row in which nothing counts.
+        PluginError: the strategy broke a promise.
+    """
+    from sftframe.stages.batches import StepLoader, check_promise  # imports torch
+
+    loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
+    next(loader.steps())
+    check_promise(components.strategy, loader.counts)
+
+
 def check_resources(config: RunConfig, components: Components, *, needs_judge: bool) -> str:
     """See that device, weights and (where it is needed) judge are there before anything is spent.
 

@@ -24,6 +24,10 @@ AWKWARD = (
 )
 
 
+END_OF_TEXT = "<|endoftext|>"
+"""The control token that every tokenizer of GPT-2's family has."""
+
+
 def check_prompt_style(style: PromptStyle) -> None:
     """Check that a style keeps the promises that training, generation and judging rely on.
 
@@ -137,6 +141,17 @@ def has_usable_stop_strings(style: PromptStyle) -> None:
         require(stopped, f"the closing tag {tag!r} is trained but does not stop an answer; add it to stop_strings")
 
 
+def writes_no_control_token(style: PromptStyle) -> None:
+    """No word of its own is the end token of GPT-2's tokenizers."""
+    for example in (PLAIN, WITH_INPUT):
+        text = _text(style.segments(example))
+        require(
+            END_OF_TEXT not in text,
+            f"it writes {END_OF_TEXT!r}, which is trained as the ordinary tokens of its letters, while other programs "
+            "read one control token: such a model cannot be exported; use other words",
+        )
+
+
 def extracts_the_answer(style: PromptStyle) -> None:
     """What the model was taught to write is read back as the output."""
     for example in _examples(style):
@@ -162,6 +177,7 @@ CHECKS: tuple[Check[PromptStyle], ...] = (
     holds_its_border,
     has_usable_stop_strings,
     extracts_the_answer,
+    writes_no_control_token,
 )
 """In the order in which they run; each relies on those before it."""
 

@@ -227,6 +227,21 @@ class FirstLineOnly(Good):
         return text.strip().partition("\n")[0]
 
 
+class EndOfText(Good):
+    """Its turns end as in a chat template of a tokenizer that reads the name as one token."""
+
+    says = "it writes '<|endoftext|>', which is trained as the ordinary tokens of its letters"
+
+    def segments(self, example):
+        yield Segment(Role.TEMPLATE, "Q: ")
+        yield Segment(Role.INSTRUCTION, example.instruction)
+        if example.input:
+            yield Segment(Role.TEMPLATE, "\n")
+            yield Segment(Role.INPUT, example.input)
+        yield Segment(Role.TEMPLATE, "<|endoftext|>\nA:\n")
+        yield Segment(Role.RESPONSE, example.output)
+
+
 BROKEN = [
     PlainText,
     NamedRole,
@@ -255,6 +270,7 @@ BROKEN = [
     TagThatDoesNotStop,
     KeepsTheTag,
     FirstLineOnly,
+    EndOfText,
 ]
 
 

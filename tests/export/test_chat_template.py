@@ -69,10 +69,15 @@ USER, ASSISTANT, SYSTEM = ({"role": role, "content": "x"} for role in ("user", "
         ([USER, USER], "tuned on single questions"),
         ([USER, SYSTEM], "tuned on single questions"),
         ([ASSISTANT], "tuned on single questions"),
+        (
+            [{"role": "user", "content": [{"type": "text", "text": "x"}]}],
+            "tuned on plain text: give the content as one",
+        ),
+        ([USER, {"role": "assistant", "content": [{"type": "text", "text": "x"}]}], "tuned on plain text"),
     ],
 )
 def test_what_the_model_never_saw_is_refused(
-    alpaca: PromptStyle, theirs: Any, messages: list[dict[str, str]], reason: str
+    alpaca: PromptStyle, theirs: Any, messages: list[dict[str, Any]], reason: str
 ) -> None:
     theirs.chat_template = chat_template(derive_template(alpaca))
     with pytest.raises(TemplateError, match=reason):

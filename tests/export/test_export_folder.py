@@ -1,14 +1,25 @@
 """Where an export is written, what it replaces, and what it leaves alone."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from torch import nn
 
-from sftframe import CausalLM, ConfigError, ExportSettings, ModelError, PromptStyle
+from sftframe import (
+    CausalLM,
+    ConfigError,
+    Example,
+    ExportSettings,
+    ModelError,
+    PluginError,
+    PromptStyle,
+    Role,
+    Segment,
+)
 from sftframe.export import check_out, write_export
 
 MakeModel = Callable[..., CausalLM]
@@ -60,6 +71,31 @@ def test_an_export_is_what_the_model_writes_and_a_list_of_it(
         "stop_strings": [],
         "files": ["deep", "deep/template.txt", "sftframe-export.json", "weights.txt"],
     }
+
+
+class Ending(PromptStyle):
+    """A closing tag that is the name of the tokenizer's own end."""
+
+    name = "ending"
+    summary = "for tests"
+
+    def segments(self, example: Example) -> Iterator[Segment]:
+        yield Segment(Role.TEMPLATE, "<|user|>")
+        yield Segment(Role.INSTRUCTION, example.instruction)
+        yield Segment(Role.INPUT, example.input)
+        yield Segment(Role.TEMPLATE, "\n")
+        yield Segment(Role.RESPONSE, example.output)
+        yield Segment(Role.END, "<|stop|>")
+
+
+@pytest.mark.parametrize("name", ["<|stop|>", "<|user|>"])
+def test_words_that_other_programs_read_as_control_tokens_are_refused(
+    model: CausalLM, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(model.tokenizer), "control_tokens", {"<|other|>": 1, name: 2})
+    with pytest.raises(PluginError, match=re.escape(f"'ending' cannot be exported: it writes {name!r}")):
+        write(model, Ending(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_gguf_has_a_modelfile_beside_it(model: CausalLM, brief_style: PromptStyle, tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """From a prompt style to a template of fixed words."""
 
-from collections.abc import Iterator
+import html
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +61,52 @@ class Around(PromptStyle):
 class Shouting(Around):
     def words(self, example: Example) -> tuple[str, str]:
         return example.instruction.upper(), ":"
+
+
+class Changing(Around):
+    """A style made from a function of a text, applied to one field."""
+
+    def __init__(self, field: str, change: Callable[[str], str]) -> None:
+        super().__init__()
+        self.field, self.change = field, change
+
+    def segments(self, example: Example) -> Iterator[Segment]:
+        changed = replace(example, **{self.field: self.change(getattr(example, self.field))})
+        yield Segment(Role.INSTRUCTION, changed.instruction)
+        yield Segment(Role.TEMPLATE, "\n")
+        if changed.input:
+            yield Segment(Role.INPUT, changed.input)
+        yield Segment(Role.TEMPLATE, ":")
+        yield Segment(Role.RESPONSE, changed.output)
+
+
+CHANGES: dict[str, Callable[[str], str]] = {
+    "strip": str.strip,
+    "lstrip": str.lstrip,
+    "rstrip": str.rstrip,
+    "cut at 300": lambda text: text[:300],
+    "cut at 4000": lambda text: text[:4000],
+    "NFC": lambda text: unicodedata.normalize("NFC", text),
+    "NFKC": lambda text: unicodedata.normalize("NFKC", text),
+    "CR LF to LF": lambda text: text.replace("\r\n", "\n"),
+    "CR to LF": lambda text: text.replace("\r", "\n"),
+    "blank dropped": lambda text: text if text.strip() else "",
+    "spaces in a row": lambda text: re.sub(" +", " ", text),
+    "blank lines": lambda text: re.sub("\n{3,}", "\n\n", text),
+    "tabs": lambda text: text.expandtabs(4),
+    "zero width": lambda text: text.replace("\u200b", ""),
+    "NUL": lambda text: text.replace("\0", ""),
+    "HTML": html.escape,
+    "case": lambda text: text[:1].upper() + text[1:],
+    "ten lines": lambda text: "\n".join(text.split("\n")[:100]),
+}
+
+
+@pytest.mark.parametrize("field", ["instruction", "input", "output"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_style_that_changes_a_text_is_refused(field: str, change: str) -> None:
+    with pytest.raises(PluginError, match="cannot be exported: "):
+        derive_template(Changing(field, CHANGES[change]))
 
 
 class Measuring(Around):

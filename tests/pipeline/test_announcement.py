@@ -58,3 +58,22 @@ def test_test_examples_that_are_trained_on_are_a_warning(announced: Callable[...
     path.write_text(json.dumps(entries), encoding="utf-8")
     # of the test examples 34 to 37 the last two are the first two again
     assert announced(data={"source": str(path)}).warnings == ["2 test examples stand in the training examples too"]
+
+
+def test_outputs_that_contain_the_stop_string_are_a_warning(
+    announced: Callable[..., Any], data_file: Path, tmp_path: Path
+) -> None:
+    entries = [{"instruction": f"Say {n}.", "output": "a</s>b" if n in (3, 5, 35) else "x"} for n in range(40)]
+    path = tmp_path / "stops.json"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    style = tmp_path / "tagged.toml"
+    style.write_text('segments = ["instruction", "input", {template = "\\n"}, "response", {end = "</s>"}]')
+    (warning,) = announced(data={"source": str(path)}, prompt=str(style)).warnings
+    assert warning.startswith("2 train and 1 test outputs contain '</s>', the text at which prompt style")
+
+
+def test_words_that_are_control_tokens_are_a_warning(announced: Callable[..., Any], tmp_path: Path) -> None:
+    style = tmp_path / "tagged.toml"
+    style.write_text('segments = ["instruction", "input", {template = "<|endoftext|>\\n"}, "response"]')
+    (warning,) = announced(prompt=str(style), model="gpt2-nano", train={"max_steps": 1}).warnings
+    assert "writes '<|endoftext|>', the name of a control token" in warning

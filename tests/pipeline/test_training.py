@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from sftframe import CollateStrategy, ModelBackend, Role, checkpoints, hookimpl
+from sftframe import Batch, CollateStrategy, ModelBackend, Role, TokenizedExample, checkpoints, hookimpl
 from sftframe.config import Layer
 from sftframe.errors import Interrupted, PluginError, TrainingError
 from sftframe.files import DiskError
@@ -147,34 +147,52 @@ def test_weights_that_went_astray_are_not_saved_over_a_good_checkpoint(
 
 
 class Wavering(CollateStrategy):
-    """Counts the prompt for the first six examples, and then says that it does not."""
+    """Counts what a switch says, and does not hear of the switch later."""
 
     name = "wavering"
     summary = "for tests"
-
-    def __init__(self, options: Any = None, *, pad_id: int = 0) -> None:
-        super().__init__(options, pad_id=pad_id)
-        self.num_asked = 0
+    counts_prompt = True
 
     def role_weight(self, role: Role) -> float:
-        self.num_asked += 1
-        # each example asks about every role; before the guard come two of validation and four of the first step
-        return 1.0 if role >= Role.RESPONSE or self.num_asked <= 6 * len(Role) else 0.0
+        return 1.0 if role >= Role.RESPONSE or self.counts_prompt else 0.0
+
+    def __call__(self, examples: Sequence[TokenizedExample]) -> Batch:
+        return CollateStrategy(pad_id=self.pad_id)(examples)
+
+
+class ById(CollateStrategy):
+    """Masks what has the padding's id, and with it every end."""
+
+    name = "by-id"
+    summary = "for tests"
+
+    def target_weights(self, example: TokenizedExample) -> Sequence[float]:
+        return [float(token_id != self.pad_id) for token_id in example.ids]
+
+
+class Plugin:
+    @hookimpl
+    def sftframe_collate_strategies(self) -> list[type[CollateStrategy]]:
+        return [Wavering, ById]
 
 
 def test_a_broken_promise_is_found_before_the_first_step_is_taken(
     layer: Callable[..., Layer], toys: Any, tmp_path: Path, read_lines: Callable
 ) -> None:
-    class Plugin:
-        @hookimpl
-        def sftframe_collate_strategies(self) -> list[type[CollateStrategy]]:
-            return [Wavering]
-
-    registry = toys.registry.with_plugin(Plugin(), "slips")
-    session = Session.start(layer(collate="wavering"), registry, Observer())
+    session = Session.start(layer(collate="wavering"), toys.registry.with_plugin(Plugin(), "slips"), Observer())
+    session.setup.components.strategy.counts_prompt = False  # type: ignore[attr-defined]
     with pytest.raises(PluginError, match="'wavering' promises to count 0% of template targets"), session.at_work():
         session.train()
     assert of_kind(read_lines(tmp_path / "run" / "metrics.jsonl"), "step") == []
+
+
+def test_a_strategy_that_loses_the_ends_is_found_before_a_model_is_loaded(
+    layer: Callable[..., Layer], toys: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(PluginError, match="'by-id' does not count the end token of example") as caught:
+        Session.start(layer(collate="by-id"), toys.registry.with_plugin(Plugin(), "slips"), Observer())
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "run").exists()
 
 
 def test_early_stopping_ends_training_and_keeps_the_best_weights(

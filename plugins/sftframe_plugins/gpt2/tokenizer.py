@@ -7,7 +7,7 @@ letter. Knows nothing of prompts, roles or models.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +59,10 @@ class BytePairTokenizer(Tokenizer):
     @property
     def end_id(self) -> int:
         return self.vocabulary.end_id
+
+    @property
+    def control_tokens(self) -> Mapping[str, int]:
+        return self.vocabulary.controls
 
     @cached_property
     def fingerprint(self) -> str:

@@ -12,6 +12,7 @@ from sftframe.interfaces import CollateStrategy
 from sftframe.records import Batch, EvalBatch, TokenizedExample
 from sftframe.stages.batches.counting import counted_weights, target_roles
 from sftframe.stages.batches.order import batch_rows
+from sftframe.stages.batches.promises import check_rows
 
 
 def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> Batch:
@@ -30,6 +31,7 @@ def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> 
             f"example {example.index}: no target counts under collate strategy {strategy.name!r}, so it would train "
             f"on nothing ({len(example.ids)} tokens, {example.num_truncated} cut off)"
         )
+    check_rows(strategy, batch, examples)
     return batch
 
 

@@ -71,18 +71,18 @@ class TargetCounts:
 def check_promise(strategy: CollateStrategy, counts: TargetCounts) -> None:
     """Compare what counted with what the strategy says of roles and padding.
 
-    A strategy with rules of its own (`target_weights` overridden) promises nothing about roles; one with a layout of
-    its own (`__call__` overridden) promises nothing at all, since nobody else knows where its roles and padding lie.
+    A strategy with rules of its own (`target_weights` overridden) promises nothing about roles. One that makes its
+    batches itself (`__call__` overridden) and says what roles weigh promises that a role of weight 0 never counts.
 
     Raises:
         PluginError: something counted that should not, or the other way round.
     """
     kind = type(strategy)
-    if kind.__call__ is not CollateStrategy.__call__:
-        return
-    promised = {"padding": float(strategy.padding_weight > 0)}
+    is_own_batch = kind.__call__ is not CollateStrategy.__call__
+    promised = {} if strategy.padding_weight > 0 and is_own_batch else {"padding": float(strategy.padding_weight > 0)}
     if kind.target_weights is CollateStrategy.target_weights:
-        promised |= {role.label: float(strategy.role_weight(role) > 0) for role in Role}
+        roles = {role.label: float(strategy.role_weight(role) > 0) for role in Role}
+        promised |= {label: share for label, share in roles.items() if not (is_own_batch and share)}
     for label, share in counts.shares.items():
         if label in promised and share != promised[label]:
             raise PluginError(

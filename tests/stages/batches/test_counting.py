@@ -115,7 +115,9 @@ def test_an_end_token_masked_as_padding_is_found(example: Callable) -> None:
     class Promising(ById):
         target_weights = CollateStrategy.target_weights
 
-    counts = counts_of(ById(pad_id=99), [example(1, 2, 1)])
+    rows = [example(1, 2, 1)]
+    counts = TargetCounts()
+    counts.add(ById(pad_id=99)(rows), rows)
     with pytest.raises(PluginError, match=r"promises to count 100% of end targets, but 0\.0% counted"):
         check_promise(Promising(pad_id=99), counts)
 
@@ -134,7 +136,7 @@ def test_rules_of_its_own_promise_nothing_about_roles_but_padding_still_must_not
         summary = "for tests"
 
         def target_weights(self, row: TokenizedExample) -> Sequence[float]:
-            return [float(i % 2) for i in range(len(row.ids))]
+            return [float(i % 2 or i == len(row.ids) - 1) for i in range(len(row.ids))]
 
     rows = [example(1, 3, 1), example(2, 1, 1)]
     check_promise(EverySecond(), counts_of(EverySecond(), rows))
@@ -142,19 +144,19 @@ def test_rules_of_its_own_promise_nothing_about_roles_but_padding_still_must_not
         check_promise(EverySecond(), counts_of(strategies["padding-too"](), rows))
 
 
-def test_a_layout_of_its_own_promises_nothing(example: Callable, strategies: Strategies) -> None:
-    class PaddedLeft(CollateStrategy):
-        name = "padded-left"
-        summary = "rows end together"
+def test_who_makes_batches_itself_promises_what_it_says_of_roles(example: Callable, strategies: Strategies) -> None:
+    """The option is read by `role_weight`, and the batch does not ask for it."""
+
+    class Ignoring(CollateStrategy):
+        name = "ignoring"
+        summary = "for tests"
+
+        def role_weight(self, role: Role) -> float:
+            return float(role is not Role.INSTRUCTION)
 
         def __call__(self, examples: Sequence[TokenizedExample]) -> Batch:
-            batch = super().__call__(examples)
-            shifts = [batch.inputs.shape[1] + 1 - len(row.ids) for row in examples]
+            return strategies["all-targets"]()(examples)
 
-            def moved(tensor: torch.Tensor) -> torch.Tensor:
-                return torch.stack([row.roll(shift) for row, shift in zip(tensor, shifts, strict=True)])
-
-            return Batch(inputs=moved(batch.inputs), targets=moved(batch.targets), indices=batch.indices)
-
-    rows = [example(1, 3, 1), example(2, 1, 1)]
-    check_promise(PaddedLeft(), counts_of(PaddedLeft(), rows))
+    rows = [example(2, 3, 1), example(3, 1, 1)]
+    with pytest.raises(PluginError, match=r"'ignoring' promises to count 0% of instruction targets, but 100\.0%"):
+        check_promise(Ignoring(), counts_of(Ignoring(), rows))

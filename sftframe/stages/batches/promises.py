@@ -1,0 +1,81 @@
+"""Whether a batch is what its strategy promises, row by row: the rows in order, each end once, no padding.
+
+A strategy that breaks one of these trains a model that never stops, or one that learns another row's answers, and the
+loss looks as it always does. So every batch of a run is looked at, not a sample of them.
+
+Shapes: B rows, T positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sftframe.errors import PluginError
+from sftframe.interfaces import IGNORED, CollateStrategy
+from sftframe.records import Batch, Role, TokenizedExample
+from sftframe.stages.batches.counting import counted_weights
+
+
+def check_rows(strategy: CollateStrategy, batch: Batch, examples: Sequence[TokenizedExample]) -> None:
+    """See that every row holds its example, shifted by one, and that padding and ends count as they should.
+
+    Raises:
+        PluginError: they do not; the message names the strategy, the example and what is wrong.
+    """
+    width = batch.inputs.shape[1]
+    wanted_indices = tuple(example.index for example in examples)
+    if batch.indices and tuple(batch.indices) != wanted_indices:
+        raise _broken(
+            strategy, f"made rows of the examples {list(batch.indices)} out of {list(wanted_indices)}", _ORDER
+        )
+    lengths = torch.tensor([len(example.ids) - 1 for example in examples])
+    if int(lengths.max()) > width:
+        longest = examples[int(lengths.argmax())]
+        raise _broken(strategy, f"cut example {longest.index} to {width} positions", "tokens.max_length cuts")
+    is_text = torch.arange(width) < lengths[:, None]  # (B, T)
+    targets = _next_ids(examples, width)
+    counted = counted_weights(batch) > 0  # (B, T)
+    wrong = (batch.targets != targets) & (batch.targets != IGNORED) & is_text
+    if (row := _first_row(wrong)) is not None:
+        expected = (
+            f"expected the id that comes next, or {IGNORED}; rows start at the first position, padding comes after"
+        )
+        raise _broken(strategy, f"gave example {examples[row].index} targets of its own", expected)
+    if not strategy.padding_weight > 0 and (row := _first_row(counted & ~is_text)) is not None:
+        number = int((counted & ~is_text)[row].sum())
+        found = f"counts {number} padding targets of example {examples[row].index}"
+        raise _broken(strategy, found, f"expected the target {IGNORED} there, or a padding_weight over 0")
+    if strategy.role_weight(Role.END) > 0:
+        _check_ends(strategy, counted, examples)
+
+
+def _check_ends(strategy: CollateStrategy, counted: Tensor, examples: Sequence[TokenizedExample]) -> None:
+    for row, example in enumerate(examples):
+        last = len(example.ids) - 2
+        if example.num_truncated or example.roles[-1] != Role.END or last < 0 or counted[row, last]:
+            continue
+        expected = "expected it to count once, or a role_weight of 0 for Role.END; know padding by length, never by id"
+        raise _broken(strategy, f"does not count the end token of example {example.index}", expected)
+
+
+_ORDER = "expected rows in the order given"
+
+
+def _broken(strategy: CollateStrategy, found: str, expected: str) -> PluginError:
+    return PluginError(f"collate strategy {strategy.name!r} {found}; {expected}")
+
+
+def _next_ids(examples: Sequence[TokenizedExample], width: int) -> Tensor:
+    """The id that follows each position: int64 (B, T), 0 after a row's end."""
+    targets = torch.zeros(len(examples), width, dtype=torch.int64)
+    for row, example in enumerate(examples):
+        targets[row, : len(example.ids) - 1] = torch.as_tensor(example.ids, dtype=torch.int64)[1:]
+    return targets
+
+
+def _first_row(wrong: Tensor) -> int | None:
+    rows = wrong.any(dim=1).nonzero()
+    return int(rows[0]) if len(rows) else None
