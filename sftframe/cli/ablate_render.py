@@ -51,6 +51,7 @@ class GridObserver(AblationObserver):
         self._console = console.err()
         self._cells: tuple[Cell, ...] = ()
         self._states: list[_CellState] = []
+        self._warned: set[str] = set()
         self._live = Live(self, console=self._console, refresh_per_second=4, transient=False, auto_refresh=True)
         self._started = time.monotonic()
 
@@ -75,7 +76,8 @@ class GridObserver(AblationObserver):
         state = self._states[event.number]
         state.take(event)
         cell = self._cells[event.number]
-        if event.kind == "warn":
+        if event.kind == "warn" and event.text not in self._warned:
+            self._warned.add(event.text)  # every cell finds the same in the data that it shares with the others
             self._say(Text(f"{cell.name}: {event.text}", style="yellow"))
         if event.kind == "failed":
             self._say(Text(f"{cell.name} failed: {event.text}", style="red"))

@@ -31,17 +31,26 @@ def preview(
     Example: sftframe preview --prompt phi3 --collate mask-instruction
     """
     from sftframe.cli import preview_render
+    from sftframe.cli.render import TellingObserver
+    from sftframe.pipeline.announcement import announce_unused_columns
     from sftframe.pipeline.preview import view_batches, view_examples
     from sftframe.pipeline.setup import Components, prepare_data, resolve
-    from sftframe.progress import Observer
 
     registry = settings.registry()
     config = resolve(settings.layer(), registry)
     components = Components.choose(config, registry)
-    material = prepare_data(config, components, Observer())
+    observer = TellingObserver()
+    material = prepare_data(config, components, observer)
+    announce_unused_columns(material.dataset, observer)
     views, counts = view_batches(config, components, material, epoch=epoch)
+    facts = preview_render.Facts(
+        collate=config.collate.name,
+        counts=counts,
+        lengths=material.lengths,
+        unused_columns=tuple(column.name for column in material.dataset.unused_columns),
+    )
     if batches:
-        preview_render.show_batches(views, counts, material.lengths, config.collate.name, as_json=as_json)
+        preview_render.show_batches(views, facts, as_json=as_json)
         return
     wanted = set(material.train.indices[:count]) if not index else _found(index, material.train.indices)
     shown = [
@@ -49,7 +58,7 @@ def preview(
         for example, tokens in view_examples(components, material.train, config.train.batch_size)
         if example.index in wanted
     ]
-    preview_render.show_examples(shown, counts, material.lengths, config.collate.name, with_ids=ids, as_json=as_json)
+    preview_render.show_examples(shown, facts, with_ids=ids, as_json=as_json)
 
 
 def _found(wanted: list[int], known: list[int]) -> set[int]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -34,17 +35,32 @@ _STYLES = {
 }
 
 
-def show_examples(
-    shown: Shown, counts: TargetCounts, lengths: LengthReport, collate: str, *, with_ids: bool, as_json: bool
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is said of the data as a whole."""
+
+    collate: str
+    counts: TargetCounts
+    lengths: LengthReport
+    unused_columns: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "lengths": asdict(self.lengths),
+            "counted_share": self.counts.shares,
+            "unused_columns": list(self.unused_columns),
+        }
+
+
+def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) -> None:
     """Examples token by token, then the length report and the shares of counted targets."""
     if as_json:
         _print(
             {
-                "collate": collate,
+                "collate": facts.collate,
                 "examples": [{"index": e.index, "tokens": [asdict(token) for token in tokens]} for e, tokens in shown],
-                "lengths": asdict(lengths),
-                "counted_share": counts.shares,
+                **facts.document(),
             }
         )
         return
@@ -60,22 +76,13 @@ def show_examples(
             console.print(Text("\n".join(_marked(tokens, console.width))), soft_wrap=True)
     if console.is_terminal and not console.no_color:
         console.print(_legend())
-    _show_totals(console, counts, lengths, collate)
+    _show_totals(console, facts)
 
 
-def show_batches(
-    views: Sequence[BatchView], counts: TargetCounts, lengths: LengthReport, collate: str, *, as_json: bool
-) -> None:
+def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> None:
     """Every batch's shape, counted targets and padding."""
     if as_json:
-        _print(
-            {
-                "collate": collate,
-                "batches": [asdict(view) for view in views],
-                "lengths": asdict(lengths),
-                "counted_share": counts.shares,
-            }
-        )
+        _print({"collate": facts.collate, "batches": [asdict(view) for view in views], **facts.document()})
         return
     console = out()
     table = Table("batch", "shape", "counted", "padding", title=f"{len(views)} batches", title_justify="left")
@@ -86,18 +93,19 @@ def show_batches(
         padding = f"{view.padding} ({view.padding / (rows * positions):.0%})"
         table.add_row(str(number), f"{rows} x {positions}", str(view.counted), padding)
     console.print(table)
-    _show_totals(console, counts, lengths, collate)
+    _show_totals(console, facts)
 
 
-def _show_totals(console: Console, counts: TargetCounts, lengths: LengthReport, collate: str) -> None:
+def _show_totals(console: Console, facts: Facts) -> None:
+    lengths = facts.lengths
     console.print()
     console.print(
         f"Lengths: mean {lengths.mean:.1f} tokens, longest {lengths.longest}, at most {lengths.max_length}; "
         f"{len(lengths.over_long)} over, {lengths.num_dropped} dropped, {lengths.num_truncated} cut"
     )
-    table = Table("role", "targets that count", title=f"collate strategy {collate}", title_justify="left")
+    table = Table("role", "targets that count", title=f"collate strategy {facts.collate}", title_justify="left")
     table.columns[1].justify = "right"
-    for role, share in counts.shares.items():
+    for role, share in facts.counts.shares.items():
         table.add_row(role, f"{share:.1%}")
     console.print(table)
 

@@ -117,6 +117,16 @@ class TerminalObserver(Observer):
         )
 
 
+class TellingObserver(Observer):
+    """Notes and warnings on stderr, and no progress."""
+
+    def note(self, text: str) -> None:
+        err().print(Text(visible(text)), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        warn(text)
+
+
 def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
     """The last table of a run, a few answers, and where everything lies."""
     from sftframe.stages.report import summary_document

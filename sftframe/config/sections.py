@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from sftframe.config.layers import SEAMS, Layer
 
@@ -42,13 +42,23 @@ class JudgeChoice(Choice):
     """keep verdicts for later, and do not ask again for those that are kept"""
 
 
+def _name_or_false(value: Any) -> Any:
+    if value is not False and not isinstance(value, str):
+        raise ValueError("the name of a field in the file, or false where there is no input")
+    return value
+
+
+FieldName = Annotated[str | Literal[False], BeforeValidator(_name_or_false)]
+
+
 class DataConfig(Section):
     """Where the examples come from and how they are split."""
 
     source: str = "starter"
     """`starter` (bundled), `ch07` (downloaded), or a file: .json, .jsonl, .csv, .parquet"""
-    fields: dict[Literal["instruction", "input", "output", "response"], str] = Field(default_factory=dict)
-    """names that the file uses for the three fields, and in `judge FILE` for the answers: `model_response`"""
+    fields: dict[Literal["instruction", "input", "output", "response"], FieldName] = Field(default_factory=dict)
+    """names that the file uses for the three fields (`input = false`: there is no input), and in `judge FILE` for the
+    answers: `model_response`"""
     limit: int | None = Field(default=None, ge=1)
     """use the first N examples only"""
     shuffle_split: int | None = None

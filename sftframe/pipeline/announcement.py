@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from sftframe.export import control_tokens_in
 from sftframe.pipeline.setup import Setup
 from sftframe.progress import Observer
-from sftframe.stages.data import num_duplicates
+from sftframe.stages.data import Dataset, num_duplicates, unused_columns_told
 
 
 def announce(setup: Setup, observer: Observer) -> None:
-    """Tell the observer: notes on what there is, warnings on cut or dropped examples and on repeated ones."""
+    """Tell the observer what there is, and warn of unused text, of cut or dropped examples and of repeated ones."""
     config, lengths, parts = setup.config, setup.material.lengths, setup.material.split
     observer.note(
         f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
@@ -21,6 +21,7 @@ def announce(setup: Setup, observer: Observer) -> None:
         f"{len(parts.train)} train, {len(parts.test)} test and {len(parts.validation)} validation examples; "
         f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
     )
+    announce_unused_columns(setup.material.dataset, observer)
     if lengths.over_long:
         observer.warn(
             f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} dropped, "
@@ -53,3 +54,15 @@ def _about_words(setup: Setup) -> Iterator[str]:
                 f"{numbers} outputs contain {stop!r}, the text at which prompt style {style.name!r} stops an answer: "
                 "answers end there, and can never be the whole output; choose another style, or change the data"
             )
+
+
+def announce_unused_columns(dataset: Dataset, observer: Observer) -> None:
+    """Tell which columns of the file nothing is read from: a warning if one of them holds text, else a note."""
+    columns = dataset.unused_columns
+    if not columns:
+        return
+    told = f"{dataset.source}: {unused_columns_told(columns, len(dataset.examples))}"
+    if any(column.has_text for column in columns):
+        observer.warn(f"{told}; the model does not see them. --set data.fields.FIELD=NAME reads a column")
+    else:
+        observer.note(told)

@@ -111,6 +111,7 @@ def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
             "test": len(parts.test),
             "validation": len(parts.validation),
             "duplicates": asdict(num_duplicates(parts)),
+            **_unused(material),
         },
         "lengths": asdict(material.lengths),
         "template": template_identity(components.style, components.tokenizer),
@@ -127,6 +128,12 @@ def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
         },
     }
     write_json(folder.manifest_path, document)
+
+
+def _unused(material: Material) -> dict[str, Any]:
+    """What the data have and the run does not use; nothing where all is used."""
+    names = [column.name for column in material.dataset.unused_columns]
+    return {"unused_columns": names} if names else {}
 
 
 def template_identity(style: PromptStyle, tokenizer: Tokenizer) -> dict[str, Any]:

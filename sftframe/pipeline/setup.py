@@ -120,16 +120,28 @@ class Setup:
 
 
 def prepare_data(
-    config: RunConfig, components: Components, observer: Observer, *, saved: Path | None = None
+    config: RunConfig,
+    components: Components,
+    observer: Observer,
+    *,
+    saved: Path | None = None,
+    is_begun: bool = False,
 ) -> Material:
     """Load, split and tokenise.
+
+    Args:
+        saved: a run's `model/`, whose tokenizer and context are meant.
+        is_begun: a run was begun with these data; see `load_examples`.
 
     Raises:
         DataError: a file, an entry or a length that cannot be used.
     """
     observer.begin("data", None, "bytes")
     dataset = load_examples(
-        config.data, report=observer.note, on_bytes=lambda done, _total: observer.advance(0, bytes=done)
+        config.data,
+        report=observer.note,
+        on_bytes=lambda done, _total: observer.advance(0, bytes=done),
+        on_lost_inputs=observer.warn if is_begun else None,
     )
     parts = split(dataset, config.data)
     observer.end()

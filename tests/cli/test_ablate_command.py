@@ -1,5 +1,6 @@
 """`sftframe ablate` as a command: the grid, the verdict, and what mistakes get."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def test_a_grid_ends_with_a_verdict_and_its_files(cli, data_file, tmp_path):
     assert "mask-instruction" in outcome.out
     assert (tmp_path / "grid" / "ablation.json").is_file()
     assert (tmp_path / "grid" / "runs" / "mask-pad" / "seed-123" / "report.html").is_file()
+
+
+def test_what_is_wrong_with_the_data_is_told_once_for_all_cells(cli, tmp_path):
+    rows = [{"instruction": f"Say {n}.", "output": f"It is {n}.", "system": "Be brief."} for n in range(20)]
+    (tmp_path / "d.json").write_text(json.dumps(rows))
+    outcome = cli(*masks(tmp_path / "d.json", "--seeds", "1"))
+    assert outcome.code == 0, outcome.err
+    assert outcome.err.count("unused columns: 'system'") == 1
 
 
 def test_cells_in_processes_give_the_same_answers_as_one_after_the_other(cli, data_file, tmp_path):

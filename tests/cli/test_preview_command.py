@@ -82,3 +82,28 @@ def test_an_index_outside_the_training_part_is_refused(cli, data_file: Path) -> 
 
 def test_json_is_all_of_stdout(cli, data_file: Path) -> None:
     assert json.loads(cli("preview", "--data", data_file, "--json").out)["collate"] == "mask-pad"
+
+
+def test_columns_that_are_not_used_are_a_warning_and_in_the_json(cli, tmp_path: Path) -> None:
+    lines = [json.dumps({"instruction": f"Say {n}.", "output": "x", "history": [["a", "b"]]}) for n in range(12)]
+    (tmp_path / "h.jsonl").write_text("\n".join(lines))
+    outcome = cli("preview", "--data", "h.jsonl", "--json", "-n", "1")
+    assert outcome.json["unused_columns"] == ["history"]
+    assert "warning: h.jsonl: unused columns: 'history' (in 12 of 12 entries)" in outcome.err
+
+
+def test_an_input_of_another_name_ends_a_preview_with_the_setting_that_reads_it(cli, tmp_path: Path) -> None:
+    rows = "".join(f"Add.,{n} 1,x\n" for n in range(12))
+    (tmp_path / "d.csv").write_text(f"instruction,Input,output\n{rows}")
+    outcome = cli("preview", "--data", "d.csv")
+    assert outcome.code == 4
+    assert "text in 'Input'" in outcome.last_line
+    assert "--set data.fields.input=Input" in outcome.last_line
+    shown = cli("preview", "--data", "d.csv", "--set", "data.fields.input=Input", "-n", "1")
+    assert "input       0 1" in shown.out
+
+
+def test_a_field_that_is_neither_a_name_nor_false_is_refused(cli) -> None:
+    outcome = cli("preview", "--set", "data.fields.input=3")
+    assert outcome.code == 2
+    assert "data.fields.input: expected the name of a field in the file, or false" in outcome.last_line

@@ -77,3 +77,19 @@ def test_words_that_are_control_tokens_are_a_warning(announced: Callable[..., An
     style.write_text('segments = ["instruction", "input", {template = "<|endoftext|>\\n"}, "response"]')
     (warning,) = announced(prompt=str(style), model="gpt2-nano", train={"max_steps": 1}).warnings
     assert "writes '<|endoftext|>', the name of a control token" in warning
+
+
+def test_text_that_is_not_used_is_a_warning(announced: Callable[..., Any], tmp_path: Path) -> None:
+    entries = [{"instruction": f"Say {n}.", "output": "x", "system": "Be brief."} for n in range(20)]
+    path = tmp_path / "system.json"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    (warning,) = announced(data={"source": str(path)}).warnings
+    assert warning.startswith(f"{path}: unused columns: 'system' (in 20 of 20 entries); the model does not see them.")
+
+
+def test_numbers_that_are_not_used_are_a_note(announced: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "numbered.json"
+    path.write_text(json.dumps([{"instruction": f"Say {n}.", "output": "x", "id": n + 1} for n in range(20)]))
+    heard = announced(data={"source": str(path)})
+    assert heard.warnings == []
+    assert heard.notes[-1] == f"{path}: unused columns: 'id' (in 20 of 20 entries)"

@@ -135,6 +135,30 @@ def test_changed_data_are_refused(own_data: tuple[Path, Path], toys: Any) -> Non
         resume(folder, registry=toys.registry)
 
 
+def test_columns_that_are_not_used_are_recorded(
+    whole_run: Callable[..., Summary], finished: Path, tmp_path: Path
+) -> None:
+    assert "unused_columns" not in manifest_of(finished)["data"]
+    path = tmp_path / "wide.json"
+    entries = [{"instruction": f"Say {n}.", "output": "x", "system": "Be brief.", "id": n + 1} for n in range(20)]
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    whole_run(data={"source": str(path)}, before=False, out=tmp_path / "wide")
+    assert manifest_of(tmp_path / "wide")["data"]["unused_columns"] == ["system", "id"]
+    assert "unused_columns" in (tmp_path / "wide" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_of_a_version_that_lost_inputs_in_silence_goes_on_with_a_warning(
+    whole_run: Callable[..., Summary], toys: Any, heard: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "capitals.json"
+    path.write_text(json.dumps([{"instruction": f"Say {n}.", "INPUT": "a", "output": "x"} for n in range(20)]))
+    whole_run(data={"source": str(path), "fields": {"input": False}}, before=False)
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace("input = false\n", ""), encoding="utf-8")
+    resume(tmp_path / "run", registry=toys.registry, observer=heard)
+    assert any("20 of 20 entries have text in 'INPUT'" in warning for warning in heard.warnings)
+
+
 def test_a_run_goes_on_from_another_folder_than_it_was_started_in(
     whole_run: Callable[..., Summary],
     data_file: Path,

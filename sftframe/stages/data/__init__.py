@@ -5,6 +5,7 @@ field names; knows nothing of prompt styles, tokens or models.
 """
 
 from sftframe.stages.data.answered import AnsweredDataset, load_answered
+from sftframe.stages.data.columns import UnusedColumn, unused_columns_told
 from sftframe.stages.data.parts import Duplicates, Split, num_duplicates, split
 from sftframe.stages.data.sources import Dataset, load_examples
 
@@ -13,8 +14,10 @@ __all__ = [
     "Dataset",
     "Duplicates",
     "Split",
+    "UnusedColumn",
     "load_answered",
     "load_examples",
     "num_duplicates",
     "split",
+    "unused_columns_told",
 ]

@@ -5,13 +5,12 @@ Takes a file and the names of its fields; gives the examples and the answers. Wh
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sftframe.stages.data.examples import to_answers, to_examples
+from sftframe.stages.data.examples import to_answers
 from sftframe.stages.data.fields import FieldNames
-from sftframe.stages.data.sources import Dataset, first_entries, parse_entries, read_source
+from sftframe.stages.data.sources import Dataset, first_entries, make_dataset, parse_entries, read_source
 
 if TYPE_CHECKING:
     from sftframe.config import DataConfig
@@ -38,6 +37,5 @@ def load_answered(config: DataConfig) -> AnsweredDataset:
     names = FieldNames.of(config.fields, has_response=True)
     suffix, data = read_source(config.source)
     entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
-    examples = to_examples(entries, config.source, names)
-    dataset = Dataset(source=config.source, sha256=hashlib.sha256(data).hexdigest(), examples=examples)
+    dataset = make_dataset(data, entries, config.source, names)
     return AnsweredDataset(dataset=dataset, answers=to_answers(entries, config.source, names))

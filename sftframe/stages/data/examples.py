@@ -5,30 +5,35 @@ Takes `Entries` of any format; gives `Example`s or an error that names the entry
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sftframe.errors import DataError
 from sftframe.records import Example
-from sftframe.stages.data.fields import Field, FieldNames, missing
+from sftframe.stages.data.columns import check_required, missing_here
+from sftframe.stages.data.fields import FieldNames
 from sftframe.stages.data.formats import Entries, kind
 
 
 def to_examples(entries: Entries, label: str, names: FieldNames) -> tuple[Example, ...]:
     """The entries as examples, `index` being the position among them.
 
-    An input may be absent or null, which is an empty input; an output may be empty; other fields are ignored.
+    An input may be absent or null, which is an empty input; an output may be empty; other fields are not read.
 
     Raises:
-        DataError: the first entry that is not usable, by index, and what is the matter with it.
+        DataError: no entry has a required field; or the first entry that is not usable, by index, and what is the
+            matter with it.
     """
+    try:
+        check_required(entries.values, names)
+    except DataError as error:
+        raise DataError(f"{label}: {error}") from None
     examples = []
     for index, entry in enumerate(entries.values):
         try:
             examples.append(_example(entry, index, names))
         except DataError as error:
             raise DataError(f"{label}: {entries.where(index)}: {error}") from None
-    _check_mapped_input(entries.values, label, names)
     return tuple(examples)
 
 
@@ -43,7 +48,7 @@ def to_answers(entries: Entries, label: str, names: FieldNames) -> tuple[str, ..
     for index, entry in enumerate(entries.values):
         assert isinstance(entry, dict)
         try:
-            answers.append(_text(entry, "response", names.response))
+            answers.append(_text(entry, names.response))
         except DataError as error:
             raise DataError(f"{label}: {entries.where(index)}: {error}") from None
     return tuple(answers)
@@ -51,8 +56,8 @@ def to_answers(entries: Entries, label: str, names: FieldNames) -> tuple[str, ..
 
 def _example(entry: object, index: int, names: FieldNames) -> Example:
     if not isinstance(entry, dict):
-        raise DataError(f"expected an object with {_listed(names.required)}, found {kind(entry)}")
-    instruction = _text(entry, "instruction", names.instruction)
+        raise DataError(f"expected an object with {names.listed()}, found {kind(entry)}")
+    instruction = _text(entry, names.instruction)
     if not instruction or instruction.isspace():
         raise DataError(
             f"field {names.instruction!r} is blank, expected an instruction: remove the entry or fill it in"
@@ -60,17 +65,17 @@ def _example(entry: object, index: int, names: FieldNames) -> Example:
     has_input = names.input is not None and entry.get(names.input) is not None
     return Example(
         instruction=instruction,
-        input=_text(entry, "input", names.input) if has_input and names.input else "",
-        output=_text(entry, "output", names.output),
+        input=_text(entry, names.input) if has_input and names.input else "",
+        output=_text(entry, names.output),
         index=index,
     )
 
 
-def _text(entry: Mapping[str, Any], field: Field, name: str) -> str:
+def _text(entry: Mapping[str, Any], name: str) -> str:
     text = entry.get(name)
     if not isinstance(text, str):
         if name not in entry:
-            raise DataError(missing(field, name, entry))
+            raise DataError(missing_here(name, entry))
         raise DataError(f"field {name!r} is {kind(text)}, expected a string")
     if not text.isascii():
         _check_encodable(text, name)
@@ -85,16 +90,3 @@ def _check_encodable(text: str, name: str) -> None:
             f"field {name!r} has a lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, which is "
             "half a character and cannot be written as UTF-8: remove it"
         ) from None
-
-
-def _check_mapped_input(entries: Sequence[object], label: str, names: FieldNames) -> None:
-    """A mapped name that no entry has is a slip of the pen, which would silently empty all inputs."""
-    if not names.is_input_mapped or names.input is None:
-        return
-    if not any(isinstance(entry, dict) and names.input in entry for entry in entries):
-        first = entries[0]
-        raise DataError(f"{label}: {missing('input', names.input, first if isinstance(first, dict) else ())}")
-
-
-def _listed(names: Mapping[Field, str]) -> str:
-    return " and ".join(repr(name) for name in names.values())

@@ -1,18 +1,17 @@
-"""Which field of a file is the instruction, which the input, which the output, and which a model's response.
-
-Takes what `data.fields` maps; gives the names to look for, and the words for a name that is not there. Does not read
-files.
-"""
+"""Which field of a file is the instruction, which the input, which the output, and which a model's response."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from textwrap import shorten
 from typing import Literal
 
-from sftframe.errors import ConfigError, suggestion
+import tomli_w
+
+from sftframe.errors import ConfigError
 
 Field = Literal["instruction", "input", "output", "response"]
 FIELDS: tuple[Field, ...] = ("instruction", "input", "output")
@@ -32,9 +31,11 @@ class FieldNames:
     """A model's answer to judge; None: the file is data to learn from and need not have one."""
     is_input_mapped: bool = False
     """The user named the input; then at least one entry has to have it."""
+    is_input_named: bool = False
+    """The user named the input, or said that there is none."""
 
     @classmethod
-    def of(cls, mapped: Mapping[Field, str], *, has_response: bool = False) -> FieldNames:
+    def of(cls, mapped: Mapping[Field, str | Literal[False]], *, has_response: bool = False) -> FieldNames:
         """The names under a mapping; a field that is not mapped is called what it is, a response `model_response`.
 
         >>> FieldNames.of({"instruction": "question", "output": "answer"}).input
@@ -45,11 +46,19 @@ class FieldNames:
         >>> FieldNames.of({"instruction": "input"}).input is None
         True
 
+        `False` says that there is no input, whatever the file has:
+
+        >>> FieldNames.of({"input": False}).input is None
+        True
+
         Raises:
-            ConfigError: two fields would be read from the same name.
+            ConfigError: two fields would be read from the same name, or a field other than the input is left out.
         """
-        names: dict[Field, str | None] = {field: mapped.get(field, field) for field in FIELDS}
-        names["response"] = mapped.get("response", RESPONSE) if has_response else None
+        left_out = next((field for field, name in mapped.items() if name is False and field != "input"), None)
+        if left_out is not None:
+            raise ConfigError(f"data.fields.{left_out}: only the input can be left out; expected a field of the file")
+        names: dict[Field, str | None] = {field: mapped.get(field, field) or None for field in FIELDS}
+        names["response"] = mapped.get("response", RESPONSE) or None if has_response else None
         if "input" not in mapped and names["input"] in mapped.values():
             names["input"] = None
         for field, other in combinations(names, 2):
@@ -65,7 +74,8 @@ class FieldNames:
             input=names["input"],
             output=names["output"],
             response=names["response"],
-            is_input_mapped="input" in mapped,
+            is_input_mapped=bool(mapped.get("input")),
+            is_input_named="input" in mapped,
         )
 
     @property
@@ -84,9 +94,29 @@ class FieldNames:
         """What must be there: all that is wanted, except an input that nobody named."""
         return {field: name for field, name in self.wanted.items() if field != "input" or self.is_input_mapped}
 
+    def listed(self) -> str:
+        """The required names as a message lists them."""
+        return " and ".join(repr(name) for name in self.required.values())
 
-def missing(field: Field, name: str, available: Collection[str]) -> str:
-    """What to say of a field that is not there."""
+
+def setting_for(field: Field, name: str) -> str:
+    r"""The words of the command line that read a field from this name, also one that a shell would take apart.
+
+    >>> print(setting_for("input", "context"))
+    --set data.fields.input=context
+    >>> print(setting_for("output", " out put"))
+    --set 'data.fields.output=" out put"'
+    """
+    is_plain = re.fullmatch(r"[A-Za-z_][\w-]*", name, re.ASCII) and name not in ("true", "false", "inf", "nan")
+    value = name if is_plain else tomli_w.dumps({"x": name}).partition("= ")[2].strip()
+    return f"--set {shlex.quote(f'data.fields.{field}={value}')}"
+
+
+def quoted(names: Collection[str]) -> str:
+    """Names as a message lists them: quoted, so that spaces show; long and many ones are cut."""
     # a CSV without a header shows whole sentences as names
-    shown = [shorten(other, 40, placeholder="...") for other in available]
-    return f"no field {name!r}{suggestion(name, shown)}; name the {field} with --set data.fields.{field}=NAME"
+    shown = [repr(name if len(name) <= 40 else f"{name[:37]}...") for name in sorted(names)[:_MOST_SHOWN]]
+    return ", ".join(shown) + (f", … ({len(names)} in all)" if len(names) > _MOST_SHOWN else "")
+
+
+_MOST_SHOWN = 40

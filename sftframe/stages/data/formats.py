@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sftframe.errors import DataError, brief
-from sftframe.stages.data.fields import FieldNames, missing
+from sftframe.stages.data.columns import UnusedColumn, may_be_input, missing_fields
+from sftframe.stages.data.fields import FieldNames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Entries:
     values: Sequence[object]
     lines: Sequence[int] | None = None
     """The line that each entry starts on, where the format has lines."""
+    unread: Sequence[UnusedColumn] = ()
+    """Columns that the entries leave out because nobody asks for them."""
 
     def where(self, index: int) -> str:
         """How a message names an entry."""
@@ -82,7 +85,7 @@ def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
 
 
 def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
-    """A Parquet table; only the mapped columns are read."""
+    """A Parquet table; only the fields' columns are read, and those whose names are nearly that of the input."""
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -92,8 +95,16 @@ def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         columns = list(file.schema_arrow.names)
         _check_columns(columns, label, names)
-        wanted = [name for name in names.wanted.values() if name in columns]
-        return Entries(values=list(_parquet_rows(file, wanted, label, num_bytes=len(data))))
+        read = [
+            name
+            for name in columns
+            if name in names.wanted.values() or (may_be_input(name) and not names.is_input_named)
+        ]
+        unread = [_parquet_column(file, name) for name in columns if name not in read]
+        return Entries(
+            values=list(_parquet_rows(file, read, label, num_bytes=len(data))),
+            unread=[column for column in unread if column.num_filled],
+        )
     except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
         raise DataError(f"{label}: not a readable Parquet file: {' '.join(str(error).split())}") from error
 
@@ -122,6 +133,21 @@ def _parquet_rows(file: Any, columns: list[str], label: str, *, num_bytes: int) 
                 "only endless repetition does: remove the repeated rows"
             )
         yield from batch.to_pylist()
+
+
+def _parquet_column(file: Any, name: str) -> UnusedColumn:
+    """A column as the file's own figures describe it."""
+    import pyarrow
+
+    kind = file.schema_arrow.field(name).type
+    has_text = not (pyarrow.types.is_primitive(kind) or pyarrow.types.is_null(kind))
+    metadata, num_null = file.metadata, 0
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.num_columns):
+            column = metadata.row_group(group).column(position)
+            if column.path_in_schema == name and column.statistics is not None and column.statistics.has_null_count:
+                num_null += column.statistics.null_count
+    return UnusedColumn(name=name, num_filled=metadata.num_rows - num_null, has_text=has_text)
 
 
 def decode(data: bytes, label: str) -> str:
@@ -172,9 +198,9 @@ def _check_columns(columns: Sequence[str], where: str, names: FieldNames, hint: 
     for name, times in Counter(columns).items():
         if times > 1 and name in names.wanted.values():
             raise DataError(f"{where}: {times} columns are named {name!r}, expected one: rename the others")
-    for field, name in names.required.items():
-        if name not in columns:
-            raise DataError(f"{where}: {missing(field, name, columns)}{hint}")
+    absent = [field for field, name in names.required.items() if name not in columns]
+    if absent:
+        raise DataError(f"{where}: {missing_fields(names, columns, absent, hint)}")
 
 
 def _header_hint(header: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sftframe import downloads
 from sftframe.errors import DataError, suggestion
 from sftframe.records import Example
+from sftframe.stages.data.columns import UnusedColumn, lost_inputs, unused_columns
 from sftframe.stages.data.examples import to_examples
 from sftframe.stages.data.fields import FieldNames
 from sftframe.stages.data.formats import READERS, Entries
@@ -44,10 +45,17 @@ class Dataset:
     """Of the file's bytes, hexadecimal."""
     examples: tuple[Example, ...]
     """In the file's order; never empty."""
+    unused_columns: tuple[UnusedColumn, ...] = ()
+    """What else stands in the file, and is not read."""
 
 
 def load_examples(
-    config: DataConfig, *, cache_dir: Path | None = None, report: Report | None = None, on_bytes: OnBytes | None = None
+    config: DataConfig,
+    *,
+    cache_dir: Path | None = None,
+    report: Report | None = None,
+    on_bytes: OnBytes | None = None,
+    on_lost_inputs: Report | None = None,
 ) -> Dataset:
     """The examples that a configuration names, all of them checked.
 
@@ -55,9 +63,11 @@ def load_examples(
         cache_dir: where downloads are kept; by default `downloads.cache_dir()`.
         report: gets a line on what takes long or is worth knowing.
         on_bytes: gets the bytes of a download so far, and their total where it is known.
+        on_lost_inputs: gets the line that would be an error, where a run was begun with these data already.
 
     Raises:
-        DataError: there is no such source or file, it cannot be had or read, or an entry in it cannot be used.
+        DataError: there is no such source or file, it cannot be had or read, an entry in it cannot be used, or inputs
+            would be lost because their column has another name.
         ConfigError: `data.fields` reads two fields from the same name.
     """
     names = FieldNames.of(config.fields)
@@ -69,11 +79,38 @@ def load_examples(
     else:
         suffix, data = read_source(config.source)
     entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
-    examples = to_examples(entries, config.source, names)
-    num_empty = sum(not example.output for example in examples)
+    dataset = make_dataset(data, entries, config.source, names, on_lost_inputs=on_lost_inputs)
+    num_empty = sum(not example.output or example.output.isspace() for example in dataset.examples)
     if num_empty:
-        say(f"{config.source}: {num_empty} of {len(examples)} entries have an empty output")
-    return Dataset(source=config.source, sha256=hashlib.sha256(data).hexdigest(), examples=examples)
+        say(f"{config.source}: {num_empty} of {len(dataset.examples)} entries have an empty output")
+    return dataset
+
+
+def make_dataset(
+    data: bytes, entries: Entries, source: str, names: FieldNames, *, on_lost_inputs: Report | None = None
+) -> Dataset:
+    """The examples of a file's entries, and what the file has beside them.
+
+    Args:
+        data: the file's bytes.
+        on_lost_inputs: gets the line on lost inputs, which is an error without it.
+
+    Raises:
+        DataError: an entry cannot be used, or inputs would be lost because their column has another name.
+    """
+    examples = to_examples(entries, source, names)
+    unused = unused_columns(entries.values, names)
+    lost = lost_inputs(entries.values, unused, names)
+    if lost is not None:
+        if on_lost_inputs is None:
+            raise DataError(f"{source}: {lost}")
+        on_lost_inputs(f"{source}: {lost}")
+    return Dataset(
+        source=source,
+        sha256=hashlib.sha256(data).hexdigest(),
+        examples=examples,
+        unused_columns=(*unused, *entries.unread),
+    )
 
 
 def _chapter_data(cache_dir: Path, say: Report, on_bytes: OnBytes | None) -> bytes:
@@ -136,4 +173,4 @@ def parse_entries(data: bytes, suffix: str, label: str, names: FieldNames) -> En
 def first_entries(entries: Entries, limit: int | None) -> Entries:
     """As many of the first entries; None = all."""
     lines = None if entries.lines is None else entries.lines[:limit]
-    return Entries(values=entries.values[:limit], lines=lines)
+    return Entries(values=entries.values[:limit], lines=lines, unread=entries.unread)

@@ -1,7 +1,7 @@
 import pytest
 
 from sftframe.errors import ConfigError
-from sftframe.stages.data.fields import FieldNames, missing
+from sftframe.stages.data.fields import FieldNames, quoted
 
 
 def test_unmapped_fields_are_called_what_they_are() -> None:
@@ -31,13 +31,12 @@ def test_two_fields_cannot_be_read_from_one_name(mapped: dict[str, str], message
         FieldNames.of(mapped)  # type: ignore[arg-type]
 
 
-def test_a_missing_field_is_told_with_the_nearest_name_and_the_setting_that_mends_it() -> None:
-    assert missing("instruction", "instruction", ["instructions", "answer"]) == (
-        "no field 'instruction'; did you mean 'instructions'? Available: answer, instructions; "
-        "name the instruction with --set data.fields.instruction=NAME"
-    )
+def test_only_the_input_can_be_left_out() -> None:
+    assert FieldNames.of({"input": False}).required == {"instruction": "instruction", "output": "output"}
+    with pytest.raises(ConfigError, match=r"^data\.fields\.output: only the input can be left out"):
+        FieldNames.of({"output": False})
 
 
-def test_names_that_are_whole_sentences_are_shortened() -> None:
-    told = missing("output", "output", ["Rewrite the sentence below\nso that it is in the passive voice."])
-    assert "Available: Rewrite the sentence below so that it...; " in told
+def test_names_show_their_spaces_and_whole_sentences_are_shortened() -> None:
+    told = quoted([" a", "Rewrite the sentence below\nso that it is in the passive voice."])
+    assert told == r"' a', 'Rewrite the sentence below\nso that it...'"

@@ -89,7 +89,8 @@ def test_parquet_numbers_are_no_text(load: Load) -> None:
 
 def test_a_parquet_column_that_is_missing_is_told_without_the_entries(load: Load) -> None:
     with pytest.raises(
-        DataError, match=r"^d\.parquet: no field 'instruction'\. Available: answer, question; name the "
+        DataError,
+        match=r"^d\.parquet: no field 'instruction' and no field 'output'; did you mean 'question' and 'answer'\?",
     ):
         load("d.parquet", parquet(question=["a"], answer=["b"]))
 
@@ -175,7 +176,7 @@ def test_a_bad_line_is_told_by_its_number(load: Load, content: str, message: str
     [
         (
             "a,b,c\n",
-            r"^d\.csv: line 1: no field 'instruction'\. Available: a, b, c; .*; the first line must name the col",
+            r"^d\.csv: line 1: no field 'instruction' and .*Available: 'a', 'b', 'c'; .*; the first line must name ",
         ),
         ("instruction;output\na;b\n", r"line 1: no field 'instruction'.*; columns must be separated by commas$"),
         ("instruction,output,output\na,b,c\n", r"line 1: 2 columns are named 'output', expected one"),
