@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from sftframe.decoding import Answer, Sampler, check_fits
     from sftframe.downloads import cache_dir, fetch
     from sftframe.judging import compare_answers, judge_file
+    from sftframe.network import NetworkError, TooLargeError, find_route, http_client, http_transport
     from sftframe.pipeline import run
     from sftframe.progress import Observer
     from sftframe.registry import Registry, load_registry
@@ -81,6 +82,7 @@ __all__ = [
     "JudgePair",
     "ModelBackend",
     "ModelError",
+    "NetworkError",
     "NoOptions",
     "Observer",
     "PluginError",
@@ -96,6 +98,7 @@ __all__ = [
     "Summary",
     "TokenizedExample",
     "Tokenizer",
+    "TooLargeError",
     "TrainingError",
     "Verdict",
     "Yardsticks",
@@ -105,7 +108,10 @@ __all__ = [
     "compact",
     "compare_answers",
     "fetch",
+    "find_route",
     "hookimpl",
+    "http_client",
+    "http_transport",
     "judge_file",
     "load_registry",
     "option",
@@ -131,6 +137,11 @@ _LAZY = {
     "check_fits": "sftframe.decoding",
     "compare_answers": "sftframe.judging",
     "fetch": "sftframe.downloads",
+    "find_route": "sftframe.network",
+    "http_client": "sftframe.network",
+    "http_transport": "sftframe.network",
+    "NetworkError": "sftframe.network",
+    "TooLargeError": "sftframe.network",
     "judge_file": "sftframe.judging",
     "load_registry": "sftframe.registry",
     "run": "sftframe.pipeline",

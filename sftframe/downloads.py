@@ -1,7 +1,8 @@
 """Files from the network: whole, checked, resumed where they were cut, and kept.
 
-Takes a URL and a place, gives the file in that place. Knows HTTP and hashes; knows nothing of what is downloaded.
-Proxies and certificates are taken from the environment, as httpx does (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`).
+Proxies and certificates are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, see
+`sftframe.network`). A redirect to another host is followed, since public files lie on many, but never from https to
+http; a key in the address never follows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from sftframe.errors import SftframeError
 from sftframe.files import sync_dir
+from sftframe.network import NetworkError, find_route, http_client
 
 if TYPE_CHECKING:
     import httpx
@@ -49,6 +51,7 @@ def fetch(
     *,
     sha256: str | None = None,
     size: int | None = None,
+    max_bytes: int | None = None,
     on_bytes: OnBytes | None = None,
     timeout_s: float = 30,
     attempts: int = 4,
@@ -63,6 +66,7 @@ def fetch(
     Args:
         sha256: what the file's hash must be, hexadecimal; checked of a file that is there too.
         size: how many bytes it must have.
+        max_bytes: how many bytes it can have at most, where the size is not known; a longer one is given up.
         timeout_s: the longest silence of the server.
         attempts: how often in a row to try without getting one byte further.
         sleep: waits between attempts.
@@ -72,7 +76,7 @@ def fetch(
     """
     from filelock import FileLock
 
-    wanted = _Wanted(url=url, target=target, sha256=sha256, size=size)
+    wanted = _Wanted(url=url, target=target, sha256=sha256, size=size, max_bytes=max_bytes)
     try:
         if wanted.is_there():
             return target
@@ -99,6 +103,7 @@ class _Wanted:
     target: Path
     sha256: str | None
     size: int | None
+    max_bytes: int | None
 
     @property
     def part(self) -> Path:
@@ -150,7 +155,7 @@ def _download(
     wanted: _Wanted, on_bytes: OnBytes, timeout_s: float, attempts: int, sleep: Callable[[float], None]
 ) -> None:
     failed, furthest = 0, wanted.num_kept()
-    with _client(timeout_s) as client:
+    with http_client(timeout_s=timeout_s, max_bytes=None, redirects="downloads") as client:
         while True:
             try:
                 return _attempt(client, wanted, on_bytes)
@@ -163,15 +168,6 @@ def _download(
                 sleep(min(_MAX_PAUSE_S, 0.25 * 2**failed if error.pause_s is None else error.pause_s))
 
 
-def _client(timeout_s: float) -> httpx.Client:
-    import httpx
-
-    try:
-        return httpx.Client(timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 10)), follow_redirects=True)
-    except (ImportError, ValueError) as error:
-        raise DownloadError(f"cannot use the proxy that the environment names: {error}") from error
-
-
 def _attempt(client: httpx.Client, wanted: _Wanted, on_bytes: OnBytes) -> None:
     """One request, to the finished file; whatever arrived before it broke stays in `part`."""
     import httpx
@@ -182,10 +178,12 @@ def _attempt(client: httpx.Client, wanted: _Wanted, on_bytes: OnBytes) -> None:
             start = _first_byte(response, wanted, kept)
             if response.status_code != _NOTHING_MORE:
                 _receive(response, wanted, start, on_bytes)
+    except NetworkError as error:
+        raise DownloadError(f"cannot download {wanted.url!r}: {error}") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise DownloadError(f"cannot download {wanted.url!r}: {error}") from error
     except httpx.TimeoutException as error:
-        raise _WorthRetryingError(f"no answer in time for {wanted.url}") from error
+        raise _WorthRetryingError(f"no answer in time for {wanted.url}{find_route(wanted.url)}") from error
     except httpx.ConnectError as error:
         raise _WorthRetryingError(f"no connection for {wanted.url}: {error}") from error
     except httpx.HTTPError as error:
@@ -231,6 +229,9 @@ def _receive(response: httpx.Response, wanted: _Wanted, start: int, on_bytes: On
     total = wanted.size if length is None else start + int(length)
     if wanted.size is not None and total != wanted.size:
         raise DownloadError(f"{wanted.url} has {total} bytes, expected {wanted.size}: it is not the file asked for")
+    most = wanted.size if wanted.size is not None else wanted.max_bytes
+    if most is not None and total is not None and total > most:
+        raise _too_long(wanted, most)
     free = shutil.disk_usage(wanted.part.parent).free
     if total is not None and total - start > free:
         raise DownloadError(
@@ -246,11 +247,20 @@ def _receive(response: httpx.Response, wanted: _Wanted, start: int, on_bytes: On
         file.seek(start)
         on_bytes(done, total)
         for chunk in response.iter_bytes() if is_encoded else response.iter_raw():
-            file.write(chunk)
             done += len(chunk)
+            if most is not None and done > most:
+                break
+            file.write(chunk)
             on_bytes(done, total)
         file.flush()
         os.fsync(file.fileno())
+    if most is not None and done > most:
+        raise _too_long(wanted, most)
+
+
+def _too_long(wanted: _Wanted, most: int) -> DownloadError:
+    wanted.discard()
+    return DownloadError(f"{wanted.url} is longer than {most} bytes: it is not the file asked for")
 
 
 def _finish(wanted: _Wanted, *, is_resumed: bool) -> None:

@@ -15,7 +15,7 @@ PLUGINS = ROOT / "plugins" / "sftframe_plugins"
 LAYERS = (
     "errors",
     "records",
-    "progress interrupts files transfer visible statistics",
+    "progress interrupts files transfer visible statistics network",
     "locks downloads stored",
     "places",
     "interfaces",

@@ -130,8 +130,11 @@ def _is_on(value: str) -> bool:
 def _reach(network: Network) -> None:
     import httpx
 
+    from sftframe.network import NetworkError, http_client
+
     try:
-        httpx.head(network.endpoint, timeout=_CONNECT_S)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+        with http_client(timeout_s=_CONNECT_S, redirects="downloads") as client:
+            client.head(network.endpoint, follow_redirects=False)
+    except (NetworkError, httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
         network.error = str(error) or type(error).__name__
     network.is_asked = True

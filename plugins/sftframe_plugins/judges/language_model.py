@@ -207,6 +207,11 @@ class LanguageModelJudge(Judge):
         return _Answer(word=word, error=None, reason=reason, raw=kept(reply.text))
 
 
+def no_connection(name: str) -> CallError:
+    """Nobody is there."""
+    return CallError(f"no connection to {name}", is_server_lost=True)
+
+
 def timed_out(name: str, limit_s: float) -> CallError:
     """A server gave no whole reply in time."""
     return CallError(f"{name} gave no reply within {limit_s:g} s", status="timeout")

@@ -89,8 +89,9 @@ class OllamaJudge(LanguageModelJudge):
                     lost[host] = error
         if not models:
             reasons = "; ".join(loss.reason for loss in lost.values())
+            start = "" if all(loss.is_final for loss in lost.values()) else "start it with 'ollama serve', "
             where = "name another with --set judge.host=ADDRESS (or OLLAMA_HOST)"
-            raise JudgeError(f"no Ollama server: {reasons}: start it with 'ollama serve', {where}, {_NO_SERVER}")
+            raise JudgeError(f"no Ollama server: {reasons}: {start}{where}, {_NO_SERVER}")
         for loss in lost.values():
             warnings.warn(
                 f"judge ollama: {loss.reason}; it is left out, and tried again later", RuntimeWarning, stacklevel=2

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sftframe import ConfigError
+from sftframe import ConfigError, NetworkError, TooLargeError, find_route, http_transport
 from sftframe_plugins.judges.calls import CallError
-from sftframe_plugins.judges.language_model import Reply, timed_out
+from sftframe_plugins.judges.language_model import Reply, no_connection, timed_out
 from sftframe_plugins.judges.reply import shorten
 
 DEFAULT_HOST = "http://127.0.0.1:11434"
@@ -58,9 +58,10 @@ class OllamaServer:
 
         self.host = host
         self._timeout_s = timeout_s
+        self._route = find_route(host if "://" in host else f"http://{'127.0.0.1' if host[:1] == ':' else ''}{host}")
         try:
             timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
-            self._client = ollama.Client(host=host, timeout=timeout)
+            self._client = ollama.Client(host=host, timeout=timeout, transport=http_transport())
         except (ValueError, httpx.InvalidURL) as error:
             example = f"expected something like {DEFAULT_HOST}"
             raise ConfigError(f"judge.host: {host!r} is no address ({error}); {example}") from error
@@ -134,12 +135,16 @@ class OllamaServer:
 
         try:
             return call()
+        except TooLargeError as error:
+            raise CallError(str(error), is_final=True) from error
+        except NetworkError as error:
+            raise CallError(str(error), is_final=True, is_server_lost=True) from error
         except ollama.ResponseError as error:
             raise self._refusal(error.status_code, str(error.error)) from error
         except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise CallError(f"no connection to {self.host}", is_server_lost=True) from error
+            raise no_connection(f"{self.host}{self._route}") from error
         except httpx.TimeoutException as error:
-            raise timed_out(self.host, self._timeout_s) from error
+            raise timed_out(f"{self.host}{self._route}", self._timeout_s) from error
         except httpx.HTTPError as error:
             raise CallError(f"{self.host} broke the connection off: {shorten(str(error))}") from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:  # a body that is no reply of Ollama's
@@ -149,7 +154,7 @@ class OllamaServer:
 
     def _refusal(self, status_code: int, error: str) -> CallError:
         return CallError(
-            f"{self.host} refused: {shorten(error)} (HTTP {status_code})",
+            f"{self.host}{self._route} refused: {shorten(error)} (HTTP {status_code})",
             is_final=400 <= status_code < 500,
             is_server_lost=status_code == 404,  # the model is not there (any more)
         )

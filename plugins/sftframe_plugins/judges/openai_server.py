@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sftframe import ConfigError
+from sftframe import ConfigError, NetworkError, TooLargeError, find_route, http_client
 from sftframe_plugins.judges.agreement import Agreement, refused_parameter
 from sftframe_plugins.judges.calls import CallError
-from sftframe_plugins.judges.language_model import Reply, timed_out
+from sftframe_plugins.judges.language_model import Reply, no_connection, timed_out
 from sftframe_plugins.judges.reply import shorten
 from sftframe_plugins.judges.template import Message
 
@@ -70,8 +70,12 @@ class OpenAIServer:
         self._timeout_s = timeout_s
         self._agreement = agreement
         self._tell = tell
+        self._route = find_route(base_url)
         timeout = openai.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
-        self._client = openai.OpenAI(base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout)
+        client: Any = http_client(timeout_s=timeout_s)  # of httpx or of its successor: openai takes both
+        self._client = openai.OpenAI(
+            base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout, http_client=client
+        )
 
     def close(self) -> None:
         """Close the connections; calls under way fail."""
@@ -152,7 +156,9 @@ class OpenAIServer:
         except openai.APIStatusError as error:
             raise self._refusal(error) from None  # the client's own error may quote the key
         except openai.APIConnectionError as error:
-            raise self._loss(error) from None
+            raise self._loss(error, error.__cause__) from None
+        except NetworkError as error:
+            raise self._loss(error, error) from None
         except (openai.OpenAIError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             raw = self._safe(str(getattr(error, "doc", "")))
             what = f"a body that is no reply of such a server: {shorten(raw or self._safe(str(error)), 80)}"
@@ -162,7 +168,7 @@ class OpenAIServer:
         """From the client's `APIStatusError`."""
         code, message = error.status_code, self._safe(_words(error))
         refusal = _RefusalError(
-            f"{self.base_url} refused: {shorten(message)} (HTTP {code})",
+            f"{self.base_url}{self._route} refused: {shorten(message)} (HTTP {code})",
             is_final=400 <= code < 500 and (code not in _BUSY or error.code == "insufficient_quota"),
             wait_s=_retry_after(error.response.headers.get("retry-after", "")),
         )
@@ -171,14 +177,17 @@ class OpenAIServer:
             refusal.parameter = refused_parameter(message, error.param)
         return refusal
 
-    def _loss(self, error: Any) -> CallError:
+    def _loss(self, error: Exception, cause: BaseException | None) -> CallError:
         """From the client's `APIConnectionError`; what it stands for is told by its cause, of whichever httpx."""
-        cause = type(error.__cause__).__name__
-        if cause in ("ConnectError", "ConnectTimeout"):
-            return CallError(f"no connection to {self.base_url}", is_server_lost=True)
-        if "Timeout" in cause or "Timeout" in type(error).__name__:
-            return timed_out(self.base_url, self._timeout_s)
-        text = self._safe(str(error.__cause__ or error))
+        kind, where = type(cause).__name__, f"{self.base_url}{self._route}"
+        if isinstance(cause, NetworkError):
+            is_lost = not isinstance(cause, TooLargeError)
+            return CallError(self._safe(str(cause)), is_final=True, is_server_lost=is_lost)
+        if kind in ("ConnectError", "ConnectTimeout"):
+            return no_connection(where)
+        if "Timeout" in kind or "Timeout" in type(error).__name__:
+            return timed_out(where, self._timeout_s)
+        text = self._safe(str(cause or error))
         return CallError(f"{self.base_url} broke the connection off: {shorten(text)}")
 
     def _safe(self, text: str) -> str:

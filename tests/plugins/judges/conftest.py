@@ -138,7 +138,10 @@ class OllamaHandler(Handler):
         return {"error": message}
 
     def do_GET(self) -> None:
-        if self.path == "/api/tags":
+        self.stub.headers.append({name.lower(): value for name, value in self.headers.items()})
+        if self.stub.get_act is not None:
+            self.stub.get_act(self, {})
+        elif self.path == "/api/tags":
             self.send_document({"models": self.stub.models})
         elif self.path == "/api/version":
             self.send_document({"version": "0.9.0"})
@@ -199,6 +202,7 @@ class Stub:
     """
 
     def __init__(self, handler: type[Handler]) -> None:
+        self.handler = handler
         self.models: list[dict[str, Any]] = []
         self.details: dict[str, dict[str, Any]] = {}
         self.plan: list[Act] = [Acts.grades(50)]

@@ -49,7 +49,7 @@ def test_the_key_stands_in_no_verdict_and_no_log_whatever_the_server_says(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     openai_stub.by_answer = echo
-    judge = ask.openai(openai_stub.host, retries=0)
+    judge = ask.openai(openai_stub.host, retries=0, concurrency=1)
     verdicts = list(judge.score([item(i, answer) for i, answer in enumerate(echo)]))
     assert len(verdicts) == len(echo)
     assert [verdict.status for verdict in verdicts[:2]] == ["ok", "unparsable"]

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_MOST_BYTES = 32_000_000
+"""No file but the weights comes near it; OpenAI's longest has 2 MB."""
+
+
 class OpenAIBucket(WeightSource):
     """One size in the bucket, or in a mirror of it.
 
@@ -79,7 +83,14 @@ class OpenAIBucket(WeightSource):
             try:
                 with _shown(f"{self._size}/{name}") as on_bytes:
                     target = self._folder / name
-                    fetch(f"{self._url}/{name}", target, sha256=GPT2_SHA256.get(name), size=size, on_bytes=on_bytes)
+                    fetch(
+                        f"{self._url}/{name}",
+                        target,
+                        sha256=GPT2_SHA256.get(name),
+                        size=size,
+                        max_bytes=_MOST_BYTES,
+                        on_bytes=on_bytes,
+                    )
             except SftframeError as error:
                 raise ModelError(
                     f"{error}; --set model.mirror=URL names another place with the same files, "
