@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain
 
 import torch
 from torch import Tensor
@@ -15,8 +14,8 @@ from sftframe.records import StepData
 QUEUED_STEPS = 10
 """Steps that a CUDA device is given before their figures are read: long enough that it never waits for the CPU."""
 
-NORM_PIECE = 2**19
-"""Values of a gradient whose squares are added in float32."""
+NORM_ROW = 256
+"""Values of a gradient whose squares are added in float32: few, so that no processor's order of additions matters."""
 
 
 def steps_between_readings(wanted: int | None, device_type: str) -> int:
@@ -36,13 +35,21 @@ def steps_between_readings(wanted: int | None, device_type: str) -> int:
 def gradient_norm(grads: Sequence[Tensor]) -> Tensor:
     """The L2 norm of all gradients together, a scalar on their device.
 
-    On a CPU a dot product reads them twice as fast as `torch.nn.utils.get_total_norm`; and sums of pieces, added in
-    float64, are right to 1e-7 where float32 alone was wrong by up to 9e-4 over 124 million values.
+    On a CPU it is right to 1e-6 on every processor and with any number of threads: the squares of 256 values are added
+    in float32, these sums in float64. It reads the gradients once, faster than `torch.nn.utils.get_total_norm`, which
+    adds all of them in float32 and is off by up to 9e-4 over 124 million values.
     """
     if not grads or not all(grad.is_cpu and grad.dtype == torch.float32 for grad in grads):
         return torch.nn.utils.get_total_norm(grads)
-    pieces = chain.from_iterable(torch.split(grad.flatten(), NORM_PIECE) for grad in grads)
-    return torch.stack([torch.dot(piece, piece) for piece in pieces]).sum(dtype=torch.float64).sqrt().float()
+    return torch.stack([_sum_of_squares(grad.flatten()) for grad in grads]).sum().sqrt().float()
+
+
+def _sum_of_squares(values: Tensor) -> Tensor:
+    """Of float32 values in one dimension; a float64 scalar."""
+    num_in_rows = values.numel() // NORM_ROW * NORM_ROW
+    rows, rest = values[:num_in_rows].view(-1, NORM_ROW), values[num_in_rows:]
+    row_norms = torch.linalg.vector_norm(rows, dim=1)  # torch's own kernel: a BLAS adds in an order of its own
+    return row_norms.double().square().sum() + rest.double().square().sum()
 
 
 def require_finite(loss: float, norm: float, data: StepData) -> None:
