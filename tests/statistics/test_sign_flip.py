@@ -39,3 +39,15 @@ def test_many_items_get_random_patterns_and_the_same_p_for_the_same_seed(paired)
 
 def test_no_p_from_random_patterns_is_zero(paired):
     assert sign_flip(paired([[1.0] * 100])).items == pytest.approx(2 / 10_000)
+
+
+def test_random_patterns_agree_with_all_of_them(paired):
+    # 16 equal differences of which 4 are negative: P(|8 - heads| >= 4) = 2 * (1 + 16 + 120 + 560 + 1820) / 65536
+    pair = paired([[1.5] * 12 + [-1.5] * 4])
+    assert sign_flip(pair).items == pytest.approx(2 * 2517 / 65536, abs=0.008)
+
+
+def test_many_items_have_the_p_of_a_normal_sum(paired):
+    # 20,001 differences of size 1 whose sum is 277 = 1.9586 standard deviations
+    pair = paired([[1.0] * 10_139 + [-1.0] * 9_862])
+    assert sign_flip(pair).items == pytest.approx(0.0502, abs=0.008)
