@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import signal
 
-if hasattr(signal, "SIGHUP"):  # `nohup pytest` ignores it, and so would all that the tests start
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before torch, as the command does it: busy machines stay fast
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +37,12 @@ from sftframe import (
     option,
 )
 from sftframe.progress import Observer
+
+_DEFAULTS = {"SIGHUP": signal.SIG_DFL, "SIGTERM": signal.SIG_DFL, "SIGINT": signal.default_int_handler}
+for _name, _default in _DEFAULTS.items():
+    # `nohup` ignores SIGHUP, a script's background job SIGINT; all that the tests start would ignore them too
+    if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, _name), _default)
 
 
 class ByteTokenizer(Tokenizer):

@@ -3,7 +3,6 @@ import json
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -172,11 +171,3 @@ def test_a_file_that_may_not_be_read_is_told_so(load: Load) -> None:
             load_examples(DataConfig(source="data.json"))
     finally:
         os.seteuid(me)
-
-
-def test_52000_entries_load_in_under_three_seconds(load: Load) -> None:
-    entry = {"instruction": "Rewrite this. " * 5, "input": "A sentence.", "output": "Another sentence. " * 10}
-    content = json.dumps([{**entry, "id": i} for i in range(52_000)])
-    start = time.perf_counter()
-    assert len(load("data.json", content).examples) == 52_000
-    assert time.perf_counter() - start < 3
