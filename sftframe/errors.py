@@ -19,6 +19,7 @@ without a traceback; anything else is a bug in sftframe or in a plugin.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -87,6 +88,22 @@ def brief(value: object) -> str:
     return shown if len(shown) <= 160 else f"{shown[:60]}…{shown[-20:]}"
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a wrong one may mean: spelt much alike, its beginning, or its initials.
+
+    >>> names = ["temperature", "top_k", "lr", "max_new_tokens"]
+    >>> [nearest(wrong, names) for wrong in ("temprature", "temp", "learning_rate", "max_tokens", "zzz")]
+    ['temperature', 'temperature', 'lr', 'max_new_tokens', None]
+    """
+    names = sorted(known)[:_MOST_COMPARED]
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return close[0]
+    beginnings = [other for other in names if len(name) > 2 and other.startswith(name)]
+    initials = "".join(word[:1] for word in re.split(r"[-_ ]", name))
+    return next((other for other in [*beginnings, initials] if other in names), None)
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The tail of an 'unknown name' message: the nearest known name, then all of them.
 
@@ -100,8 +117,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "; none are available"
-    near = difflib.get_close_matches(name, names[:_MOST_COMPARED], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(name, names)
+    hint = "." if near is None else f"; did you mean {near!r}?"
     shown = [name if name.isprintable() else repr(name) for name in names[:_MOST_SHOWN]]
     more = f", … ({len(names)} in all)" if len(names) > _MOST_SHOWN else ""
     return f"{hint} Available: {', '.join(shown)}{more}"

@@ -28,6 +28,8 @@ def read_record(kind: type[Record], value: object, where: object) -> Record:
     """
     from pydantic import ValidationError
 
+    from sftframe.config import expectation
+
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"{where}: expected a JSON object with a {kind.__name__}, found {reprlib.repr(value)}; {_MEND}"
@@ -41,9 +43,8 @@ def read_record(kind: type[Record], value: object, where: object) -> Record:
         finding = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in finding["loc"])
         is_missing = finding["type"] == "missing"
-        wanted = "a value" if is_missing else finding["msg"].removeprefix("Input should be ")
         found = "none" if is_missing else reprlib.repr(finding["input"])
-        raise ConfigError(f"{where}: {name}: expected {wanted}, found {found}; {_MEND}") from error
+        raise ConfigError(f"{where}: {name}: expected {expectation(finding)}, found {found}; {_MEND}") from error
     return record
 
 

@@ -26,10 +26,10 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
     [
         ([], "f, line 2: expected a JSON object with a Response, found []"),
         ({}, "f, line 2: index: expected a value, found none"),
-        (RESPONSE | {"index": None}, "index: expected a valid integer, found None"),
+        (RESPONSE | {"index": None}, "index: expected a whole number, found None"),
         (RESPONSE | {"index": 10**30}, "index: expected a number of 64 bits, found a larger one"),
-        (RESPONSE | {"text": 5}, "text: expected a valid string, found 5"),
-        (RESPONSE | {"ids": [1, "x"]}, "ids.1: expected a valid integer"),
+        (RESPONSE | {"text": 5}, "text: expected text, found 5"),
+        (RESPONSE | {"ids": [1, "x"]}, "ids.1: expected a whole number"),
         (RESPONSE | {"stop_reason": "bored"}, "stop_reason: expected 'end', 'stop-string' or 'length', found 'bored'"),
     ],
 )
@@ -43,5 +43,5 @@ def test_what_is_wrong_is_named_with_file_key_and_value(value: Any, words: str) 
 def test_inner_values_are_checked_too() -> None:
     summary: dict[str, Any] = dict.fromkeys(("steps", "examples_seen", "tokens_seen", "peak_memory_bytes"), 1)
     summary |= {"seconds": 1.5, "tokens_per_s": 2, "counted_share": {"end": "all"}}
-    with pytest.raises(ConfigError, match=r"counted_share\.end: expected a valid number"):
+    with pytest.raises(ConfigError, match=r"counted_share\.end: expected a number"):
         read_record(TrainSummary, summary, "train.json")

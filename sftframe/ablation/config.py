@@ -92,7 +92,7 @@ def _validated(table: Any) -> AblateConfig:
     try:
         return AblateConfig.model_validate(table)
     except ValidationError as error:
-        raise ConfigError(explain(error, AblateConfig, prefix=("ablate",))) from error
+        raise ConfigError(explain(error, AblateConfig, table, prefix=("ablate",))) from error
 
 
 def _flat_axes(table: Mapping[str, Any], prefix: str = "") -> list[Axis]:

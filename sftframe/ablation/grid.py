@@ -82,13 +82,20 @@ class Grid:
         return (Cell(arm=arm, seed=seed) for seed in self.seeds for arm in self.arms)
 
 
-def make_grid(base: Layer, axes: Sequence[Axis], seeds: Sequence[int], has_option: HasOption) -> Grid:
+def make_grid(
+    base: Layer,
+    axes: Sequence[Axis],
+    seeds: Sequence[int],
+    has_option: HasOption,
+    with_option: Callable[[str, str], Sequence[str]] = lambda seam, option: (),
+) -> Grid:
     """The grid that the axes span.
 
     An option of a component (`collate.weight`) varies only the arms whose component has it; the others stand once.
 
     Args:
         base: what all arms share.
+        with_option: `with_option(seam, option)`: names of all components that have the option, for a message.
 
     Raises:
         ConfigError: fewer than two arms, a value or seed twice, or an option that no arm's component has.
@@ -104,7 +111,9 @@ def make_grid(base: Layer, axes: Sequence[Axis], seeds: Sequence[int], has_optio
         ]
     for axis in axes:
         if not any(axis.key in settings for settings in chosen):
-            raise ConfigError(f"{axis.key} has several values, but no arm's {axis.seam} component has such an option")
+            owners = with_option(str(axis.seam), axis.key.split(".")[1])
+            instead = f"; {', '.join(owners)} {'has' if len(owners) == 1 else 'have'} it" if owners else ""
+            raise ConfigError(f"{axis.key} has several values, but no arm's --{axis.seam} has such an option{instead}")
     ordered = [{axis.key: settings[axis.key] for axis in axes if axis.key in settings} for settings in chosen]
     if len(ordered) < 2:
         raise ConfigError(

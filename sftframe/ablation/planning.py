@@ -84,7 +84,9 @@ def make_plan(request: Request, registry: Registry) -> Plan:
 
     base = _with_named_components(request.base, registry)
     seeds = seeds_from(request.config.seeds, resolve(base, registry).seed)
-    grid = make_grid(base, request.axes, seeds, has_option)
+    grid = make_grid(
+        base, request.axes, seeds, has_option, lambda seam, option: registry.names_with_option(Seam(seam), option)
+    )
     _check_baseline(request.config.baseline, grid)
     texts = _prompt_texts(request)
     grid = replace(grid, arms=tuple(_with_prompt_text(arm, texts) for arm in grid.arms))

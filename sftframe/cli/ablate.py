@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sftframe.cli import completion
-from sftframe.cli.settings import Settings, takes_settings
+from sftframe.cli.settings import Settings, flag_values, takes_settings
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Begin even a very large grid."
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PANEL)]
 
 
-@takes_settings()
+@takes_settings(takes_several=True)
 def ablate(
     settings: Settings,
     seeds: Seeds = None,
@@ -129,7 +129,7 @@ def ablate(
 ) -> None:
     """Compare prompts, masks, models or any setting by paired runs over several seeds.
 
-    Give --prompt, --collate, --model or --set several values, separated by commas.
+    Give --prompt, --collate, --model, --epochs, --lr or --set several values, with commas between.
 
     Example: sftframe ablate --prompt alpaca,phi3 --collate mask-pad,mask-instruction --seeds 5
     """
@@ -164,7 +164,9 @@ def _seeds(text: str | None) -> int | list[int] | None:
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"--seeds {text!r}: expected a number of seeds, or seeds separated by commas") from None
+        raise ConfigError(f"--seeds: expected how many seeds, or seeds with commas between, found {text!r}") from None
+    if min(numbers) < 0 or numbers == [0]:
+        raise ConfigError(f"--seeds: expected how many seeds (1 or more), or seeds of 0 or more, found {text!r}")
     return numbers[0] if "," not in text else numbers
 
 
@@ -176,18 +178,18 @@ def _planned(settings: Settings, table: dict[str, Any], registry: Registry) -> P
 
 def _request(settings: Settings, table: dict[str, Any]) -> Request:
     """The flags over `--set` over the file, as for a run; a flag or setting with several values is an axis."""
-    from sftframe.ablation import Axis, read_request, split_axes, split_values
+    from sftframe.ablation import Axis, read_request, split_axes
     from sftframe.config import merge, nested, read_toml
 
     file = {} if settings.config_path is None else read_toml(settings.config_path)
     layer, axes = split_axes(settings.assignments)
     flags, named = [], []
     for key, value in settings.flags.items():
-        values = split_values(value) if key in ("prompt.name", "collate.name", "model.name") else [value]
+        values = flag_values(key, value)
         if len(values) > 1:
             named.append(Axis(key=key, values=tuple(values)))
         else:
-            flags.append(nested(key, value))
+            flags.append(nested(key, values[0]))
     flagged = {axis.key for axis in named}
     others = [axis for axis in axes if axis.key not in flagged]
     return read_request(merge(file, {"ablate": table}), [*named, *others], settings=merge(layer, *flags))

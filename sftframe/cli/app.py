@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,16 +60,32 @@ def main() -> None:
     wait_politely()
     outlive_terminal()
     try:
-        app()
+        sys.exit(app(prog_name="sftframe", standalone_mode=False) or 0)  # typer gives the code of an early exit back
     except SftframeError as error:
         _leave(str(error), error.exit_code, error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _leave("stopped", 130)
+    except _UsageError as error:
+        _refuse(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keeps the interpreter's last flush quiet
         sys.exit(141)
     except Exception as error:
         _leave(f"internal error: {type(error).__name__}: {error} (run again with --debug and report it)", 1, error)
+
+
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""typer's base of all usage errors, which has no public name."""
+
+
+def _refuse(error: Any) -> None:
+    """Say what is wrong with the command line; without any command the help says it."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(error.exit_code)
+    from sftframe.cli.usage import usage_message
+
+    _leave(usage_message(error), error.exit_code, error)
 
 
 def _leave(message: str, exit_code: int, error: Exception | None = None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ import typer
 
 from sftframe.cli.completion import Completer, components, plugin_ids, values
 from sftframe.cli.completion import settings as setting_keys
+from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
     from sftframe.config import Layer
@@ -138,6 +139,13 @@ _FLAGS = (
     _Flag("--threads", int, "threads", "CPU threads; by default the physical cores.", _MACHINE, "N"),
 )
 
+VARIED = tuple(
+    flag.key
+    for flag in _FLAGS
+    if flag.key.partition(".")[0] in ("prompt", "collate", "model", "tokens", "train") or flag.key == "dtype"
+)
+"""Settings with a flag that an ablation can give several values."""
+
 MADE_WITH_THE_RUN = (
     "--prompt",
     "--collate",
@@ -157,9 +165,54 @@ MADE_WITH_THE_RUN = (
 """Settings that a run is made with and keeps."""
 
 
-def takes_settings(*leave_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replace a command's parameter `settings` by the shared flags, except those that do not apply."""
-    flags = [flag for flag in _FLAGS if flag.name not in leave_out]
+def key_of(flag: str) -> str | None:
+    """The setting that a shared flag sets.
+
+    >>> key_of("--lr"), key_of("--json")
+    ('train.lr', None)
+    """
+    return next((shared.key for shared in _FLAGS if shared.name == flag), None)
+
+
+def flag_values(key: str, given: Any) -> list[Any]:
+    """The values that one flag of `ablate` was given: text is taken apart at commas, where the setting can be varied.
+
+    >>> flag_values("train.epochs", "1, 2"), flag_values("train.batch_size", "8"), flag_values("data.source", "a,b")
+    ([1.0, 2.0], [8], ['a,b'])
+
+    Raises:
+        ConfigError: a number was expected and is none.
+    """
+    from sftframe.ablation import split_values
+
+    flag = next((flag for flag in _FLAGS if flag.key == key), None)
+    if flag is None or key not in VARIED or not isinstance(given, str):
+        return [given]
+    return [_number(flag, text) if flag.kind in (int, float) else text for text in split_values(given)]
+
+
+def _number(flag: _Flag, text: str) -> int | float:
+    kind: type[int] | type[float] = flag.kind
+    try:
+        return kind(text)
+    except ValueError:
+        expected = "a whole number" if kind is int else "a number"
+        raise ConfigError(f"{flag.name}: expected {expected}, or several with commas between, found {text!r}") from None
+
+
+def takes_settings(
+    *leave_out: str, takes_several: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace a command's parameter `settings` by the shared flags, except those that do not apply.
+
+    Args:
+        takes_several: flags of settings that can be varied take several values, with commas between; see `flag_values`.
+    """
+    flags = [
+        replace(flag, kind=str, metavar=f"{flag.metavar},…") if takes_several and flag.key in VARIED else flag
+        for flag in _FLAGS
+        if flag.name not in leave_out
+    ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)

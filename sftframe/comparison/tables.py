@@ -13,6 +13,7 @@ from typing import Any
 
 from sftframe.comparison.runs import ComparedArm
 from sftframe.comparison.yardsticks import YARDSTICKS, Yardstick, scored
+from sftframe.config import settings_in_words
 from sftframe.errors import DataError
 from sftframe.statistics import ComparisonTable, Scores, compare_arms
 
@@ -104,6 +105,7 @@ def compare_levels(
             weights=_weights(arms, yardstick),
             score_range=yardstick.score_range,
             unit=yardstick.unit,
+            labels={value: settings_in_words({axis.axis: value}) for value in axis.arms},
         )
         num_arms = {value: len(names) for value, names in axis.arms.items()}
         tables.append(AxisTable(axis=axis.axis, table=table, num_arms=num_arms))

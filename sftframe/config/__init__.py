@@ -5,6 +5,7 @@ defaults, the defaults of `sections`. It knows no component: a component's optio
 `Options`.
 """
 
+from sftframe.config.findings import expectation, explain, known_keys
 from sftframe.config.layers import SEAMS, Layer, flattened, merge, nested, parse_settings, read_toml, settings_in_words
 from sftframe.config.sections import (
     Choice,
@@ -17,7 +18,7 @@ from sftframe.config.sections import (
     TrainConfig,
 )
 from sftframe.config.template import ChosenComponent, commented_toml
-from sftframe.config.validation import build_options, explain, option_fields, validate
+from sftframe.config.validation import build_options, option_fields, validate
 
 __all__ = [
     "SEAMS",
@@ -33,8 +34,10 @@ __all__ = [
     "TrainConfig",
     "build_options",
     "commented_toml",
+    "expectation",
     "explain",
     "flattened",
+    "known_keys",
     "merge",
     "nested",
     "option_fields",

@@ -100,7 +100,22 @@ class Registry:
 
         info, component = self._only(seam, name)
         with plugin_wall(component.__module__.partition(".")[0], f"{seam.noun} {name!r} of {info.id} cannot be made"):
-            return component(build_options(component, dict(values or {}), seam.value), **given)
+            options = build_options(
+                component, dict(values or {}), seam.value, others_with=lambda key: self.names_with_option(seam, key)
+            )
+            return component(options, **given)
+
+    def names_with_option(self, seam: Seam, option: str) -> list[str]:
+        """Names of a seam's components that have an option of this name, sorted."""
+        from sftframe.config import option_fields
+
+        return sorted(
+            {
+                offer.component.name
+                for _, offer in self._offers(seam)
+                if option in option_fields(offer.component.Options)
+            }
+        )
 
     def prompt_style(self, name: str, values: Mapping[str, Any] | None = None) -> PromptStyle:
         """`create` for prompt styles."""

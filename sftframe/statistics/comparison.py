@@ -45,6 +45,7 @@ def compare_arms(
     score_range: float | None = None,
     judge_variance: float | None = None,
     unit: str = "",
+    labels: Mapping[str, str] | None = None,
 ) -> ComparisonTable:
     """Compare every arm with the baseline.
 
@@ -57,6 +58,7 @@ def compare_arms(
         score_range: largest possible difference: 100 for a judge's scores, 1 for shares, None without bound.
         judge_variance: of one score, from `statistics.judge_variance`.
         unit: of the scores, for the explanations: `points`.
+        labels: what an arm is called in the explanations, where its name alone says too little.
 
     Raises:
         ConfigError: an unknown baseline, fewer than two arms, a margin that is not positive.
@@ -67,7 +69,12 @@ def compare_arms(
     if margin is not None and not 0 < margin < np.inf:
         raise ConfigError(f"the margin is {margin}; expected a positive difference, in the unit of the scores")
     question = _Question(
-        direction=direction, margin=margin, score_range=score_range, judge_variance=judge_variance, unit=unit
+        direction=direction,
+        margin=margin,
+        score_range=score_range,
+        judge_variance=judge_variance,
+        unit=unit,
+        labels=labels or {},
     )
     return ComparisonTable(
         arms=tuple(_arm(common, position) for position in range(len(common.names))),
@@ -110,6 +117,7 @@ class _Question:
     score_range: float | None
     judge_variance: float | None
     unit: str
+    labels: Mapping[str, str]
 
 
 def _comparisons(common: CommonScores, first: int, question: _Question) -> tuple[Comparison, ...]:
@@ -158,7 +166,7 @@ def _comparison(
         verdict=verdict,
         explanation=explain(
             verdict=verdict,
-            names=names,
+            names=(question.labels.get(names[0], names[0]), question.labels.get(names[1], names[1])),
             difference=pair.mean,
             interval=interval,
             is_significant_alone=p is not None and p < ALPHA,

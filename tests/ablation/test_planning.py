@@ -70,7 +70,7 @@ def test_a_plan_is_the_same_when_it_is_read_again(plan: Plans, toys: Any) -> Non
             "no collate strategy 'mask-instructions'; did you",
         ),
         ({"ablate": {"set": {"train.lrr": [1, 2]}}}, r"arm mask-pad · lrr 1: no configuration key 'train\.lrr'"),
-        ({"ablate": {"set": {"collate.wieght": [1, 2]}}}, "no arm's collate component has such an option"),
+        ({"ablate": {"set": {"collate.wieght": [1, 2]}}}, "no arm's --collate has such an option"),
         ({"ablate": {"set": {"data.limit": [10, 20]}}}, r"data\.limit cannot be varied: arms are compared on the same"),
         (
             {"ablate": {"set": {"judge.version": [1, 2]}}},
@@ -82,7 +82,7 @@ def test_a_plan_is_the_same_when_it_is_read_again(plan: Plans, toys: Any) -> Non
         ({"ablate": {"seeds": 0}}, r"ablate\.seeds"),
         ({"ablate": {"baseline": "mask-padd"}}, "no arm 'mask-padd'; did you mean 'mask-pad'"),
         ({"ablate": {"yardstick": "loss"}}, r"ablate\.yardstick: expected 'judge'"),
-        ({"ablate": {"margin": 0}}, r"ablate\.margin: expected greater than 0"),
+        ({"ablate": {"margin": 0}}, r"ablate\.margin: expected more than 0"),
         ({"train": {"lr": -1}}, r"train\.lr"),
     ],
     ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",

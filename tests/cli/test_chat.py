@@ -117,8 +117,8 @@ def test_an_instruction_that_fills_the_context_is_refused(piped) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--temperature", "-1"), 2, "generate.temperature: expected greater than or equal to 0"),
-        (("--top-p", "2"), 2, "generate.top_p: expected less than or equal to 1"),
+        (("--temperature", "-1"), 2, "generate.temperature: expected 0 or more"),
+        (("--top-p", "2"), 2, "generate.top_p: expected 1 or less"),
         (("--set", "prompt.name=phi3"), 2, "prompt.name is 'alpaca' in the run"),
     ],
 )

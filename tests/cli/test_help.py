@@ -58,9 +58,39 @@ def test_every_option_says_what_it_does(name):
         (["run", "--set", "train.epoch=1"], "epochs"),
         (["run", "--prompt", "alpcaa"], "alpaca"),
         (["preview", "--model", "gpt2-nanno"], "gpt2-nano"),
+        (["run", "--learning-rate", "1"], "did you mean --lr?"),
+        (["run", "--colate", "x"], "did you mean --collate?"),
+        (["train", "--warmup-steps", "5"], "--set train.warmup_steps=VALUE"),
+        (["report", "--epochs", "5"], "these have it: sftframe run, sftframe train, sftframe ablate"),
+        (["run", "--batch-size", "4,8"], "several values are for sftframe ablate --batch-size 4,8"),
+        (["train", "--seed", "4,8"], "several seeds are for sftframe ablate --seeds 4,8"),
+        (["plugins", "shwo"], "did you mean 'show'? sftframe plugins --help lists them"),
+        (["chat"], "sftframe chat: RUN is missing: a run's folder"),
+        (["run", "--seed"], "--seed: a value is missing after it"),
+        (["run", "--json=yes"], "--json: it takes no value"),
+        (["run", "alpaca"], "sftframe run does not expect 'alpaca'"),
     ],
 )
 def test_a_slip_of_the_finger_is_answered_with_what_may_be_meant(cli, typed, meant):
     done = cli(*typed)
     assert done.code == 2
     assert meant in " ".join(done.err.split())
+
+
+JARGON = re.compile(
+    r"Input should|Value error|constrained-|_parsing|<class|pydantic|[{}]|valid (integer|number|string)"
+)
+"""Words of the libraries that read command lines and settings; nobody who uses sftframe has to know them."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_with_a_wrong_value_is_answered_in_plain_words(cli, name):
+    for parameter in COMMANDS[name].params:
+        if parameter.param_type_name != "option" or getattr(parameter, "is_flag", False):
+            continue
+        for value in ("-1", "zzz", "1.5.2", ""):
+            needed = ["x"] * sum(p.param_type_name == "argument" and p.required for p in COMMANDS[name].params)
+            done = cli(*name.split(), *needed, f"{parameter.opts[0]}={value}", "--config=nowhere.toml")
+            assert done.code == 2, (parameter.opts, value, done.err)
+            assert done.last_line.startswith("error: ")
+            assert not JARGON.search(done.err), (parameter.opts, value, done.err)

@@ -171,7 +171,7 @@ def test_check_prints_a_line_per_promise():
 def test_check_of_a_component_takes_options():
     result = run("check", "prompt-weight", "--set", "collate.weight=7")
     assert isinstance(result.exception, ConfigError)
-    assert "collate.weight: expected less than or equal to 1, found 7" in str(result.exception)
+    assert "collate.weight: expected 1 or less, found 7" in str(result.exception)
 
 
 def test_check_of_a_broken_component_goes_on_and_ends_with_exit_code_3(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from sftframe.comparison import (
+    ComparedArm,
     FinishedRun,
     axis_levels,
     compare,
@@ -117,6 +118,20 @@ def test_an_axis_is_compared_with_the_others_averaged_out(run: Runs) -> None:
     settings = {arm.name: {"prompt": arm.name.split(" · ")[1], "collate": arm.name.split(" · ")[0]} for arm in arms}
     by_axis = {axis.axis: axis.table.comparisons[0].difference for axis in compare(arms, settings=settings).axes}
     assert by_axis == {"prompt": pytest.approx(3.0), "collate": pytest.approx(5.25)}
+
+
+def test_values_of_a_setting_are_told_with_its_name(run: Runs) -> None:
+    arms, settings = [], {}
+    for rate in (0.004, 0.008):
+        for collate in ("mask-pad", "pad-only"):
+            name = f"{collate} · lr {rate}"
+            arms.append(ComparedArm(name=name, runs={1: run(name, scores=LOW, collate=collate)}))
+            settings[name] = {"collate.name": collate, "train.lr": rate}
+    said = {axis.axis: axis.table.comparisons[0] for axis in compare(arms, settings=settings).axes}
+    assert "lr 0.008" in said["train.lr"].explanation
+    assert "lr 0.004" in said["train.lr"].explanation
+    assert "name" not in said["collate.name"].explanation
+    assert (said["train.lr"].baseline, said["train.lr"].candidate) == ("0.004", "0.008")
 
 
 def test_what_holds_for_all_arms_is_said_once(run: Runs) -> None:

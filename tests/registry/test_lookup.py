@@ -70,7 +70,7 @@ def test_a_name_means_another_component_at_another_seam(registry):
 def test_options_come_from_the_values_and_are_checked(registry):
     style = registry.prompt_style("shout", {"mark": "?", "times": 2})
     assert (style.options.mark, style.options.times) == ("?", 2)
-    with pytest.raises(ConfigError, match=r"prompt\.times: expected less than or equal to 3, found 4"):
+    with pytest.raises(ConfigError, match=r"prompt\.times: expected 3 or less, found 4"):
         registry.prompt_style("shout", {"times": 4})
     with pytest.raises(ConfigError, match=r"prompt\.mrk: 'shout' has no option 'mrk'; did you mean 'mark'\?"):
         registry.prompt_style("shout", {"mrk": "?"})

@@ -188,6 +188,14 @@ def _tell_numbers(missing: str, extra: str) -> str:
 
 
 def _listed(grams: Iterable[Gram]) -> str:
-    """The first few, so that a reason stays one readable line."""
-    words = [textwrap.shorten(word, 30, placeholder="…") for (word,) in grams]
+    """The first few, so that a reason stays one readable line; of a counter also how often where not once.
+
+    >>> _listed(Counter({("as",): 2, ("snow",): 1}))
+    'as (2 times), snow'
+    """
+    counts = grams if isinstance(grams, Counter) else {}
+    words = [
+        textwrap.shorten(gram[0], 30, placeholder="…") + (f" ({counts[gram]} times)" if counts.get(gram, 1) > 1 else "")
+        for gram in grams
+    ]
     return ", ".join(words[:5]) + (", …" if len(words) > 5 else "")

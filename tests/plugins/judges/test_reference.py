@@ -69,6 +69,11 @@ def test_a_wrong_name_in_the_right_sentence_scores_0():
     assert (score, reason) == (0.0, "1 of 1 key words missing: ankara")
 
 
+def test_words_that_are_missing_more_than_once_are_listed_as_they_are_counted():
+    _, reason = graded("Cold!", instruction="Describe winter.", reference="snow on snow on ice")
+    assert reason == "5 of 5 key words missing: snow (2 times), on (2 times), ice"
+
+
 def test_the_right_name_alone_or_in_other_words_is_nearly_as_good_as_the_sentence():
     assert graded("Ankara", **CAPITAL)[0] > 80
     assert graded("It is Ankara.", **CAPITAL)[0] > 80
