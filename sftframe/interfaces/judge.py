@@ -64,6 +64,14 @@ class Judge(Component):
         An item that could not be judged gets a verdict of another status than `ok`, without a score.
         """
 
+    def score_as_ready(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
+        """The same verdicts as `score`, one per item, each as soon as it is there, in any order.
+
+        This is what runs call: every verdict is written down when it comes, so that a slow item does not keep the
+        others from being kept. A judge that asks about several items at a time has a body of its own.
+        """
+        return self.score(items)
+
     def prefer(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
         """Which answer of each pair is better: one preference per pair, in order, as they become available.
 
@@ -76,3 +84,7 @@ class Judge(Component):
         raise JudgeError(
             f"judge {self.name!r} grades single answers only: compare scores instead, or name a judge of pairs"
         )
+
+    def prefer_as_ready(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
+        """The same preferences as `prefer`, each as soon as it is there, in any order."""
+        return self.prefer(pairs)

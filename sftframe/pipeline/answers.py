@@ -139,15 +139,31 @@ def judge_files(
 ) -> Judgement:
     """Judge the responses that have no verdict yet; every verdict is written as it comes.
 
+    Once all are there, this judge's are put into the order of the items.
+
     Raises:
         JudgeError: the judge cannot go on.
     """
     items = make_items(examples, files.known_responses())
     known = {verdict.index: verdict for verdict in files.known_verdicts(judging.judge.identity)}
     with JsonLines(files.verdicts) as lines:
-        return judging.judge_answers(
+        judgement = judging.judge_answers(
             items, stage=f"judge {files.label}", num_repeats=num_repeats, known=known, on_verdict=lines.append
         )
+    _put_in_order(files.verdicts, judging.judge.identity, [item.index for item in items])
+    return judgement
+
+
+def _put_in_order(path: Path, judge: str, indices: Sequence[int]) -> None:
+    """Sort what this judge said last, so that a file has the same bytes whichever server was the faster one."""
+    records = read_json_lines(path)
+    start = len(records)
+    while start and records[start - 1].get("judge") == judge:
+        start -= 1
+    places = {index: place for place, index in enumerate(indices)}
+    tail = sorted(records[start:], key=lambda record: places.get(record.get("index", -1), len(places)))
+    if tail != records[start:]:
+        write_json_lines(path, [*records[:start], *tail])
 
 
 def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yardsticks | None:

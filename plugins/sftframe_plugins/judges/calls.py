@@ -1,7 +1,6 @@
-"""Many calls to servers that may fail: side by side, in order, with patience, and given up at once when nobody waits.
+"""Many calls to servers that may fail: side by side, with patience, and given up at once when nobody waits.
 
-Takes what a single call does, gives its results in the order of the jobs. Knows nothing of judges and protocols: a
-call says by the exception that it raises whether another attempt makes sense, and whether its server is lost.
+A call says by the exception that it raises whether another attempt makes sense, and whether its server is lost.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from functools import partial
 from queue import Empty, SimpleQueue
 from random import SystemRandom
@@ -118,34 +118,53 @@ def within(limit_s: float, call: Callable[[], Result]) -> Result:
     return future.result(limit_s)
 
 
-def in_order(
+def as_ready(
     work: Callable[[Job], Result], jobs: Sequence[Job], *, num_threads: int, stop: threading.Event
-) -> Generator[Result, None, None]:
-    """Results in the order of the jobs, each as soon as it and all before it are there.
+) -> Generator[tuple[int, Result], None, None]:
+    """The number of each job and its result, each as soon as it is there: one slow job keeps no other result back.
 
     The threads are daemons: when the caller goes away or is interrupted, `stop` is set, no new job is begun, and
     neither the caller nor the end of the process waits for a server that is silent.
     """
-    futures: list[Future[Result]] = [Future() for _ in jobs]
-    queue: SimpleQueue[tuple[Future[Result], Callable[[], Result]]] = SimpleQueue()
-    for job, future in zip(jobs, futures, strict=True):
-        queue.put((future, partial(work, job)))
+    waiting: SimpleQueue[tuple[int, Callable[[], Result]]] = SimpleQueue()
+    done: SimpleQueue[tuple[int, Future[Result]]] = SimpleQueue()
+    for number, job in enumerate(jobs):
+        waiting.put((number, partial(work, job)))
     for _ in range(min(num_threads, len(jobs))):
-        threading.Thread(target=_work_off, args=(queue, stop), daemon=True).start()
+        threading.Thread(target=_work_off, args=(waiting, done, stop), daemon=True).start()
     try:
-        for future in futures:
-            yield future.result()
+        for _ in jobs:
+            number, future = done.get()
+            yield number, future.result()
     finally:
         stop.set()
 
 
-def _work_off(queue: SimpleQueue[tuple[Future[Result], Callable[[], Result]]], stop: threading.Event) -> None:
+def in_order(results: Generator[tuple[int, Result], None, None]) -> Generator[Result, None, None]:
+    """The results of `as_ready` in the order of the jobs, each as soon as it and all before it are there."""
+    early: dict[int, Result] = {}
+    wanted = 0
+    with closing(results):
+        for number, result in results:
+            early[number] = result
+            while wanted in early:
+                yield early.pop(wanted)
+                wanted += 1
+
+
+def _work_off(
+    waiting: SimpleQueue[tuple[int, Callable[[], Result]]],
+    done: SimpleQueue[tuple[int, Future[Result]]],
+    stop: threading.Event,
+) -> None:
     while not stop.is_set():
         try:
-            future, call = queue.get_nowait()
+            number, call = waiting.get_nowait()
         except Empty:
             return
+        future: Future[Result] = Future()
         _fulfil(future, call)
+        done.put((number, future))
 
 
 def _fulfil(future: Future[Result], call: Callable[[], Result]) -> None:

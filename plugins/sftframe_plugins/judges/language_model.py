@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from sftframe import Judge, JudgeItem, JudgePair, Preference, Verdict, option
-from sftframe_plugins.judges.calls import CallError, in_order, with_patience, within
+from sftframe_plugins.judges.calls import CallError, as_ready, in_order, with_patience, within
 from sftframe_plugins.judges.question import Question, fingerprint, preference_question, score_question
 from sftframe_plugins.judges.reply import UnparsableError, Winner
 from sftframe_plugins.judges.servers import Servers
@@ -133,17 +133,40 @@ class LanguageModelJudge(Judge):
 
         Closing the iterator, or an interrupt, ends the work at once.
         """
-        with closing(self._answers(items, self.scoring)) as answers:
-            for item, answer in zip(items, answers, strict=True):
-                yield Verdict(index=item.index, score=answer.word, judge=self.identity, **answer.fields())
+        return in_order(self._verdicts(items))
+
+    def score_as_ready(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
+        """The same verdicts, each as soon as it is there."""
+        with closing(self._verdicts(items)) as verdicts:
+            for _, verdict in verdicts:
+                yield verdict
 
     def prefer(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
         """One preference per pair, in order, as `score` gives verdicts."""
-        with closing(self._answers(pairs, self.comparing)) as answers:
-            for pair, answer in zip(pairs, answers, strict=True):
-                yield Preference(index=pair.index, winner=answer.word, judge=self.identity, **answer.fields())
+        return in_order(self._preferences(pairs))
 
-    def _answers(self, jobs: Sequence[Job], question: Question[Job, Word]) -> Generator[_Answer[Word], None, None]:
+    def prefer_as_ready(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
+        """The same preferences, each as soon as it is there."""
+        with closing(self._preferences(pairs)) as preferences:
+            for _, preference in preferences:
+                yield preference
+
+    def _verdicts(self, items: Sequence[JudgeItem]) -> Generator[tuple[int, Verdict], None, None]:
+        with closing(self._answers(items, self.scoring)) as answers:
+            for number, answer in answers:
+                index, judge = items[number].index, self.identity
+                yield number, Verdict(index=index, score=answer.word, judge=judge, **answer.fields())
+
+    def _preferences(self, pairs: Sequence[JudgePair]) -> Generator[tuple[int, Preference], None, None]:
+        with closing(self._answers(pairs, self.comparing)) as answers:
+            for number, answer in answers:
+                index, judge = pairs[number].index, self.identity
+                yield number, Preference(index=index, winner=answer.word, judge=judge, **answer.fields())
+
+    def _answers(
+        self, jobs: Sequence[Job], question: Question[Job, Word]
+    ) -> Generator[tuple[int, _Answer[Word]], None, None]:
+        """The number of each job and what became of it, as soon as that is known."""
         stop = threading.Event()
         news: SimpleQueue[str] = SimpleQueue()
         with ExitStack() as stack:
@@ -156,7 +179,7 @@ class LanguageModelJudge(Judge):
             def work(job: Job) -> _Answer[Word]:
                 return self._answer(job, question, servers, shared, stop)
 
-            with closing(in_order(work, jobs, num_threads=num_calls * len(servers), stop=stop)) as answers:
+            with closing(as_ready(work, jobs, num_threads=num_calls * len(servers), stop=stop)) as answers:
                 for answer in answers:
                     self._tell(news)
                     yield answer

@@ -44,7 +44,7 @@ def is_score(score: object) -> bool:
 
 def _broken_frame(index: int, word: Verdict | Preference, noun: str) -> str:
     if word.index != index:
-        return f"a {noun} on item {word.index}: {noun}s come in the order of the items"
+        return f"a {noun} on item {word.index}: one {noun} per item is expected, in the order of the items"
     if word.status not in get_args(VerdictStatus):
         return f"status {word.status!r}: expected one of {', '.join(get_args(VerdictStatus))}"
     return ""

@@ -1,8 +1,8 @@
 """Asking a judge: for scores or for preferences, with the same care.
 
-Takes items or pairs and what is known of them already; gives one word on each, in their order. Every word is checked
-against the item that it must be for, whatever a plugin raises becomes an error that names it, and a judge that has
-gone is not waited for.
+Takes items or pairs and what is known of them already; gives one word on each, in their order. Words are handed on as
+they come, which may be in another order. Every word is checked against the item that it must be for, whatever a plugin
+raises becomes an error that names it, and a judge that has gone is not waited for.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def judge_responses(
     Args:
         known: verdicts of an earlier attempt on the same answers, by index; where one is `ok` and this very judge's
             (same identity), the judge is not asked again.
-        on_verdict: called with each new verdict as soon as the judge gives it.
+        on_verdict: called with each new verdict as soon as the judge gives it, in any order.
         max_failures: when more than this share (0-1) of all items has failed, the last ten of them in a row, the judge
             is gone: the others come back as errors that say that nobody was asked. Single failures never stop the rest
             from being judged.
@@ -47,7 +47,8 @@ def judge_responses(
         JudgeError: the judge says that it cannot go on.
         PluginError: the judge broke its contract, or raised what is no `SftframeError`.
     """
-    grading = _Question(judge, "verdict", judge.score, broken_verdict, _missing_verdict)
+    is_ordered = type(judge).score_as_ready is Judge.score_as_ready
+    grading = _Question(judge, "verdict", judge.score_as_ready, is_ordered, broken_verdict, _missing_verdict)
     return _ask_all(grading, items, known, on_verdict, max_failures)
 
 
@@ -60,7 +61,10 @@ def judge_pairs(
     max_failures: float = 1.0,
 ) -> tuple[Preference, ...]:
     """One preference per pair, each pair in the order in which it stands; everything else as `judge_responses`."""
-    comparing = _Question(judge, "preference", judge.prefer, broken_preference, _missing_preference)
+    is_ordered = type(judge).prefer_as_ready is Judge.prefer_as_ready
+    comparing = _Question(
+        judge, "preference", judge.prefer_as_ready, is_ordered, broken_preference, _missing_preference
+    )
     return _ask_all(comparing, pairs, known, on_preference, max_failures)
 
 
@@ -71,6 +75,8 @@ class _Question(Generic[Item, Word]):
     judge: Judge
     noun: str
     ask: Callable[[Sequence[Item]], Iterable[Word]]
+    is_ordered: bool
+    """Words come in the order of the items."""
     broken: Callable[[Item, object], str]
     """What is wrong with a word on an item."""
     missing: Callable[[int, str, str], Word]
@@ -109,17 +115,43 @@ def _has_gone(words: Sequence[Verdict] | Sequence[Preference], most: float) -> b
 def _asked(question: _Question[Item, Word], items: Sequence[Item]) -> Generator[Word, None, None]:
     """The judge's words on these items, each checked against the item that it must be for."""
     judge, noun = question.judge, question.noun
+    waiting = list(items)
     with closing(_guarded(question, items)) as words:
-        for item in items:
+        while waiting:
             word = next(words, None)
             if word is None:
-                raise PluginError(f"judge {judge.name!r} gave no {noun} on item {item.index}: expected one per item")
+                raise PluginError(
+                    f"judge {judge.name!r} gave no {noun} on item {waiting[0].index}: expected one per item"
+                )
+            item = waiting.pop(0 if question.is_ordered else _place(word, waiting))
             if problem := question.broken(item, word):
                 raise PluginError(f"judge {judge.name!r} broke its contract on item {item.index}: it gave {problem}")
             # whatever it calls itself in a verdict: what is kept is found by its identity
-            yield word if word.judge == judge.identity else replace(word, judge=judge.identity)
+            yield _in_short(word if word.judge == judge.identity else replace(word, judge=judge.identity))
         if next(words, None) is not None:
             raise PluginError(f"judge {judge.name!r} gave more than the {len(items)} {noun}s that it was asked for")
+
+
+def _place(word: object, waiting: Sequence[JudgeItem | JudgePair]) -> int:
+    """Where the item of a word stands; the first, against which it will be found wrong, where it is of none."""
+    index = getattr(word, "index", None)
+    return next((place for place, item in enumerate(waiting) if item.index == index), 0)
+
+
+def _in_short(word: Word) -> Word:
+    """With no more text than is worth keeping: a judge may hand on whatever a server sent."""
+    reason, raw = _cut(word.reason, _MOST_REASON), _cut(word.raw, _MOST_RAW)
+    return word if (reason, raw) == (word.reason, word.raw) else replace(word, reason=reason, raw=raw)
+
+
+def _cut(text: str, most: int) -> str:
+    return f"{text[: most - 1]}…" if isinstance(text, str) and len(text) > most else text
+
+
+_MOST_REASON = 4_000
+"""Characters: a reason is a sentence or two, and is shown with its item."""
+_MOST_RAW = 100_000
+"""Characters of the judge's own words."""
 
 
 def _guarded(question: _Question[Any, Word], items: Sequence[Any]) -> Generator[Word, None, None]:

@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from sftframe_plugins.judges.calls import CallError, in_order, with_patience, within
+from sftframe_plugins.judges.calls import CallError, as_ready, in_order, with_patience, within
 from sftframe_plugins.judges.servers import Servers
 
 
@@ -95,14 +95,28 @@ def test_results_come_in_order_although_the_first_is_done_last():
             last_is_done.set()
         return job * 10
 
-    assert list(in_order(work, range(4), num_threads=2, stop=threading.Event())) == [0, 10, 20, 30]
+    assert list(in_order(as_ready(work, range(4), num_threads=2, stop=threading.Event()))) == [0, 10, 20, 30]
+
+
+def test_results_come_as_soon_as_they_are_there_with_the_number_of_their_job():
+    may_go_on = threading.Event()
+
+    def work(job):
+        if job == "slow":
+            may_go_on.wait(10)
+        return job.upper()
+
+    results = as_ready(work, ["slow", "a", "b"], num_threads=2, stop=threading.Event())
+    assert [next(results), next(results)] == [(1, "A"), (2, "B")]
+    may_go_on.set()
+    assert list(results) == [(0, "SLOW")]
 
 
 def test_an_error_of_the_work_itself_reaches_the_caller():
     def work(job):
         return 1 // job
 
-    results = in_order(work, [1, 0, 1], num_threads=1, stop=threading.Event())
+    results = in_order(as_ready(work, [1, 0, 1], num_threads=1, stop=threading.Event()))
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -116,7 +130,7 @@ def test_no_job_is_begun_once_nobody_waits():
             may_go_on.wait(10)
         done.append(job)
 
-    results = in_order(work, range(100), num_threads=1, stop=stop)
+    results = in_order(as_ready(work, range(100), num_threads=1, stop=stop))
     next(results)
     results.close()
     assert stop.is_set()

@@ -199,3 +199,49 @@ def test_a_judge_may_give_a_list():
             return [ok(item.index) for item in items]
 
     assert judged(Listing())[0] == (ok(7), ok(3), ok(5))
+
+
+class Hasty(Scripted):
+    """Gives its script as verdicts that come when they are ready."""
+
+    def score_as_ready(self, items):
+        return Scripted.score(self, items)
+
+    def score(self, items):
+        raise AssertionError("the others would wait for the slowest")
+
+
+def test_verdicts_that_come_in_another_order_are_handed_on_as_they_come_and_come_back_in_the_items_order():
+    verdicts, seen = judged(Hasty(ok(5, 100), ok(7, 0), failed(3)))
+    assert seen == [ok(5, 100), ok(7, 0), failed(3)]
+    assert verdicts == (ok(7, 0), failed(3), ok(5, 100))
+
+
+@pytest.mark.parametrize(
+    ("script", "what"),
+    [
+        ([ok(5), ok(5), ok(3)], r"broke its contract on item 7: it gave a verdict on item 5"),
+        ([ok(4)], r"broke its contract on item 7: it gave a verdict on item 4"),
+        ([ok(3), ok(7)], r"gave no verdict on item 5"),
+        ([ok(3), ok(7), ok(5), ok(5)], r"gave more than the 3 verdicts"),
+        ([ok(3), "fine"], r"on item 7: it gave str instead of a Verdict"),
+    ],
+)
+def test_in_whatever_order_every_item_gets_one_verdict(script, what):
+    with pytest.raises(PluginError, match=what):
+        judged(Hasty(*script))
+
+
+def test_a_judge_that_says_nothing_of_another_order_is_held_to_the_items_order():
+    with pytest.raises(PluginError, match=r"on item 7: it gave a verdict on item 3"):
+        judged(Scripted(ok(3), ok(7), ok(5)))
+
+
+def test_of_an_endless_reason_and_reply_a_part_is_kept():
+    long = dataclasses.replace(ok(7), reason="because " * 1_000_000, raw="x" * 10_000_000)
+    verdicts, seen = judged(Scripted(long, ok(3), ok(5)))
+    assert verdicts[0] == seen[0]
+    assert len(verdicts[0].reason) == 4_000
+    assert len(verdicts[0].raw) == 100_000
+    assert verdicts[0].reason.startswith("because because")
+    assert verdicts[0].reason.endswith("…")
