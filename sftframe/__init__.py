@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from sftframe.config import RunConfig
     from sftframe.decoding import Answer, Sampler, check_fits
     from sftframe.downloads import cache_dir, fetch
+    from sftframe.files import check_plain, read_named_file, read_named_text
     from sftframe.judging import compare_answers, judge_file
     from sftframe.network import NetworkError, TooLargeError, find_route, http_client, http_transport
     from sftframe.pipeline import run
@@ -105,6 +106,7 @@ __all__ = [
     "__version__",
     "cache_dir",
     "check_fits",
+    "check_plain",
     "compact",
     "compare_answers",
     "fetch",
@@ -115,6 +117,8 @@ __all__ = [
     "judge_file",
     "load_registry",
     "option",
+    "read_named_file",
+    "read_named_text",
     "run",
     "select_states",
     "term_nll",
@@ -135,6 +139,7 @@ _LAZY = {
     "cache_dir": "sftframe.downloads",
     "Observer": "sftframe.progress",
     "check_fits": "sftframe.decoding",
+    "check_plain": "sftframe.files",
     "compare_answers": "sftframe.judging",
     "fetch": "sftframe.downloads",
     "find_route": "sftframe.network",
@@ -144,6 +149,8 @@ _LAZY = {
     "TooLargeError": "sftframe.network",
     "judge_file": "sftframe.judging",
     "load_registry": "sftframe.registry",
+    "read_named_file": "sftframe.files",
+    "read_named_text": "sftframe.files",
     "run": "sftframe.pipeline",
 }
 

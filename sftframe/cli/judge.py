@@ -115,12 +115,18 @@ def _judge_file(path: Path, settings: Settings, num_repeats: int, out: Path | No
     judgement.check(config.max_failures)
 
 
+_MOST_VERDICTS = 2**30
+"""Bytes of a file of verdicts that may be replaced."""
+
+
 def _check_free(out: Path) -> None:
     """See that no other file is in the way, least of all the answers themselves: only verdicts are replaced."""
+    from sftframe.files import read_named_file
+
     if not out.exists():
         return
     try:
-        document = json.loads(out.read_bytes())
+        document = json.loads(read_named_file(out, most=_MOST_VERDICTS))
         is_ours = isinstance(document, dict) and "verdicts" in document
     except (OSError, ValueError, RecursionError):
         is_ours = False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sftframe.errors import ConfigError, brief
+from sftframe.files import read_named_text
 
 Layer = dict[str, Any]
 """A nested mapping of what one source sets, and nothing else."""
@@ -28,13 +29,15 @@ def read_toml(path: Path) -> Layer:
         ConfigError: it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
+        return tomllib.loads(read_named_text(path))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"cannot read the configuration {path}: byte {error.start} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        is_escape = "\\" in str(error) or "hex" in str(error).lower()
+        hint = "; a path with backslashes needs 'single quotes'" if is_escape else ""
+        raise ConfigError(f"{path} is not valid TOML: {error}{hint}") from error
     except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 1,000 brackets
         raise ConfigError(f"{path} is TOML that cannot be read: {error}; expected settings of a few levels") from error
 

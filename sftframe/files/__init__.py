@@ -6,6 +6,7 @@ what is in a run's folder; that is `sftframe.runs`. Every call that changes the 
 
 from sftframe.files.disk import Disk, DiskError, disk, using_disk
 from sftframe.files.lines import JsonLines, read_json_lines, write_json_lines
+from sftframe.files.named import MOST_TEXT, check_plain, content_kind, path_hint, read_named_file, read_named_text
 from sftframe.files.values import plain
 from sftframe.files.whole import (
     is_leftover,
@@ -20,13 +21,19 @@ from sftframe.files.whole import (
 )
 
 __all__ = [
+    "MOST_TEXT",
     "Disk",
     "DiskError",
     "JsonLines",
+    "check_plain",
+    "content_kind",
     "disk",
     "is_leftover",
+    "path_hint",
     "plain",
     "read_json_lines",
+    "read_named_file",
+    "read_named_text",
     "remove_leftovers",
     "replace_dir",
     "sync_dir",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from sftframe.errors import ConfigError, suggestion
+from sftframe.files import read_named_text
 from sftframe.interfaces import PromptStyle, option
 from sftframe.prompt_files.names import FileName
 from sftframe.records import Example, Role, Segment
@@ -176,7 +177,7 @@ def read_text(path: Path) -> str:
         ConfigError: there is no such file, or it cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_named_text(path)
     except FileNotFoundError as error:
         folder = path.parent
         beside = [each.name for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []

@@ -95,7 +95,7 @@ def test_a_file_with_changed_bytes_gives_rows_or_an_error(suffix: str, changes: 
         (".json", DEEP, "cannot be read"),
         (".jsonl", '{"a":' * 100_000, "cannot be read at line 1"),
         (".json", f'[{{"instruction": "a", "output": "b", "n": {DIGITS}}}]', "cannot be read"),
-        (".json", '[{"instruction": NaN, "output": "b"}]', "entry 0: field 'instruction' is a number"),
+        (".json", '[{"instruction": NaN, "output": "b"}]', "entry 0: field 'instruction' is NaN"),
         (".json", '[{"instruction": "a", "output": "b"},]', "line 1, column 3"),
         (".json", '[{"instruction": "a\x00", "output": "b"}]', "line 1, column 20"),
         (".json", json.dumps([{f"k{i}": 1 for i in range(50_000)}]), "… (50000 in all)"),

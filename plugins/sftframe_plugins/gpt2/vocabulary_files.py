@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sftframe import ModelError
+from sftframe import ModelError, read_named_file, read_named_text
 from sftframe_plugins.gpt2.vocabulary import END_TOKEN, Vocabulary, check, check_merges, merges
 
 GPT2_SHA256 = {
@@ -41,6 +41,9 @@ def _byte_of_character() -> dict[str, int]:
 
 BYTE_OF = _byte_of_character()
 """The byte that each of GPT-2's 256 printable stand-ins means; `Ġ` is the space."""
+
+MOST_BYTES = 64 * 2**20
+"""Of a vocabulary's file; a tokenizer of 256,000 tokens takes 20 MB."""
 
 CHARACTER_OF = {byte: character for character, byte in BYTE_OF.items()}
 
@@ -215,9 +218,9 @@ def _characters(token: bytes) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_named_text(path, most=MOST_BYTES)
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from error
+        raise ModelError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -253,4 +256,4 @@ def _write_json(path: Path, content: Any) -> None:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_named_file(path, most=MOST_BYTES)).hexdigest()

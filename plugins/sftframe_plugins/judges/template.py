@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sftframe import ConfigError
+from sftframe import ConfigError, read_named_text
 
 Message = dict[str, str]
 """`role` and `content`, as chat protocols have it."""
@@ -88,15 +88,12 @@ def _read(path: str, option: str, needed: Collection[str]) -> str:
     expected = f"expected a template with {places} in it, or the path of a file that holds one"
     file = Path(path)
     try:
-        if not file.is_file():
+        if not file.exists():
             raise ConfigError(f"judge.{option}: {_shown(path)} is no file; {expected}")
-        with file.open("rb") as stream:
-            content = stream.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            raise ConfigError(f"judge.{option}: {path} has more than {_MAX_BYTES} bytes; {expected}")
-        return content.decode().replace("\r\n", "\n").removeprefix("\ufeff")
+        return read_named_text(file, most=_MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character, bytes that are not UTF-8
-        raise ConfigError(f"judge.{option}: cannot read {_shown(path)} ({error}); {expected}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"judge.{option}: cannot read {_shown(path)} ({reason}); {expected}") from error
 
 
 def _shown(text: str) -> str:

@@ -5,6 +5,7 @@ Takes `Entries` of any format; gives `Example`s or an error that names the entry
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,7 +63,9 @@ def _example(entry: object, index: int, names: FieldNames) -> Example:
         raise DataError(
             f"field {names.instruction!r} is blank, expected an instruction: remove the entry or fill it in"
         )
-    has_input = names.input is not None and entry.get(names.input) is not None
+    given = None if names.input is None else entry.get(names.input)
+    is_empty_cell = isinstance(given, float) and math.isnan(given)  # as pandas writes one
+    has_input = given is not None and not is_empty_cell
     return Example(
         instruction=instruction,
         input=_text(entry, names.input) if has_input and names.input else "",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sftframe.errors import DataError, brief
+from sftframe.files import content_kind
 from sftframe.stages.data.columns import UnusedColumn, may_be_input, missing_fields
 from sftframe.stages.data.fields import FieldNames
 
@@ -41,26 +44,76 @@ Reader = Callable[[bytes, str, FieldNames], Entries]
 
 
 def read_json(data: bytes, label: str, names: FieldNames) -> Entries:
-    """One list of objects."""
-    value = _parse_json(decode(data, label), label)
-    if isinstance(value, list):
-        return Entries(values=value)
-    hint = ""
-    if isinstance(value, dict):
-        lists = [f"{brief(k)} ({len(v)} entries)" for k, v in value.items() if isinstance(v, list)]
-        hint = f"; a list is under its key {', '.join(lists[:5])}: save that alone" if lists else "; put it in [ ]"
-    raise DataError(f"{label}: the file holds {kind(value)}, expected a list of objects{hint}")
+    """One list of objects; or, whatever the file is called, one object per line."""
+    text = decode(data, label)
+    if _is_object_per_line(text):
+        return _json_lines(text, label)
+    return _json_list(text, label)
 
 
 def read_json_lines(data: bytes, label: str, names: FieldNames) -> Entries:
-    """One object per line; blank lines are skipped."""
+    """One object per line, blank lines skipped; or, whatever the file is called, one list of objects."""
+    text = decode(data, label)
+    if text.lstrip().startswith("["):
+        return _json_list(text, label)
+    return _json_lines(text, label)
+
+
+def _is_object_per_line(text: str) -> bool:
+    """Whether the first line is an object by itself and more follow it; a list or a single object is one value."""
+    first, _, rest = text.lstrip().partition("\n")
+    if not first.startswith("{") or not rest or rest.isspace():
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _json_lines(text: str, label: str) -> Entries:
     values, lines = [], []
     # not splitlines(): U+2028 and its like may stand inside a JSON string
-    for number, line in enumerate(decode(data, label).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line and not line.isspace():
             values.append(_parse_json(line, label, line=number))
             lines.append(number)
     return Entries(values=values, lines=lines)
+
+
+def _json_list(text: str, label: str) -> Entries:
+    value = _parse_json(text, label)
+    if isinstance(value, list):
+        return Entries(values=value)
+    hint = _object_hint(value) if isinstance(value, dict) else ""
+    raise DataError(f"{label}: the file holds {kind(value)}, expected a list of objects{hint}")
+
+
+def _object_hint(value: dict[str, Any]) -> str:
+    """What to do with a file that is one object; tables of pandas are known by their form."""
+    orient = _pandas_orient(value)
+    if orient is not None:
+        return (
+            f"; it is a table as DataFrame.to_json(orient={orient!r}) writes it: "
+            "write it with df.to_json(FILE, orient='records')"
+        )
+    lists = [f"{brief(k)} ({len(v)} entries)" for k, v in value.items() if isinstance(v, list)]
+    return f"; a list is under its key {', '.join(lists[:5])}: save that alone" if lists else "; put it in [ ]"
+
+
+def _pandas_orient(value: dict[str, Any]) -> str | None:
+    """Which `orient` of `DataFrame.to_json` an object was written with."""
+    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
+        return "tight" if "column_names" in value else "split"
+    if isinstance(value.get("schema"), dict) and isinstance(value.get("data"), list):
+        return "table"
+    parts = list(value.values())
+    if not parts or not all(isinstance(part, dict) and part for part in parts):
+        return None
+    keys = [set(part) for part in parts]
+    if any(keys[0] != other for other in keys[1:]):
+        return None
+    # rows are numbered: by columns the numbers stand inside, by index outside
+    return "columns" if all(key.lstrip("-").isdecimal() for key in keys[0]) else "index"
 
 
 def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
@@ -69,6 +122,8 @@ def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
     values, lines = [], []
     with _long_fields(), _csv_explained(rows, label):
         header = next(rows, [])
+        if header and re.match(r'\s*(\[\s*)?\{\s*"?$|\s*\[?\s*\{\s*"', header[0]):
+            raise DataError(f"{label}: it looks like JSON, expected a table of comma-separated values: name it .json")
         _check_columns(header, f"{label}: line 1", names, hint=_header_hint(header))
         line = rows.line_num + 1
         for row in rows:
@@ -106,6 +161,9 @@ def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
             unread=[column for column in unread if column.num_filled],
         )
     except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
+        what = content_kind(data)
+        if what is not None:
+            raise DataError(f"{label} is {what}") from error
         raise DataError(f"{label}: not a readable Parquet file: {' '.join(str(error).split())}") from error
 
 
@@ -154,15 +212,18 @@ def decode(data: bytes, label: str) -> str:
     """The file's text, without a byte order mark.
 
     Raises:
-        DataError: it is not UTF-8.
+        DataError: it is no text, or not UTF-8.
     """
+    what = content_kind(data)
+    if what is not None:
+        raise DataError(f"{label} is {what}")
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        found = "the file is UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte 0x{data[error.start]:02x}"
         raise DataError(
-            f"{label}: not UTF-8 at offset {error.start} (line {line}): {found}; save the file as UTF-8"
+            f"{label}: not UTF-8 at offset {error.start} (line {line}): byte 0x{data[error.start]:02x}; save the file "
+            "as UTF-8"
         ) from None
 
 
@@ -171,7 +232,11 @@ def kind(value: object) -> str:
 
     >>> kind(3), kind(None), kind({})
     ('a number', 'null', 'an object')
+    >>> kind(float("nan"))
+    'NaN, which is how pandas writes an empty cell'
     """
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN, which is how pandas writes an empty cell"
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     words = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
@@ -182,16 +247,22 @@ def _parse_json(text: str, label: str, line: int | None = None) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        hint = ""
-        if line is None and error.msg == "Extra data":
-            hint = "; if every line is an object of its own, name the file .jsonl"
-        elif line == 1 and text.strip() in ("[", "{"):
-            hint = "; if the file is one list over several lines, name it .json"
         where = f"line {line or error.lineno}, column {error.colno}"
-        raise DataError(f"{label}: not valid JSON at {where}: {error.msg}{hint}") from None
+        raise DataError(f"{label}: not valid JSON at {where}: {error.msg}{_json_hint(text, line, error)}") from None
     except (ValueError, RecursionError) as error:
         where = "" if line is None else f" at line {line}"
         raise DataError(f"{label}: JSON that cannot be read{where}: {error}") from None
+
+
+def _json_hint(text: str, line: int | None, error: json.JSONDecodeError) -> str:
+    if line is None and error.msg == "Extra data":
+        return "; expected one list: put all objects in [ ] with commas between them, or each on a line of its own"
+    if line is not None and text.strip() == "{":
+        return "; expected a whole object on every line, or one list of objects in [ ]"
+    first = text.lstrip()[:200].partition("\n")[0]
+    if error.pos == len(text) - len(text.lstrip()) and not first.startswith(("{", "[")) and "," in first:
+        return "; it looks like a table of comma-separated values: name the file .csv"
+    return ""
 
 
 def _check_columns(columns: Sequence[str], where: str, names: FieldNames, hint: str = "") -> None:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from sftframe import downloads
 from sftframe.errors import DataError, suggestion
+from sftframe.files import check_plain, content_kind, path_hint, read_named_file
 from sftframe.records import Example
 from sftframe.stages.data.columns import UnusedColumn, lost_inputs, unused_columns
 from sftframe.stages.data.examples import to_examples
 from sftframe.stages.data.fields import FieldNames
-from sftframe.stages.data.formats import READERS, Entries
+from sftframe.stages.data.formats import READERS, Entries, read_parquet
 
 if TYPE_CHECKING:
     from sftframe.config import DataConfig
@@ -140,21 +141,32 @@ def read_source(source: str) -> tuple[str, bytes]:
             raise DataError(f"data: {source} is a folder, expected a file: {', '.join(READERS)}")
         if path.suffix.lower() not in READERS:
             raise _unknown(source, path)
-        return path.suffix.lower(), path.read_bytes()
+        return path.suffix.lower(), read_named_file(path, most=_most_bytes())
     except FileNotFoundError:
-        raise DataError(f"data: no file {source} (looked in {Path.cwd()})") from None
+        raise DataError(f"data: no file {source} (looked in {Path.cwd()}){path_hint(source)}") from None
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"data: cannot read {source}: {reason}") from error
 
 
+def _most_bytes() -> int:
+    """A quarter of this machine's memory: text takes about four times its size once it is read as entries."""
+    import psutil
+
+    return max(2**30, int(psutil.virtual_memory().total) // 4)
+
+
 def _unknown(source: str, path: Path) -> DataError:
     formats = ", ".join(READERS)
     if path.exists():
+        check_plain(path)
+        with path.open("rb") as file:
+            what = content_kind(file.read(2**20))
         ending = repr(path.suffix) if path.suffix else "no ending"
-        return DataError(f"data: {source} has {ending}, expected one of {formats}")
+        found = f"is {what}; then" if what else f"has {ending},"
+        return DataError(f"data: {source} {found} expected one of {formats}")
     near = suggestion(source, ["starter", "ch07"])
-    return DataError(f"no data source or file {source!r}{near}, or a file: {formats}")
+    return DataError(f"no data source or file {source!r}{near}, or a file: {formats}{path_hint(source)}")
 
 
 def parse_entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries:
@@ -166,7 +178,8 @@ def parse_entries(data: bytes, suffix: str, label: str, names: FieldNames) -> En
     expected = "expected at least one entry with " + " and ".join(repr(name) for name in names.required.values())
     if not data or data.isspace():
         raise DataError(f"{label} is empty: {expected}")
-    entries = READERS[suffix](data, label, names)
+    reader = read_parquet if data.startswith(b"PAR1") else READERS[suffix]
+    entries = reader(data, label, names)
     if not entries.values:
         raise DataError(f"{label} holds no entries: {expected}")
     return entries

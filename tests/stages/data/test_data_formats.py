@@ -140,7 +140,7 @@ def test_a_file_without_entries_is_refused(load: Load, name: str, content: str, 
     [
         ('[{"instruction": "a",\n "output" "b"}]', r"not valid JSON at line 2, column 11: Expecting ':' delimiter$"),
         ('[{"instruction": "a"}', r"not valid JSON at line 1, column 22: Expecting ',' delimiter$"),
-        ('{"instruction": "a"}\n{"instruction": "b"}', r"line 2, column 1: Extra data; .* name the file \.jsonl$"),
+        ('{\n"a": 1}\n{"a": 2}', r"line 3, column 1: Extra data; expected one list: put all objects in \[ \]"),
         (
             '{"data": [1, 2, 3]}',
             r"holds an object, expected a list of objects; a list is under its key 'data' \(3 entr",
@@ -161,8 +161,10 @@ def test_wrong_json_is_told_by_line_and_column(load: Load, content: str, message
     ("content", "message"),
     [
         ('{"instruction": "a", "output": "b"}\n\n{"instruction": ', r"line 3, column 17: Expecting value$"),
-        ("[\n", r"line 1, column 2: Expecting value; if the file is one list over several lines, name it \.json$"),
-        ("[1, 2]\n", r"^d\.jsonl: entry 0 \(line 1\): expected an object .*, found a list$"),
+        ("[\n", r"line 2, column 1: Expecting value$"),
+        ("[1, 2]\n", r"^d\.jsonl: entry 0: expected an object .*, found a number$"),
+        ("{\n", r"line 1, column 2: .*; expected a whole object on every line, or one list of objects in \[ \]$"),
+        ("a,b\nc,d\n", r"line 1, column 1: .*; it looks like a table of comma-separated values: name the file \.csv$"),
         ("9" * 5000, r"^d\.jsonl: JSON that cannot be read at line 1: "),
     ],
 )
@@ -203,10 +205,48 @@ def test_text_that_is_not_utf8_is_told_by_its_offset(load: Load) -> None:
         load("d.csv", "instruction,output\ncafé,b\n".encode("latin-1"))
 
 
-def test_utf16_is_told_by_its_name(load: Load) -> None:
+PANDAS = {
+    "columns": {"instruction": {"0": "a", "1": "c"}, "output": {"0": "b", "1": "d"}},
+    "index": {"0": {"instruction": "a", "output": "b"}, "1": {"instruction": "c", "output": "d"}},
+    "split": {"columns": ["instruction", "output"], "index": [0, 1], "data": [["a", "b"], ["c", "d"]]},
+    "table": {"schema": {"fields": []}, "data": [{"index": 0, "instruction": "a", "output": "b"}]},
+}
+
+
+@pytest.mark.parametrize("orient", PANDAS)
+def test_a_table_as_pandas_writes_it_is_told_by_its_orient(load: Load, orient: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load("d.json", json.dumps(PANDAS[orient]))
+    assert f"DataFrame.to_json(orient={orient!r})" in str(caught.value)
+    assert str(caught.value).endswith("write it with df.to_json(FILE, orient='records')")
+
+
+@pytest.mark.parametrize("name", ["d.json", "d.jsonl"])
+def test_the_form_of_json_is_known_by_the_content_and_not_by_the_name(load: Load, name: str) -> None:
+    rows = [{"instruction": "a", "output": "b"}, {"instruction": "c", "output": "d"}]
+    for content in (json.dumps(rows), json.dumps(rows, indent=1), "\n".join(map(json.dumps, rows)) + "\n"):
+        assert texts(load(name, content)) == [("a", "", "b"), ("c", "", "d")]
+
+
+def test_parquet_is_known_by_its_content(load: Load) -> None:
+    assert texts(load("d.csv", parquet(instruction=["a"], output=["b"]))) == [("a", "", "b")]
+
+
+def test_an_empty_cell_of_pandas_is_no_input_and_no_number(load: Load) -> None:
+    assert texts(load("d.json", '[{"instruction": "a", "input": NaN, "output": "b"}]')) == [("a", "", "b")]
     with pytest.raises(
-        DataError, match=r"not UTF-8 at offset 0 \(line 1\): the file is UTF-16; save the file as UTF-8$"
+        DataError, match=r"field 'output' is NaN, which is how pandas writes an empty cell, expected a st"
     ):
+        load("d.json", '[{"instruction": "a", "output": NaN}]')
+
+
+def test_json_in_a_csv_is_told(load: Load) -> None:
+    with pytest.raises(DataError, match=r"^d\.csv: it looks like JSON, expected a table of .*: name it \.json$"):
+        load("d.csv", '[{"instruction": "a",\n"output": "b"}]')
+
+
+def test_utf16_is_told_by_its_name(load: Load) -> None:
+    with pytest.raises(DataError, match=r"^d\.json is UTF-16 text: save the file as UTF-8$"):
         load("d.json", "[]".encode("utf-16"))
 
 

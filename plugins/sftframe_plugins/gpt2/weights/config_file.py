@@ -10,7 +10,7 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-from sftframe import ModelError
+from sftframe import ModelError, read_named_text
 from sftframe_plugins.gpt2.network import NetworkConfig
 
 FIXED: dict[str, tuple[Any, ...]] = {
@@ -78,8 +78,10 @@ def write_config(config: NetworkConfig, end_id: int, path: Path) -> None:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(read_named_text(path))
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"cannot read {path}: {error}; damaged, fetch it again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sftframe import ModelError
+from sftframe import ModelError, read_named_text
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.weights.config_file import read_config
@@ -86,7 +86,7 @@ def shards_of(index: Path) -> list[str]:
         ModelError: the index cannot be read, or names a file that could lie elsewhere.
     """
     try:
-        names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+        names = sorted({str(name) for name in json.loads(read_named_text(index))["weight_map"].values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"cannot read {index}: {error!r}; expected a JSON object with 'weight_map'") from error
     strange = next((name for name in names if not _SHARD_NAME.fullmatch(name)), None)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sftframe import ModelError
+from sftframe import ModelError, check_plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,9 @@ def _open(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_plain(path)  # safetensors waits at a pipe for ever
         with safe_open(path, framework="pt") as file:
             yield file
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} is no complete safetensors file ({error}); fetch it again") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{path} is no complete safetensors file ({reason}); fetch it again") from error
