@@ -25,7 +25,9 @@ def components(seam: str) -> Completer:
 
         registry = load_registry()
         for name in registry.names(Seam(seam)):
-            yield name, registry.offers(Seam(seam), name)[0][1].summary
+            offers = registry.offers(Seam(seam), name)
+            for info, component in offers:
+                yield (name if len(offers) == 1 else f"{info.id}:{name}"), component.summary
 
     def complete(incomplete: str) -> list[Offer]:
         before, comma, last = incomplete.rpartition(",")

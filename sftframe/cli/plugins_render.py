@@ -186,7 +186,7 @@ def _print_tables(console: Console, rows: Sequence[Row], absent: Sequence[Plugin
     for info in absent:
         console.print(Text.assemble((f"{info.status}  ", "bold red"), info.label, f"  {info.error}"))
     if any(row.status == "conflict" for row in rows):
-        console.print(Text("A name in conflict cannot be used: disable all but one, with SFTFRAME_DISABLE=ID."))
+        console.print(Text("Choose a name in conflict with the plugin that it comes from: ID:NAME."))
 
 
 def _option(seam: Seam, name: str, schema: dict[str, Any]) -> Text:

@@ -61,7 +61,7 @@ def check_plugins(registry: Registry, config: RunConfig) -> Iterator[Finding]:
     """Broken plugins, names in conflict, and whether the components that the configuration chooses are there."""
     for seam in Seam:
         try:
-            registry.find(seam, getattr(config, seam.value).name)
+            registry.find(seam, _chosen(config, seam, registry))
         except ConfigError as error:
             advice = f"choose one with --{seam.value}; sftframe plugins lists them"
             yield Finding(topic="plugins", status="problem", found=str(error), advice=advice)
@@ -83,16 +83,23 @@ def check_plugins(registry: Registry, config: RunConfig) -> Iterator[Finding]:
     yield Finding(topic="plugins", found=f"{len(registry.plugins)}, {own} of them sftframe's own{others}")
 
 
+def _chosen(config: RunConfig, seam: Seam, registry: Registry) -> str:
+    """The name that a run looks up: a default means sftframe's own component."""
+    name: str = getattr(config, seam.value).name
+    is_default = name == getattr(RunConfig(), seam.value).name
+    return registry.default(seam, name) if is_default else name
+
+
 def _conflicts(registry: Registry, config: RunConfig) -> Iterator[Finding]:
     for seam in Seam:
         for name in registry.names(seam):
             ids = [info.id for info, _ in registry.offers(seam, name)]
-            if len(ids) > 1 and name != getattr(config, seam.value).name:
+            if len(ids) > 1 and name != _chosen(config, seam, registry):
                 yield Finding(
                     topic="plugins",
                     status="note",
                     found=f"{len(ids)} plugins offer a {seam.noun} {name!r}: {', '.join(ids)}",
-                    advice=f"before it is used, disable all but one, for instance with SFTFRAME_DISABLE={ids[-1]}",
+                    advice=f"choose by id, for instance --{seam.value} {ids[-1]}:{name}",
                 )
 
 

@@ -82,7 +82,7 @@ class Judging:
         """The judge under a configuration."""
         return cls(
             judge,
-            version=registry.provider(Seam.JUDGE, judge.name).label,
+            version=registry.provider(Seam.JUDGE, config.judge.name).label,
             use_cache=config.judge.cache,
             max_failures=config.max_failures,
             observer=observer,

@@ -46,6 +46,7 @@ class FinishedRun:
         if not folder.model_dir.is_dir():
             raise ConfigError(f"{path} has no model yet: train it first with sftframe run --resume {path}")
         config = manifest.read_changed_config(folder, layer or {})
+        registry = registry.preferring(manifest.providers(folder))
         style = registry.prompt_style(config.prompt.name, config.prompt.options)
         backend = registry.model_backend(config.model.name, config.model.options)
         manifest.check_template(folder, style, backend.tokenizer(folder.model_dir))

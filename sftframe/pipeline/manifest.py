@@ -40,7 +40,7 @@ def write_config(folder: RunFolder, config: RunConfig, components: Components) -
     document = config.model_dump(mode="json", exclude_none=True, exclude={"out"})
     document["data"]["source"] = absolute_path_or_text(config.data.source)
     for seam, component in _by_seam(components).items():
-        document[seam.value] = {"name": component.name, **dumped_options(component)}
+        document[seam.value] = {"name": getattr(config, seam.value).name, **dumped_options(component)}
     document[Seam.JUDGE.value]["cache"] = config.judge.cache
     write_whole(folder.config_path, tomli_w.dumps(document))
 
@@ -103,7 +103,7 @@ def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
     document = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"sftframe": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}},
-        "components": _described(components, setup.registry),
+        "components": _described(config, components, setup.registry),
         "data": {
             "source": material.dataset.source,
             "sha256": material.dataset.sha256,
@@ -221,6 +221,13 @@ def read_manifest(folder: RunFolder) -> Mapping[str, Any]:
     return document
 
 
+def providers(folder: RunFolder) -> dict[Seam, str]:
+    """The id of the plugin that each of a run's components came from, as far as its manifest says."""
+    components = read_manifest(folder)["components"]
+    found = {seam: _at(components, f"{seam.value}.plugin") for seam in Seam}
+    return {seam: plugin for seam, plugin in found.items() if isinstance(plugin, str)}
+
+
 def _at(document: object, name: str) -> object:
     """The value under a dotted name; None where there is none."""
     for key in name.split("."):
@@ -228,11 +235,14 @@ def _at(document: object, name: str) -> object:
     return document
 
 
-def record_judge(folder: RunFolder, components: Components, registry: Registry) -> None:
+def record_judge(folder: RunFolder, config: RunConfig, components: Components, registry: Registry) -> None:
     """Write into the manifest which judge the verdicts are from; its digest is known once it was checked."""
     document = dict(read_manifest(folder))
     document["judge"] = components.judge.identity
-    document["components"] = {**document["components"], Seam.JUDGE.value: _described(components, registry)["judge"]}
+    document["components"] = {
+        **document["components"],
+        Seam.JUDGE.value: _described(config, components, registry)["judge"],
+    }
     write_json(folder.manifest_path, document)
 
 
@@ -245,10 +255,10 @@ def _by_seam(components: Components) -> dict[Seam, Component]:
     }
 
 
-def _described(components: Components, registry: Registry) -> dict[str, Any]:
+def _described(config: RunConfig, components: Components, registry: Registry) -> dict[str, Any]:
     described = {}
     for seam, component in _by_seam(components).items():
-        provider = registry.provider(seam, component.name)
+        provider = registry.provider(seam, getattr(config, seam.value).name)
         described[seam.value] = {
             "name": component.name,
             "plugin": provider.id,

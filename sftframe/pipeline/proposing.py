@@ -7,6 +7,7 @@ from typing import Any
 
 from sftframe.config import ChosenComponent, Layer, option_fields, validate
 from sftframe.interfaces import ModelBackend
+from sftframe.pipeline.setup import with_own_defaults
 from sftframe.registry import Registry, Seam
 
 
@@ -16,7 +17,7 @@ def chosen_components(layer: Layer, registry: Registry) -> dict[str, ChosenCompo
     Raises:
         ConfigError: a name that no plugin offers.
     """
-    config = validate(layer)
+    config = validate(with_own_defaults(layer, registry))
     found = {}
     for seam in Seam:
         name = getattr(config, seam.value).name
@@ -32,6 +33,6 @@ def chosen_components(layer: Layer, registry: Registry) -> dict[str, ChosenCompo
 
 def proposals(layer: Layer, registry: Registry) -> Mapping[str, Mapping[str, Any]]:
     """What the chosen model backend proposes, by section and key. Raises as `chosen_components`."""
-    backend = registry.find(Seam.MODEL, validate(layer).model.name)
+    backend = registry.find(Seam.MODEL, validate(with_own_defaults(layer, registry)).model.name)
     assert issubclass(backend, ModelBackend)
     return backend.defaults

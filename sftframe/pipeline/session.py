@@ -124,6 +124,7 @@ class Session:
         """
         folder, others = RunFolder.open(path), ForeignLoad()
         config = manifest.read_changed_config(folder, layer or {})
+        registry = registry.preferring(manifest.providers(folder))
         saved = folder.model_dir if folder.model_dir.is_dir() else None
         components = Components.choose(config, registry, saved=saved)
         manifest.check_unchanged(folder, components)
@@ -231,7 +232,7 @@ class Session:
         setup = self.setup
         self._require_known_judge()
         self._keep_configuration()
-        manifest.record_judge(self.folder, setup.components, setup.registry)
+        manifest.record_judge(self.folder, setup.config, setup.components, setup.registry)
         for files, repeats in ((AnswerFiles.after(self.folder), num_repeats), (AnswerFiles.before(self.folder), 1)):
             if files.responses.exists():
                 judgement = self._judged(files, repeats)

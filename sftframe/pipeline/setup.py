@@ -30,6 +30,7 @@ def resolve(layer: Layer, registry: Registry) -> RunConfig:
         ConfigError: an unknown key, component or option, or a bad value, or a file with a prompt style that is none.
         PluginError: what the backend proposes is no configuration.
     """
+    layer = with_own_defaults(layer, registry)
     name = validate(layer).model.name
     backend = registry.find(Seam.MODEL, name)
     assert issubclass(backend, ModelBackend)
@@ -39,6 +40,17 @@ def resolve(layer: Layer, registry: Registry) -> RunConfig:
     except ConfigError as error:
         raise PluginError(f"model backend {name!r} proposes a default that cannot be: {error}") from error
     return _with_kept_prompt(validate(merge(proposed, layer)), registry)
+
+
+def with_own_defaults(layer: Layer, registry: Registry) -> Layer:
+    """The layer, where a component that nobody chose is sftframe's own, whoever else offers its name."""
+    chosen, named = validate(layer), merge(layer)
+    for seam in Seam:
+        default = getattr(RunConfig(), seam.value).name
+        is_chosen = isinstance(named.get(seam.value), Mapping) and "name" in named[seam.value]
+        if not is_chosen and getattr(chosen, seam.value).name == default != (own := registry.default(seam, default)):
+            named = merge(named, {seam.value: {"name": own}})
+    return named
 
 
 def _with_kept_prompt(config: RunConfig, registry: Registry) -> RunConfig:

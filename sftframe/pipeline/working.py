@@ -9,8 +9,8 @@ from pathlib import Path
 from sftframe.errors import Interrupted, TrainingError
 from sftframe.files import DiskError, remove_leftovers
 from sftframe.interrupts import interruptible
+from sftframe.registry.wall import is_out_of_memory
 from sftframe.runs import RunFolder
-from sftframe.stages.train import is_out_of_memory
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from sftframe.errors import ConfigError, PluginError, suggestion
 from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
 from sftframe.prompt_files import file_style, looks_like_a_file, prompt_file
 from sftframe.registry.admission import Offer, admit
+from sftframe.registry.discovery import normalised
+from sftframe.registry.guard import guarded
 from sftframe.registry.seams import Seam
 from sftframe.registry.wall import plugin_wall
 
@@ -44,6 +46,10 @@ class PluginInfo:
         """Id and version, for people."""
         return f"{self.id} {self.version}".rstrip()
 
+    def is_meant_by(self, name: str) -> bool:
+        """Whether a name is this plugin's id, its distribution or its entry point."""
+        return name in (self.id, self.id.partition(":")[2]) or normalised(name) == self.distribution
+
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
@@ -56,8 +62,9 @@ class Plugin:
 class Registry:
     """All plugins of an environment, and lookup of their components."""
 
-    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
+    def __init__(self, plugins: Iterable[Plugin] = (), *, preferred: Mapping[Seam, str] | None = None) -> None:
         self._plugins = tuple(plugins)
+        self._preferred = dict(preferred or {})
 
     @property
     def plugins(self) -> tuple[PluginInfo, ...]:
@@ -69,8 +76,18 @@ class Registry:
         return sorted({offer.component.name for _, offer in self._offers(seam)})
 
     def offers(self, seam: Seam, name: str) -> list[tuple[PluginInfo, type[Component]]]:
-        """All that plugins offer under this name: nothing, one component, or those in conflict."""
-        return [(info, offer.component) for info, offer in self._offers(seam) if offer.component.name == name]
+        """All that plugins offer under this name: nothing, one component, or those in conflict.
+
+        Args:
+            name: a component's; where several plugins offer it, `DISTRIBUTION:NAME` or `DISTRIBUTION:ENTRY-POINT:NAME`.
+        """
+        plugin, _, own = name.rpartition(":")
+        return [
+            (info, offer.component)
+            for info, offer in self._offers(seam)
+            if offer.component.name == own
+            and (not plugin or plugin == info.id or normalised(plugin) == info.distribution)
+        ]
 
     def provider(self, seam: Seam, name: str) -> PluginInfo:
         """The plugin that a component comes from. Raises as `find` does."""
@@ -99,11 +116,13 @@ class Registry:
         from sftframe.config import build_options  # imports pydantic, which listing must not
 
         info, component = self._only(seam, name)
-        with plugin_wall(component.__module__.partition(".")[0], f"{seam.noun} {name!r} of {info.id} cannot be made"):
+        label = f"{seam.noun} {name!r} of {info.id}"
+        with plugin_wall(component.__module__.partition(".")[0], f"{label} cannot be made"):
             options = build_options(
                 component, dict(values or {}), seam.value, others_with=lambda key: self.names_with_option(seam, key)
             )
-            return component(options, **given)
+            made = component(options, **given)
+        return guarded(made, label)
 
     def names_with_option(self, seam: Seam, option: str) -> list[str]:
         """Names of a seam's components that have an option of this name, sorted."""
@@ -145,11 +164,28 @@ class Registry:
         package = (module or type(plugin).__module__).partition(".")[0]
         offers = admit(plugin, package)
         info = PluginInfo(id=name, distribution=name, version="", module=module, components=listed(offers))
-        return Registry((*self._plugins, Plugin(info, offers)))
+        return Registry((*self._plugins, Plugin(info, offers)), preferred=self._preferred)
+
+    def preferring(self, plugins: Mapping[Seam, str]) -> Registry:
+        """The same plugins, where a name that several of them offer means the one of this id."""
+        return Registry(self._plugins, preferred=plugins)
+
+    def default(self, seam: Seam, name: str) -> str:
+        """How to name sftframe's own component of this name, also where another plugin offers the name."""
+        offers = self.offers(seam, name)
+        own = [info for info, _ in offers if info.is_first_party]
+        return f"{own[0].id}:{name}" if len(offers) > 1 and len(own) == 1 else name
 
     def warnings(self) -> list[str]:
         """One line per broken plugin."""
         return [f"plugin {info.id} is broken: {info.error}" for info in self.plugins if info.status == "broken"]
+
+    def absent(self) -> str:
+        """The tail of an unknown name's message: the plugins that might have had it, with what is wrong with them."""
+        broken = [f"{info.id} ({info.error})" for info in self.plugins if info.status == "broken"]
+        disabled = [info.id for info in self.plugins if info.status == "disabled"]
+        parts = (("broken", broken), ("disabled", disabled))
+        return "".join(f"; {status} and therefore missing: {', '.join(ids)}" for status, ids in parts if ids)
 
     def _offers(self, seam: Seam) -> list[tuple[PluginInfo, Offer]]:
         return [(plugin.info, offer) for plugin in self._plugins for offer in plugin.offers if offer.seam == seam]
@@ -159,19 +195,19 @@ class Registry:
         if not found:
             raise ConfigError(f"no {seam.noun} {name!r}{self._instead(seam, name)}")
         if len(found) > 1:
+            found = [each for each in found if each[0].id == self._preferred.get(seam)] or found
+        if len(found) > 1:
             ids = [info.id for info, _ in found]
+            choices = " or ".join(f"--{seam.value} {info.id}:{component.name}" for info, component in found)
             raise PluginError(
-                f"{len(ids)} plugins offer a {seam.noun} {name!r}: {', '.join(ids)}; "
-                f"disable all but one, for instance with SFTFRAME_DISABLE={ids[-1]}"
+                f"{len(ids)} plugins offer a {seam.noun} {name!r}: {', '.join(ids)}; choose with {choices}"
             )
         return found[0]
 
     def _instead(self, seam: Seam, name: str) -> str:
         """The tail of an unknown name's message: the nearest name, all names, and plugins that might have had it."""
         tail = suggestion(name, self.names(seam)).replace("Available:", "Installed:")
-        for status in ("broken", "disabled"):
-            ids = [info.id for info in self.plugins if info.status == status]
-            tail += f"; {status} and therefore missing: {', '.join(ids)}" if ids else ""
+        tail += self.absent()
         if seam is Seam.PROMPT and looks_like_a_file(name):
             tail += "; a file with a prompt style ends in .toml or .jinja, a tokenizer's is written hf:PATH"
         return tail

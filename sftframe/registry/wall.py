@@ -23,10 +23,24 @@ def plugin_wall(package: str, doing: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, SftframeError):
-        raise
     except BaseException as error:  # SystemExit too: a plugin must not end the program of its host
+        if passes(error):
+            raise
         raise PluginError(f"{doing}{': ' if doing else ''}{describe(error, package)}") from error
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error is not about the plugin: Ctrl-C, a message for the user, a reader who has gone."""
+    return isinstance(error, KeyboardInterrupt | GeneratorExit | SftframeError | BrokenPipeError)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: CUDA has an error class of its own, other allocators raise a RuntimeError."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == "OutOfMemoryError" or any(word in str(error) for word in words))
+    )
 
 
 def describe(error: BaseException, package: str) -> str:
@@ -41,12 +55,13 @@ def describe(error: BaseException, package: str) -> str:
 
 
 def _place(error: BaseException, package: str) -> str:
-    """`file:line` of the innermost frame that belongs to the plugin; empty where none does."""
+    """`file:line` of the innermost frame that belongs to the plugin, else of the innermost one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     places = [
-        f"{frame.f_code.co_filename}:{line}"
+        (frame.f_globals.get("__name__", "").partition(".")[0], f"{frame.f_code.co_filename}:{line}")
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_globals.get("__name__", "").partition(".")[0] == package
     ]
-    return places[-1] if places else ""
+    own = [place for top, place in places if top == package]
+    beyond = [place for top, place in places if top != __name__.partition(".")[0]]
+    return next(reversed(own or beyond), "")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sftframe.errors import ConfigError, suggestion
+from sftframe.errors import ConfigError, PluginError, suggestion
 from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
 from sftframe.prompt_files import looks_like_a_file, prompt_file
 from sftframe.registry import Registry, Seam
@@ -104,13 +104,17 @@ def seams_of(registry: Registry, name: str) -> list[Seam]:
 
     Raises:
         ConfigError: none has.
+        PluginError: it is the name of a plugin that is broken.
     """
-    seams = [seam for seam in Seam if name in registry.names(seam)]
+    seams = [seam for seam in Seam if registry.offers(seam, name)]
+    broken = next((info for info in registry.plugins if info.status == "broken" and info.is_meant_by(name)), None)
+    if not seams and broken is not None:
+        raise PluginError(f"plugin {broken.label} is broken: {broken.error}")
     if not seams and (prompt_file(name) or looks_like_a_file(name)):
         return [Seam.PROMPT]
     if not seams:
         known = {known for seam in Seam for known in registry.names(seam)}
-        raise ConfigError(f"no component {name!r}{suggestion(name, known)}")
+        raise ConfigError(f"no component {name!r}{suggestion(name, known)}{registry.absent()}")
     return seams
 
 

@@ -145,6 +145,22 @@ def test_an_unknown_name_gets_a_suggestion():
     assert str(result.exception).startswith("no component 'alpcaa'; did you mean 'alpaca'?")
 
 
+@pytest.mark.parametrize("command", ["show", "check"])
+@pytest.mark.parametrize("name", ["sftframe-broken:raises_at_import", "raises_at_import"])
+def test_a_plugin_that_is_broken_at_import_is_said_to_be_with_its_reason(command, name):
+    result = run(command, name)
+    assert isinstance(result.exception, PluginError)
+    assert str(result.exception).startswith("plugin sftframe-broken:raises_at_import 1.0 is broken: ")
+    assert "raises_at_import.py:" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_an_unknown_name_says_what_is_wrong_with_the_plugins_that_may_have_had_it(command):
+    message = str(run(command, "first-half").exception)
+    assert "broken and therefore missing: " in message
+    assert "raises_half_way.py:" in message
+
+
 def test_a_name_in_conflict_is_refused_naming_both():
     result = run("show", "twin")
     assert isinstance(result.exception, PluginError)
@@ -211,7 +227,7 @@ def test_a_wide_terminal_shows_where_components_come_from():
     shown = in_terminal(120, "list")
     assert "sftframe:prompts" in shown
     assert "prompt style  --prompt NAME" in shown
-    assert "A name in conflict cannot be used" in shown
+    assert "Choose a name in conflict with the plugin" in shown
 
 
 def test_a_narrow_terminal_is_not_exceeded():

@@ -90,10 +90,16 @@ def test_a_component_that_the_run_needs_and_nobody_has_is_a_problem(installed):
 
 def test_a_conflict_is_a_problem_where_the_run_needs_the_name_and_a_note_elsewhere(installed):
     registry = installed.with_plugin(Offers(styles=[Alpaca, Phi3]), "twins")
-    by_status = {finding.status: finding for finding in plugins(registry)}
-    assert by_status["problem"].found.startswith("2 plugins offer a prompt style 'alpaca'")
-    assert by_status["note"].found.startswith("2 plugins offer a prompt style 'phi3'")
-    assert all("SFTFRAME_DISABLE" in by_status[status].advice for status in ("problem", "note"))
+    by_status = {finding.status: finding for finding in plugins(registry, RunConfig(prompt="phi3"))}
+    assert by_status["problem"].found.startswith("2 plugins offer a prompt style 'phi3'")
+    assert "--prompt sftframe:prompts:phi3 or --prompt twins:phi3" in by_status["problem"].advice
+    assert by_status["note"].found.startswith("2 plugins offer a prompt style 'alpaca'")
+    assert "--prompt twins:alpaca" in by_status["note"].advice
+
+
+def test_a_default_is_sftframes_own_whoever_else_offers_its_name(installed):
+    findings = plugins(installed.with_plugin(Offers(styles=[Alpaca]), "twins"))
+    assert {finding.status for finding in findings} == {"ok", "note"}
 
 
 def judges(registry, chosen, patience_s=5.0):
@@ -130,7 +136,7 @@ def test_a_bug_in_a_judge_is_a_finding_too():
             raise KeyError("host")
 
     finding = judges(Registry().with_plugin(Offers(judges=[Buggy])), "reference")["buggy cannot work now"]
-    assert "judge buggy: KeyError: 'host'" in finding.advice
+    assert "judge 'buggy' of local failed in check: KeyError: 'host' (" in finding.advice
 
 
 def test_a_whole_examination_tells_of_every_topic_and_counts_as_usable_without_problems(monkeypatch):

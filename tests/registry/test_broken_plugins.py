@@ -86,9 +86,23 @@ def test_what_a_plugin_prints_while_it_is_imported_stays_out_of_stdout(broken_pl
 def test_a_name_that_two_plugins_offer_is_an_error_only_when_it_is_asked_for(broken_plugins):
     registry = load_registry()
     assert "twin" in registry.names(Seam.PROMPT)
-    message = "2 plugins offer a prompt style 'twin': sftframe-broken:twin_a, sftframe-broken:twin_b; disable all but"
+    message = "2 plugins offer a prompt style 'twin': sftframe-broken:twin_a, sftframe-broken:twin_b; choose with "
     with pytest.raises(PluginError, match=message):
         registry.find(Seam.PROMPT, "twin")
+
+
+@pytest.mark.parametrize("name", ["sftframe-broken:twin_a:twin", "Sftframe_Broken:twin"])
+def test_one_of_two_plugins_in_conflict_is_chosen_by_its_id(broken_plugins, name):
+    registry = load_registry(disabled=["sftframe-broken:twin_b"] if name.count(":") == 1 else [])
+    assert registry.find(Seam.PROMPT, name).summary == "the one of twin_a"
+    assert registry.prompt_style(name).name == "twin"
+    with pytest.raises(ConfigError, match="no prompt style 'sftframe-broken:healthy:twin'"):
+        registry.find(Seam.PROMPT, "sftframe-broken:healthy:twin")
+
+
+def test_a_preferred_plugin_settles_a_conflict(broken_plugins):
+    registry = load_registry().preferring({Seam.PROMPT: "sftframe-broken:twin_b"})
+    assert registry.provider(Seam.PROMPT, "twin").id == "sftframe-broken:twin_b"
 
 
 def test_disabling_one_of_two_plugins_in_conflict_frees_the_name(broken_plugins):

@@ -7,7 +7,10 @@ from sftframe.registry.wall import describe, plugin_wall
 
 
 def test_what_a_plugin_raises_leaves_as_one_line():
-    with pytest.raises(PluginError, match=r"^loading: ValueError: first line$"), plugin_wall("acme", "loading"):
+    with (
+        pytest.raises(PluginError, match=r"^loading: ValueError: first line \(.*test_wall.py:\d+\)$"),
+        plugin_wall("acme", "loading"),
+    ):
         raise ValueError("first line\nsecond line")
 
 

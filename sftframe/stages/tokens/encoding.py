@@ -16,6 +16,8 @@ from sftframe.config import TokensConfig
 from sftframe.errors import ConfigError, DataError, ModelError, PluginError, SftframeError
 from sftframe.interfaces import PromptStyle, Tokenizer
 from sftframe.records import Example, Role, Segment
+from sftframe.registry.guard import CallError
+from sftframe.registry.wall import describe
 from sftframe.stages.tokens.lengths import Builder, LengthReport
 from sftframe.stages.tokens.store import TokenStore
 
@@ -144,12 +146,13 @@ def _render(style: PromptStyle, example: Example) -> _Rendered:
         prompt, answer = style.render(example)
         texts = ("".join(piece.text for piece in part) for part in (prompt, answer))
         rendered = _Rendered(prompt=prompt, answer=answer, prompt_text=next(texts), answer_text=next(texts))
+    except CallError as error:
+        raise PluginError(f"example {example.index}: {error}") from error
     except SftframeError:
         raise
     except Exception as error:
-        raise PluginError(
-            f"prompt style {style.name!r} failed on example {example.index}: {type(error).__name__}: {error}"
-        ) from error
+        what = describe(error, type(style).__module__.partition(".")[0])
+        raise PluginError(f"prompt style {style.name!r} failed on example {example.index}: {what}") from error
     if not answer:
         raise PluginError(
             f"prompt style {style.name!r} gave example {example.index} no RESPONSE segment; expected exactly one"

@@ -4,8 +4,7 @@ Knows nothing of files, of the order of data, or of when to evaluate.
 """
 
 from sftframe.stages.train.figures import gradient_norm, steps_between_readings
-from sftframe.stages.train.memory import is_out_of_memory
 from sftframe.stages.train.schedule import learning_rate
 from sftframe.stages.train.trainer import Trainer
 
-__all__ = ["Trainer", "gradient_norm", "is_out_of_memory", "learning_rate", "steps_between_readings"]
+__all__ = ["Trainer", "gradient_norm", "learning_rate", "steps_between_readings"]

@@ -1,21 +1,11 @@
-"""What happens when memory runs out in a step: how that is known, smaller batches, and what to say in the end."""
+"""What happens when memory runs out in a step: smaller batches, and what to say in the end."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
 
-import torch
-
 from sftframe.records import Batch, StepData
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: CUDA has an error class of its own, other allocators raise a RuntimeError."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    words = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def halved(data: StepData) -> StepData:

@@ -20,8 +20,9 @@ from sftframe.config import TrainConfig
 from sftframe.errors import TrainingError
 from sftframe.interfaces import CausalLM
 from sftframe.records import StepData, StepRecord
+from sftframe.registry.wall import is_out_of_memory
 from sftframe.stages.train.figures import gradient_norm, require_finite, steps_between_readings
-from sftframe.stages.train.memory import halved, is_out_of_memory, most_rows, out_of_memory_message
+from sftframe.stages.train.memory import halved, most_rows, out_of_memory_message
 from sftframe.stages.train.schedule import learning_rate
 from sftframe.transfer import batch_on
 

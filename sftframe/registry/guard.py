@@ -1,0 +1,138 @@
+"""The wall around every call into a component: an instance that names its plugin whenever its code fails.
+
+An instance gets a subclass of its own class, in which each method of the interface runs inside the wall. A model or a
+tokenizer that a method returns is guarded too, and a generator item by item. Within a plugin's own code nothing
+changes: a method that another method calls raises what it always did.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cached_property, wraps
+from typing import Any, TypeVar
+
+from sftframe.errors import PluginError
+from sftframe.interfaces import CausalLM, CollateStrategy, Component, Judge, ModelBackend, PromptStyle, Tokenizer
+from sftframe.registry.wall import describe, is_out_of_memory, passes
+
+T = TypeVar("T")
+
+_INTERFACES: tuple[type, ...] = (PromptStyle, CollateStrategy, ModelBackend, Judge, CausalLM, Tokenizer)
+_RETURNS = {"load": CausalLM, "tokenizer": Tokenizer}
+"""What a backend's methods have to give; anything else fails far from its cause."""
+_WRITING = ("save", "export")
+"""Methods in which a full disk may end: that is told as the disk's error, by whoever has them write."""
+
+
+class CallError(PluginError):
+    """A component's code failed; the message names plugin, component, method, exception and place."""
+
+
+def guarded(subject: T, label: str) -> T:
+    """The same object, behind the wall from now on.
+
+    Args:
+        label: what it is and where it comes from, the beginning of a message.
+    """
+    interface = next((each for each in _INTERFACES if isinstance(subject, each)), None)
+    if interface is None or hasattr(type(subject), "_sftframe_label"):
+        return subject
+    kind = _guarded_class(type(subject), interface, label, vars(subject) if hasattr(subject, "__dict__") else {})
+    # a class of slots, or one that refuses subclasses, stays as it is: only its errors have no name then
+    with suppress(TypeError):
+        object.__setattr__(subject, "__class__", kind)
+    if isinstance(subject, CausalLM):
+        guarded(subject.tokenizer, label)
+    return subject
+
+
+def _guarded_class(kind: type, interface: type, label: str, own: dict[str, Any]) -> type:
+    facts: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+    members: dict[str, Any] = {"_sftframe_label": label, **facts}
+    for name in _names(interface):
+        member = inspect.getattr_static(kind, name)
+        # a model's and a tokenizer's inherited bodies call the plugin's module, which no other wall is around
+        is_inherited = member is inspect.getattr_static(interface, name)
+        if is_inherited and interface not in (CausalLM, Tokenizer):
+            continue
+        if isinstance(member, property | cached_property):
+            members[name] = property(_read(kind, member, name, label))
+        elif inspect.isfunction(member) and name not in own:
+            members[name] = _called(kind, member, name, label)
+    try:
+        return type(kind)(kind.__name__, (kind,), members)
+    except Exception:  # a plugin's __init_subclass__ or metaclass may want something else
+        return kind
+
+
+def _names(interface: type) -> list[str]:
+    """Methods and properties that the core calls."""
+    found: dict[str, None] = {}
+    for base in interface.__mro__:
+        if base is not Component and base.__module__.startswith("sftframe.interfaces"):
+            found |= dict.fromkeys(name for name in vars(base) if not name.startswith("_") or name == "__call__")
+    return list(found)
+
+
+def _called(kind: type, method: Callable[..., Any], name: str, label: str) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Any, *given: Any, **named: Any) -> Any:
+        if _inside.is_so:
+            return method(self, *given, **named)
+        result = _behind(lambda: method(self, *given, **named), kind, name, label)
+        if isinstance(result, Iterator):
+            return _each(result, kind, name, label)
+        if isinstance(self, ModelBackend) and name in _RETURNS:
+            wanted = _RETURNS[name]
+            if not isinstance(result, wanted):
+                raise CallError(f"{label}: {name}() gave {type(result).__name__}; expected a {wanted.__name__}")
+            guarded(result, label)
+        return result
+
+    return call
+
+
+def _read(kind: type, member: Any, name: str, label: str) -> Callable[[Any], Any]:
+    def read(self: Any) -> Any:
+        if _inside.is_so:
+            return member.__get__(self, kind)
+        return _behind(lambda: member.__get__(self, kind), kind, name, label)
+
+    return read
+
+
+def _each(items: Iterator[Any], kind: type, name: str, label: str) -> Iterator[Any]:
+    end = object()
+    try:
+        while (item := _behind(lambda: next(items, end), kind, name, label)) is not end:
+            yield item
+    finally:
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()
+
+
+class _Inside(threading.local):
+    """Whether this thread is in a component's code already."""
+
+    is_so = False
+
+
+_inside = _Inside()
+
+
+def _behind(work: Callable[[], Any], kind: type, name: str, label: str) -> Any:
+    was_inside, _inside.is_so = _inside.is_so, True
+    try:
+        return work()
+    except BaseException as error:
+        is_of_disk = name in _WRITING and (isinstance(error, OSError) or type(error).__name__ == "SafetensorError")
+        if passes(error) or is_out_of_memory(error) or is_of_disk:
+            raise
+        package = kind.__module__.partition(".")[0]
+        raise CallError(f"{label} failed in {name}: {describe(error, package)}") from error
+    finally:
+        _inside.is_so = was_inside
