@@ -10,6 +10,7 @@ without a traceback; anything else is a bug in sftframe or in a plugin.
     ├── ModelError (5)      a model, its weights or its tokenizer
     ├── DownloadError (5)   a file that cannot be fetched (in `sftframe.downloads`)
     ├── NetworkError (1)    a redirect, a reply or a proxy that is refused (in `sftframe.network`); others tell it
+    ├── OfflineError (2)    a report that would reach a network (in `sftframe.offline`)
     ├── JudgeError (6)      a judge that cannot be reached or gives no verdicts
     ├── TrainingError (7)   non-finite loss, out of memory
     ├── PartialError (8)    some runs of an ablation failed, the others are complete

@@ -28,7 +28,7 @@ WRITES_ELSEWHERE = {
     "sftframe/downloads.py": "the cache of downloads: not in a run's folder, hashed when read",
     "sftframe/cli/chat_terminal.py": "the history of questions",
     "sftframe/ablation/folder.py": "empty folders, in which runs are made",
-    "sftframe/pipeline/consent.py": "an empty file in the user's cache",
+    "sftframe/consent.py": "empty files in the user's cache",
     "sftframe/verdict_cache.py": "SQLite's files in the user's cache, which SQLite keeps whole",
 }
 """Core modules that may, and why."""

@@ -5,7 +5,7 @@ Takes an ablation and its cells' states, gives a `ComparisonResult` and writes `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sftframe.ablation.folder import AblationFolder
@@ -29,10 +29,20 @@ from sftframe.registry import Registry
 from sftframe.statistics import VarianceComponents, minimum_detectable_difference
 
 
-def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResult | None:
+def conclude(
+    ablation: Ablation,
+    cells: Sequence[CellResult],
+    *,
+    asks_judge: bool = True,
+    warn: Callable[[str], None] = lambda text: None,
+) -> ComparisonResult | None:
     """Compare the arms that have a complete run, and write the results and the report.
 
     Arms without one are left out, and so are seeds that not all of the others have; the caller knows which failed.
+
+    Args:
+        asks_judge: have the judge grade again, where its noise is asked for and not known yet.
+        warn: told what is left out.
 
     Returns:
         None where fewer than two arms are left.
@@ -41,7 +51,7 @@ def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResul
         DataError: the arms do not pair.
         JudgeError: the judge's noise was asked for, and it is not there.
     """
-    variance = measured_judge_variance(ablation, cells)
+    variance = measured_judge_variance(ablation, cells, asks_judge=asks_judge, warn=warn)
     result = _compared(ablation, cells, variance)
     write_json(
         ablation.folder.results_path,
@@ -60,7 +70,7 @@ def conclude(ablation: Ablation, cells: Sequence[CellResult]) -> ComparisonResul
         },
     )
     if result is not None:
-        write_ablation_report(ablation, result, cells)
+        write_ablation_report(ablation, result, cells, warn=warn)
     return result
 
 

@@ -5,10 +5,12 @@ Takes an ablation with a complete run, gives the variance of one score between g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 from sftframe.ablation.running import Ablation, CellResult
 from sftframe.comparison import read_run
+from sftframe.consent import judge_claims, require
 from sftframe.judging import Judging, asked_again
 from sftframe.pipeline.setup import resolve
 from sftframe.progress import Observer
@@ -16,17 +18,26 @@ from sftframe.statistics import judge_variance
 
 
 def measured_judge_variance(
-    ablation: Ablation, cells: Sequence[CellResult], observer: Observer | None = None
+    ablation: Ablation,
+    cells: Sequence[CellResult],
+    observer: Observer | None = None,
+    *,
+    asks_judge: bool = True,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> float | None:
     """Variance of one score, in squared points.
 
-    What the ablation's results hold already is not measured again: a report needs no judge. A deterministic judge has
-    none.
+    What the ablation's results hold already is not measured again. A deterministic judge has none.
+
+    Args:
+        asks_judge: measure what is not known yet; False for a report, which asks nobody.
+        warn: told where it is not known and not measured.
 
     Returns:
-        None where the judge is not deterministic and `ablate.repeats` asks for one grading.
+        None where it is not known, or the judge is not deterministic and `ablate.repeats` asks for one grading.
 
     Raises:
+        ConfigError: the judge is one that the user has not accepted.
         JudgeError: the judge is not there, or fails on too many answers.
     """
     config = resolve(ablation.plan.base, ablation.registry)
@@ -37,9 +48,17 @@ def measured_judge_variance(
     complete = next((one for one in cells if not one.error), None)
     if repeats < 2 or complete is None:
         return None
-    known = ablation.folder.read_results().get("judge_noise") or {}
-    if known.get("repeats") == repeats and known.get("variance") is not None:
+    known = ablation.folder.read_results().get("judge_noise")
+    if isinstance(known, Mapping) and known.get("repeats") == repeats and _is_variance(known.get("variance")):
         return float(known["variance"])
+    path = ablation.folder.path
+    if not asks_judge:
+        warn(
+            f"the judge's own noise is not part of this report, since it was not measured yet: "
+            f"sftframe ablate --resume {path} measures it"
+        )
+        return None
+    require(path, judge_claims(judge, (), inside=[path]))
     judge.check()
     items = [asked_again(item, item.answer) for item in read_run(complete.path).items]
     judging = Judging.of(config, judge, ablation.registry, observer or Observer())
@@ -47,3 +66,7 @@ def measured_judge_variance(
     judgement.check(config.max_failures)
     gradings = (judgement.verdicts, *judgement.repeats)
     return judge_variance([{verdict.index: verdict.score for verdict in grading} for grading in gradings])
+
+
+def _is_variance(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0

@@ -69,8 +69,11 @@ class Plan:
         return next((axis for axis in self.grid.axes if axis.key == key), None)
 
 
-def make_plan(request: Request, registry: Registry) -> Plan:
+def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> Plan:
     """Check everything that can be checked without spending anything.
+
+    Args:
+        is_run: whether its cells are going to be run. For a report nothing of what they need has to be there.
 
     Raises:
         ConfigError: a setting cannot be varied, an arm's configuration is wrong, or there is nothing to compare.
@@ -90,13 +93,14 @@ def make_plan(request: Request, registry: Registry) -> Plan:
     _check_baseline(request.config.baseline, grid)
     texts = _prompt_texts(request)
     grid = replace(grid, arms=tuple(_with_prompt_text(arm, texts) for arm in grid.arms))
-    _check_arms(grid.arms, registry)
+    if is_run:
+        _check_arms(grid.arms, registry)
     return Plan(config=request.config.model_copy(update={"prompt_texts": texts}), base=base, grid=grid)
 
 
-def read_plan(document: Mapping[str, Any], registry: Registry) -> Plan:
+def read_plan(document: Mapping[str, Any], registry: Registry, *, is_run: bool = True) -> Plan:
     """The plan that `Plan.document` gave. Raises as `make_plan`."""
-    return make_plan(read_request(dict(document)), registry)
+    return make_plan(read_request(dict(document)), registry, is_run=is_run)
 
 
 def _check_may_vary(axis: Axis) -> None:

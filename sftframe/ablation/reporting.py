@@ -6,7 +6,7 @@ Takes an ablation, its comparison and its cells' states, writes `report.html` in
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from sftframe.ablation.gradients import read_gradient_cosines
@@ -15,6 +15,7 @@ from sftframe.ablation.running import Ablation, CellResult
 from sftframe.comparison import ComparisonResult
 from sftframe.comparison.report import PageInput, comparison_page, read_arm_curves
 from sftframe.config import merge
+from sftframe.consent import accepting, claims_of, unaccepted
 from sftframe.errors import SftframeError
 from sftframe.files import write_whole
 from sftframe.pipeline.preview import view_examples
@@ -27,8 +28,17 @@ ShownTokens = list[tuple[str, str, bool, float]]
 """Text, role label, whether it counts as a target, weight."""
 
 
-def write_ablation_report(ablation: Ablation, result: ComparisonResult, cells: Sequence[CellResult]) -> None:
+def write_ablation_report(
+    ablation: Ablation,
+    result: ComparisonResult,
+    cells: Sequence[CellResult],
+    *,
+    warn: Callable[[str], None] = lambda text: None,
+) -> None:
     """Write `report.html`.
+
+    Args:
+        warn: told what is left out.
 
     Raises:
         DataError: a run's `metrics.jsonl` is damaged.
@@ -41,12 +51,20 @@ def write_ablation_report(ablation: Ablation, result: ComparisonResult, cells: S
         curves=read_arm_curves(result.arms),
         gradients=read_gradient_cosines(folder),
         command=shlex.join(["sftframe", "ablate", "--config", str(folder.plan_path), "--out", f"{folder.path}-again"]),
-        token_examples=_token_examples(ablation, result),
+        token_examples=_token_examples(ablation, result, warn),
     )
     write_whole(folder.report_path, comparison_page(page))
 
 
-def _token_examples(ablation: Ablation, result: ComparisonResult) -> dict[str, ShownTokens]:
+def _token_examples(
+    ablation: Ablation, result: ComparisonResult, warn: Callable[[str], None]
+) -> dict[str, ShownTokens]:
+    path = ablation.folder.path
+    unknown = unaccepted(claims_of(ablation.folder.read_plan(), ablation.registry, inside=[path], asks_judge=False))
+    if unknown:
+        words = "; ".join(claim.words for claim in unknown)
+        warn(f"no example is shown as tokens: for it sftframe would {words}; accept it with: {accepting(path)}")
+        return {}
     arms = {arm.name: arm for arm in ablation.plan.grid.arms}
     found: dict[str, ShownTokens] = {}
     for compared in result.arms:

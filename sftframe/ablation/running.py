@@ -16,6 +16,7 @@ from sftframe.ablation.grid import Cell
 from sftframe.ablation.planning import Plan, read_plan
 from sftframe.ablation.progress import AblationObserver
 from sftframe.config import merge
+from sftframe.consent import claims_of, remember, require
 from sftframe.device import physical_cores
 from sftframe.errors import Interrupted
 from sftframe.registry import Registry
@@ -47,20 +48,30 @@ class Ablation:
         Raises:
             ConfigError: it is taken, or cannot be made.
         """
-        return cls(plan, AblationFolder.create(out, plan.document()), registry)
+        document = plan.document()
+        remember(claims_of(document, registry))
+        return cls(plan, AblationFolder.create(out, document), registry)
 
     @classmethod
-    def reopen(cls, path: Path, registry: Registry, changes: dict[str, Any] | None = None) -> Ablation:
+    def reopen(
+        cls, path: Path, registry: Registry, changes: dict[str, Any] | None = None, *, is_run: bool = True
+    ) -> Ablation:
         """Go on with an ablation, from what its folder says.
 
         Args:
             changes: keys of `[ablate]` that differ from then on: what is compared and how, never what is run.
+            is_run: whether its cells are going to be run; a report asks no judge and needs no data.
 
         Raises:
-            SftframeError: the folder is no ablation, or something in its plan is no longer there.
+            ConfigError: the folder is no ablation, or its plan asks for what the user has not accepted.
+            SftframeError: something in its plan is no longer there.
         """
         folder = AblationFolder.open(path)
-        return cls(read_plan(merge(folder.read_plan(), {"ablate": changes or {}}), registry), folder, registry)
+        document = folder.read_plan()
+        claims = claims_of(document, registry, inside=[path], asks_judge=is_run)
+        require(path, claims if is_run else [claim for claim in claims if claim.key == "prompt.name"])
+        plan = read_plan(merge(document, {"ablate": changes or {}}), registry, is_run=is_run)
+        return cls(plan, folder, registry)
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -179,9 +179,9 @@ def _planned(settings: Settings, table: dict[str, Any], registry: Registry) -> P
 def _request(settings: Settings, table: dict[str, Any]) -> Request:
     """The flags over `--set` over the file, as for a run; a flag or setting with several values is an axis."""
     from sftframe.ablation import Axis, read_request, split_axes
-    from sftframe.config import merge, nested, read_toml
+    from sftframe.config import merge, nested
 
-    file = {} if settings.config_path is None else read_toml(settings.config_path)
+    file = settings.file_layer()
     layer, axes = split_axes(settings.assignments)
     flags, named = [], []
     for key, value in settings.flags.items():

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from sftframe import __version__
-from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run
+from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run, trust
+from sftframe.consent import asked_through
 from sftframe.device import wait_politely
 from sftframe.errors import SftframeError
 from sftframe.interrupts import outlive_terminal
@@ -36,6 +37,7 @@ app.command("preview")(preview.preview)
 app.command("chat")(chat.chat)
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
+app.command("trust")(trust.trust)
 app.add_typer(plugins.app, name="plugins")
 
 
@@ -60,7 +62,9 @@ def main() -> None:
     wait_politely()
     outlive_terminal()
     try:
-        sys.exit(app(prog_name="sftframe", standalone_mode=False) or 0)  # typer gives the code of an early exit back
+        with asked_through(trust.ask):
+            # typer gives the code of an early exit back
+            sys.exit(app(prog_name="sftframe", standalone_mode=False) or 0)
     except SftframeError as error:
         _leave(str(error), error.exit_code, error)
     except (KeyboardInterrupt, typer.Abort):

@@ -59,7 +59,7 @@ def chat(
     from sftframe.pipeline.finished import FinishedRun
 
     decoding = _given(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
-    run = FinishedRun.open(path, settings.registry(), merge(settings.layer(), {"generate": decoding}))
+    run = FinishedRun.open(path, settings.registry(), merge(settings.layer(asks_judge=False), {"generate": decoding}))
     with TerminalObserver() as observer:
         tuned = run.load(observer)
     conversation = Chat(tuned, seed=run.config.seed if seed is None else seed)

@@ -48,7 +48,7 @@ def export(
     from sftframe.export import check_out, write_export
     from sftframe.pipeline.finished import FinishedRun
 
-    run = FinishedRun.open(path, settings.registry(), settings.layer())
+    run = FinishedRun.open(path, settings.registry(), settings.layer(asks_judge=False))
     folder = out or path / f"export-{to}"
     check_out(folder, force=force)
     name = path.resolve().name

@@ -22,10 +22,11 @@ def init(
     """
     from sftframe.cli.console import out
     from sftframe.config import commented_toml
+    from sftframe.consent import claims_of, remember
     from sftframe.files import write_whole
     from sftframe.pipeline.proposing import chosen_components, proposals
 
-    registry, layer = settings.registry(), settings.layer()
+    registry, layer = settings.registry(), settings.layer(asks_judge=False)
     text = commented_toml(chosen_components(layer, registry), proposals(layer, registry), path=str(path))
     if path.exists():
         raise ConfigError(f"{path} exists already: it is left alone; give another name, or move it away first")
@@ -33,4 +34,5 @@ def init(
         write_whole(path, text)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+    remember(claims_of({}, registry, given=settings.given()))  # whoever has a judge written down has named it
     out().print(f"{path} written; use it with: sftframe run --config {path}", soft_wrap=True)

@@ -37,7 +37,7 @@ def preview(
     from sftframe.pipeline.setup import Components, prepare_data, resolve
 
     registry = settings.registry()
-    config = resolve(settings.layer(), registry)
+    config = resolve(settings.layer(asks_judge=False), registry)
     components = Components.choose(config, registry)
     observer = TellingObserver()
     material = prepare_data(config, components, observer)

@@ -124,15 +124,17 @@ def report(
     """
     from sftframe.ablation import AblationFolder
     from sftframe.cli.render import TerminalObserver, show_result
+    from sftframe.offline import no_network
 
     if AblationFolder(path).plan_path.is_file():
-        _report_ablation(path, settings, document_format, as_json=as_json)
+        with no_network("sftframe report"):
+            _report_ablation(path, settings, document_format, as_json=as_json)
         return
     if document_format is not Format.HTML:
         raise ConfigError(
             f"--format {document_format.value} is for an ablation's folder; {path} is a run's: leave it out"
         )
-    with TerminalObserver() as observer:
+    with no_network("sftframe report"), TerminalObserver() as observer:
         session = _reopened(path, settings, observer)
         with session.at_work():
             summary = session.report()
@@ -143,16 +145,17 @@ def _report_ablation(path: Path, settings: Settings, document_format: Format, *,
     from sftframe.ablation import Ablation
     from sftframe.ablation.conclusion import conclude
     from sftframe.cli.ablate_render import show_comparison
+    from sftframe.cli.render import warn
     from sftframe.comparison import comparison_csv, comparison_markdown
 
-    if settings.layer():
+    if settings.layer(asks_judge=False):
         raise ConfigError(
             f"the report of an ablation takes no settings: change its yardstick, margin or baseline by "
             f"sftframe ablate --resume {path}"
         )
-    ablation = Ablation.reopen(path, settings.registry())
+    ablation = Ablation.reopen(path, settings.registry(), is_run=False)
     cells = ablation.state()
-    result = conclude(ablation, cells)
+    result = conclude(ablation, cells, asks_judge=False, warn=warn)
     if result is None:
         raise ConfigError(f"{path} has fewer than two arms with a complete run: sftframe ablate --resume {path}")
     if document_format is Format.HTML:
@@ -176,9 +179,10 @@ def _session(
     from sftframe.pipeline import Session
 
     if resume is None:
-        layer = merge(settings.layer(), {} if out is None else {"out": out})
+        layer = merge(settings.layer(asks_judge=needs_judge), {} if out is None else {"out": out})
+        _check_force(settings, out, force=force)
         return Session.start(layer, settings.registry(), observer, force=force, needs_judge=needs_judge)
-    if settings.layer() or out is not None or force:
+    if settings.layer(asks_judge=False) or out is not None or force:
         raise ConfigError("--resume goes on with a run as it was configured: leave the other settings out")
     return Session.resume(resume, settings.registry(), observer, needs_judge=needs_judge)
 
@@ -186,4 +190,12 @@ def _session(
 def _reopened(path: Path, settings: Settings, observer: Observer) -> Session:
     from sftframe.pipeline import Session
 
-    return Session.reopen(path, settings.registry(), observer, layer=settings.layer())
+    return Session.reopen(path, settings.registry(), observer, layer=settings.layer(asks_judge=False))
+
+
+def _check_force(settings: Settings, out: Path | None, *, force: bool) -> None:
+    """See that a folder is replaced only where the user himself has named it, and not some file."""
+    if force and out is None and "out" not in settings.given() and "out" in settings.file_layer(asks_judge=False):
+        raise ConfigError(
+            f"--force replaces the folder that you name, and {settings.config_path} names another: give --out DIR too"
+        )

@@ -33,12 +33,43 @@ class Settings:
     config_path: Path | None = None
     disabled: tuple[str, ...] = ()
 
-    def layer(self) -> Layer:
-        """The layers laid over each other, the flags on top."""
-        from sftframe.config import merge, nested, parse_settings, read_toml
+    def layer(self, *, asks_judge: bool = True) -> Layer:
+        """The layers laid over each other, the flags on top.
 
-        file = {} if self.config_path is None else read_toml(self.config_path)
-        return merge(file, parse_settings(self.assignments), *(nested(key, value) for key, value in self.flags.items()))
+        Args:
+            asks_judge: whether the command asks the judge; see `file_layer`.
+        """
+        from sftframe.config import merge
+
+        return merge(self.file_layer(asks_judge=asks_judge), self.given())
+
+    def given(self) -> Layer:
+        """What the user has set himself, just now."""
+        from sftframe.config import merge, nested, parse_settings
+
+        flags = (nested(key, value) for key, value in self.flags.items())
+        return merge(parse_settings(self.assignments), *flags)
+
+    def file_layer(self, *, asks_judge: bool = True) -> Layer:
+        """What the configuration file sets, once the user has accepted whom it contacts and which files it names.
+
+        Args:
+            asks_judge: whether the command asks the judge; the user is not asked about one that gets nothing.
+
+        Raises:
+            ConfigError: the file cannot be read, or the user has not accepted what it asks for.
+        """
+        from sftframe.config import read_toml
+        from sftframe.consent import around, claims_of, require
+        from sftframe.registry import load_registry
+
+        if self.config_path is None:
+            return {}
+        document, registry = read_toml(self.config_path), load_registry(disabled=self.disabled)
+        inside = around(self.config_path)
+        claims = claims_of(document, registry, given=self.given(), inside=inside, asks_judge=asks_judge)
+        require(self.config_path, claims)
+        return document
 
     def registry(self) -> Registry:
         """The plugins, without those that are switched off; a broken one is a warning."""

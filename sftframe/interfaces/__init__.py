@@ -2,7 +2,7 @@
 
 from sftframe.interfaces.collate import IGNORED, CollateStrategy
 from sftframe.interfaces.component import Component, NoOptions, option
-from sftframe.interfaces.judge import Judge
+from sftframe.interfaces.judge import Contact, Judge
 from sftframe.interfaces.model import CausalLM, ModelBackend
 from sftframe.interfaces.prompt import PromptStyle
 from sftframe.interfaces.tokenizer import Tokenizer
@@ -12,6 +12,7 @@ __all__ = [
     "CausalLM",
     "CollateStrategy",
     "Component",
+    "Contact",
     "Judge",
     "ModelBackend",
     "NoOptions",

@@ -5,11 +5,26 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from sftframe.errors import JudgeError
 from sftframe.interfaces.component import Component
 from sftframe.records import JudgeItem, JudgePair, Preference, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A server that a judge sends questions and answers to.
+
+    >>> Contact(url="https://api.example.com/v1", key_variable="EXAMPLE_API_KEY").url
+    'https://api.example.com/v1'
+    """
+
+    url: str
+    """Its address, with scheme, host and port."""
+    key_variable: str = ""
+    """The environment variable whose value goes to this server as the key; empty where there is none."""
 
 
 class Judge(Component):
@@ -43,6 +58,16 @@ class Judge(Component):
         if options == repr(self.Options()):
             return self.name
         return f"{self.name}#{hashlib.sha256(options.encode(errors='backslashreplace')).hexdigest()[:8]}"
+
+    @property
+    def contacts(self) -> Sequence[Contact] | None:
+        """The servers that would be asked; empty = none, it works on this machine alone.
+
+        A run or a configuration of somebody else's may name a judge. The user is asked before it sends anything to a
+        server that he has not named himself, and never for a judge without servers. None, the default, says nothing:
+        the user is then asked about the judge and all its options that are texts.
+        """
+        return None
 
     @property
     def can_prefer(self) -> bool:

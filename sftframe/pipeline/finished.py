@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sftframe.config import Layer, RunConfig
+from sftframe.consent import require_run
 from sftframe.device import choose_device, set_up_threads
 from sftframe.errors import ConfigError, ModelError
 from sftframe.interfaces import CausalLM, ModelBackend, PromptStyle
@@ -47,6 +48,7 @@ class FinishedRun:
             raise ConfigError(f"{path} has no model yet: train it first with sftframe run --resume {path}")
         config = manifest.read_changed_config(folder, layer or {})
         registry = registry.preferring(manifest.providers(folder))
+        require_run(path, registry, layer or {})
         style = registry.prompt_style(config.prompt.name, config.prompt.options)
         backend = registry.model_backend(config.model.name, config.model.options)
         manifest.check_template(folder, style, backend.tokenizer(folder.model_dir))

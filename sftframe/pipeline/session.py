@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from sftframe.config import Layer, merge
+from sftframe.consent import claims_of, judge_claims, remember, require, require_run
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
 from sftframe.errors import JudgeError
 from sftframe.files import DiskError
 from sftframe.interfaces import CausalLM
 from sftframe.judging import Judgement, Judging
-from sftframe.pipeline import consent, manifest
+from sftframe.pipeline import manifest
 from sftframe.pipeline.announcement import announce
 from sftframe.pipeline.answers import AnswerFiles, judge_files, write_answers, write_responses_document
 from sftframe.pipeline.memory import check_memory, disk_bytes
@@ -63,7 +64,7 @@ class Session:
         others = ForeignLoad()
         config = resolve(layer, registry)
         components = Components.choose(config, registry)
-        consent.remember(components.judge)
+        remember(claims_of(layer, registry, asks_judge=needs_judge))
         device = check_resources(config, components, needs_judge=needs_judge)
         if config.out is not None:
             RunFolder.check_place(config.out, force=force)
@@ -102,9 +103,9 @@ class Session:
         folder = RunFolder(path)
         if path.is_dir() and folder.is_half_made:
             observer.note(f"{path} was killed before its run had begun: it begins now")
-            config = manifest.read_config(folder)
-            consent.require(registry.judge(config.judge.name, config.judge.options), (), path)
-            layer = config.model_dump(mode="json", exclude_none=True)
+            layer = manifest.read_config(folder).model_dump(mode="json", exclude_none=True)
+            layer.pop("out", None)
+            require(path, claims_of(layer, registry, inside=[path], asks_judge=needs_judge))
             return cls.start({**layer, "out": path}, registry, observer, needs_judge=needs_judge)
         session = cls.reopen(path, registry, observer)
         if needs_judge:
@@ -125,6 +126,7 @@ class Session:
         folder, others = RunFolder.open(path), ForeignLoad()
         config = manifest.read_changed_config(folder, layer or {})
         registry = registry.preferring(manifest.providers(folder))
+        require_run(path, registry, layer or {})
         saved = folder.model_dir if folder.model_dir.is_dir() else None
         components = Components.choose(config, registry, saved=saved)
         manifest.check_unchanged(folder, components)
@@ -255,7 +257,8 @@ class Session:
 
     def _require_known_judge(self) -> None:
         if self._judge_options_given is not None:
-            consent.require(self.setup.components.judge, self._judge_options_given, self.folder.path)
+            path = self.folder.path
+            require(path, judge_claims(self.setup.components.judge, self._judge_options_given, inside=[path]))
 
     def report(self) -> Summary:
         """Write `summary.json`, `loss.png` and `report.html` from the run's files."""

@@ -14,11 +14,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from sftframe import JudgeError, option
+from sftframe import Contact, JudgeError, option
 from sftframe_plugins.judges.calls import CallError
 from sftframe_plugins.judges.context import check_after, check_before
 from sftframe_plugins.judges.language_model import LanguageModelJudge, LanguageModelOptions, Reply
-from sftframe_plugins.judges.ollama_server import DEFAULT_HOST, Model, OllamaServer
+from sftframe_plugins.judges.ollama_server import DEFAULT_HOST, KEY_VARIABLE, Model, OllamaServer
 from sftframe_plugins.judges.template import Message
 
 _CHECK_S = 10.0
@@ -68,6 +68,16 @@ class OllamaJudge(LanguageModelJudge):
         """`ollama:MODEL@sha256:DIGEST#SETTINGS`: the digest once `check` has read it, cut as `ollama list` cuts it."""
         digest = f"@sha256:{self._digest[:12]}" if self._digest else ""
         return f"ollama:{self.options.model}{digest}#{self.settings_mark(self.options.num_ctx, _REPLY_TOKENS)}"
+
+    @property
+    def contacts(self) -> Sequence[Contact]:
+        """The hosts, as the client reads them; it sends each of them the key where there is one."""
+        key = KEY_VARIABLE if os.environ.get(KEY_VARIABLE) else ""
+        found = []
+        for host in self.options.hosts:
+            with closing(OllamaServer(host, _CHECK_S)) as server:
+                found.append(Contact(url=server.url, key_variable=key))
+        return found
 
     def check(self) -> None:
         """See that the templates serve and that a server has the model, the same one everywhere, with enough context.

@@ -16,6 +16,8 @@ from sftframe_plugins.judges.language_model import Reply, no_connection, timed_o
 from sftframe_plugins.judges.reply import shorten
 
 DEFAULT_HOST = "http://127.0.0.1:11434"
+KEY_VARIABLE = "OLLAMA_API_KEY"
+"""The client sends its value to whichever host it is given."""
 
 _CONNECT_S = 5.0
 """A server that is there accepts a connection within this time, however long it then thinks."""
@@ -65,6 +67,11 @@ class OllamaServer:
         except (ValueError, httpx.InvalidURL) as error:
             example = f"expected something like {DEFAULT_HOST}"
             raise ConfigError(f"judge.host: {host!r} is no address ({error}); {example}") from error
+
+    @property
+    def url(self) -> str:
+        """The address that calls go to, as the client has read `host`."""
+        return str(self._client._client.base_url).rstrip("/")
 
     def close(self) -> None:
         """Close the connections; calls under way fail."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from sftframe import ConfigError, JudgeError, option
+from sftframe import ConfigError, Contact, JudgeError, option
 from sftframe_plugins.judges.agreement import Agreement, ChatSettings
 from sftframe_plugins.judges.calls import CallError
 from sftframe_plugins.judges.language_model import LanguageModelJudge, LanguageModelOptions
@@ -109,6 +109,11 @@ class OpenAIJudge(LanguageModelJudge):
         options = self.options
         mark = self.settings_mark(options.url, options.max_tokens, options.response_format)
         return f"openai:{options.model}@{urlsplit(options.url).netloc}#{mark}"
+
+    @property
+    def contacts(self) -> Sequence[Contact]:
+        """The one server, which gets the key where there is one."""
+        return (Contact(url=self.options.url, key_variable=self.options.key_variable),)
 
     def check(self) -> None:
         """See that the templates serve, that the server is there, takes the key and has the model.

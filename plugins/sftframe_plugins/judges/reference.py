@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sftframe import Judge, JudgeItem, Verdict
+from sftframe import Contact, Judge, JudgeItem, Verdict
 from sftframe_plugins.judges.comparison import SHIPPED, Constants, compare
 from sftframe_plugins.judges.words import match_rounded, split_words
 
@@ -33,6 +33,11 @@ class ReferenceJudge(Judge):
     summary = "agreement with the reference answer: offline, deterministic, instant"
     is_deterministic = True
     is_cacheable = False
+
+    @property
+    def contacts(self) -> Sequence[Contact]:
+        """None: it works on this machine alone."""
+        return ()
 
     def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
         """One verdict per item, always `ok`."""

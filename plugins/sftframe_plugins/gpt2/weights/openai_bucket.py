@@ -6,6 +6,7 @@ bytes a parameter) and, when they are read, by the checksum that TensorFlow stor
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 32_000_000
 """No file but the weights comes near it; OpenAI's longest has 2 MB."""
+BUCKET = "https://openaipublic.blob.core.windows.net/gpt-2/models"
+"""Where OpenAI has published the weights."""
 
 
 class OpenAIBucket(WeightSource):
@@ -45,7 +48,10 @@ class OpenAIBucket(WeightSource):
     def __init__(self, url: str) -> None:
         self._url = url
         self._size = url.rpartition("/")[2]
-        self._folder = cache_dir() / "gpt2" / "openai" / self._size
+        place = url.rpartition("/")[0]
+        # a mirror has a folder of its own: what it sent must never pass for OpenAI's
+        own = "" if place == BUCKET else f"-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+        self._folder = cache_dir() / "gpt2" / f"openai{own}" / self._size
 
     def __str__(self) -> str:
         return self._url

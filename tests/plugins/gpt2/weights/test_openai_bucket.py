@@ -111,3 +111,13 @@ def test_a_size_that_is_not_there_is_named_with_its_address(serve, tmp_path):
 def test_the_identity_tells_address_and_weights(bucket, server):
     assert bucket.identity["weights"] == f"{server.url}/124M"
     assert len(bucket.identity["index_sha256"]) == 64
+
+
+def test_what_a_mirror_sent_never_passes_for_openais(bucket, logits_of, cache):
+    logits_of(bucket)
+    assert not (cache / "gpt2" / "openai").exists()
+    own = OpenAIBucket("https://openaipublic.blob.core.windows.net/gpt-2/models/124M")
+    other = OpenAIBucket("http://other.example/models/124M")
+    places = {one._folder.relative_to(cache / "gpt2").as_posix() for one in (bucket, own, other)}
+    assert len(places) == 3
+    assert "openai/124M" in places

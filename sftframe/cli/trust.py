@@ -1,0 +1,88 @@
+"""`sftframe trust`: accept what a run, an ablation or a configuration from elsewhere asks for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sftframe.cli.settings import Settings, takes_only
+from sftframe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sftframe.consent import Claim
+
+
+@takes_only()
+def trust(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="A run's or an ablation's folder, or a configuration file.", show_default=False
+        ),
+    ],
+    settings: Settings,
+) -> None:
+    """Accept what somebody else's run, ablation or configuration asks for, and remember it.
+
+    That is whom its judge contacts, which variables it sends as keys, and which files and addresses it names. The
+    command lists them all.
+
+    Example: sftframe trust runs/theirs
+    """
+    from sftframe.consent import around, claims_of, remember
+
+    registry = settings.registry()
+    inside = around(path) if path.is_file() else [path]
+    claims: dict[tuple[str, ...], Claim] = {}
+    for document in _documents(path):
+        claims |= {claim.mark: claim for claim in claims_of(document, registry, inside=inside)}
+    remember(claims.values())
+    for claim in claims.values():
+        typer.echo(_line(claim))
+    typer.echo(f"{path} may do this now." if claims else f"{path} asks for nothing that needs to be accepted.")
+
+
+def ask(source: Path, claims: Sequence[Claim]) -> bool:
+    """Ask in the terminal; no where there is none, or where nothing is typed."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
+        return False
+    from sftframe.visible import visible
+
+    typer.echo(visible(f"{source} would, on this machine:"), err=True)
+    for claim in claims:
+        typer.echo(_line(claim), err=True)
+    try:
+        return typer.confirm("Accept this, now and later?", err=True)
+    except typer.Abort:
+        return False
+
+
+def _line(claim: Claim) -> str:
+    from sftframe.visible import visible
+
+    return visible(f"  - {claim.words}")
+
+
+def _documents(path: Path) -> Iterator[dict[str, Any]]:
+    """The configurations in a place."""
+    from sftframe.ablation import AblationFolder
+    from sftframe.config import read_toml
+    from sftframe.places import CONFIG
+
+    if path.is_file():
+        yield read_toml(path)
+        return
+    found = False
+    if AblationFolder(path).plan_path.is_file():
+        found = True
+        yield read_toml(AblationFolder(path).plan_path)
+    for config in [path / CONFIG, *sorted(path.glob(f"runs/*/*/{CONFIG}"))]:
+        if config.is_file():
+            found = True
+            yield {key: value for key, value in read_toml(config).items() if key != "out"}
+    if not found:
+        raise ConfigError(f"nothing at {path} to trust: expected a run, an ablation, or a configuration file")
