@@ -7,6 +7,7 @@ try next, and remembers what worked. Knows nothing of connections.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -107,6 +108,7 @@ class Agreement:
         self._settings = wanted
         self._is_proven = False
         self._served: str | None = None
+        self._is_listed: bool | None = None
         self._lock = threading.Lock()
 
     @property
@@ -132,6 +134,41 @@ class Agreement:
         with self._lock:
             self._served = self._served or model
             return self._served
+
+    @property
+    def is_listed(self) -> bool | None:
+        """Whether the server lists both the model that was asked and the one that it says has answered.
+
+        None while nobody has looked.
+        """
+        return self._is_listed
+
+    def note_listed(self, is_listed: bool) -> bool:
+        """Note whether it lists both; whether to tell that it does not."""
+        with self._lock:
+            is_first, self._is_listed = self._is_listed is None, is_listed
+            return is_first and not is_listed
+
+
+def is_same_model(asked: str, served: str) -> bool:
+    """Whether the model that a reply names is the one that was asked, under its name or that of a dated snapshot.
+
+    >>> is_same_model("gpt-4o", "gpt-4o-2024-08-06"), is_same_model("gpt-4o", "gpt-4o-mini")
+    (True, False)
+    >>> is_same_model("claude-latest", "claude-20241022"), is_same_model("openai/gpt-4", "gpt-4-0613")
+    (True, True)
+    >>> is_same_model("gpt-4-0314", "gpt-4-0613")
+    False
+    """
+    (name, date), (other, other_date) = _dated(asked), _dated(served)
+    return name == other and (date == other_date or not (date and other_date))
+
+
+def _dated(model: str) -> tuple[str, str]:
+    """A model's own name, and the date of its snapshot; empty where it has none, or the latest."""
+    name = re.sub(r"[-:@]latest$", "", model.lower().rpartition("/")[2])
+    dated = re.fullmatch(r"(.+)[-:@](\d{4}-\d{2}-\d{2}|\d{8}|\d{4})", name)
+    return (dated[1], dated[2]) if dated else (name, "")
 
 
 def _difference(wanted: ChatSettings, settings: ChatSettings) -> str | None:

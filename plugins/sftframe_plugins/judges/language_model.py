@@ -20,9 +20,13 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from sftframe import Judge, JudgeItem, JudgePair, Preference, Verdict, option
 from sftframe_plugins.judges.calls import CallError, as_ready, in_order, with_patience, within
 from sftframe_plugins.judges.question import Question, fingerprint, preference_question, score_question
-from sftframe_plugins.judges.reply import UnparsableError, Winner
+from sftframe_plugins.judges.reply import UnparsableError, Winner, shorten
 from sftframe_plugins.judges.servers import Servers
 from sftframe_plugins.judges.template import Message
+
+_READING = {"strict": "strict", "lenient": "lenient-2"}
+"""How replies are read, for the identity: a way that changes takes another number, or old verdicts would pass for new
+ones. (1 took the first object that was there, also out of a thought.)"""
 
 Job = TypeVar("Job")
 Word = TypeVar("Word")
@@ -125,7 +129,7 @@ class LanguageModelJudge(Judge):
     def settings_mark(self, *others: object) -> str:
         """Twelve hexadecimal digits over the templates, the common options and the others that can change a verdict."""
         options = self.options
-        settings = (options.temperature, options.seed, options.parse, *others)
+        settings = (options.temperature, options.seed, _READING[options.parse], *others)
         return fingerprint((self.scoring, self.comparing), settings)
 
     def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
@@ -222,11 +226,13 @@ class LanguageModelJudge(Judge):
             reply = within(self.options.timeout_s, lambda: server.ask(messages, question.schema))
         except TimeoutError as error:
             raise timed_out(name, self.options.timeout_s) from error
+        if reply.is_cut:  # 8 may have been going to be 85
+            reason = f"cut off at the longest reply that was allowed: {shorten(reply.text, 80)}"
+            raise CallError(reason, status="unparsable", raw=reply.text)
         try:
             word, reason = question.parse(reply.text, self.options.parse == "lenient")
         except UnparsableError as error:
-            cut = " (cut off at the longest reply that was allowed)" if reply.is_cut else ""
-            raise CallError(f"{error}{cut}", status="unparsable", raw=reply.text) from error
+            raise CallError(str(error), status="unparsable", raw=reply.text) from error
         return _Answer(word=word, error=None, reason=reason, raw=kept(reply.text))
 
 

@@ -130,6 +130,13 @@ class OllamaServer:
                 model, messages, format=dict(schema), options=dict(options), keep_alive=keep_alive, stream=False
             )
         )
+        if response.done is False:
+            raise CallError(f"{self.host} sent a reply that says itself that it is not finished")
+        if response.model and _full_name(response.model) != _full_name(model):
+            raise CallError(
+                f"{self.host} answered with the model {shorten(response.model, 80)!r} where {model!r} was asked",
+                is_final=True,
+            )
         return ChatReply(
             text=response.message.content or "",
             is_cut=response.done_reason == "length",
@@ -165,6 +172,16 @@ class OllamaServer:
             is_final=400 <= status_code < 500,
             is_server_lost=status_code == 404,  # the model is not there (any more)
         )
+
+
+def _full_name(model: str) -> str:
+    """A model's name as Ollama completes it.
+
+    >>> _full_name("llama3"), _full_name("registry.ollama.ai/library/Llama3:latest"), _full_name("me/llama3:8b")
+    ('llama3:latest', 'llama3:latest', 'me/llama3:8b')
+    """
+    name = model.lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def _context_length(details: Mapping[str, Any]) -> int | None:

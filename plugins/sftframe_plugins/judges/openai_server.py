@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sftframe import ConfigError, NetworkError, TooLargeError, find_route, http_client
-from sftframe_plugins.judges.agreement import Agreement, refused_parameter
+from sftframe_plugins.judges.agreement import Agreement, is_same_model, refused_parameter
 from sftframe_plugins.judges.calls import CallError
 from sftframe_plugins.judges.language_model import Reply, no_connection, timed_out
 from sftframe_plugins.judges.reply import shorten
@@ -29,6 +29,12 @@ _BUSY = (408, 409, 425, 429)
 """Refusals that pass by themselves: too late, in conflict, too early, too many."""
 
 _KEY_REFUSED = (401, 403)
+
+_CUT = ("length", "max_tokens", "model_length")
+"""Ends of a reply that is as long as it may be, by the names that servers give them."""
+
+_BROKEN_OFF = ("content_filter", "error", "abort")
+"""Ends of a reply that was stopped on its way."""
 
 _SHORTEST_SECRET = 8
 """Characters; what is shorter (`none`, `EMPTY`) stands for no key and may well be a word of a reply."""
@@ -130,23 +136,52 @@ class OpenAIServer:
             return completion
 
     def _complete(self, messages: Sequence[Message], parameters: Mapping[str, Any]) -> Reply:
-        def read() -> tuple[str, str, bool]:
+        def read() -> tuple[str, str, str]:
             create: Any = self._client.chat.completions.create  # whose types know only OpenAI's own roles and models
             completion = create(messages=list(messages), **parameters)
             choice = completion.choices[0]
             text = choice.message.content or getattr(choice.message, "refusal", None) or ""
             if not isinstance(text, str):
                 raise TypeError(f"the content is no text but {text!r}")
-            return self._safe(text), self._safe(str(completion.model or "")), choice.finish_reason == "length"
+            return self._safe(text), self._safe(str(completion.model or "")), str(choice.finish_reason or "")
 
-        text, model, is_cut = self._call(read)
+        text, model, end = self._call(read)
+        if end in _BROKEN_OFF:
+            raise CallError(f"{self.base_url} broke the reply off: finish_reason is {end!r}", raw=text)
+        if model:
+            self._check_served(model, str(parameters["model"]))
+        return Reply(text=text, is_cut=end in _CUT)
+
+    def _check_served(self, model: str, asked: str) -> None:
+        """See that the reply is the model's that was asked, as far as its name tells.
+
+        A name that the server lists next to the asked one is another model's; one that it does not list may be the
+        asked one's own name behind an alias.
+
+        Raises:
+            CallError: it is another's, or not the one that has answered before.
+        """
         served = self._agreement.note_served(model)
-        if model and model != served:
+        if model != served:
             raise CallError(
                 f"{self.base_url} answers with the model {model!r} now, and answered with {served!r} before",
                 is_final=True,
             )
-        return Reply(text=text, is_cut=is_cut)
+        if is_same_model(asked, model):
+            return
+        if self._agreement.is_listed is None:
+            try:
+                names = self.model_names() or ()
+            except CallError:
+                names = ()  # the reply is there; whether the server still is shows with the next one
+            if self._agreement.note_listed(asked in names and model in names):
+                self._tell(f"{self.base_url} answers as {model!r} to {asked!r}: taken for another name of it")
+        if self._agreement.is_listed:
+            raise CallError(
+                f"{self.base_url} answered with the model {model!r} where {asked!r} was asked, and has both: name the "
+                "one that you mean with --set judge.model=NAME",
+                is_final=True,
+            )
 
     def _call(self, call: Callable[[], Result]) -> Result:
         import openai

@@ -1,8 +1,4 @@
-"""From a language model's reply to a score or a preference: strictly by default, and what is none stays none.
-
-Takes the reply's text, gives the judge's word and reason, or says why there is none. Knows nothing of servers and
-retries.
-"""
+"""From a language model's reply to a score or a preference: strictly by default, and what is none stays none."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import json
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args
 
 Winner = Literal["first", "second", "tie"]
@@ -27,8 +23,9 @@ class UnparsableError(ValueError):
 def parse_score(text: str, is_lenient: bool = False) -> tuple[float, str]:
     """Score and reason of a reply.
 
-    Strict: a JSON object whose `score` is an integer from 0 to 100. Lenient: failing that, a score in an object
-    within other text, or else the only number from 0 to 100 that is there; the reason then says so.
+    Strict: a JSON object whose `score` is an integer from 0 to 100; 80.0 is one. Lenient: failing that, what the model
+    thought (`<think>…</think>`) is left out; then the score counts on which all objects within the text agree, or
+    else the only number from 0 to 100 that is there. The reason then says so.
 
     Raises:
         UnparsableError: there is no such score.
@@ -48,8 +45,9 @@ def parse_score(text: str, is_lenient: bool = False) -> tuple[float, str]:
 def parse_preference(text: str, is_lenient: bool = False) -> tuple[Winner, str]:
     """Which answer is `better`, and the reason.
 
-    Strict: a JSON object whose `better` is "first", "second" or "tie". Lenient: failing that, such an object within
-    other text, or else the only one of the three words that is there; the reason then says so.
+    Strict: a JSON object whose `better` is "first", "second" or "tie". Lenient: failing that, what the model thought is
+    left out; then the word counts on which all objects within the text agree, or else the only one of the three words
+    that is there. The reason then says so.
 
     Raises:
         UnparsableError: there is no such word.
@@ -65,7 +63,8 @@ def parse_preference(text: str, is_lenient: bool = False) -> tuple[Winner, str]:
 def shorten(text: str, width: int = 200) -> str:
     """One line of at most so many characters, for a message."""
     written = text.encode("utf-8", "replace").decode()  # a lone surrogate, half a character, cannot be written
-    return textwrap.shorten(written, width, placeholder=" …") or "(empty)"
+    start = " ".join(written.split())[: 2 * width]  # a megabyte without a space takes `textwrap` seconds
+    return textwrap.shorten(start, width, placeholder=" …") or "(empty)"
 
 
 def _parse(
@@ -75,10 +74,35 @@ def _parse(
         reply = _object(text)
         return strict(reply), _reason(reply)
     except UnparsableError:
-        word = lenient(text) if lenient else None
+        said = _without_thoughts(text)
+        word = lenient(said) if lenient else None
         if word is None:
             raise
-        return word, f"read leniently from: {shorten(text)}"
+        return word, f"read leniently from: {shorten(said)}"
+
+
+_THOUGHT = re.compile(r"[<\[◁](/?)(?:think|thinking|thought|reasoning)\b[^<>\[\]◁▷]{0,80}[>\]▷]", re.IGNORECASE)
+"""Marks around what a model thinks before it replies: `<think>`, Mistral's `[THINK]`, Kimi's `◁think▷`."""
+
+
+def _without_thoughts(text: str) -> str:
+    """What a model says outside of its thoughts.
+
+    A thought that is never closed goes to the end; one that was never opened began with the reply, since many chat
+    templates open it in the prompt.
+
+    >>> _without_thoughts('<think>Perhaps 20?</think>80'), _without_thoughts('Perhaps 20? </think> 80 <think> or 90')
+    ('80', ' 80 ')
+    """
+    said, start, is_thinking = "", 0, False
+    for mark in _THOUGHT.finditer(text):
+        is_end = bool(mark[1])
+        if is_end and not is_thinking:
+            said = ""
+        elif not is_end and not is_thinking:
+            said += text[start : mark.start()]
+        start, is_thinking = mark.end(), not is_end
+    return said if is_thinking else said + text[start:]
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -109,9 +133,10 @@ def _reason(reply: dict[str, Any]) -> str:
 
 def _strict_score(reply: dict[str, Any]) -> float:
     score = _value(reply, "score")
-    if type(score) is not int or not 0 <= score <= 100:  # a bool is an int to Python, and no score
+    is_whole = type(score) is int or (type(score) is float and score.is_integer())  # a bool is an int to Python
+    if not is_whole or not 0 <= score <= 100:
         raise UnparsableError(f"score {shorten(json.dumps(score), 40)} is not an integer from 0 to 100")
-    return float(score)
+    return float(int(score))
 
 
 def _strict_preference(reply: dict[str, Any]) -> Winner:
@@ -129,29 +154,61 @@ def _value(reply: dict[str, Any], key: str) -> Any:
 
 
 def _lenient_score(text: str) -> float | None:
-    for found in _objects(text):
-        if "score" in found:
-            return _in_range(found["score"])  # 110 is no score, whatever other numbers are about
+    found = _values(text, "score")
+    if found:
+        return _agreed("score", found, _in_range)  # 110 is no score, whatever other numbers are about
     numbers = {number for number in map(_in_range, _NUMBER.findall(_OUT_OF_100.sub("", text))) if number is not None}
     return numbers.pop() if len(numbers) == 1 else None
 
 
 def _lenient_preference(text: str) -> Winner | None:
-    said = [str(found["better"]) for found in _objects(text) if "better" in found][:1] or [text]
-    words = set(re.findall(r"\w+", said[0].lower()))
+    found = _values(text, "better")
+    return _agreed("better", found, _only_winner) if found else _only_winner(text)
+
+
+def _only_winner(said: object) -> Winner | None:
+    words = set(re.findall(r"\w+", str(said).lower()))
     winners = [winner for winner in get_args(Winner) if winner in words]
     return winners[0] if len(winners) == 1 else None
 
 
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects that begin somewhere in a text."""
+def _agreed(key: str, found: list[Any], read: Callable[[object], Word | None]) -> Word | None:
+    """The one word that all objects give; None where one gives none.
+
+    Raises:
+        UnparsableError: two give different ones.
+    """
+    words = [read(value) for value in found]
+    if len(set(words)) > 1:
+        shown = ", ".join(shorten(json.dumps(value), 40) for value in found[:4])
+        raise UnparsableError(f"the reply has objects that disagree on {key}: {shown}")
+    return words[0]
+
+
+def _values(text: str, key: str) -> list[Any]:
+    """What the JSON objects within a text have under a key: the outermost that have it, in order.
+
+    Raises:
+        UnparsableError: there are more braces than a reply has.
+    """
     decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
-    for brace in re.finditer(r"\{", text):
+    found, end = [], 0
+    for number, brace in enumerate(re.finditer(r"\{", text)):
+        if number == _MOST_BRACES:  # each may be read to the end of the text
+            raise UnparsableError(f"the reply has more than {_MOST_BRACES} braces: {shorten(text, 80)}")
+        if brace.start() < end:
+            continue
         try:
-            found, _ = decoder.raw_decode(text, brace.start())
+            value, after = decoder.raw_decode(text, brace.start())
         except (ValueError, RecursionError):
             continue
-        yield found
+        if key in value:
+            found.append(value[key])
+            end = after
+    return found
+
+
+_MOST_BRACES = 1000
 
 
 def _in_range(value: object) -> float | None:

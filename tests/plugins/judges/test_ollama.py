@@ -35,6 +35,36 @@ def test_a_reply_that_never_ends_is_cut_and_says_so(stub, acts, ask, item):
     assert "cut off at the longest reply" in verdict.reason
 
 
+@pytest.mark.parametrize("parse", ["strict", "lenient"])
+def test_a_reply_that_is_cut_is_no_score_even_if_it_reads_like_one(stub, acts, ask, item, parse):
+    stub.plan = [acts.says("I would say 8", done_reason="length"), acts.says('{"score": 8}', done_reason="length")]
+    for verdict in judged(ask(stub.host, retries=0, parse=parse), item(0), item(1)):
+        assert (verdict.status, verdict.score) == ("unparsable", None)
+
+
+def test_a_reply_that_is_not_done_is_tried_again_and_never_a_score(stub, acts, ask, item):
+    stub.plan = [acts.says('{"score": 80}', done=False)]
+    (verdict,) = judged(ask(stub.host, retries=1), item())
+    assert (verdict.status, verdict.score, len(stub.requests)) == ("error", None, 2)
+    assert "not finished" in verdict.reason
+
+
+@pytest.mark.parametrize("answered", ["llama3:8b", "llama", "mistral:latest", "other/llama3:latest"])
+def test_a_reply_of_another_model_is_an_error_and_no_score(stub, acts, ask, item, answered):
+    stub.plan = [acts.says('{"score": 80}', model=answered)]
+    (verdict,) = judged(ask(stub.host), item())
+    assert (verdict.status, verdict.score, len(stub.requests)) == ("error", None, 1)
+    assert f"answered with the model {answered!r} where 'llama3' was asked" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "answered", ["llama3", "llama3:latest", "LLAMA3", "registry.ollama.ai/library/llama3:latest", "library/llama3", ""]
+)
+def test_another_way_to_write_the_models_name_is_the_same_model(stub, acts, ask, item, answered):
+    stub.plan = [acts.says('{"score": 80}', model=answered)]
+    assert [verdict.score for verdict in judged(ask(stub.host), item())] == [80.0]
+
+
 @pytest.mark.parametrize(
     ("num_read", "what"),
     [(2048, "read 2048 tokens"), (5000, "read 5000 tokens"), (1026, "leaves of a prompt"), (40, "less than")],

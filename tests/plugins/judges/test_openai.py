@@ -133,6 +133,74 @@ def test_a_reply_that_was_cut_says_so(openai_stub, acts, ask, item):
     assert "cut off at the longest reply" in verdict.reason
 
 
+def finished(acts, content, finish_reason, **fields):
+    message = {"role": "assistant", "content": content}
+    return acts.says("", choices=[{"index": 0, "message": message, "finish_reason": finish_reason}], **fields)
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "max_tokens"])
+@pytest.mark.parametrize(("content", "parse"), [("I would say 8", "lenient"), ('{"score": 8}', "strict")])
+def test_a_reply_that_was_cut_is_no_score_even_if_it_reads_like_one(
+    openai_stub, acts, ask, item, finish_reason, content, parse
+):
+    openai_stub.plan = [finished(acts, content, finish_reason)]
+    (verdict,) = judged(ask.openai(openai_stub.host, retries=0, parse=parse), item())
+    assert (verdict.status, verdict.score, verdict.raw) == ("unparsable", None, content)
+
+
+@pytest.mark.parametrize("finish_reason", ["content_filter", "error", "abort"])
+def test_a_reply_that_was_broken_off_is_no_score(openai_stub, acts, ask, item, finish_reason):
+    openai_stub.plan = [finished(acts, '{"score": 80}', finish_reason)]
+    (verdict,) = judged(ask.openai(openai_stub.host, retries=0), item())
+    assert (verdict.status, verdict.score) == ("error", None)
+    assert finish_reason in verdict.reason
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "eos_token", "stop_sequence", None])
+def test_a_reply_that_ended_by_itself_is_a_score(openai_stub, acts, ask, item, finish_reason):
+    openai_stub.plan = [finished(acts, '{"score": 80}', finish_reason)]
+    assert [verdict.score for verdict in judged(ask.openai(openai_stub.host), item())] == [80.0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "served"),
+    [
+        ("gpt-4o", "gpt-4o-2024-08-06"),
+        ("gpt-4-0613", "gpt-4-0613"),
+        ("some-model-latest", "some-model-20241022"),
+        ("openai/gpt-4o", "gpt-4o"),
+        ("llama3", "llama3:latest"),
+    ],
+)
+def test_a_dated_name_of_the_model_is_the_model(openai_stub, acts, ask, item, asked, served):
+    openai_stub.models = [{"id": asked}, {"id": served}]
+    openai_stub.plan = [acts.says('{"score": 80}', model=served)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [verdict.score for verdict in judged(ask.openai(openai_stub.host, model=asked), item())] == [80.0]
+
+
+@pytest.mark.parametrize(("asked", "served"), [("gpt-4o", "gpt-4o-mini"), ("gpt-4-0613", "gpt-4-0314"), ("a/x", "b/y")])
+def test_another_model_that_the_server_has_gives_no_score(openai_stub, acts, ask, item, asked, served):
+    openai_stub.models = [{"id": asked}, {"id": served}]
+    openai_stub.plan = [acts.says('{"score": 80}', model=served)]
+    for verdict in judged(ask.openai(openai_stub.host, model=asked, concurrency=1), item(0), item(1)):
+        assert (verdict.status, verdict.score) == ("error", None)
+        assert f"answered with the model {served!r} where {asked!r} was asked, and has both" in verdict.reason
+    assert len(openai_stub.requests) == 2
+
+
+def test_a_name_that_the_server_does_not_list_is_taken_for_an_alias_and_said_once(openai_stub, acts, ask, item):
+    openai_stub.models = [{"id": "my-deployment"}]
+    openai_stub.plan = [acts.says('{"score": 80}', model="gpt-4o-2024-08-06")]
+    judge = ask.openai(openai_stub.host, model="my-deployment", concurrency=1)
+    with pytest.warns(RuntimeWarning) as caught:
+        assert [verdict.score for verdict in judged(judge, item(0), item(1))] == [80.0, 80.0]
+    assert [str(warning.message).partition("/v1 ")[2] for warning in caught] == [
+        "answers as 'gpt-4o-2024-08-06' to 'my-deployment': taken for another name of it"
+    ]
+
+
 def test_a_model_that_will_not_judge_is_unparsable_with_its_words(openai_stub, acts, ask, item):
     message = {"role": "assistant", "content": None, "refusal": "I cannot help with that."}
     openai_stub.plan = [acts.says("", choices=[{"index": 0, "message": message, "finish_reason": "stop"}])]
