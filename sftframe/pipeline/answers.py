@@ -130,7 +130,7 @@ def _computed(
             continue
         numbers = range(start, start + len(group))
         settings = generation_settings(config.generate, components.style, seed=config.seed, numbers=numbers)
-        prompts = encode_prompts(group, components.style, model.tokenizer)
+        prompts = encode_prompts(material.asked(group), components.style, model.tokenizer)
         yield from generate_responses(model, components.style, prompts, indices, settings)
 
 

@@ -31,6 +31,7 @@ class Validation:
         self._model = model
         self._style = components.style
         self._question = material.sample_example()
+        self._asked = material.asked([self._question])
         examples = material.validation[: config.train.eval_examples]
         self._num_bytes = response_bytes(examples, material.references(), components.tokenizer)
         self._batches = list(evaluation_batches(examples, components.strategy, config.train.batch_size))
@@ -71,6 +72,6 @@ class Validation:
         return record, sample
 
     def _answer(self) -> str:
-        prompts = encode_prompts([self._question], self._style, self._model.tokenizer)
+        prompts = encode_prompts(self._asked, self._style, self._model.tokenizer)
         responses = generate_responses(self._model, self._style, prompts, [self._question.index], self._settings)
         return next(responses).text

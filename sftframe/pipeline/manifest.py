@@ -196,6 +196,13 @@ def check_template(folder: RunFolder, style: PromptStyle, tokenizer: Tokenizer) 
         )
 
 
+def cuts_beginning(folder: RunFolder) -> bool:
+    """Whether the run was begun when `truncate-prompt` cut the beginning of a prompt: a run keeps the rule it has."""
+    document = read_manifest(folder)
+    is_cut = _at(document, "lengths.num_truncated") not in (None, 0)
+    return is_cut and _at(document, "lengths.prompt_cut") != "input"
+
+
 def read_manifest(folder: RunFolder) -> Mapping[str, Any]:
     """The manifest of an existing run.
 

@@ -130,7 +130,14 @@ class Session:
         saved = folder.model_dir if folder.model_dir.is_dir() else None
         components = Components.choose(config, registry, saved=saved)
         manifest.check_unchanged(folder, components)
-        material = prepare_data(config, components, observer, saved=saved, is_begun=True)
+        material = prepare_data(
+            config,
+            components,
+            observer,
+            saved=saved,
+            is_begun=True,
+            cuts_beginning=manifest.cuts_beginning(folder),
+        )
         manifest.check_unchanged(folder, components, material)
         device = choose_device(config.device)
         process = replace(set_up_process(config.threads), foreign_cores=others.cores())

@@ -5,14 +5,14 @@ Names, options, files, device, judge and lengths are seen to before a model is l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sftframe.config import Choice, Layer, RunConfig, merge, validate
 from sftframe.decoding import check_fits
 from sftframe.device import ProcessSetup, check_compiler, choose_device
-from sftframe.errors import ConfigError, DataError, PluginError
+from sftframe.errors import ConfigError, DataError, ModelError, PluginError
 from sftframe.interfaces import CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
 from sftframe.progress import Observer
 from sftframe.prompt_files import prompt_file
@@ -101,6 +101,12 @@ class Material:
     train: TokenStore
     validation: TokenStore
     test: TokenStore
+    shortened: Mapping[int, Example] = field(default_factory=dict)
+    """By index the examples that are asked with a shorter input than the data have, for their length."""
+
+    def asked(self, examples: Iterable[Example]) -> list[Example]:
+        """The examples as the model is asked, in training and for answers alike."""
+        return [self.shortened.get(example.index, example) for example in examples]
 
     def test_examples(self) -> list[Example]:
         """The test examples that were not dropped for their length."""
@@ -138,12 +144,14 @@ def prepare_data(
     *,
     saved: Path | None = None,
     is_begun: bool = False,
+    cuts_beginning: bool = False,
 ) -> Material:
     """Load, split and tokenise.
 
     Args:
         saved: a run's `model/`, whose tokenizer and context are meant.
         is_begun: a run was begun with these data; see `load_examples`.
+        cuts_beginning: the run was begun when `truncate-prompt` still cut the beginning of a prompt.
 
     Raises:
         DataError: a file, an entry or a length that cannot be used.
@@ -158,6 +166,7 @@ def prepare_data(
     parts = split(dataset, config.data)
     observer.end()
     used = (*parts.train, *parts.test, *parts.validation)
+    shortened: dict[int, Example] = {}
     observer.begin("tokens", len(used), "examples")
     store, lengths = tokenize(
         sorted(used, key=lambda example: example.index),
@@ -166,6 +175,8 @@ def prepare_data(
         config.tokens,
         context_length=components.backend.context_length(saved),
         on_examples=observer.advance,
+        on_shortened=lambda example: shortened.update({example.index: example}),
+        cuts_beginning=cuts_beginning,
     )
     observer.end()
     kept = {
@@ -178,7 +189,7 @@ def prepare_data(
                 f"{dataset.source}: no {label} example is left, all of them are over {lengths.max_length} tokens and "
                 "were dropped: raise --max-length, or choose another tokens.over_long"
             )
-    return Material(dataset=dataset, split=parts, lengths=lengths, **kept)
+    return Material(dataset=dataset, split=parts, lengths=lengths, shortened=shortened, **kept)
 
 
 def check_answers_fit(config: RunConfig, components: Components, material: Material, context_length: int) -> None:
@@ -188,10 +199,18 @@ def check_answers_fit(config: RunConfig, components: Components, material: Mater
         ModelError: one does not, and nothing may be forgotten.
     """
     asked = [*material.test_examples(), material.sample_example()]
-    prompts = encode_prompts(asked, components.style, components.tokenizer)
+    prompts = encode_prompts(material.asked(asked), components.style, components.tokenizer)
     settings = generation_settings(config.generate, components.style, seed=config.seed)
     labels = [f"the prompt of example {example.index}" for example in asked]
-    check_fits(prompts, settings, context_length, labels=labels)
+    try:
+        check_fits(prompts, settings, context_length, labels=labels)
+    except ModelError as error:
+        room = context_length - settings.max_new_tokens
+        if room < 2 or not all(prompts):
+            raise
+        raise ModelError(
+            f"{error}, or cut long inputs with --set tokens.over_long=truncate-prompt --max-length {room}"
+        ) from error
 
 
 def check_first_step(config: RunConfig, components: Components, material: Material) -> None:

@@ -159,6 +159,28 @@ def test_a_run_of_a_version_that_lost_inputs_in_silence_goes_on_with_a_warning(
     assert any("20 of 20 entries have text in 'INPUT'" in warning for warning in heard.warnings)
 
 
+def test_a_run_keeps_the_way_in_which_its_prompts_were_cut(
+    whole_run: Callable[..., Summary], toys: Any, tmp_path: Path
+) -> None:
+    entries = [{"instruction": "Say it.", "input": f"{n} " * 30, "output": "It."} for n in range(20)]
+    (tmp_path / "long.json").write_text(json.dumps(entries), encoding="utf-8")
+    whole_run(
+        data={"source": str(tmp_path / "long.json")},
+        tokens={"max_length": 60, "over_long": "truncate-prompt"},
+        before=False,
+    )
+    folder = tmp_path / "run"
+    assert manifest_of(folder)["lengths"]["prompt_cut"] == "input"
+    material = reopened(folder, toys).setup.material
+    assert len(material.shortened) == 20
+    document = manifest_of(folder)
+    del document["lengths"]["prompt_cut"]  # as versions before wrote it
+    (folder / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
+    material = reopened(folder, toys).setup.material
+    assert material.shortened == {}
+    assert {len(row.ids) for row in material.train} == {60}
+
+
 def test_a_run_goes_on_from_another_folder_than_it_was_started_in(
     whole_run: Callable[..., Summary],
     data_file: Path,

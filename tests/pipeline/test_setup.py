@@ -10,8 +10,9 @@ import pytest
 from sftframe import Judge, ModelBackend, RunConfig, hookimpl, load_registry
 from sftframe.config import Layer
 from sftframe.errors import ConfigError, DataError, JudgeError, ModelError, PluginError
-from sftframe.pipeline.setup import Components, check_resources, prepare_data, resolve
+from sftframe.pipeline.setup import Components, check_answers_fit, check_resources, prepare_data, resolve
 from sftframe.progress import Observer
+from sftframe.stages.tokens import encode_prompts
 
 
 def test_what_the_backend_proposes_lies_under_what_the_user_sets(layer: Callable[..., Layer], toys: Any) -> None:
@@ -191,3 +192,56 @@ def test_compiling_without_a_compiler_is_refused_before_anything_is_made(
     with pytest.raises(ConfigError, match=r"train\.compile: torch cannot compile for cpu on this machine"):
         start(train={"compile": True})
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def with_long_inputs(tmp_path: Path) -> dict[str, str]:
+    """The data section of a file of 40 entries with questions about long texts."""
+    entries = [
+        {"instruction": "What is told?", "input": "begin " + f"{n} words and " * 20 + "end", "output": f"Words {n}."}
+        for n in range(40)
+    ]
+    path = tmp_path / "inputs.json"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    return {"source": str(path)}
+
+
+def test_a_cut_prompt_is_the_same_in_training_and_for_answers_and_keeps_its_words_and_question(
+    with_long_inputs: dict[str, str], layer: Callable[..., Layer], toys: Any
+) -> None:
+    changes = {"data": with_long_inputs, "tokens": {"max_length": 120, "over_long": "truncate-prompt"}}
+    config = resolve(layer(**changes), toys.registry)
+    components = Components.choose(config, toys.registry)
+    material = prepare_data(config, components, Observer())
+    assert len(material.lengths.over_long) == material.lengths.num_truncated == 40
+    prompts = encode_prompts(material.asked(material.test_examples()), components.style, components.tokenizer)
+    for prompt, trained in zip(prompts, material.test, strict=True):
+        assert list(trained.ids[: len(prompt)]) == prompt
+        assert 110 < len(trained.ids) <= 120
+        text = bytes(prompt).decode()
+        assert text.startswith("Q: What is told?\nbegin ")
+        assert text.endswith("end\nA:")
+        assert " … " in text
+    assert len(material.test_examples()[0].input) == 269  # the judge sees the whole question
+    check_answers_fit(config, components, material, context_length=256)
+
+
+def test_the_remedy_for_a_prompt_that_leaves_no_room_helps(
+    with_long_inputs: dict[str, str], layer: Callable[..., Layer], toys: Any
+) -> None:
+    changes: dict[str, Any] = {
+        "data": with_long_inputs,
+        "model": {"name": "toy", "context": 400},
+        "generate": {"max_new_tokens": 150},
+    }
+    config = resolve(layer(**changes), toys.registry)
+    components = Components.choose(config, toys.registry)
+    material = prepare_data(config, components, Observer())
+    with pytest.raises(ModelError) as caught:
+        check_answers_fit(config, components, material, context_length=400)
+    remedy = str(caught.value).rpartition(", or ")[2]
+    assert remedy == "cut long inputs with --set tokens.over_long=truncate-prompt --max-length 250"
+    changes["tokens"] = {"over_long": "truncate-prompt", "max_length": 250}
+    config = resolve(layer(**changes), toys.registry)
+    material = prepare_data(config, components, Observer())
+    check_answers_fit(config, components, material, context_length=400)

@@ -19,6 +19,7 @@ from sftframe.records import Example, Role, Segment
 from sftframe.registry.guard import CallError
 from sftframe.registry.wall import describe
 from sftframe.stages.tokens.lengths import Builder, LengthReport
+from sftframe.stages.tokens.shortening import shortened
 from sftframe.stages.tokens.store import TokenStore
 
 
@@ -30,12 +31,16 @@ def tokenize(
     *,
     context_length: int,
     on_examples: Callable[[int], None] | None = None,
+    on_shortened: Callable[[Example], None] = lambda example: None,
+    cuts_beginning: bool = False,
 ) -> tuple[TokenStore, LengthReport]:
     """Tokenise the examples for training.
 
     Args:
         context_length: the longest example when the configuration names none, and the most it may name.
         on_examples: told how many more examples are done.
+        on_shortened: gets every example that `truncate-prompt` made shorter, as it is asked from then on.
+        cuts_beginning: `truncate-prompt` takes tokens from the beginning, as it did before it cut the input.
 
     Raises:
         ConfigError: the maximum length is over the context.
@@ -48,11 +53,22 @@ def tokenize(
             f"tokens.max_length: expected at most {context_length}, the context length of the model, found {max_length}"
         )
     widths = byte_lengths(tokenizer)
-    builder = Builder(max_length, config.over_long, tokenizer.vocab_size)
+    builder = Builder(max_length, config.over_long, tokenizer.vocab_size, cuts_beginning=cuts_beginning)
+
+    def encoded(some: Sequence[Example]) -> Iterator[_Row]:
+        return _encode(some, style, tokenizer, widths, config.boundary)
+
     for chunk in _chunks(examples, 4096):
-        for row in _encode(chunk, style, tokenizer, widths, config.boundary):
+        for example, row in zip(chunk, encoded(chunk), strict=True):
+            whole_length = len(row.ids) + 1
+            if whole_length > max_length and builder.cuts_input:
+                shorter = shortened(example, lambda one: len(next(encoded([one])).ids) < max_length)
+                if shorter is not None:
+                    row = next(encoded([shorter]))
+                    on_shortened(shorter)
             roles = np.append(row.roles, np.uint8(Role.END))
-            builder.add(row.index, [*row.ids, tokenizer.end_id], roles, num_prompt=row.num_prompt)
+            ids = [*row.ids, tokenizer.end_id]
+            builder.add(row.index, ids, roles, num_prompt=row.num_prompt, whole_length=whole_length)
         if on_examples is not None:
             on_examples(len(chunk))
     return builder.finish()

@@ -33,6 +33,8 @@ class LengthReport:
     num_dropped: int
     num_truncated: int
     num_tokens_cut: int
+    prompt_cut: str | None = None
+    """What `truncate-prompt` cuts: the middle of the `input`, or, in runs of versions before, the `beginning`."""
 
 
 class Builder:
@@ -42,11 +44,13 @@ class Builder:
         max_length: tokens with the end token.
         over_long: `error`, `drop`, `truncate-prompt` or `truncate-end`.
         vocab_size: up to 65,536 an id takes two bytes, else four.
+        cuts_beginning: `truncate-prompt` cuts tokens here; otherwise the examples come shortened.
     """
 
-    def __init__(self, max_length: int, over_long: str, vocab_size: int) -> None:
+    def __init__(self, max_length: int, over_long: str, vocab_size: int, *, cuts_beginning: bool = False) -> None:
         self._max_length = max_length
         self._mode = over_long
+        self._cuts_beginning = cuts_beginning
         self._dtype = np.uint16 if vocab_size <= 2**16 else np.int32
         self._ids: list[NDArray[Any]] = []
         self._roles: list[NDArray[np.uint8]] = []
@@ -55,12 +59,31 @@ class Builder:
         self._over: list[int] = []
         self._lengths: list[int] = []
 
-    def add(self, index: int, ids: Sequence[int], roles: NDArray[np.uint8], *, num_prompt: int) -> None:
-        """One example with its end token; the first `num_prompt` ids are the prompt."""
-        self._lengths.append(len(ids))
-        excess = len(ids) - self._max_length
-        if excess > 0:
+    @property
+    def cuts_input(self) -> bool:
+        """Whether over-long examples are to come shortened."""
+        return self._mode == "truncate-prompt" and not self._cuts_beginning
+
+    def add(
+        self,
+        index: int,
+        ids: Sequence[int],
+        roles: NDArray[np.uint8],
+        *,
+        num_prompt: int,
+        whole_length: int | None = None,
+    ) -> None:
+        """One example with its end token.
+
+        Args:
+            num_prompt: how many of the ids are the prompt.
+            whole_length: tokens before the example was shortened; by default it was not.
+        """
+        whole_length = len(ids) if whole_length is None else whole_length
+        self._lengths.append(whole_length)
+        if whole_length > self._max_length:
             self._over.append(index)
+        if len(ids) > self._max_length:
             keep = self._kept(len(ids), num_prompt)
             if keep is None:
                 return
@@ -68,11 +91,11 @@ class Builder:
         self._ids.append(np.asarray(ids, dtype=self._dtype))
         self._roles.append(roles)
         self._indices.append(index)
-        self._cuts.append(max(excess, 0))
+        self._cuts.append(max(whole_length - len(ids), 0))
 
     def _kept(self, length: int, num_prompt: int) -> slice | None:
         """Which tokens of an over-long example stay; None = it cannot be used."""
-        if self._mode == "truncate-prompt" and length - num_prompt < self._max_length:
+        if self._mode == "truncate-prompt" and self._cuts_beginning and length - num_prompt < self._max_length:
             return slice(length - self._max_length, None)
         if self._mode == "truncate-end" and num_prompt < self._max_length:
             return slice(None, self._max_length)
@@ -108,12 +131,19 @@ class Builder:
             num_dropped=len(self._lengths) - len(self._ids),
             num_truncated=int(np.count_nonzero(self._cuts)),
             num_tokens_cut=int(np.sum(self._cuts)),
+            prompt_cut=self._prompt_cut,
         )
+
+    @property
+    def _prompt_cut(self) -> str | None:
+        if self._mode != "truncate-prompt":
+            return None
+        return "beginning" if self._cuts_beginning else "input"
 
     def _over_long_message(self) -> str:
         shown = ", ".join(str(index) for index in self._over[:5]) + (", …" if len(self._over) > 5 else "")
         return (
             f"{len(self._over)} of {len(self._lengths)} examples have more than {self._max_length} tokens "
             f"(index {shown}; the longest has {max(self._lengths)}): raise --max-length up to the context, or set "
-            "tokens.over_long to drop, truncate-prompt or truncate-end"
+            "tokens.over_long to drop, truncate-prompt (cuts inputs) or truncate-end (cuts answers)"
         )

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from sftframe import Role
+from sftframe import Example, PromptStyle, Role, Tokenizer
+from sftframe.config import TokensConfig
 from sftframe.errors import DataError
+from sftframe.stages.tokens import tokenize
 
 SHORT, LONG_PROMPT, LONG_ANSWER = ("abc", "de"), ("abcdefgh", "ij"), ("ab", "cdefghijk")
 """With the end token 6, 11 and 12 tokens."""
@@ -56,26 +58,32 @@ def test_dropped_examples_are_counted(rows: Callable) -> None:
     assert (report.over_long, report.num_dropped, report.num_truncated, report.num_tokens) == ((0, 2), 2, 0, 6)
 
 
-def test_truncate_prompt_cuts_the_beginning_and_keeps_the_response_and_its_end(rows: Callable) -> None:
-    store, report = rows([SHORT, LONG_PROMPT], max_length=8, over_long="truncate-prompt")
-    assert texts(store) == ["abcde.", "defghij."]
-    assert [row.num_truncated for row in store] == [0, 3]
-    assert store[1].roles.tolist() == [Role.INSTRUCTION] * 5 + [Role.RESPONSE] * 2 + [Role.END]
-    assert (report.num_dropped, report.num_truncated, report.num_tokens_cut) == (0, 1, 3)
+def test_truncate_prompt_cuts_the_middle_and_keeps_both_ends_the_response_and_its_end(rows: Callable) -> None:
+    # " … " has five bytes: of 20 tokens 11 are left for the instruction, two for the response, one for the end
+    store, report = rows([SHORT, ("abcdefghijklmnop", "yz")], max_length=14, over_long="truncate-prompt")
+    assert [bytes(row.ids[:-1].tolist()).decode() for row in store] == ["abcde", "abc … nopyz"]
+    assert [row.num_truncated for row in store] == [0, 5]
+    assert store[1].roles.tolist() == [Role.INSTRUCTION] * 11 + [Role.RESPONSE] * 2 + [Role.END]
+    assert (report.over_long, report.num_dropped, report.num_truncated, report.num_tokens_cut) == ((1,), 0, 1, 5)
+    assert report.prompt_cut == "input"
 
 
-def test_truncate_prompt_drops_an_answer_that_does_not_fit_with_a_token_of_its_prompt(rows: Callable) -> None:
-    # the answer has 10 tokens with its end: at 11 one token of the prompt stays, at 10 none would
-    store, report = rows([LONG_ANSWER], max_length=11, over_long="truncate-prompt")
-    assert (texts(store), report.num_dropped) == (["bcdefghijk."], 0)
-    with pytest.raises(DataError, match="none of the 1 examples fits 10 tokens: raise --max-length"):
-        rows([LONG_ANSWER], max_length=10, over_long="truncate-prompt")
+def test_truncate_prompt_drops_an_answer_that_leaves_no_room_for_a_prompt(rows: Callable) -> None:
+    long_answer = ("abcdefgh", "cdefghijk")  # 10 tokens with its end, and six of the shortest cut prompt
+    store, report = rows([long_answer], max_length=16, over_long="truncate-prompt")
+    assert ([bytes(row.ids[:-1].tolist()).decode() for row in store], report.num_dropped) == (["a … cdefghijk"], 0)
+    with pytest.raises(DataError, match="none of the 1 examples fits 15 tokens: raise --max-length"):
+        rows([long_answer], max_length=15, over_long="truncate-prompt")
 
 
-def test_truncate_prompt_spares_the_response_of_a_style_with_words_behind_it(rows: Callable, framed: Callable) -> None:
-    # 2 + 2 + closing tag of 3 + end: the answer is 6 tokens, so that of 7 one is prompt
-    store, _ = rows([("ab", "cd")], framed("", "", "xyz"), max_length=7, over_long="truncate-prompt")
-    assert texts(store) == ["bcdxyz."]
+def test_a_run_of_a_version_before_cuts_the_beginning_as_it_did(
+    tokenizer: Tokenizer, framed: Callable[..., PromptStyle]
+) -> None:
+    example = Example(index=0, instruction="abcdefgh", output="ij")
+    config = TokensConfig(max_length=8, over_long="truncate-prompt")
+    store, report = tokenize([example], framed(), tokenizer, config, context_length=256, cuts_beginning=True)
+    assert texts(store) == ["defghij."]
+    assert (report.num_truncated, report.num_tokens_cut, report.prompt_cut) == (1, 3, "beginning")
 
 
 def test_truncate_end_forces_no_end_token_onto_a_cut_answer(rows: Callable) -> None:
