@@ -36,6 +36,7 @@ from sftframe import (
     load_registry,
     option,
 )
+from sftframe.device import allowed_cores
 from sftframe.progress import Observer
 
 _DEFAULTS = {"SIGHUP": signal.SIG_DFL, "SIGTERM": signal.SIG_DFL, "SIGINT": signal.default_int_handler}
@@ -43,6 +44,11 @@ for _name, _default in _DEFAULTS.items():
     # `nohup` ignores SIGHUP, a script's background job SIGINT; all that the tests start would ignore them too
     if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
         signal.signal(getattr(signal, _name), _default)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `pytest -n auto`: one per processor that this process may use, and at most four, since each loads torch."""
+    return min(4, allowed_cores())
 
 
 class ByteTokenizer(Tokenizer):
