@@ -202,5 +202,5 @@ def _summary(job: Job, registry: Registry, observer: CellObserver) -> dict[str, 
         session = Session.reopen(job.path, registry, observer)
         session.check_judge()
     else:
-        session = Session.start({**job.layer, "out": job.path}, registry, observer, force=True)
+        session = Session.start({**job.layer, "out": job.path}, registry, observer, force=True, skip_memory_check=True)
     return dict(summary_document(session.run_all()))

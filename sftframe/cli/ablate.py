@@ -37,7 +37,13 @@ YardstickKey = Annotated[
 ]
 Margin = Annotated[
     float | None,
-    typer.Option("--margin", help="Differences up to this count as none.", rich_help_panel=_VERDICT, metavar="X"),
+    typer.Option(
+        "--margin",
+        help="Differences up to this count as none. Default: judge, exact_match and stop_rate 2 points, length_ratio "
+        "0.05, response_nll_per_byte 2 % of the baseline.",
+        rich_help_panel=_VERDICT,
+        metavar="X",
+    ),
 ]
 Baseline = Annotated[
     str | None,
@@ -144,6 +150,7 @@ def ablate(
         "repeats": repeats,
     }
     given = {key: value for key, value in table.items() if value is not None}
+    settings = settings if resume else settings.with_found_config()
     registry = settings.registry()
     ablation = _reopened(resume, settings, given, out, registry) if resume else None
     plan = ablation.plan if ablation else _planned(settings, given, registry)

@@ -18,7 +18,7 @@ from rich.text import Text
 from sftframe.ablation import Ablation, AblationObserver, Cell, CellEvent, CellResult, Plan
 from sftframe.cli import console
 from sftframe.cli.comparison_render import show_comparison_result
-from sftframe.cli.render import warn
+from sftframe.cli.render import note, warn
 from sftframe.comparison import ComparisonResult, comparison_document
 from sftframe.visible import json_text
 
@@ -28,20 +28,17 @@ _SHOWN = (("judge", "judge", 1, 1), ("exact_match", "exact %", 100, 1), ("respon
 
 def show_plan(plan: Plan, detectable: str | None) -> None:
     """What is about to be run."""
-    grid, err = plan.grid, console.err()
+    grid = plan.grid
     num_cells = len(grid.arms) * len(grid.seeds)
     axes = ", ".join(f"{axis.label} ({len(axis.values)})" for axis in grid.axes)
-    err.print(
-        Text(
-            f"{len(grid.arms)} arms by {len(grid.seeds)} seed{'s' * (len(grid.seeds) != 1)} = {num_cells} runs; "
-            f"varied: {axes}; verdict on {plan.config.yardstick}"
-        ),
-        soft_wrap=True,
+    note(
+        f"{len(grid.arms)} arms by {len(grid.seeds)} seed{'s' * (len(grid.seeds) != 1)} = {num_cells} runs; "
+        f"varied: {axes}; verdict on {plan.config.yardstick}"
     )
     if len(grid.seeds) == 1:
         warn("one seed: the verdict can only speak of other items, not of other runs; --seeds 3 or more can")
     if detectable is not None:
-        err.print(Text(detectable), soft_wrap=True)
+        note(detectable)
 
 
 class GridObserver(AblationObserver):
@@ -49,6 +46,7 @@ class GridObserver(AblationObserver):
 
     def __init__(self) -> None:
         self._console = console.err()
+        self._is_quiet = console.talk.get() is console.Talk.QUIET
         self._cells: tuple[Cell, ...] = ()
         self._states: list[_CellState] = []
         self._warned: set[str] = set()
@@ -69,7 +67,7 @@ class GridObserver(AblationObserver):
     def planned(self, cells: Sequence[Cell]) -> None:
         self._cells = tuple(cells)
         self._states = [_CellState() for _ in cells]
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._is_quiet:
             self._live.start()
 
     def happened(self, event: CellEvent) -> None:
@@ -81,14 +79,15 @@ class GridObserver(AblationObserver):
             self._say(Text(f"{cell.name}: {event.text}", style="yellow"))
         if event.kind == "failed":
             self._say(Text(f"{cell.name} failed: {event.text}", style="red"))
-        if event.kind == "done" and event.seconds and not self._console.is_terminal:
+        if event.kind == "done" and event.seconds and not self._console.is_terminal and not self._is_quiet:
             number = sum(state.status == "done" for state in self._states)
             parts = (state.figures(), f"{event.seconds:.1f} s", self._pace())
             told = ", ".join(part for part in parts if part)
             self._say(Text(f"[{number}/{len(self._cells)}] {cell.name}: {told}"))
 
     def note(self, text: str) -> None:
-        self._say(Text(text))
+        if not self._is_quiet:
+            self._say(Text(text))
 
     def warn(self, text: str) -> None:
         self._say(Text(f"warning: {text}", style="yellow"))

@@ -25,10 +25,13 @@ HELP = f"""\
 /input TEXT   text for the next instruction to work on; without TEXT there is none
 /reset        forget the input, and begin again with the first seed
 /help         this list
-/quit         end the chat, as Ctrl-D does
+/quit         end the chat, as exit, quit and Ctrl-D do
 {BLOCK}           begins an instruction (or, after /input, an input) of several lines; {BLOCK} ends it
 //…           an instruction that begins with one /
 Ctrl-C        stops an answer, or clears the line"""
+
+LEAVING = ("exit", "quit", "exit()", "quit()")
+"""Words that end a chat in a terminal, where nobody means them as an instruction. In a pipe every line is one."""
 
 HOW_TO_QUIT = "to quit press Ctrl-D, or type /quit"
 
@@ -114,6 +117,8 @@ def _turn(chat: Chat) -> bool:
         if not cleared_line():
             _note(HOW_TO_QUIT)
         return True
+    if entry.strip().lower() in LEAVING:
+        return False
     try:
         return chat.take(entry)
     except SftframeError as error:

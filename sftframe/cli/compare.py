@@ -124,6 +124,7 @@ def _head_to_head(
         raise ConfigError(
             f"{len(paths)} sets of answers: a judge compares two; runs alone are compared without --judge"
         )
+    settings = settings.with_found_config()
     config = validate((without_cache(settings) if no_cache else settings).layer())
     with TerminalObserver() as observer:
         found = compare_answers(

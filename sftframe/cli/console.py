@@ -6,11 +6,25 @@ rich lets most control characters in a text pass; texts here come from data file
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextvars import ContextVar
+from enum import IntEnum
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from sftframe.visible import visible
+
+
+class Talk(IntEnum):
+    """How much a command says on stderr besides warnings and errors."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+talk: ContextVar[Talk] = ContextVar("talk", default=Talk.NORMAL)
+"""What `-q` and `-v` of the command that is running ask for."""
 
 
 class SafeConsole(Console):

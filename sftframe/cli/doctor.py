@@ -25,6 +25,7 @@ def doctor(
     from sftframe.doctor import examine, is_usable
     from sftframe.registry import load_registry
 
+    settings = settings.with_found_config()
     config = validate(settings.layer())
     registry = load_registry(disabled=settings.disabled)  # broken plugins are findings here, not warnings
     findings = []

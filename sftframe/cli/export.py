@@ -11,6 +11,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.settings import Settings, takes_only
+from sftframe.visible import json_text
 
 
 @takes_only()
@@ -39,6 +40,9 @@ def export(
         Literal["float32", "float16"], typer.Option("--dtype", help="Precision of the matrices.")
     ] = "float32",
     force: Annotated[bool, typer.Option("--force", help="Replace the export that --out holds.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print where the export is and what to do next as JSON.")
+    ] = False,
 ) -> None:
     """Write a run's model for other programs, its prompt included.
 
@@ -65,8 +69,13 @@ def export(
             max_new_tokens=tuned.config.generate.max_new_tokens,
         )
         observer.end()
+    following = _next(to, name, folder)
+    if as_json:
+        facts = {"run": str(path), "path": str(folder.absolute()), "format": to, "dtype": dtype, "next": following}
+        typer.echo(json_text(facts))
+        return
     typer.echo(f"Export  {folder}")
-    typer.echo(f"Next    {_next(to, name, folder)}")
+    typer.echo(f"Next    {following}")
 
 
 def _next(target: str, name: str, folder: Path) -> str:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sftframe.cli.settings import Settings, takes_only
+from sftframe.cli.settings import CONFIG_NAME, Settings, takes_only
 from sftframe.errors import ConfigError
 
 
 @takes_only("--prompt", "--collate", "--model", "--judge")
 def init(
     settings: Settings,
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("sftframe.toml"),
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = CONFIG_NAME,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print where the file is and what to do next as JSON.")
+    ] = False,
 ) -> None:
     """Write a commented sftframe.toml with every setting, its default and what it does.
 
     Example: sftframe init --model gpt2-medium --judge ollama
     """
+    from rich.text import Text
+
     from sftframe.cli.console import out
     from sftframe.config import commented_toml
     from sftframe.consent import claims_of, remember
     from sftframe.files import write_whole
     from sftframe.pipeline.proposing import chosen_components, proposals
+    from sftframe.visible import json_text
 
     registry, layer = settings.registry(), settings.layer(asks_judge=False)
     text = commented_toml(chosen_components(layer, registry), proposals(layer, registry), path=str(path))
@@ -35,4 +42,8 @@ def init(
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
     remember(claims_of({}, registry, given=settings.given()))  # whoever has a judge written down has named it
-    out().print(f"{path} written; use it with: sftframe run --config {path}", soft_wrap=True)
+    following = "sftframe run" if path == CONFIG_NAME else f"sftframe run --config {shlex.quote(str(path))}"
+    if as_json:
+        print(json_text({"path": str(path.absolute()), "next": following}))  # noqa: T201  the result itself
+    else:
+        out().print(Text(f"{path} written; use it with: {following}"), soft_wrap=True)

@@ -102,6 +102,7 @@ def _judge_file(path: Path, settings: Settings, num_repeats: int, out: Path | No
 
     if out is not None:
         _check_free(out)
+    settings = settings.with_found_config()
     config = validate(settings.layer())
     with TerminalObserver() as observer:
         items = read_answered_file(path, config).items

@@ -36,6 +36,7 @@ def preview(
     from sftframe.pipeline.preview import view_batches, view_examples
     from sftframe.pipeline.setup import Components, prepare_data, resolve
 
+    settings = settings.with_found_config()
     registry = settings.registry()
     config = resolve(settings.layer(asks_judge=False), registry)
     components = Components.choose(config, registry)

@@ -27,7 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import err, out
+from sftframe.cli.console import Talk, err, out, talk
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, Summary, Yardsticks
 from sftframe.visible import json_text, visible
@@ -42,6 +42,12 @@ def fail(message: str) -> None:
     err().print(Text.assemble(("error: ", "bold red"), _told(message)), soft_wrap=True)
 
 
+def note(message: str) -> None:
+    """Something worth knowing; not with `-q`."""
+    if talk.get() > Talk.QUIET:
+        err().print(Text(visible(message)), soft_wrap=True)
+
+
 def warn(message: str) -> None:
     """A warning."""
     err().print(Text.assemble(("warning: ", "yellow"), _told(message)), soft_wrap=True)
@@ -52,6 +58,7 @@ class TerminalObserver(Observer):
 
     def __init__(self) -> None:
         self._console = err()
+        self._is_quiet = talk.get() is Talk.QUIET
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
@@ -61,7 +68,7 @@ class TerminalObserver(Observer):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not self._console.is_terminal or self._is_quiet,
         )
         self._task: TaskID | None = None
         self._stage = ""
@@ -92,17 +99,20 @@ class TerminalObserver(Observer):
         seconds = time.monotonic() - self._started
         if self._task is not None:
             self._progress.update(self._task, total=self._done or 1, completed=self._done or 1)
-        if not self._console.is_terminal:
+        if not self._console.is_terminal and not self._is_quiet:
             counted = f"{self._done} {self._unit} in " if self._done else ""
             self._console.print(f"{self._stage}: {counted}{seconds:.1f} s", highlight=False)
 
     def note(self, text: str) -> None:
-        self._console.print(Text(visible(text)), soft_wrap=True)
+        if not self._is_quiet:
+            self._console.print(Text(visible(text)), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         warn(text)
 
     def evaluated(self, record: EvalRecord, sample: Sample) -> None:
+        if self._is_quiet:
+            return
         question = " ".join(part for part in (sample.instruction, sample.input) if part)
         self._console.print(
             Text.assemble(
@@ -121,7 +131,7 @@ class TellingObserver(Observer):
     """Notes and warnings on stderr, and no progress."""
 
     def note(self, text: str) -> None:
-        err().print(Text(visible(text)), soft_wrap=True)
+        note(text)
 
     def warn(self, text: str) -> None:
         warn(text)

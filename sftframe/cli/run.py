@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftframe.cli import completion
+from sftframe.cli.console import Talk, talk
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.errors import ConfigError
 
@@ -32,9 +34,8 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME-N.", show_default=False),
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace the run that --out holds; train although memory may not suffice.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Replace the run that --out holds.")]
+SkipMemoryCheck = Annotated[bool, typer.Option("--skip-memory-check", help="Train even if memory may not suffice.")]
 Reported = Annotated[
     Path,
     typer.Argument(
@@ -63,7 +64,12 @@ Resume = Annotated[
 
 @takes_settings()
 def run(
-    settings: Settings, out: Out = None, force: Force = False, resume: Resume = None, as_json: Json = False
+    settings: Settings,
+    out: Out = None,
+    force: Force = False,
+    skip_memory_check: SkipMemoryCheck = False,
+    resume: Resume = None,
+    as_json: Json = False,
 ) -> None:
     """Fine-tune, answer the test questions, judge the answers and report.
 
@@ -72,7 +78,8 @@ def run(
     from sftframe.cli.render import TerminalObserver, show_result
 
     with TerminalObserver() as observer:
-        session = _session(settings, out, force, resume, observer)
+        request = _Request(out=out, force=force, skip_memory_check=skip_memory_check, resume=resume)
+        session = _session(settings, request, observer)
         session.warn_of_neighbours()
         summary = session.run_all()
     show_result(session, summary, as_json=as_json)
@@ -80,7 +87,12 @@ def run(
 
 @takes_settings("--judge")
 def train(
-    settings: Settings, out: Out = None, force: Force = False, resume: Resume = None, as_json: Json = False
+    settings: Settings,
+    out: Out = None,
+    force: Force = False,
+    skip_memory_check: SkipMemoryCheck = False,
+    resume: Resume = None,
+    as_json: Json = False,
 ) -> None:
     """Fine-tune only: a run's folder with a model, and no answers yet.
 
@@ -89,7 +101,8 @@ def train(
     from sftframe.cli.render import TerminalObserver, show_trained
 
     with TerminalObserver() as observer:
-        session = _session(settings, out, force, resume, observer, needs_judge=False)
+        request = _Request(out=out, force=force, skip_memory_check=skip_memory_check, resume=resume)
+        session = _session(settings, request, observer, needs_judge=False)
         session.warn_of_neighbours()
         with session.at_work():
             session.announce()
@@ -165,26 +178,38 @@ def _report_ablation(path: Path, settings: Settings, document_format: Format, *,
         typer.echo(write(result), nl=False)
 
 
-def _session(
-    settings: Settings,
-    out: Path | None,
-    force: bool,
-    resume: Path | None,
-    observer: Observer,
-    *,
-    needs_judge: bool = True,
-) -> Session:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What `run` and `train` are told besides settings."""
+
+    out: Path | None
+    force: bool
+    skip_memory_check: bool
+    resume: Path | None
+
+
+def _session(settings: Settings, request: _Request, observer: Observer, *, needs_judge: bool = True) -> Session:
     """A new run, or the one to go on with."""
     from sftframe.config import merge
     from sftframe.pipeline import Session
 
-    if resume is None:
-        layer = merge(settings.layer(asks_judge=needs_judge), {} if out is None else {"out": out})
-        _check_force(settings, out, force=force)
-        return Session.start(layer, settings.registry(), observer, force=force, needs_judge=needs_judge)
-    if settings.layer(asks_judge=False) or out is not None or force:
+    if request.resume is None:
+        settings = settings.with_found_config()
+        if talk.get() is Talk.VERBOSE:
+            settings.explain()
+        layer = merge(settings.layer(asks_judge=needs_judge), {} if request.out is None else {"out": request.out})
+        _check_force(settings, request.out, force=request.force)
+        return Session.start(
+            layer,
+            settings.registry(),
+            observer,
+            force=request.force,
+            skip_memory_check=request.skip_memory_check,
+            needs_judge=needs_judge,
+        )
+    if settings.layer(asks_judge=False) or request.out is not None or request.force or request.skip_memory_check:
         raise ConfigError("--resume goes on with a run as it was configured: leave the other settings out")
-    return Session.resume(resume, settings.registry(), observer, needs_judge=needs_judge)
+    return Session.resume(request.resume, settings.registry(), observer, needs_judge=needs_judge)
 
 
 def _reopened(path: Path, settings: Settings, observer: Observer) -> Session:

@@ -6,7 +6,8 @@ A command takes one parameter `settings`; the decorator gives it the flags. Prec
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
@@ -31,17 +32,21 @@ class Settings:
     """Values by configuration key, `section.key`; only those that were given."""
     assignments: tuple[str, ...] = ()
     config_path: Path | None = None
+    """The configuration file: from `--config`, or found by `with_found_config`."""
     disabled: tuple[str, ...] = ()
+    looks_for_config: bool = False
+    """Whether `with_found_config` may find one: not with `--config` or `--no-config`."""
 
     def layer(self, *, asks_judge: bool = True) -> Layer:
-        """The layers laid over each other, the flags on top.
+        """The layers laid over each other, the flags on top; the file's table `[ablate]` is for ablations alone.
 
         Args:
             asks_judge: whether the command asks the judge; see `file_layer`.
         """
         from sftframe.config import merge
 
-        return merge(self.file_layer(asks_judge=asks_judge), self.given())
+        file = self.file_layer(asks_judge=asks_judge)
+        return merge({key: value for key, value in file.items() if key != "ablate"}, self.given())
 
     def given(self) -> Layer:
         """What the user has set himself, just now."""
@@ -71,6 +76,31 @@ class Settings:
         require(self.config_path, claims)
         return document
 
+    def with_found_config(self) -> Settings:
+        """These settings over `sftframe.toml` of the working directory, where there is one: for what begins anew.
+
+        A run that exists keeps its settings, so commands on one do not look for the file.
+        """
+        from sftframe.cli.render import note
+
+        if not self.looks_for_config or not CONFIG_NAME.is_file():
+            return self
+        note(f"settings from {CONFIG_NAME} in this folder; --no-config leaves them out")
+        return replace(self, config_path=CONFIG_NAME)
+
+    def explain(self) -> None:
+        """Say on stderr which source sets what (`-v`)."""
+        from sftframe.cli.render import note
+        from sftframe.config import flattened, merge, parse_settings, read_toml
+
+        if self.config_path is not None:
+            for key, value in flattened(merge(read_toml(self.config_path))):
+                note(f"{key} = {value!r} ({self.config_path})")
+        for key, value in flattened(parse_settings(self.assignments)):
+            note(f"{key} = {value!r} (--set)")
+        for key, value in self.flags.items():
+            note(f"{key} = {value!r} (flag)")
+
     def registry(self) -> Registry:
         """The plugins, without those that are switched off; a broken one is a warning."""
         from sftframe.cli.render import warn
@@ -92,6 +122,9 @@ class _Flag:
     metavar: str | None = None
     complete: Completer | None = None
 
+
+CONFIG_NAME = Path("sftframe.toml")
+"""The configuration that commands find by themselves, in the working directory."""
 
 _PIECES, _TRAINING, _MACHINE = "Pieces", "Data and training", "Run"
 
@@ -142,31 +175,67 @@ _FLAGS = (
         _TRAINING,
         "N",
     ),
-    _Flag("--max-length", int, "tokens.max_length", "Longest example in tokens.", _TRAINING, "N"),
+    _Flag(
+        "--max-length",
+        int,
+        "tokens.max_length",
+        "Longest example in tokens; default: the model's context length.",
+        _TRAINING,
+        "N",
+    ),
     _Flag(
         "--boundary",
         str,
         "tokens.boundary",
-        "whole, or split: tokenise prompt and answer apart.",
+        "whole (default), or split: tokenise prompt and answer apart.",
         _TRAINING,
         "HOW",
         values("whole", "split"),
     ),
-    _Flag("--epochs", float, "train.epochs", "Passes over the training examples.", _TRAINING, "X"),
+    _Flag(
+        "--epochs",
+        float,
+        "train.epochs",
+        "Passes over the training examples; default: the model's, 2 for gpt2-nano.",
+        _TRAINING,
+        "X",
+    ),
     _Flag("--max-steps", int, "train.max_steps", "Stop after this many optimizer steps.", _TRAINING, "N"),
-    _Flag("--batch-size", int, "train.batch_size", "Examples per forward pass.", _TRAINING, "N"),
-    _Flag("--lr", float, "train.lr", "Peak learning rate.", _TRAINING, "X"),
-    _Flag("--seed", int, "seed", "Of data order, random weights and sampling; 123 by default.", _MACHINE, "N"),
+    _Flag(
+        "--batch-size",
+        int,
+        "train.batch_size",
+        "Examples per forward pass; default: the model's, 8 for gpt2-nano.",
+        _TRAINING,
+        "N",
+    ),
+    _Flag(
+        "--lr",
+        float,
+        "train.lr",
+        "Peak learning rate; default: the model's, 0.0015 for gpt2-nano, 0.00005 for most.",
+        _TRAINING,
+        "X",
+    ),
+    _Flag("--seed", int, "seed", "Random seed for data order, weights and sampling; default: 123.", _MACHINE, "N"),
     _Flag(
         "--device",
         str,
         "device",
-        "auto, cpu, cuda, cuda:1 or mps.",
+        "auto (default: the fastest there is), cpu, cuda, cuda:1 or mps.",
         _MACHINE,
         "NAME",
         values("auto", "cpu", "cuda", "mps"),
     ),
-    _Flag("--dtype", str, "dtype", "float32 or bfloat16 (autocast).", _MACHINE, "NAME", values("float32", "bfloat16")),
+    _Flag(
+        "--dtype",
+        str,
+        "dtype",
+        "float32 (default) or bfloat16 (autocast).",
+        _MACHINE,
+        "NAME",
+        values("float32", "bfloat16"),
+    ),
     _Flag("--threads", int, "threads", "CPU threads; by default the physical cores.", _MACHINE, "N"),
 )
 
@@ -249,20 +318,41 @@ def takes_settings(
         @wraps(command)
         def wrapper(**given: Any) -> None:
             values = {flag.key: given.pop(_parameter(flag.name)) for flag in flags}
+            config, no_config = given.pop("config"), given.pop("no_config")
             settings = Settings(
                 flags={key: value for key, value in values.items() if value is not None},
                 assignments=tuple(given.pop("set_")),
-                config_path=given.pop("config"),
+                config_path=None if no_config or not config else Path(config),
                 disabled=tuple(given.pop("no_plugin")),
+                looks_for_config=not no_config and config is None,
             )
             del given["debug"]
-            command(settings=settings, **given)
+            with _talking(quiet=given.pop("quiet"), verbose=given.pop("verbose")):
+                command(settings=settings, **given)
 
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
         _set_signature(wrapper, [*own, *map(_declared, flags), *_general()])
         return wrapper
 
     return decorate
+
+
+@contextmanager
+def _talking(*, quiet: bool, verbose: bool) -> Iterator[None]:
+    """As little or as much talk on stderr as is asked for."""
+    from sftframe.cli.console import Talk, talk
+
+    if quiet and verbose:
+        raise ConfigError("--quiet and --verbose: choose one")
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    token = talk.set(Talk.QUIET if quiet else Talk.VERBOSE if verbose else Talk.NORMAL)
+    try:
+        yield
+    finally:
+        talk.reset(token)
 
 
 def takes_only(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -288,7 +378,20 @@ def _declared(flag: _Flag) -> inspect.Parameter:
 
 def _general() -> list[inspect.Parameter]:
     return [
-        _keyword("config", Annotated[Path | None, _option("--config", "TOML file with settings.", "FILE")], None),
+        _keyword(
+            "config",
+            Annotated[
+                str | None,
+                _option(
+                    "--config",
+                    "TOML file with settings. Default: sftframe.toml in the working directory, for commands that begin "
+                    "something; '' reads none.",
+                    "FILE",
+                ),
+            ],
+            None,
+        ),
+        _keyword("no_config", Annotated[bool, _switch("--no-config", help="Do not read sftframe.toml.")], False),
         _keyword(
             "set_",
             Annotated[
@@ -297,12 +400,24 @@ def _general() -> list[inspect.Parameter]:
             (),
         ),
         _keyword(
-            "no_plugin", Annotated[list[str], _option("--no-plugin", "Leave a plugin alone.", "ID", plugin_ids)], ()
+            "no_plugin", Annotated[list[str], _option("--no-plugin", "Do not load this plugin.", "ID", plugin_ids)], ()
         ),
         _keyword(
-            "debug", Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=_MACHINE)], False
+            "quiet",
+            Annotated[bool, _switch("--quiet", "-q", help="Say nothing but results, warnings and errors.")],
+            False,
         ),
+        _keyword(
+            "verbose",
+            Annotated[bool, _switch("--verbose", "-v", help="Say more: who sets what, and what libraries log.")],
+            False,
+        ),
+        _keyword("debug", Annotated[bool, _switch("--debug", help="Show tracebacks.")], False),
     ]
+
+
+def _switch(*names: str, help: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=_MACHINE)
 
 
 def _option(name: str, text: str, metavar: str, complete: Completer | None = None) -> Any:

@@ -20,7 +20,8 @@ from sftframe.config.sections import RunConfig, Section
 
 _HEADER = """\
 What a run of sftframe can be told: every setting with its default. A line that is commented out
-changes nothing; take off the `#` in front of a setting to change it, and use the file with
+changes nothing; take off the `#` in front of a setting to change it. A file with the name
+sftframe.toml is read from the working directory; any other with
 
     sftframe run --config {path}
 

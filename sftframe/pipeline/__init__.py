@@ -19,6 +19,7 @@ def run(
     registry: Registry | None = None,
     observer: Observer | None = None,
     force: bool = False,
+    skip_memory_check: bool = False,
 ) -> Summary:
     """Fine-tune, answer, judge and report, as `sftframe run` does.
 
@@ -27,6 +28,7 @@ def run(
         registry: the plugins to choose from; by default all that are installed.
         observer: told of the progress.
         force: replace the run that `config.out` holds.
+        skip_memory_check: train even if memory may not suffice.
 
     Returns:
         What the run's `summary.json` says; `Summary.run` is its folder.
@@ -35,7 +37,10 @@ def run(
         SftframeError: with a message for the user and the exit code that the command would end with.
     """
     layer: Layer = (config or RunConfig()).model_dump(exclude_unset=True)
-    return Session.start(layer, registry or load_registry(), observer or Observer(), force=force).run_all()
+    session = Session.start(
+        layer, registry or load_registry(), observer or Observer(), force=force, skip_memory_check=skip_memory_check
+    )
+    return session.run_all()
 
 
 def resume(path: Path, *, registry: Registry | None = None, observer: Observer | None = None) -> Summary:

@@ -9,12 +9,11 @@ from sftframe.errors import TrainingError
 from sftframe.interfaces import CausalLM, ModelBackend
 
 
-def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, device: str, force: bool = False) -> None:
+def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, device: str) -> None:
     """See that weights, gradients, AdamW's moments and activations fit.
 
     Args:
         longest: tokens of the longest training example.
-        force: go on all the same.
 
     Raises:
         TrainingError: they do not, by the backend's own estimate.
@@ -26,13 +25,13 @@ def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, devi
         is_recomputing=settings.gradient_checkpointing,
     )
     free = free_memory(device)
-    if needed is None or needed <= free or force:
+    if needed is None or needed <= free:
         return
     raise TrainingError(
         f"{config.model.name} in float32 with AdamW and batches of {settings.batch_size} x {longest} tokens needs "
         f"about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: lower --batch-size (and raise "
         "train.accumulate), set train.gradient_checkpointing=true or train.lora.rank=16, choose a smaller model, or go "
-        "on all the same with --force"
+        "on all the same with --skip-memory-check"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sftframe.config import Layer, merge
 from sftframe.consent import claims_of, judge_claims, remember, require, require_run
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
-from sftframe.errors import JudgeError
+from sftframe.errors import JudgeError, TrainingError
 from sftframe.files import DiskError
 from sftframe.interfaces import CausalLM
 from sftframe.judging import Judgement, Judging
@@ -50,12 +50,21 @@ class Session:
 
     @classmethod
     def start(
-        cls, layer: Layer, registry: Registry, observer: Observer, *, force: bool = False, needs_judge: bool = True
+        cls,
+        layer: Layer,
+        registry: Registry,
+        observer: Observer,
+        *,
+        force: bool = False,
+        skip_memory_check: bool = False,
+        needs_judge: bool = True,
     ) -> Session:
         """Check everything, load the model, then make the run's folder with its configuration and manifest.
 
         Args:
-            force: replace the run that `out` holds, and train even if memory may not suffice.
+            force: replace the run that `out` holds. Until the next version it is also a warning, not an error, that
+                memory may not suffice.
+            skip_memory_check: train even if memory may not suffice.
             needs_judge: see that the judge is there.
 
         Raises:
@@ -80,7 +89,8 @@ class Session:
             device=device,
             process=process,
         )
-        check_memory(config, components.backend, longest=int(material.train.lengths.max()), device=device, force=force)
+        if not skip_memory_check:
+            _check_memory(setup, observer, force=force)
         model = load(setup, observer)
         setup = replace(setup, process=replace(process, foreign_cores=others.cores()))
         RunFolder(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
@@ -293,3 +303,14 @@ class Session:
     def _is_answered(self, files: AnswerFiles) -> bool:
         known = {response.index for response in files.known_responses()}
         return files.likelihoods.exists() and known.issuperset(self.setup.material.test.indices)
+
+
+def _check_memory(setup: Setup, observer: Observer, *, force: bool) -> None:
+    """As `check_memory`; with `force` it is a warning still, as users of the version before expect."""
+    longest = int(setup.material.train.lengths.max())
+    try:
+        check_memory(setup.config, setup.components.backend, longest=longest, device=setup.device)
+    except TrainingError as error:
+        if not force:
+            raise
+        observer.warn(f"{error}; --force goes on this time, and will only replace a run in the next version")

@@ -79,6 +79,10 @@ def test_a_slash_is_doubled_to_begin_an_instruction(piped) -> None:
     assert piped("//etc is what?\n").out == "/etc is what?\n"
 
 
+def test_exit_in_a_pipe_is_an_instruction_like_any_other(piped) -> None:
+    assert piped("exit\nquit\n").out == "exit\nquit\n"
+
+
 def test_quitting_leaves_the_rest_unread(piped) -> None:
     outcome = piped("One.\n/quit\nTwo.\n")
     assert (outcome.code, outcome.out) == (0, "One.\n")
@@ -268,7 +272,7 @@ def test_typed_lines_come_back_in_the_next_chat_unless_they_are_not_kept(
     second = open_terminal()
     second.read_until("\n> ")
     second.ask("But this.", "But this.")
-    second.type("/quit\r")
+    second.type(" Exit\r")
     assert second.wait() == 0
     kept = tmp_path / "state/sftframe/chat-history"
     assert "But this." in kept.read_text()
@@ -276,5 +280,5 @@ def test_typed_lines_come_back_in_the_next_chat_unless_they_are_not_kept(
 
     third = open_terminal()
     third.read_until("\n> ")
-    third.type("\x10\x10\r")  # twice Ctrl-P, the line before; the last one was /quit
+    third.type("\x10\x10\r")  # twice Ctrl-P, the line before; the last one was Exit
     third.read_until("But this.\r\nBut this.\r\n> ")

@@ -91,6 +91,13 @@ def test_an_export_that_is_there_is_replaced_with_force_only(cli, run_dir: Path)
     assert Path("out/model.gguf").exists()
 
 
+def test_as_json_the_export_is_told_to_programs(cli, run_dir: Path) -> None:
+    told = cli("export", "Mine 1", "--to", "gguf", "--out", "there", "--dtype", "float16", "--json").json
+    assert told["path"] == str(Path("there").absolute())
+    assert (told["format"], told["dtype"]) == ("gguf", "float16")
+    assert told["next"].startswith("ollama create mine-1 -f there/Modelfile")
+
+
 def test_the_runs_own_folder_is_never_replaced(cli, run_dir: Path) -> None:
     outcome = cli("export", "Mine 1", "--to", "hf", "--out", "Mine 1", "--force")
     assert (outcome.code, "which no export wrote" in outcome.last_line) == (2, True)
@@ -101,8 +108,8 @@ def test_the_runs_own_folder_is_never_replaced(cli, run_dir: Path) -> None:
     ("arguments", "words"),
     [
         (("--to", "guf"), "--to: no export 'guf' for this model; did you mean 'gguf'? Available: gguf, hf"),
-        ((), "Missing option '--to'"),
-        (("--to", "hf", "--dtype", "int8"), "'int8' is not one of 'float32', 'float16'"),
+        ((), "sftframe export: --to is missing: hf (transformers) or gguf"),
+        (("--to", "hf", "--dtype", "int8"), "--dtype: expected 'float32' or 'float16', found 'int8'"),
     ],
 )
 def test_a_wrong_flag_is_named(cli, run_dir: Path, arguments: tuple[str, ...], words: str) -> None:

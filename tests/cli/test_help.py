@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import typer
 
+from sftframe import load_registry
 from sftframe.cli.app import app
+from sftframe.comparison import YARDSTICKS
+from sftframe.pipeline.setup import resolve
 
 
 def commands(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -75,6 +78,40 @@ def test_a_slip_of_the_finger_is_answered_with_what_may_be_meant(cli, typed, mea
     done = cli(*typed)
     assert done.code == 2
     assert meant in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize(
+    ("flag", "key"),
+    [
+        ("--epochs", "train.epochs"),
+        ("--lr", "train.lr"),
+        ("--batch-size", "train.batch_size"),
+        ("--boundary", "tokens.boundary"),
+        ("--device", "device"),
+        ("--dtype", "dtype"),
+        ("--seed", "seed"),
+    ],
+)
+def test_help_tells_the_default_that_holds(flag, key):
+    registry = load_registry()
+    document = resolve({}, registry).model_dump()
+    for part in key.split("."):
+        document = document[part]
+    (text,) = [parameter.help for parameter in COMMANDS["run"].params if flag in parameter.opts]
+    assert "default" in text
+    assert re.search(rf"\b{re.escape(f'{document:g}' if isinstance(document, float) else str(document))}\b", text)
+
+
+@pytest.mark.parametrize("yardstick", YARDSTICKS, ids=lambda one: one.key)
+def test_help_tells_the_margin_of_every_yardstick(yardstick):
+    (text,) = [parameter.help for parameter in COMMANDS["ablate"].params if "--margin" in parameter.opts]
+    shown = f"{yardstick.margin:.0%}".replace("%", " %") if yardstick.is_margin_relative else f"{yardstick.margin:g}"
+    assert yardstick.key in text
+    assert shown in text
+
+
+def test_short_flags_mean_what_they_mean_elsewhere(cli):
+    assert cli("-V").out == cli("--version").out
 
 
 JARGON = re.compile(

@@ -29,6 +29,11 @@ def test_as_it_is_written_it_chooses_the_components_and_nothing_else(cli, tmp_pa
     }
 
 
+def test_as_json_it_says_where_the_file_is_and_what_to_run(cli, tmp_path):
+    assert cli("init", "--json").json == {"path": str(tmp_path / "sftframe.toml"), "next": "sftframe run"}
+    assert cli("init", "other file.toml", "--json").json["next"] == "sftframe run --config 'other file.toml'"
+
+
 def test_switched_on_every_line_is_the_default(cli, tmp_path):
     cli("init")
     document = tomllib.loads(uncommented((tmp_path / "sftframe.toml").read_text(encoding="utf-8")))

@@ -29,16 +29,12 @@ def test_too_little_memory_is_refused_with_the_figures_and_ways_out() -> None:
     ) as found:
         check_memory(RunConfig(), Estimating(), longest=50, device="cpu")
     assert "train.lora.rank=16" in str(found.value)
-    assert "--force" in str(found.value)
+    assert "--skip-memory-check" in str(found.value)
 
 
 @pytest.mark.parametrize("train", [{"lora": {"rank": 2}}, {"gradient_checkpointing": True}])
 def test_the_ways_out_are_estimated_too(train) -> None:
     check_memory(RunConfig(train=train), Estimating(), longest=50, device="cpu")
-
-
-def test_force_goes_on() -> None:
-    check_memory(RunConfig(), Estimating(), longest=50, device="cpu", force=True)
 
 
 def test_free_memory_is_of_the_order_of_this_machines() -> None:

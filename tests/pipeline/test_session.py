@@ -48,6 +48,23 @@ def test_a_whole_run_leaves_the_folder_that_is_documented(whole_run: Callable[..
     }
 
 
+def test_force_alone_still_trains_where_memory_may_not_suffice_and_says_what_to_write(
+    layer: Callable[..., Layer], make_toys: Callable[..., Any], toy_backend: type[ModelBackend], heard: Any
+) -> None:
+    class Huge(toy_backend):  # type: ignore[misc, valid-type]
+        def training_bytes(self, num_positions: int, **how: bool) -> int:
+            return 2**60
+
+    registry = make_toys(backend=Huge).registry
+    with pytest.raises(TrainingError, match="--skip-memory-check"):
+        Session.start(layer(), registry, heard)
+    assert heard.warnings == []
+    Session.start(layer(), registry, heard, skip_memory_check=True)
+    assert not [text for text in heard.warnings if "GiB" in text]
+    Session.start(layer(), registry, heard, force=True)
+    assert [text for text in heard.warnings if "GiB" in text and "only replace a run in the next version" in text]
+
+
 def test_the_summary_is_the_documented_document(whole_run: Callable[..., Summary], tmp_path: Path) -> None:
     summary = whole_run()
     document = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))

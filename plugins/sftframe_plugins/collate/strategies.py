@@ -17,7 +17,7 @@ class PadOnly(CollateStrategy):
     """Padding is a target like any other: the chapter's second draft, kept to show what masking is for."""
 
     name = "pad-only"
-    summary = "every target counts, padding too (for comparison)"
+    summary = "padding counts too: every target of a batch, to show what masking is for"
 
     @property
     def padding_weight(self) -> float:
