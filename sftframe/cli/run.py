@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftframe.cli import completion
-from sftframe.cli.console import Talk, talk
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.errors import ConfigError
 
@@ -195,8 +194,7 @@ def _session(settings: Settings, request: _Request, observer: Observer, *, needs
 
     if request.resume is None:
         settings = settings.with_found_config()
-        if talk.get() is Talk.VERBOSE:
-            settings.explain()
+        settings.explain()
         layer = merge(settings.layer(asks_judge=needs_judge), {} if request.out is None else {"out": request.out})
         _check_force(settings, request.out, force=request.force)
         return Session.start(

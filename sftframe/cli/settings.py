@@ -89,10 +89,13 @@ class Settings:
         return replace(self, config_path=CONFIG_NAME)
 
     def explain(self) -> None:
-        """Say on stderr which source sets what (`-v`)."""
+        """With `-v` say on stderr which source sets what."""
+        from sftframe.cli.console import Talk, talk
         from sftframe.cli.render import note
         from sftframe.config import flattened, merge, parse_settings, read_toml
 
+        if talk.get() is not Talk.VERBOSE:
+            return
         if self.config_path is not None:
             for key, value in flattened(merge(read_toml(self.config_path))):
                 note(f"{key} = {value!r} ({self.config_path})")
