@@ -5,11 +5,36 @@ Takes a module and changes it in place. Works with any module that has `nn.Linea
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 from torch import nn
 
 from sftframe.config import LoraConfig
 from sftframe.errors import ConfigError
+
+
+def check_lora_package() -> None:
+    """See that peft is there.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if find_spec("peft") is None:
+        raise ConfigError(_NO_PEFT)
+
+
+def check_lora(module: nn.Module, config: LoraConfig) -> None:
+    """See that a module can have the adapters.
+
+    Raises:
+        ConfigError: peft is not installed, or no linear map has one of the names in `targets`.
+    """
+    check_lora_package()
+    _targets(module, config.targets)
+
+
+_NO_PEFT = "train.lora needs peft: pip install 'sftframe[lora]'"
 
 
 class LoraAdapters:
@@ -28,7 +53,7 @@ class LoraAdapters:
             import peft
             from peft.tuners.lora import LoraModel
         except ImportError as error:
-            raise ConfigError("train.lora needs peft: pip install 'sftframe[lora]'") from error
+            raise ConfigError(_NO_PEFT) from error
         settings = peft.LoraConfig(
             r=config.rank,
             lora_alpha=config.alpha or 2 * config.rank,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sftframe import ConfigError
-from sftframe.adapters import LoraAdapters
+from sftframe.adapters import LoraAdapters, check_lora
 from sftframe.config import LoraConfig
 
 pytest.importorskip("peft")
@@ -63,3 +63,11 @@ def test_the_seed_decides_the_random_half() -> None:
 def test_an_unknown_target_is_named_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match="no linear map named c_atn; the model has: 0, 2"):
         LoraAdapters(network(), LoraConfig(targets=("c_atn",)), seed=1)
+
+
+def test_a_check_changes_nothing() -> None:
+    module = network()
+    check_lora(module, LoraConfig(targets=("0",)))
+    assert len(trainable(module)) == 4
+    with pytest.raises(ConfigError, match="no linear map named 7"):
+        check_lora(module, LoraConfig(targets=("0", "7")))

@@ -278,6 +278,13 @@ def test_a_list_fills_a_tuple_option() -> None:
     assert build_options(Plain, {"tags": ["a", "b"]}, "judge").tags == ("a", "b")
 
 
+def test_a_single_text_fills_a_list() -> None:
+    assert build_options(Plain, {"tags": "one"}, "judge").tags == ("one",)
+    config = validate(parse_settings(["train.lora.targets=c_attn"]))
+    assert config.train.lora is not None
+    assert config.train.lora.targets == ("c_attn",)
+
+
 @pytest.mark.parametrize("owner", [Plain, Rich])
 def test_each_option_is_described_with_type_range_and_default(owner: type[Any]) -> None:
     weight = option_fields(owner.Options)["weight"]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictInt, ValidationError, field_validator
+from pydantic import Field, StrictInt, ValidationError
 
 from sftframe.ablation.grid import Axis, full_key
 from sftframe.config import Layer, Section, explain, merge, nested
@@ -46,11 +46,6 @@ class AblateConfig(Section):
     """how often the answers of one run are graded, to tell the judge's own noise from the rest"""
     before: bool = False
     """measure the untuned model in every cell too"""
-
-    @field_validator("prompt", "collate", "model", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

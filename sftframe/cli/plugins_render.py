@@ -54,14 +54,22 @@ def show_list(registry: Registry, *, as_json: bool) -> None:
     """All components by seam, then the plugins that offer none because they are broken or disabled."""
     rows = [row for seam in Seam for row in _rows(registry, seam)]
     absent = [info for info in registry.plugins if info.status != "ok"]
+    slow = [info for info in registry.plugins if info.is_slow]
     console = out()
     if as_json:
         _print_json({"components": [asdict(row) for row in rows], "plugins": [_plain(p) for p in registry.plugins]})
     elif console.is_terminal:
         _print_tables(console, rows, absent)
+        for info in slow:
+            console.print(Text.assemble(("slow  ", "bold yellow"), info.label, f"  {_seconds(info)}"))
     else:
         _print_lines((r.seam, r.name, r.provider, r.version, r.status, r.summary) for r in rows)
         _print_lines(("plugin", "", p.id, p.version, p.status, p.error) for p in absent)
+        _print_lines(("plugin", "", p.id, p.version, "slow", _seconds(p)) for p in slow)
+
+
+def _seconds(info: PluginInfo) -> str:
+    return f"takes {info.import_s:.1f} s to import, and every command waits for it"
 
 
 def show_components(registry: Registry, seams: Sequence[Seam], name: str, *, as_json: bool) -> None:

@@ -21,6 +21,16 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_as_list(cls, values: Any) -> Any:
+        """A single text where a list of texts belongs is the list's only member."""
+        if not isinstance(values, Mapping):
+            return values
+        single = [name for name, value in values.items() if isinstance(value, str) and name in cls.model_fields]
+        listed = [name for name in single if cls.model_fields[name].annotation in (tuple[str, ...], list[str])]
+        return {**values, **{name: (values[name],) for name in listed}}
+
 
 class Choice(Section):
     """A component's name; all other keys of its table are the component's own options."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -46,7 +46,7 @@ def build_options(
             instead = f"; {_have_it(others, section)}" if others else suggestion(key, known)
             raise ConfigError(f"{section}.{key}: {owner.name!r} has no option {key!r}{instead}")
     try:
-        return TypeAdapter(options).validate_python(values)
+        return TypeAdapter(options).validate_python({key: _listed(value, known[key]) for key, value in values.items()})
     except ValidationError as error:
         raise ConfigError(explain(error, options, values, prefix=(section,))) from error
 
@@ -55,6 +55,12 @@ def option_fields(options: type[Any]) -> dict[str, dict[str, Any]]:
     """Per option: its JSON schema (type, default, description, limits), in order of declaration."""
     properties: dict[str, dict[str, Any]] = TypeAdapter(options).json_schema().get("properties", {})
     return properties
+
+
+def _listed(value: Any, schema: Mapping[str, Any]) -> Any:
+    """A single text where a list of texts belongs, as the list's only member; all else as it is."""
+    is_list = schema.get("type") == "array" and schema.get("items", {}).get("type") == "string"
+    return (value,) if is_list and isinstance(value, str) else value
 
 
 def _have_it(others: list[str], section: str) -> str:

@@ -76,6 +76,13 @@ def check_plugins(registry: Registry, config: RunConfig) -> Iterator[Finding]:
                 found=f"{info.label} is broken: {info.error}",
                 advice=f"update or uninstall {info.distribution}, or leave it out with SFTFRAME_DISABLE={info.id}",
             )
+        if info.is_slow:
+            yield Finding(
+                topic="plugins",
+                status="note",
+                found=f"{info.label} takes {info.import_s:.1f} s to import, and every command waits for it",
+                advice=f"tell its author to import heavy packages later, or set SFTFRAME_DISABLE={info.id}",
+            )
     yield from _conflicts(registry, config)
     kinds = Counter(info.status for info in registry.plugins)
     others = "".join(f", {kinds[status]} {status}" for status in ("broken", "disabled") if kinds[status])

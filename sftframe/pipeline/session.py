@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from sftframe.adapters import check_lora
 from sftframe.config import Layer, merge
 from sftframe.consent import claims_of, judge_claims, remember, require, require_run
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
@@ -92,6 +93,8 @@ class Session:
         if not skip_memory_check:
             _check_memory(setup, observer, force=force)
         model = load(setup, observer)
+        if config.train.lora is not None:
+            check_lora(model.module, config.train.lora)
         setup = replace(setup, process=replace(process, foreign_cores=others.cores()))
         RunFolder(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"

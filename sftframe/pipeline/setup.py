@@ -228,12 +228,16 @@ def check_first_step(config: RunConfig, components: Components, material: Materi
 
 
 def check_resources(config: RunConfig, components: Components, *, needs_judge: bool) -> str:
-    """See that device, weights and (where it is needed) judge are there before anything is spent.
+    """See that device, packages, weights and (where it is needed) judge are there before anything is spent.
 
     Returns:
         The torch device.
     """
     device = choose_device(config.device)
+    if config.train.lora is not None:
+        from sftframe.adapters import check_lora_package  # imports torch
+
+        check_lora_package()
     if config.train.compile:
         check_compiler(device)
     components.backend.check()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,13 +38,14 @@ def load_registry(*, disabled: Sequence[str] = ()) -> Registry:
 
 
 def _imported(candidate: Candidate) -> Plugin:
+    started = time.perf_counter()
     try:
         # what a plugin prints while it is imported must not get into a command's result
         with contextlib.redirect_stdout(sys.stderr), plugin_wall(candidate.package):
             offers = admit(candidate.entry_point.load(), candidate.package)
     except SftframeError as error:
-        return Plugin(_info(candidate, status="broken", error=str(error)))
-    return Plugin(_info(candidate, components=listed(offers)), offers)
+        return Plugin(_info(candidate, status="broken", error=str(error), import_s=time.perf_counter() - started))
+    return Plugin(_info(candidate, components=listed(offers), import_s=time.perf_counter() - started), offers)
 
 
 def _disabled(candidate: Candidate) -> Plugin:

@@ -7,15 +7,16 @@ component and none of the plugin's components is offered. Does not know of other
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import pluggy
 
-from sftframe import hookspecs
-from sftframe.errors import PluginError, suggestion
+from sftframe import __version__, hookspecs
+from sftframe.errors import PluginError
 from sftframe.interfaces import Component
 from sftframe.registry.seams import Seam
 from sftframe.registry.wall import plugin_wall
@@ -57,10 +58,23 @@ def _check_markers(plugin: object) -> None:
     for name in dir(plugin):
         if not name.startswith(f"{hookspecs.GROUP}_") or not inspect.isroutine(getattr(plugin, name)):
             continue
-        if name not in hooks:
-            raise PluginError(f"unknown hook {name!r}{suggestion(name, hooks)}")
-        if manager.parse_hookimpl_opts(plugin, name) is None:
+        marks = manager.parse_hookimpl_opts(plugin, name)
+        if name not in hooks and not (marks and marks["optionalhook"]):
+            raise PluginError(_unknown_hook(name, hooks))
+        if marks is None:
             raise PluginError(f"{name} is not marked as a hook; put @hookimpl (from sftframe) above it")
+
+
+def _unknown_hook(name: str, hooks: Sequence[str]) -> str:
+    """A slip of the pen is nearly a hook's name; anything else is taken for a hook that comes later."""
+    endings = {hook.removeprefix(f"{hookspecs.GROUP}_"): hook for hook in hooks}
+    near = difflib.get_close_matches(name.removeprefix(f"{hookspecs.GROUP}_"), endings, n=1, cutoff=0.8)
+    if near:
+        return f"unknown hook {name!r}; did you mean {endings[near[0]]!r}? Available: {', '.join(hooks)}"
+    return (
+        f"unknown hook {name!r}: it needs a newer sftframe than {__version__}; update sftframe, or let the plugin mark "
+        "the hook with @hookimpl(optionalhook=True), so that it works with both"
+    )
 
 
 def _call_hooks(plugin: object) -> Iterator[tuple[Seam, object]]:
@@ -71,9 +85,13 @@ def _call_hooks(plugin: object) -> Iterator[tuple[Seam, object]]:
         manager.register(plugin)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
+        for name in vars(manager.hook):
+            if f"unknown hook {name!r}" in str(error):
+                raise PluginError(_unknown_hook(name, [seam.hook for seam in Seam])) from error
         raise PluginError(str(error).replace("\n", "; ")) from error
     callers = {seam: getattr(manager.hook, seam.hook) for seam in Seam}
-    if not any(caller.get_hookimpls() for caller in callers.values()):
+    is_for_later = any(not hasattr(hookspecs, name) for name in vars(manager.hook))  # optional, or it were an error
+    if not is_for_later and not any(caller.get_hookimpls() for caller in callers.values()):
         raise PluginError(f"it implements no hook; expected @hookimpl on one of {', '.join(s.hook for s in Seam)}")
     for seam, caller in callers.items():
         if caller.get_hookimpls():

@@ -22,6 +22,9 @@ from sftframe.registry.wall import plugin_wall
 FIRST_PARTY = "sftframe"
 """The distribution that this file belongs to."""
 
+SLOW_IMPORT_S = 1.0
+"""All of sftframe's own plugins together take 0.1 s."""
+
 PluginStatus = Literal["ok", "broken", "disabled"]
 
 
@@ -40,6 +43,13 @@ class PluginInfo:
     error: str = ""
     """One line, where `status` is `broken`."""
     components: tuple[tuple[Seam, str], ...] = ()
+    import_s: float = 0.0
+    """How long its module took to import; what was imported before it costs it nothing."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether every command that lists plugins waits for it noticeably."""
+        return self.import_s > SLOW_IMPORT_S
 
     @property
     def label(self) -> str:

@@ -14,7 +14,17 @@ from sftframe.testing.contract import ContractError, Finding, findings, require
 HEAVY = ("jax", "numpy", "tensorflow", "torch", "transformers")
 """Packages that take from a tenth of a second to several seconds to import."""
 
-_SCRIPT = "import importlib, sys; importlib.import_module(sys.argv[1]); print(*sys.modules, file=sys.stderr)"
+_SCRIPT = """\
+import sys, time
+started = time.perf_counter()
+import sftframe
+between = time.perf_counter()
+__import__(sys.argv[1])
+print(between - started, time.perf_counter() - between, *sys.modules, file=sys.stderr)
+"""
+_SLOW_S = 1.0
+_SLOW_TIMES = 8
+"""Slow is over a second and this many times what sftframe itself takes, so that a busy machine accuses nobody."""
 
 
 def check_plugin_module(module: str) -> None:
@@ -34,11 +44,18 @@ def inspect_module(module: str) -> Iterator[Finding]:
 
 
 def imports_nothing_heavy(module: str) -> None:
-    """Importing the plugin's module imports no heavy package."""
+    """Importing the plugin's module is quick and imports no heavy package."""
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT, module], capture_output=True, text=True, encoding="utf-8", check=False
     )
     last_line = (done.stderr.strip().splitlines() or [""])[-1]
     require(done.returncode == 0, f"a fresh interpreter cannot import {module}: {last_line}")
-    heavy = sorted(set(HEAVY) & set(last_line.split()))
+    base, own, *modules = last_line.split()
+    heavy = sorted(set(HEAVY) & set(modules))
     require(not heavy, f"importing {module} imports {', '.join(heavy)}; import them where they are used")
+    is_slow = float(own) > max(_SLOW_S, _SLOW_TIMES * float(base))
+    require(
+        not is_slow,
+        f"importing {module} takes {float(own):.1f} s, and every command waits for it; import what "
+        "takes long where it is used",
+    )

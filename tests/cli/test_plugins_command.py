@@ -103,6 +103,19 @@ def test_broken_and_conflicting_plugins_are_rows():
     assert twins == [("sftframe-broken:twin_a", "conflict"), ("sftframe-broken:twin_b", "conflict")]
 
 
+def test_a_slow_plugin_is_a_row_with_its_seconds(capsys):
+    from sftframe.cli.plugins_render import show_list
+    from sftframe.registry import PluginInfo, Registry
+    from sftframe.registry.lookup import Plugin
+
+    slow = PluginInfo(id="acme:slow", distribution="acme", version="2.0", module="acme", import_s=3.21)
+    quick = PluginInfo(id="acme:quick", distribution="acme", version="2.0", module="acme", import_s=0.4)
+    show_list(Registry([Plugin(slow), Plugin(quick)]), as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "plugin\t\tacme:slow\t2.0\tslow\ttakes 3.2 s to import, and every command waits for it"
+    ]
+
+
 def test_a_disabled_plugin_is_a_row():
     lines = lines_of("list", "--no-plugin", "sftframe-broken:healthy")
     assert ["plugin", "", "sftframe-broken:healthy", "1.0", "disabled", ""] in lines

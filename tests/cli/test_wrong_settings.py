@@ -86,7 +86,7 @@ def test_a_key_that_is_nearly_right_leads_to_the_right_one(key: str, words: str)
     ("key", "value", "words"),
     [
         ("train.betas", "0.9", 'train.betas: expected a list, for instance ["0.9"], found'),
-        ("train.lora.targets", "q_proj", 'train.lora.targets: expected a list, for instance ["q_proj"], found'),
+        ("train.lora.targets", 7, "train.lora.targets: expected a list"),
         ("train.betas", [0.9, 2], "train.betas (value 2): expected less than 1, found 2"),
         ("train.betas", [0.9, 0.9, 0.9], "train.betas: expected 2 values or fewer, found"),
         ("train.batch_size", {"x": 1}, "train.batch_size: expected a whole number, found a section with the keys 'x'"),

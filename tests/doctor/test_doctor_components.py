@@ -82,6 +82,13 @@ def test_a_broken_plugin_is_noted_with_what_to_do():
     assert "SFTFRAME_DISABLE=acme:style" in note.advice
 
 
+def test_a_plugin_that_is_slow_to_import_is_noted(installed):
+    slow = PluginInfo(id="acme:slow", distribution="acme", version="1.0", module="acme", import_s=2.5)
+    [note] = [finding for finding in plugins(Registry([Plugin(slow)])) if finding.status == "note"]
+    assert note.found == "acme:slow 1.0 takes 2.5 s to import, and every command waits for it"
+    assert "SFTFRAME_DISABLE=acme:slow" in note.advice
+
+
 def test_a_component_that_the_run_needs_and_nobody_has_is_a_problem(installed):
     [problem] = [f for f in plugins(installed, RunConfig(prompt="alpcaa")) if f.status == "problem"]
     assert "no prompt style 'alpcaa'; did you mean 'alpaca'?" in problem.found

@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 
 from sftframe import Batch, CollateStrategy, ModelBackend, Role, TokenizedExample, checkpoints, hookimpl
 from sftframe.config import Layer
-from sftframe.errors import Interrupted, PluginError, TrainingError
+from sftframe.errors import ConfigError, Interrupted, PluginError, TrainingError
 from sftframe.files import DiskError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer, Sample
@@ -266,6 +267,24 @@ def test_adapters_are_trained_alone_and_merged_into_the_weights(
     assert tuned.keys() == untuned.keys()
     changed = {name for name in tuned if not tuned[name].equal(untuned[name])}
     assert changed == {"layers.0.weight", "layers.1.weight", "head.weight"}
+
+
+def test_targets_that_the_model_lacks_are_said_before_a_folder_is_made(
+    start: Callable[..., Session], tmp_path: Path
+) -> None:
+    pytest.importorskip("peft")
+    with pytest.raises(ConfigError, match=r"train\.lora\.targets: no linear map named c_atn; the model has: "):
+        start(train={"lora": {"targets": "c_atn"}})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_package_is_said_before_a_model_is_loaded(
+    start: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ConfigError, match=r"train\.lora needs peft: pip install 'sftframe\[lora\]'"):
+        start(train={"lora": {"rank": 2}}, data={"source": str(tmp_path / "not there.json")})
+    assert not (tmp_path / "run").exists()
 
 
 def test_steps_read_together_leave_the_same_lines_and_weights(

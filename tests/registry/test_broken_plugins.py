@@ -24,7 +24,8 @@ ERRORS = {
     "returns_one_class": "GoodStyle'>; expected a list of component classes",
     "same_name_twice": "it offers two prompt style components with the name 'same'",
     "unfinished": "prompt style Unfinished does not define segments",
-    "unknown_specname": "unknown hook 'sftframe_samplers'",
+    "newer_hook": "unknown hook 'sftframe_data_sources': it needs a newer sftframe than 0.1.0",
+    "unknown_specname": "unknown hook 'sftframe_samplers': it needs a newer sftframe than 0.1.0",
     "unmarked_hook": "not marked as a hook; put @hookimpl",
     "user_error_at_import": "set ACME_KEY first",
     "without_name": "prompt style Nameless has the name None",
@@ -32,7 +33,16 @@ ERRORS = {
     "wrong_seam": "GoodStyle is offered as a judge but is no Judge",
 }
 
-HEALTHY = {"chatty", "healthy", "raises_when_made", "renamed_hook", "twin_a", "twin_b"}
+HEALTHY = {
+    "chatty",
+    "healthy",
+    "optional_hook",
+    "raises_when_made",
+    "renamed_hook",
+    "spans_versions",
+    "twin_a",
+    "twin_b",
+}
 
 
 @pytest.fixture

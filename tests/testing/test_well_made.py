@@ -65,3 +65,13 @@ def test_a_plugin_that_imports_torch_is_told_to_import_it_later(tmp_path, monkey
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ContractError, match=r"importing sftframe_heavy imports numpy, torch; import them where they"):
         check_plugin_module("sftframe_heavy")
+
+
+def test_a_plugin_that_takes_long_to_import_is_told_so(tmp_path, monkeypatch):
+    # ten times what sftframe itself takes, however busy the machine is
+    (tmp_path / "sftframe_slow.py").write_text(
+        "import time\nimport __main__\ntime.sleep(1.2 + 10 * (__main__.between - __main__.started))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ContractError, match=r"importing sftframe_slow takes \d+\.\d s, and every command waits for it"):
+        check_plugin_module("sftframe_slow")
