@@ -41,6 +41,11 @@ class PromptStyle(Component):
         """Texts that end an answer besides the end token; by default the style's own closing tags."""
         return ()
 
+    @property
+    def is_trimming(self) -> bool:
+        """Whether white space around instruction and input is left out on purpose; every other character stays."""
+        return False
+
     def extract(self, text: str) -> str:
         """The answer in what the model wrote: all before the first stop string, white space stripped."""
         for stop in self.stop_strings:

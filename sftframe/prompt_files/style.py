@@ -10,6 +10,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -102,6 +103,13 @@ class FilePromptStyle(PromptStyle):
     def stop_strings(self) -> tuple[str, ...]:
         return self._stops
 
+    @cached_property
+    def is_trimming(self) -> bool:
+        """Whether the file's template trims what it is given, as many chat templates do."""
+        pieces = self.segments(_BLANKS_AROUND)
+        texts = ((Role.INSTRUCTION, _BLANKS_AROUND.instruction), (Role.INPUT, _BLANKS_AROUND.input))
+        return any(text not in "".join(p.text for p in pieces if p.role is role) for role, text in texts)
+
     def _own_stops(self) -> tuple[str, ...]:
         return self._layout.stop_strings
 
@@ -118,6 +126,9 @@ _PROBES = (
     Example(index=0, instruction="Translate into French.", input="good morning", output="bonjour"),
 )
 """What a style is tried with as it is made: without and with an input."""
+
+
+_BLANKS_AROUND = Example(index=0, instruction=" Name. ", input=" a, b ", output="a")
 
 
 class _SegmentList(FilePromptStyle):

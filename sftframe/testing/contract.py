@@ -1,11 +1,13 @@
 """What a contract check is, and how a list of them is run.
 
 A check is a function that takes a component, returns nothing, and raises `ContractError` when a promise of the seam
-is broken; the first line of its docstring is the promise. Knows no seam.
+is broken; the first line of its docstring is the promise.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,9 +18,12 @@ from sftframe.registry.wall import plugin_wall
 T = TypeVar("T")
 Check = Callable[[T], None]
 
+MOST_SHOWN = 160
+"""Characters of a text that a message quotes."""
+
 
 class ContractError(PluginError):
-    """A component breaks a promise of its seam; the message says which, shows how, and says what to do."""
+    """A component breaks promises of its seam; the message says which, shows how, and says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,19 @@ def require(condition: object, message: str) -> None:
         raise ContractError(message)
 
 
+def shown(value: object) -> str:
+    """A value as a message quotes it: the beginning and the end of what is long.
+
+    >>> shown("word " * 100)[-22:]
+    'd word word \\' (500 long)'
+    """
+    text = repr(value)
+    if len(text) <= MOST_SHOWN:
+        return text
+    size = f" ({len(value)} long)" if isinstance(value, str | list | tuple) else ""
+    return f"{text[: MOST_SHOWN // 2]} … {text[-MOST_SHOWN // 2 :]}{size}"
+
+
 def findings(subject: T, checks: Sequence[Check[T]], package: str) -> Iterator[Finding]:
     """Run the checks in order. When the first fails there is nothing to run the others on, and they are left out.
 
@@ -55,14 +73,26 @@ def findings(subject: T, checks: Sequence[Check[T]], package: str) -> Iterator[F
 
 
 def verify(subject: T, checks: Sequence[Check[T]], component: object) -> None:
-    """Run the checks up to the first broken promise.
+    """Run all checks.
 
     Raises:
-        ContractError: that promise, with the component's name.
+        ContractError: every promise that is broken, after the component's name.
     """
-    for finding in findings(subject, checks, package_of(component)):
-        if not finding.is_kept:
-            raise ContractError(f"{getattr(component, 'name', type(component).__name__)}: {finding.error}")
+    broken = [finding for finding in findings(subject, checks, package_of(component)) if not finding.is_kept]
+    if broken:
+        raise ContractError(f"{getattr(component, 'name', type(component).__name__)}: {in_words(broken)}")
+
+
+def in_words(broken: Sequence[Finding]) -> str:
+    """Broken promises as one line.
+
+    >>> in_words([Finding(promise="It is green", error="it is red"), Finding(promise="It floats", error="it sinks")])
+    '2 promises are broken. (1) It is green: it is red. (2) It floats: it sinks'
+    """
+    if len(broken) == 1:
+        return f"{broken[0].promise}: {broken[0].error}"
+    listed = ". ".join(f"({number}) {each.promise}: {each.error}" for number, each in enumerate(broken, start=1))
+    return f"{len(broken)} promises are broken. {listed}"
 
 
 def package_of(component: object) -> str:
@@ -71,11 +101,14 @@ def package_of(component: object) -> str:
 
 
 def run_check(subject: T, check: Check[T], package: str) -> Finding:
-    """Run one check and say what it found. Errors that are about the check's surroundings are findings too."""
+    """Run one check and say what it found. Errors that are about the check's surroundings are findings too.
+
+    What the component prints in the meantime is dropped: a check of its own says that it prints.
+    """
     promise = (check.__doc__ or check.__name__).partition("\n")[0].rstrip(".")
     try:
-        with plugin_wall(package, "raised an exception"):
+        with contextlib.redirect_stdout(io.StringIO()), plugin_wall(package, "raised an exception"):
             check(subject)
     except SftframeError as error:
-        return Finding(promise=promise, error=str(error))
+        return Finding(promise=promise, error=str(error) or type(error).__name__)
     return Finding(promise=promise)

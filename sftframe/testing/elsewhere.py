@@ -1,0 +1,262 @@
+"""A component in processes of its own: with another hash seed, another environment, another folder, at other times.
+
+What must not depend on the process is computed here and there, and compared. The component is made again from its
+class and options there; one that needs more to be made is sent as it is. cloudpickle carries classes that no module
+can be imported for, such as those of a notebook.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import importlib.util
+import inspect
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sftframe.interfaces import CollateStrategy, Component
+from sftframe.registry.wall import describe
+from sftframe.testing.contract import ContractError
+
+Probe = Callable[..., Any]
+"""A function of a module: gets the component and what is sent besides, returns what can be pickled."""
+
+PATIENCE_S = 300
+"""A process that takes longer is given up, and nothing is said of it."""
+
+_RUNNING = "SFTFRAME_TESTING_PROCESS"
+"""Set in these processes: a script that checks a component when it is imported must not start more of them."""
+
+_NEEDED = ("PATH", "HOME", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV")
+"""What a process needs to start, and where its files lie."""
+
+_START = "import sys; sys.path[:] = sys.argv[2:]; from sftframe.testing.elsewhere import main; main(sys.argv[1])"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is done in a process, and what the process is like; by default as this one but for the order of hashes."""
+
+    probe: Probe
+    given: tuple[Any, ...] = ()
+    """What the probe gets after the component."""
+    hash_seed: int = 1
+    is_foreign: bool = False
+    """Another folder, user, language and time zone; of the environment what it takes to start, and no more."""
+
+
+def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
+    """What each job's probe gives, in a process per job; they run at the same time.
+
+    Empty where the component cannot be sent: then nothing can be said of other processes.
+
+    Raises:
+        ContractError: the component raised there.
+    """
+    if os.environ.get(_RUNNING):
+        return []
+    parcels = [parcel for job in jobs if (parcel := _packed(component, job)) is not None]
+    if len(parcels) < len(jobs):
+        return []
+    with tempfile.TemporaryDirectory(prefix="sftframe-testing-") as made:
+        folder = Path(made)
+        started = [_start(*pair, folder / str(number)) for number, pair in enumerate(zip(parcels, jobs, strict=True))]
+        try:
+            return [_result(process, path) for process, path in started]
+        except _NotThereError:
+            return []
+        finally:
+            for process, _ in started:
+                process.kill()
+                process.wait()
+
+
+def _start(parcel: bytes, job: Job, folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    folder.mkdir()
+    (folder / "parcel").write_bytes(parcel)
+    environment = dict(os.environ)
+    if job.is_foreign:
+        environment = {key: value for key, value in os.environ.items() if key in _NEEDED or key.startswith("SFTFRAME_")}
+        environment |= {"LANG": "tr_TR.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "Pacific/Kiritimati", "USER": "somebody-else"}
+        environment |= {"LOGNAME": "somebody-else", "COLUMNS": "47", "NO_COLOR": "1"}
+    environment |= {"PYTHONHASHSEED": str(job.hash_seed), _RUNNING: "1", "PYTHONIOENCODING": "utf-8"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, str(folder), *(os.path.abspath(entry) for entry in sys.path)],  # noqa: PTH100
+        cwd=folder if job.is_foreign else None,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return process, folder / "result"
+
+
+def _result(process: subprocess.Popen[bytes], path: Path) -> Any:
+    try:
+        process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        raise _NotThereError from None
+    if not path.exists():
+        raise ContractError(f"a second process ended with exit code {process.returncode} while it was tried")
+    kind, value = pickle.loads(path.read_bytes())
+    if kind == "unknown":
+        raise _NotThereError
+    if kind == "raised":
+        raise ContractError(f"in a second process it raised {value}")
+    return value
+
+
+class _NotThereError(Exception):
+    """The component could not be made in the other process, through no fault of its own."""
+
+
+def _packed(component: Component, job: Job) -> bytes | None:
+    """What another process needs to make the component again; None where that cannot be had."""
+    try:
+        import cloudpickle
+    except ImportError:
+        return None
+    kind = type(component)
+    modules = [
+        (module.__name__, str(module.__file__))
+        for each in (*reversed(kind.__mro__), type(component.options))
+        if (module := sys.modules.get(each.__module__)) is not None
+        and getattr(module, "__file__", None)
+        and module.__name__ != "__main__"
+    ]
+    own = {"pad_id": component.pad_id} if isinstance(component, CollateStrategy) else {}
+    recipe = (kind, component.options, own) if _is_made_of_options(kind, own) else component
+    try:
+        body = cloudpickle.dumps((recipe, job.probe, job.given))
+    except Exception:
+        return None
+    return pickle.dumps((list(dict.fromkeys(modules)), body))
+
+
+def _is_made_of_options(kind: type[Any], own: Iterable[str]) -> bool:
+    names = list(inspect.signature(kind.__init__).parameters)[1:]
+    return names == ["options", *own]
+
+
+def main(folder: str) -> None:
+    """The other process: make the component, run the probe, write what came of it."""
+    modules, body = pickle.loads((Path(folder) / "parcel").read_bytes())
+    set_clock(0)
+    try:
+        for name, file in modules:
+            _import(name, file)
+        recipe, probe, given = pickle.loads(body)
+        component = recipe[0](recipe[1], **recipe[2]) if isinstance(recipe, tuple) else recipe
+    except BaseException:
+        result: tuple[str, Any] = ("unknown", None)
+    else:
+        try:
+            result = ("gave", probe(component, *given))
+        except BaseException as error:
+            result = ("raised", describe(error, type(component).__module__.partition(".")[0]))
+    part = Path(folder) / "part"
+    part.write_bytes(pickle.dumps(result))
+    part.rename(Path(folder) / "result")
+
+
+def _import(name: str, file: str) -> None:
+    """Import a module; from its file where its name alone does not lead to it."""
+    if name in sys.modules:
+        return
+    try:
+        found = importlib.import_module(name)
+        if getattr(found, "__file__", None) == file:
+            return
+    except ImportError:
+        pass
+    specification = importlib.util.spec_from_file_location(name, file)
+    if specification is None or specification.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+
+
+_READERS = ("os", "_collections_abc", "collections.abc")
+"""Modules through which the environment is read."""
+
+_NOT_ITS_OWN = {"abc", "builtins", "sftframe", "typing"}
+"""Packages that other classes in a component's ancestry come from."""
+
+_REAL = {name: getattr(time, name) for name in ("time", "time_ns", "localtime", "gmtime", "strftime", "ctime")}
+_shift_s = 0.0
+
+
+class _Date(datetime.date):
+    @classmethod
+    def today(cls) -> _Date:
+        return cls.fromtimestamp(time.time())
+
+
+class _DateTime(datetime.datetime):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> _DateTime:
+        return cls.fromtimestamp(time.time(), tz)
+
+    @classmethod
+    def today(cls) -> _DateTime:
+        return cls.fromtimestamp(time.time())
+
+    @classmethod
+    def utcnow(cls) -> _DateTime:
+        return cls.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
+
+
+def set_clock(shift_s: float) -> None:
+    """Let all that this process asks for the date and the time be so many seconds later; for a process of its own."""
+    global _shift_s
+    _shift_s = shift_s
+    if datetime.datetime is _DateTime:
+        return
+    datetime.date, datetime.datetime = _Date, _DateTime  # type: ignore[misc]
+    changed: dict[str, Callable[..., Any]] = {
+        "time": lambda: _REAL["time"]() + _shift_s,
+        "time_ns": lambda: _REAL["time_ns"]() + int(_shift_s * 1e9),
+        "localtime": lambda at=None: _REAL["localtime"](time.time() if at is None else at),
+        "gmtime": lambda at=None: _REAL["gmtime"](time.time() if at is None else at),
+        "ctime": lambda at=None: _REAL["ctime"](time.time() if at is None else at),
+        "strftime": lambda form, at=None: _REAL["strftime"](form, time.localtime() if at is None else at),
+    }
+    for name, function in changed.items():
+        setattr(time, name, function)
+
+
+@contextmanager
+def watched_environment(component: Component) -> Iterator[set[str]]:
+    """The environment variables that the code of a component's package asks for in the meantime."""
+    packages = {each.__module__.partition(".")[0] for each in type(component).__mro__} - _NOT_ITS_OWN
+    asked: set[str] = set()
+    kind = type(os.environ)
+
+    class Watched(kind):  # type: ignore[misc, valid-type]
+        def __getitem__(self, key: str) -> str:
+            frame = sys._getframe(1)
+            while frame.f_back is not None and frame.f_globals.get("__name__") in _READERS:
+                frame = frame.f_back
+            if str(frame.f_globals.get("__name__", "")).partition(".")[0] in packages:
+                asked.add(str(key))
+            return str(super().__getitem__(key))
+
+    os.environ.__class__ = Watched
+    try:
+        yield asked
+    finally:
+        os.environ.__class__ = kind
+
+
+_READERS = ("os", "_collections_abc", "collections.abc")
+"""Modules through which the environment is read."""
