@@ -14,6 +14,8 @@ without a traceback; anything else is a bug in sftframe or in a plugin.
     ├── JudgeError (6)      a judge that cannot be reached or gives no verdicts
     ├── TrainingError (7)   non-finite loss, out of memory
     ├── PartialError (8)    some runs of an ablation failed, the others are complete
+    ├── OutputError (9)     a result that cannot be written to standard output
+    │   └── ReaderGone (141)    whoever read it has ended, as `head` does
     └── Interrupted (130)   stopped by the user; what was done is saved
 """
 
@@ -71,6 +73,18 @@ class PartialError(SftframeError):
     """Some runs of an ablation failed; the others are complete and were compared."""
 
     exit_code = 8
+
+
+class OutputError(SftframeError):
+    """A result that cannot be written to standard output, as on a full disk; what the command did is done and saved."""
+
+    exit_code = 9
+
+
+class ReaderGone(OutputError):  # noqa: N818  nobody's mistake
+    """Whoever read the output has ended, as `head` does; nothing is told."""
+
+    exit_code = 141
 
 
 class Interrupted(SftframeError):  # noqa: N818  a wish, not an error

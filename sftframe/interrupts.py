@@ -6,7 +6,6 @@ Knows nothing of what is being stopped.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, TextIO, cast
+from typing import TextIO
 
 _Handler = Callable[[int, FrameType | None], None]
 
@@ -82,42 +81,6 @@ def _handling(handler: _Handler) -> Iterator[None]:
             # None: the handler was not set from Python, and cannot be put back from here
             fallback = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, fallback if previous is None else previous)
-
-
-def outlive_terminal() -> None:
-    """Let what is written to a terminal that has been closed go nowhere: the signal may come later than the error."""
-    if sys.stdout.isatty():
-        sys.stdout = cast(TextIO, _Terminal(sys.stdout))
-    if sys.stderr.isatty():
-        sys.stderr = cast(TextIO, _Terminal(sys.stderr))
-
-
-class _Terminal:
-    """A stream that outlives its terminal."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with self._letting_go():
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with self._letting_go():
-            self._stream.flush()
-
-    @contextmanager
-    def _letting_go(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            _write_nowhere(self._stream)
 
 
 def _let_go_of_terminal(number: int) -> None:

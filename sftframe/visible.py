@@ -29,13 +29,16 @@ def visible(text: str) -> str:
     return text if text.isprintable() else text.translate(_SIGNS)
 
 
-def json_text(document: object) -> str:
+def json_text(document: object, *, is_ascii: bool = False) -> str:
     r"""A document as indented JSON in which all that a terminal obeys, and what has no UTF-8, is written as an escape.
 
     >>> print(json_text({"answer": "\x1b[2J caf\u00e9 \x9b"}))
     {
       "answer": "\u001b[2J café \u009b"
     }
+
+    Args:
+        is_ascii: write everything that is not ASCII as an escape.
     """
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    text = json.dumps(document, indent=2, ensure_ascii=is_ascii)
     return _RAW_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

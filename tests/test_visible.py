@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.text import Text
 
 from sftframe.cli.console import SafeConsole
 from sftframe.visible import json_text, visible
@@ -46,12 +47,12 @@ def test_json_keeps_every_value_and_shows_no_control_character(value: object) ->
 
 
 def test_a_console_lets_no_control_character_of_a_text_through(capsys: pytest.CaptureFixture[str]) -> None:
-    SafeConsole(highlight=False).print("\x1b]0;mine\x07 \x9b2J", markup=False)
+    SafeConsole().print("\x1b]0;mine\x07 \x9b2J")
     assert not OBEYED & set(capsys.readouterr().out)
 
 
 def test_a_consoles_own_colours_get_through(capsys: pytest.CaptureFixture[str]) -> None:
-    SafeConsole(force_terminal=True, color_system="standard", no_color=False, highlight=False).print("[red]x[/red]")
+    SafeConsole(force_terminal=True, color_system="standard", no_color=False).print(Text("x", "red"))
     assert "\x1b[31mx\x1b[0m" in capsys.readouterr().out
 
 

@@ -35,6 +35,11 @@ is 1.
 _ERRORS_END = """
 Wrong flags end with 2 too; `sftframe doctor` ends with 1 where something keeps a run from working. Classes that share a
 code are told apart in Python only. A plugin may raise those that `sftframe` exports.
+
+Output never ends a run. A stdout or stderr that is closed takes everything and shows nothing. A message that cannot be
+written to stderr is dropped. A result that cannot be written to stdout ends with 9, after the work is done and saved.
+What an encoding cannot show is replaced: by a similar sign, by `?`, and by an escape in JSON. What plugins print goes
+to stderr, unless stdout is a terminal.
 """
 
 
@@ -53,7 +58,7 @@ def hooks_page() -> str:
 def errors_page() -> str:
     """Exit codes and the classes behind them."""
     known = [(str(error.exit_code), f"`{error.__name__}`", cell(_first_line(error))) for error in sorted_errors()]
-    rows = [("0", "–", "done"), *known, ("141", "–", "stdout was closed, as by `head`")]
+    rows = [("0", "–", "done"), *known]
     return "\n".join([_ERRORS_INTRODUCTION, *table(("exit code", "class", "when"), rows), _ERRORS_END])
 
 

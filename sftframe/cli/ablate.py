@@ -9,6 +9,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.settings import Settings, flag_values, takes_settings
+from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ def ablate(
     with GridObserver() as observer:
         cells = ablation.run(observer, jobs=plan.config.jobs, disabled=settings.disabled)
         result = _concluded(ablation, cells, registry, observer, with_gradients=gradients)
-    show_comparison(ablation, cells, result, as_json=as_json)
+    with saved(ablation.folder.path):
+        show_comparison(ablation, cells, result, as_json=as_json)
     _leave_if_partial(ablation, cells)
 
 

@@ -19,8 +19,8 @@ from sftframe.ablation import Ablation, AblationObserver, Cell, CellEvent, CellR
 from sftframe.cli import console
 from sftframe.cli.comparison_render import show_comparison_result
 from sftframe.cli.render import note, warn
+from sftframe.cli.streams import write_json
 from sftframe.comparison import ComparisonResult, comparison_document
-from sftframe.visible import json_text
 
 _SYMBOL = {"waiting": "·", "done": "✓", "failed": "✗"}
 _SHOWN = (("judge", "judge", 1, 1), ("exact_match", "exact %", 100, 1), ("response_nll_per_byte", "NLL/byte", 1, 4))
@@ -196,7 +196,7 @@ def show_comparison(
             ],
             "comparison": None if result is None else comparison_document(result),
         }
-        print(json_text(document))  # noqa: T201  the result itself, not for rich to wrap
+        write_json(document)
         return
     if result is None:
         return

@@ -5,20 +5,20 @@ Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from sftframe import __version__
 from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run, trust
+from sftframe.cli.commands import Commands
+from sftframe.cli.streams import safe_streams, write
 from sftframe.consent import asked_through
 from sftframe.device import wait_politely
-from sftframe.errors import SftframeError
-from sftframe.interrupts import outlive_terminal
+from sftframe.errors import ReaderGone, SftframeError
 
-app = typer.Typer(
+app = Commands(
     name="sftframe",
     help="Instruction fine-tuning of GPT-2-class models from pluggable pieces.",
     no_args_is_help=True,
@@ -43,7 +43,7 @@ app.add_typer(plugins.app, name="plugins")
 
 def _show_version(is_wanted: bool) -> None:
     if is_wanted:
-        typer.echo(f"sftframe {__version__}")
+        write(f"sftframe {__version__}\n")
         raise typer.Exit
 
 
@@ -60,29 +60,38 @@ def root(
 def main() -> None:
     """The console script: run a command, and end with the exit code of what went wrong."""
     wait_politely()
-    outlive_terminal()
+    with safe_streams():
+        _run()
+
+
+def _run() -> None:
     try:
         with asked_through(trust.ask):
-            # typer gives the code of an early exit back
-            sys.exit(app(prog_name="sftframe", standalone_mode=False) or 0)
+            sys.exit(_exit_code())
+    except ReaderGone as error:
+        sys.exit(error.exit_code)
     except SftframeError as error:
         _leave(str(error), error.exit_code, error)
     except (KeyboardInterrupt, typer.Abort):
         _leave("stopped", 130)
-    except _UsageError as error:
-        _refuse(error)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keeps the interpreter's last flush quiet
-        sys.exit(141)
     except Exception as error:
         _leave(f"internal error: {type(error).__name__}: {error} (run again with --debug and report it)", 1, error)
+
+
+def _exit_code() -> int:
+    try:
+        return app(prog_name="sftframe", standalone_mode=False) or 0  # typer gives the code of an early exit back
+    except _UsageError as error:
+        _refuse(error)
+    finally:
+        sys.stdout.flush()
 
 
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 """typer's base of all usage errors, which has no public name."""
 
 
-def _refuse(error: Any) -> None:
+def _refuse(error: Any) -> NoReturn:
     """Say what is wrong with the command line; without any command the help says it."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
@@ -92,7 +101,7 @@ def _refuse(error: Any) -> None:
     _leave(usage_message(error), error.exit_code, error)
 
 
-def _leave(message: str, exit_code: int, error: Exception | None = None) -> None:
+def _leave(message: str, exit_code: int, error: Exception | None = None) -> NoReturn:
     if error is not None and "--debug" in sys.argv:
         raise error
     from sftframe.cli.render import fail

@@ -10,6 +10,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.settings import Settings, takes_only
+from sftframe.cli.streams import output
 
 if TYPE_CHECKING:
     from sftframe.config import Layer
@@ -63,7 +64,7 @@ def chat(
     with TerminalObserver() as observer:
         tuned = run.load(observer)
     conversation = Chat(tuned, seed=run.config.seed if seed is None else seed)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and output().results.isatty()):
         answer_lines(conversation, sys.stdin.buffer)
         return
     from sftframe.cli.chat_terminal import history_path, line_editing

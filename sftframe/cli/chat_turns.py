@@ -6,14 +6,14 @@ to them. In a terminal a mistake is told and the chat goes on; in a pipe it ends
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 
 import typer
 
 from sftframe.cli.chat_terminal import cleared_line
 from sftframe.cli.render import fail
-from sftframe.errors import ConfigError, DataError, SftframeError, suggestion
+from sftframe.cli.streams import output
+from sftframe.errors import ConfigError, DataError, OutputError, SftframeError, suggestion
 from sftframe.pipeline.finished import TunedModel
 from sftframe.records import Example
 from sftframe.visible import visible
@@ -121,6 +121,8 @@ def _turn(chat: Chat) -> bool:
         return False
     try:
         return chat.take(entry)
+    except OutputError:
+        raise
     except SftframeError as error:
         fail(str(error))
         return True
@@ -171,8 +173,9 @@ def _quit(text: str) -> bool:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(visible(text))
-    sys.stdout.flush()
+    results = output().results
+    results.write(visible(text))
+    results.flush()
 
 
 def _note(text: str) -> None:

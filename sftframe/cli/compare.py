@@ -12,8 +12,8 @@ from sftframe.cli import completion
 from sftframe.cli.ablate import Baseline, Margin, YardstickKey
 from sftframe.cli.judge import NoCache, without_cache
 from sftframe.cli.settings import Settings, takes_only
+from sftframe.cli.streams import write, write_json, write_page
 from sftframe.errors import ConfigError
-from sftframe.visible import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +139,7 @@ def _head_to_head(
     if result is not None:
         _show(result, comparison_document(found), output_format, is_json=is_json)
     elif is_json:
-        print(json_text(comparison_document(found)))  # noqa: T201  the result itself
+        write_json(comparison_document(found))
     else:
         show_comparison(found)
     found.check(config.max_failures)
@@ -161,13 +161,13 @@ def _show(result: ComparisonResult, document: dict[str, Any], output_format: For
     from sftframe.comparison.report import PageInput, comparison_page, read_arm_curves
 
     if is_json:
-        print(json_text({**document, "comparison": comparison_document(result)}))  # noqa: T201  the result itself
+        write_json({**document, "comparison": comparison_document(result)})
     elif output_format is Format.HTML:
-        print(comparison_page(PageInput(result=result, curves=read_arm_curves(result.arms))))  # noqa: T201
+        write_page(comparison_page(PageInput(result=result, curves=read_arm_curves(result.arms))) + "\n")
     elif output_format is Format.MD:
-        print(comparison_markdown(result), end="")  # noqa: T201
+        write(comparison_markdown(result))
     elif output_format is Format.CSV:
-        print(comparison_csv(result), end="")  # noqa: T201
+        write(comparison_csv(result))
     else:
         show_comparison_result(result)
         show_flips(result)

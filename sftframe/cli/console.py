@@ -1,6 +1,7 @@
-"""The consoles that all commands print through: rich's, which no text can make send control characters of its own.
+"""The consoles that all commands print through: rich's, but a text is shown as it is, whatever is in it.
 
-rich lets most control characters in a text pass; texts here come from data files, models, judges and plugins.
+Texts come from data files, models, judges, plugins and paths. rich lets most control characters in them pass, and reads
+`[en]` as a style and `:cat:` as a picture; here a text is never markup: what is to be styled is a `Text`.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextvars import ContextVar
 from enum import IntEnum
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
+from sftframe.cli.streams import output
 from sftframe.visible import visible
 
 
@@ -30,6 +34,13 @@ talk: ContextVar[Talk] = ContextVar("talk", default=Talk.NORMAL)
 class SafeConsole(Console):
     """A console that shows control characters of the text (see `sftframe.visible`); its own colours are left alone."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, "highlight": False, **settings})
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        """A text as something that can be laid out; rich's `Text` drops some control characters."""
+        return super().render_str(visible(text), **settings)
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What is about to be written, piece by piece; a piece with `control` is rich's own."""
         for segment in super().render(renderable, options):
@@ -37,10 +48,18 @@ class SafeConsole(Console):
 
 
 def out() -> Console:
-    """For results."""
-    return SafeConsole(highlight=False)
+    """For results; a command has one."""
+    command = output()
+    return _kept(command.consoles, "out", file=command.results)
 
 
 def err() -> Console:
-    """For talk."""
-    return SafeConsole(stderr=True, highlight=False)
+    """For messages; a command has one, so that a progress bar knows of what is printed beside it."""
+    return _kept(output().consoles, "err", stderr=True)
+
+
+def _kept(consoles: dict[str, Any], name: str, **settings: Any) -> Console:
+    if name not in consoles:
+        consoles[name] = SafeConsole(**settings)
+    found: Console = consoles[name]
+    return found

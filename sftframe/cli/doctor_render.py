@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sftframe.cli.console import err, out
+from sftframe.cli.streams import write_json
 from sftframe.doctor import Finding, document
-from sftframe.visible import json_text, visible
+from sftframe.visible import visible
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("problem", "bold red")}
 _TOPIC_WIDTH = 9
@@ -73,4 +74,4 @@ class Rows:
 
 def show_document(findings: Sequence[Finding]) -> None:
     """The findings as JSON."""
-    print(json_text(document(findings)))  # noqa: T201  the result itself, not for rich to wrap
+    write_json(document(findings))

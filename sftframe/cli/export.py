@@ -11,7 +11,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.settings import Settings, takes_only
-from sftframe.visible import json_text
+from sftframe.cli.streams import saved, write_json
 
 
 @takes_only()
@@ -48,6 +48,7 @@ def export(
 
     Example: sftframe export runs/mine --to gguf --dtype float16
     """
+    from sftframe.cli import console
     from sftframe.cli.render import TerminalObserver
     from sftframe.export import check_out, write_export
     from sftframe.pipeline.finished import FinishedRun
@@ -70,12 +71,13 @@ def export(
         )
         observer.end()
     following = _next(to, name, folder)
-    if as_json:
-        facts = {"run": str(path), "path": str(folder.absolute()), "format": to, "dtype": dtype, "next": following}
-        typer.echo(json_text(facts))
-        return
-    typer.echo(f"Export  {folder}")
-    typer.echo(f"Next    {following}")
+    with saved(folder):
+        if as_json:
+            facts = {"run": str(path), "path": str(folder.absolute()), "format": to, "dtype": dtype, "next": following}
+            write_json(facts)
+            return
+        console.out().print(f"Export  {folder}", soft_wrap=True)
+        console.out().print(f"Next    {following}", soft_wrap=True)
 
 
 def _next(target: str, name: str, folder: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sftframe.cli.settings import CONFIG_NAME, Settings, takes_only
+from sftframe.cli.streams import saved, write_json
 from sftframe.errors import ConfigError
 
 
@@ -24,14 +25,11 @@ def init(
 
     Example: sftframe init --model gpt2-medium --judge ollama
     """
-    from rich.text import Text
-
     from sftframe.cli.console import out
     from sftframe.config import commented_toml
     from sftframe.consent import claims_of, remember
     from sftframe.files import write_whole
     from sftframe.pipeline.proposing import chosen_components, proposals
-    from sftframe.visible import json_text
 
     registry, layer = settings.registry(), settings.layer(asks_judge=False)
     text = commented_toml(chosen_components(layer, registry), proposals(layer, registry), path=str(path))
@@ -43,7 +41,8 @@ def init(
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
     remember(claims_of({}, registry, given=settings.given()))  # whoever has a judge written down has named it
     following = "sftframe run" if path == CONFIG_NAME else f"sftframe run --config {shlex.quote(str(path))}"
-    if as_json:
-        print(json_text({"path": str(path.absolute()), "next": following}))  # noqa: T201  the result itself
-    else:
-        out().print(Text(f"{path} written; use it with: {following}"), soft_wrap=True)
+    with saved(path):
+        if as_json:
+            write_json({"path": str(path.absolute()), "next": following})
+        else:
+            out().print(f"{path} written; use it with: {following}", soft_wrap=True)

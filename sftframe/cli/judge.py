@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
+from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError, JudgeError
 
 if TYPE_CHECKING:
@@ -84,11 +86,12 @@ def _judge_run(path: Path, settings: Settings, num_repeats: int, *, as_json: boo
             if "after" in judgements:
                 summary = session.report()
     if "after" in judgements:
-        if as_json:
-            show_judgement_document(judgements["after"])
-        else:
-            show_noise(judgements["after"])
-            show_result(session, summary, as_json=False)
+        with saved(path):
+            if as_json:
+                show_judgement_document(judgements["after"])
+            else:
+                show_noise(judgements["after"])
+                show_result(session, summary, as_json=False)
     if failure is not None:
         raise failure
 
@@ -109,10 +112,11 @@ def _judge_file(path: Path, settings: Settings, num_repeats: int, out: Path | No
         judgement = judge_items(choose_judge(config, settings.registry(), observer), items, num_repeats=num_repeats)
     if out is not None:
         write_json(out, judgement_document(judgement))
-    if as_json:
-        show_judgement_document(judgement)
-    else:
-        show_judgement(judgement, items, path, out)
+    with nullcontext() if out is None else saved(out):
+        if as_json:
+            show_judgement_document(judgement)
+        else:
+            show_judgement(judgement, items, path, out)
     judgement.check(config.max_failures)
 
 

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sftframe.cli.console import out
+from sftframe.cli.streams import write_json
 from sftframe.judging import HeadToHead, Judgement, comparison_document, judgement_document
 from sftframe.records import JudgeItem, JudgeSummary, Preference, Verdict
 from sftframe.stages.judge import PairSummary, ScoreDifference, failure_counts
-from sftframe.visible import json_text
 
 NUM_LOWEST = 3
 """Answers that are shown: the ones to look at first."""
@@ -23,7 +23,7 @@ NUM_LOWEST = 3
 
 def show_judgement_document(judgement: Judgement) -> None:
     """The judgement as JSON."""
-    print(json_text(judgement_document(judgement)))  # noqa: T201  the result itself, not for rich to wrap
+    write_json(judgement_document(judgement))
 
 
 def show_judgement(judgement: Judgement, items: Sequence[JudgeItem], path: Path, written: Path | None) -> None:
@@ -57,7 +57,7 @@ def show_noise(judgement: Judgement) -> None:
 
 def show_comparison_document(comparison: HeadToHead) -> None:
     """The comparison as JSON."""
-    print(json_text(comparison_document(comparison)))  # noqa: T201
+    write_json(comparison_document(comparison))
 
 
 def show_comparison(comparison: HeadToHead) -> None:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftframe.cli import completion
+from sftframe.cli.commands import Commands, check_folder
 from sftframe.cli.plugins_new import new
+from sftframe.cli.streams import own_stdout
 from sftframe.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from sftframe.registry import Registry
 
-app = typer.Typer(help="List, show, check and begin plugins.")
+app = Commands(help="List, show, check and begin plugins.")
 
 Name = Annotated[
     str,
@@ -51,7 +53,9 @@ def plugins(context: typer.Context, no_plugin: NoPlugin = None, debug: Debug = F
     """
     command = context.invoked_subcommand
     if command is None:
-        list_(no_plugin=no_plugin, as_json=as_json)
+        check_folder()
+        with own_stdout():
+            list_(no_plugin=no_plugin, as_json=as_json)
     elif no_plugin or as_json:
         raise ConfigError(f"put the options of {command} behind it: sftframe plugins {command} … --no-plugin ID --json")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError, suggestion
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def new(
     project = PluginProject.named(Seam(kind), name, distribution=package, author=author, license=license_.lower())
     _check_free(project)
     place = folder or Path(project.distribution)
-    show_project(project, place, write_project(project, place), as_json=as_json)
+    files = write_project(project, place)
+    with saved(place):
+        show_project(project, place, files, as_json=as_json)
 
 
 def _check_free(project: PluginProject) -> None:

@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sftframe.cli.console import out
+from sftframe.cli.streams import write, write_json
 from sftframe.registry import PluginInfo, Registry, Seam
-from sftframe.visible import json_text, visible
+from sftframe.visible import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ def show_list(registry: Registry, *, as_json: bool) -> None:
     slow = [info for info in registry.plugins if info.is_slow]
     console = out()
     if as_json:
-        _print_json({"components": [asdict(row) for row in rows], "plugins": [_plain(p) for p in registry.plugins]})
+        write_json({"components": [asdict(row) for row in rows], "plugins": [_plain(p) for p in registry.plugins]})
     elif console.is_terminal:
         _print_tables(console, rows, absent)
         for info in slow:
@@ -76,7 +77,7 @@ def show_components(registry: Registry, seams: Sequence[Seam], name: str, *, as_
     """One component of each seam: what it is, its options, and how to choose it."""
     details = [_details(registry, seam, name) for seam in seams]
     if as_json:
-        _print_json({"components": [asdict(each) for each in details]})
+        write_json({"components": [asdict(each) for each in details]})
         return
     console = out()
     for each in details:
@@ -119,7 +120,7 @@ class CheckReport:
     def end(self) -> None:
         """Nothing more comes."""
         if self._as_json:
-            _print_json({"is_kept": not self.num_broken, "checks": self._documents})
+            write_json({"is_kept": not self.num_broken, "checks": self._documents})
         elif not self.num_broken:
             self._console.print(Text(f"  all {self.num_checks} promises are kept"))
 
@@ -133,7 +134,7 @@ def show_project(project: PluginProject, place: Path, files: Sequence[Path], *, 
     if as_json:
         facts = {"kind": project.seam.value, "name": project.name, "package": project.distribution}
         written = {"path": str(place.absolute()), "files": [each.as_posix() for each in files], "next": steps}
-        _print_json({**facts, "module": project.module, "class": project.class_name, **written})
+        write_json({**facts, "module": project.module, "class": project.class_name, **written})
         return
     console = out()
     console.print(Text.assemble((str(place), "bold"), f"  {project.seam.noun} {project.name}, {project.distribution}"))
@@ -226,8 +227,4 @@ def _plain(info: PluginInfo) -> dict[str, Any]:
 
 def _print_lines(lines: Iterable[Sequence[str]]) -> None:
     for fields in lines:
-        print(visible("\t".join(fields)))  # noqa: T201  the result itself, not for rich to wrap
-
-
-def _print_json(document: object) -> None:
-    print(json_text(document))  # noqa: T201  the result itself, not for rich to wrap
+        write(visible("\t".join(fields)) + "\n")

@@ -17,11 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sftframe.cli.console import out
+from sftframe.cli.streams import write_json
 from sftframe.pipeline.preview import BatchView, TokenView
 from sftframe.records import TokenizedExample
 from sftframe.stages.batches import LABELS, PADDING, TargetCounts
 from sftframe.stages.tokens import LengthReport
-from sftframe.visible import json_text, visible
+from sftframe.visible import visible
 
 Shown = Sequence[tuple[TokenizedExample, list[TokenView]]]
 
@@ -56,7 +57,7 @@ class Facts:
 def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) -> None:
     """Examples token by token, then the length report and the shares of counted targets."""
     if as_json:
-        _print(
+        write_json(
             {
                 "collate": facts.collate,
                 "examples": [{"index": e.index, "tokens": [asdict(token) for token in tokens]} for e, tokens in shown],
@@ -82,7 +83,7 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
 def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> None:
     """Every batch's shape, counted targets and padding."""
     if as_json:
-        _print({"collate": facts.collate, "batches": [asdict(view) for view in views], **facts.document()})
+        write_json({"collate": facts.collate, "batches": [asdict(view) for view in views], **facts.document()})
         return
     console = out()
     table = Table("batch", "shape", "counted", "padding", title=f"{len(views)} batches", title_justify="left")
@@ -169,7 +170,3 @@ def _id_table(tokens: Sequence[TokenView]) -> Table:
             str(position), str(token.id), Text(repr(token.text)), Text(token.role, _STYLES[token.role]), weight
         )
     return table
-
-
-def _print(document: object) -> None:
-    print(json_text(document))  # noqa: T201  the result itself, not for rich to wrap

@@ -28,9 +28,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sftframe.cli.console import Talk, err, out, talk
+from sftframe.cli.streams import write_json
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, Summary, Yardsticks
-from sftframe.visible import json_text, visible
+from sftframe.visible import visible
 
 if TYPE_CHECKING:
     from sftframe.pipeline import Session
@@ -142,7 +143,7 @@ def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
     from sftframe.stages.report import summary_document
 
     if as_json:
-        _print_json(summary_document(summary))
+        write_json(summary_document(summary))
         return
     console = out()
     console.print(_yardstick_table(summary))
@@ -161,7 +162,7 @@ def show_trained(session: Session, *, as_json: bool) -> None:
     if as_json:
         from sftframe.stages.report import summary_document
 
-        _print_json(summary_document(session.summary()))
+        write_json(summary_document(session.summary()))
         return
     console = out()
     console.print(_cost_line(session.summary()))
@@ -174,7 +175,7 @@ def show_answered(session: Session, *, as_json: bool) -> None:
     if as_json:
         from sftframe.stages.report import summary_document
 
-        _print_json(summary_document(session.summary()))
+        write_json(summary_document(session.summary()))
         return
     console = out()
     for answered in session.showcase(3):
@@ -191,10 +192,6 @@ def _told(message: str) -> str:
 
 _LONGEST = 2000
 """Characters of a message: what it quotes may be a name of any length."""
-
-
-def _print_json(document: object) -> None:
-    print(json_text(document))  # noqa: T201  the result itself, not for rich to wrap
 
 
 def _one_line(text: str) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
+from sftframe.cli.streams import saved, write
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def run(
         session = _session(settings, request, observer)
         session.warn_of_neighbours()
         summary = session.run_all()
-    show_result(session, summary, as_json=as_json)
+    with saved(session.folder.path):
+        show_result(session, summary, as_json=as_json)
 
 
 @takes_settings("--judge")
@@ -106,7 +108,8 @@ def train(
         with session.at_work():
             session.announce()
             session.train()
-    show_trained(session, as_json=as_json)
+    with saved(session.folder.path):
+        show_trained(session, as_json=as_json)
 
 
 @takes_settings("--judge", *MADE_WITH_THE_RUN)
@@ -121,7 +124,8 @@ def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
         session = _reopened(path, settings, observer)
         with session.at_work():
             session.answer(anew=True)
-    show_answered(session, as_json=as_json)
+    with saved(session.folder.path):
+        show_answered(session, as_json=as_json)
 
 
 @takes_settings("--judge", "--device", "--threads", *MADE_WITH_THE_RUN)
@@ -150,7 +154,8 @@ def report(
         session = _reopened(path, settings, observer)
         with session.at_work():
             summary = session.report()
-    show_result(session, summary, as_json=as_json)
+    with saved(session.folder.path):
+        show_result(session, summary, as_json=as_json)
 
 
 def _report_ablation(path: Path, settings: Settings, document_format: Format, *, as_json: bool) -> None:
@@ -171,10 +176,11 @@ def _report_ablation(path: Path, settings: Settings, document_format: Format, *,
     if result is None:
         raise ConfigError(f"{path} has fewer than two arms with a complete run: sftframe ablate --resume {path}")
     if document_format is Format.HTML:
-        show_comparison(ablation, cells, result, as_json=as_json)
+        with saved(path):
+            show_comparison(ablation, cells, result, as_json=as_json)
     else:
-        write = comparison_markdown if document_format is Format.MD else comparison_csv
-        typer.echo(write(result), nl=False)
+        document = comparison_markdown if document_format is Format.MD else comparison_csv
+        write(document(result))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ def trust(
 
     Example: sftframe trust runs/theirs
     """
+    from sftframe.cli.console import out
     from sftframe.consent import around, claims_of, remember
 
     registry = settings.registry()
@@ -42,8 +43,9 @@ def trust(
         claims |= {claim.mark: claim for claim in claims_of(document, registry, inside=inside)}
     remember(claims.values())
     for claim in claims.values():
-        typer.echo(_line(claim))
-    typer.echo(f"{path} may do this now." if claims else f"{path} asks for nothing that needs to be accepted.")
+        out().print(_line(claim), soft_wrap=True)
+    told = f"{path} may do this now." if claims else f"{path} asks for nothing that needs to be accepted."
+    out().print(told, soft_wrap=True)
 
 
 def ask(source: Path, claims: Sequence[Claim]) -> bool:
