@@ -1,6 +1,6 @@
 """Exact batch compaction: a padded `Batch` as the positions that matter, each once, and the loss terms on them.
 
-In a causal network a position is a function of the tokens up to it. So positions behind a row's last counted target
+In a causal network a position is a function of the tokens up to it. So positions after a row's last counted target
 change nothing, and where all rows begin alike, the beginning needs computing only once; its keys and values serve all
 rows. This is index arithmetic on the batch alone, whichever collate strategy made it, and the loss and its gradients
 stay what the padded computation gives, up to the order of additions.
@@ -15,7 +15,7 @@ A model uses it in three places:
 Everything between (norms, linear maps, activations) treats each position by itself and works on (N, C) as it is.
 
 Shapes: B rows, T positions, N positions that matter, P of them shared by all rows, R rows with counted targets, S the
-longest rest of a row behind the shared positions, M positions with a counted target, K loss terms, C width, H heads,
+longest rest of a row after the shared positions, M positions with a counted target, K loss terms, C width, H heads,
 D width of a head, V vocabulary.
 """
 

@@ -1,4 +1,4 @@
-"""Causal attention over the positions of a `CompactBatch`, in the way that suits the device.
+"""Causal attention over the positions of a `CompactBatch`, with the method that suits the device.
 
 Shapes: N positions that matter, C width.
 """

@@ -4,7 +4,7 @@ All of it happens in the CPU's memory where the batch has a copy there (`Batch.h
 batch's device together: a GPU is never asked for a number that the CPU would have to wait for.
 
 Shapes: B rows, T positions, N positions that matter, P of them shared by all rows, R rows with counted targets, S the
-longest rest of a row behind the shared positions, M positions with a counted target, K loss terms.
+longest rest of a row after the shared positions, M positions with a counted target, K loss terms.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CompactBatch:
     num_shared: int
     """P."""
     rest_lengths: tuple[int, ...]
-    """Per row with counted targets, the positions behind the shared beginning; R of them, 0 where none are left."""
+    """Per row with counted targets, the positions after the shared beginning; R of them, 0 where none are left."""
     slots: Tensor
     """int64 (N - P,): where each rest position is when the rests stand padded as (rows with a rest, S), flattened."""
     sources: Tensor
@@ -119,7 +119,7 @@ def _compact(batch: Batch, *, share: bool) -> CompactBatch:
 
 
 def _num_shared(inputs: Tensor, lengths: Tensor) -> int:
-    """How many first positions all rows have in common, none of them behind the longest row's end."""
+    """How many first positions all rows have in common, none of them after the longest row's end."""
     if len(inputs) == 1:
         return 0
     same = (inputs == inputs[:1]).all(dim=0)  # (T,)

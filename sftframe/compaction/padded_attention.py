@@ -1,6 +1,6 @@
 """Causal attention over the positions of a `CompactBatch` by torch's fused kernels, over rows that are padded for them.
 
-Shapes: N positions that matter, P of them shared by all rows, R rows with something left behind those, S the longest
+Shapes: N positions that matter, P of them shared by all rows, R rows with something left after those, S the longest
 such rest, C width, H heads, D width of a head.
 """
 

@@ -43,7 +43,7 @@ class RowAttention:
 
     Args:
         num_shared: P.
-        rest_lengths: positions of each row behind the shared beginning.
+        rest_lengths: positions of each row after the shared beginning.
         dtype: float32 or float64; half precision that comes in is computed in it, and goes out as it came.
     """
 
@@ -169,7 +169,7 @@ def _plus(total: Tensor | None, part: Tensor) -> Tensor:
 
 
 def _later(most: int, dtype: torch.dtype) -> Tensor:
-    """(QUERIES, most + QUERIES): minus infinity where a key lies more than `most` places behind its query."""
+    """(QUERIES, most + QUERIES): minus infinity where a key lies more than `most` places after its query."""
     return torch.full((QUERIES, most + QUERIES), -math.inf, dtype=dtype).triu(most + 1)
 
 

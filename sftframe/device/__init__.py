@@ -1,7 +1,4 @@
-"""The machine: which device to compute on, which cores, who else holds them, and what to write down of it.
-
-Takes what the user asked for, gives torch's names. Knows nothing of models; torch is imported on use.
-"""
+"""The machine: which device to compute on, which cores, who else holds them, and what to write down of it."""
 
 from sftframe.device.choice import available_devices, check_compiler, choose_device, pick_device
 from sftframe.device.cores import allowed_cores, cgroup_cores, physical_cores

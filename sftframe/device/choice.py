@@ -40,7 +40,7 @@ def pick_device(wanted: str, available: Sequence[str]) -> str:
 
 
 def missing_device_advice(wanted: str, available: Sequence[str], *, has_cuda_build: bool) -> str:
-    """What a user can do about a device that is not there, to be put behind the message; may be empty.
+    """What a user can do about a device that is not there, to be put after the message; may be empty.
 
     >>> missing_device_advice("cuda", ["cpu"], has_cuda_build=False)
     '; this torch was built without CUDA: install one with it, see https://pytorch.org/get-started/locally'

@@ -1,6 +1,6 @@
 """Whether other processes hold the cores: two looks at the clocks, and what happened between them.
 
-Costs nothing but the two looks: a run takes the first before it loads its data and model, the second behind that.
+Costs nothing but the two looks: a run takes the first before it loads its data and model, the second after that.
 """
 
 from __future__ import annotations

@@ -54,4 +54,4 @@ class EvalBatch:
     full: Batch
     """The same rows with every target but padding counted."""
     roles: torch.Tensor
-    """uint8 (B, T): the `Role` of every target; a code above all roles behind a row's end."""
+    """uint8 (B, T): the `Role` of every target; a code above all roles after a row's end."""

@@ -1,7 +1,6 @@
 """Statistics of comparisons: whether one arm differs from another by more than chance, over items and seeds.
 
-Takes scores by arm, seed and item; gives frozen results. Pure functions: nothing here knows of runs, files, judges or
-reports, nor which yardstick the scores are of.
+Pure functions of scores by arm, seed and item; runs, files, judges and yardsticks are the caller's.
 
     compare_arms(scores)            every arm against the baseline: interval, p, verdict, what would settle it
     minimum_detectable_difference   before the first run, from a pilot or a given standard deviation

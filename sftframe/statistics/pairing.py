@@ -1,7 +1,7 @@
 """Scores of arms on the items and seeds that all of them have, and paired differences of two.
 
-Takes scores by arm, seed and item; gives arrays. A missing score drops its item everywhere, so that every figure is on
-the same items; how many were dropped is counted, never hidden.
+A missing score drops its item everywhere, so that every figure is on the same items; how many were dropped is counted,
+never hidden.
 
 Shapes: A arms, S seeds, I items.
 """

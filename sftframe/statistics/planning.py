@@ -1,8 +1,7 @@
 """How many items and seeds a comparison needs: before the first run, and after one that could not tell.
 
-Takes variance components (from a pilot, or made from standard deviations that the user knows); gives differences or
-counts. The chance of a verdict is computed for the very interval that the verdict goes by, averaged over how the
-seeds may happen to scatter.
+The chance of a verdict is computed for the very interval that the verdict goes by, averaged over how the seeds may
+happen to scatter.
 """
 
 from __future__ import annotations

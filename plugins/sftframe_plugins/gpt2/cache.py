@@ -2,8 +2,7 @@
 
 One block of memory holds every layer's keys and values of every row. A row's column is the position itself, counted
 from the end of a beginning that all rows have in common; that is kept once, and is not read again for every row. Rows
-may have different lengths, and a row that is over gives its place away without the others being copied. Knows nothing
-of tokens or of when a row is over; `passes` has the forward passes that fill and see it.
+may have different lengths, and a row that is over gives its place away without the others being copied.
 
 Shapes: L layers, B rows, H heads, S columns, P shared positions, D width of a head, C = H x D, N new positions.
 """
@@ -79,11 +78,11 @@ class KeyValueCache:
         return kept[0], kept[1]
 
     def advance(self, num_new: Sequence[int]) -> None:
-        """What was put behind the rows is there to stay: so many positions of each row."""
+        """What was put after the rows stays: so many positions of each row."""
         self._lengths[:] = [length + new for length, new in zip(self._lengths, num_new, strict=True)]
 
     def join(self, lengths: Sequence[int]) -> None:
-        """What was put into the places behind the last row are new rows, of these lengths."""
+        """What was put into the places after the last row are new rows, of these lengths."""
         self._lengths += lengths
 
     def drop(self, row: int) -> None:

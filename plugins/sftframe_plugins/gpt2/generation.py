@@ -197,7 +197,7 @@ class Generation:
         return [row.guesses(min(MAX_GUESSES, num_free)) for row in self._cached]
 
     def _pick_all(self, inputs: list[list[int]], hidden: Tensor) -> list[list[int]]:
-        """The tokens behind each row's inputs, up to the first that was guessed otherwise, from (B, T, C)."""
+        """The tokens after each row's inputs, up to the first that was guessed otherwise, from (B, T, C)."""
         if hidden.shape[1] == 1:
             return self._pick(self._cached, hidden[:, 0])
         slots = [row * hidden.shape[1] + at for row, tokens in enumerate(inputs) for at in range(len(tokens))]
@@ -256,7 +256,7 @@ def _confirmed(picked: list[int], guesses: list[int]) -> list[int]:
 
 
 def _common_beginning(prompts: list[list[int]]) -> list[int]:
-    """What all prompts begin with; every prompt has something left behind it."""
+    """What all prompts begin with; every prompt has something left after it."""
     if len(prompts) < 2:
         return []
     columns = zip(*(prompt[:-1] for prompt in prompts), strict=False)  # as many as the shortest has

@@ -1,9 +1,8 @@
 """Guesses at the next tokens, looked up in the prompt and in what was written so far.
 
 An answer often repeats words of its question. Where the last tokens of a text stand in it a second time, what followed
-them there may follow again. The model checks all guesses in one pass, so that wrong ones cost time and never change
-the answer ("prompt lookup decoding", a form of speculative decoding, Leviathan et al. 2023, arXiv 2211.17192). Knows
-nothing of models and batches.
+them there may follow again. The model checks all guesses in one pass, so that wrong ones cost time and never change the
+answer ("prompt lookup decoding", a form of speculative decoding, Leviathan et al. 2023, arXiv 2211.17192).
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Lookup:
     """
 
     def __init__(self) -> None:
-        self._followers: dict[tuple[int, ...], int] = {}  # from a run of tokens to the place behind it
+        self._followers: dict[tuple[int, ...], int] = {}  # from a run of tokens to the place after it
         self._num_seen = 0
 
     def guesses(self, ids: Sequence[int], num_most: int) -> list[int]:

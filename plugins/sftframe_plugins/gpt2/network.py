@@ -1,8 +1,7 @@
 """GPT-2's network: token ids in, hidden states and logits out.
 
 Learned positions, pre-norm blocks, tanh GELU, biases everywhere, the head tied to the token embedding, LayerNorm with
-epsilon 1e-5 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"). The module knows nothing of
-tokenizers, files, losses or devices.
+epsilon 1e-5 (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners").
 
 Shapes: B rows, T positions, C width, H heads, D width of a head (C / H), V vocabulary.
 """
@@ -112,7 +111,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each behind its own LayerNorm and added to what came in."""
+    """Attention, then feed-forward, each after its own LayerNorm and added to what came in."""
 
     def __init__(self, config: NetworkConfig, layer: int) -> None:
         super().__init__()
@@ -120,15 +119,15 @@ class Block(nn.Module):
         self.attn = Attention(config, layer)
         self.ln_2 = nn.LayerNorm(config.width, eps=1e-5)
         self.mlp = FeedForward(config)
-        self.halves = (before_attention, behind_attention)  # or the same compiled, for training
+        self.halves = (before_attention, after_attention)  # or the same compiled, for training
 
     def forward(self, x: Tensor, attend: Attend, keep: Keep | None = None) -> Tensor:
         """One layer; with `keep` only the positions that it keeps come out, though all of them are attended to."""
-        before, behind = self.halves if self.training else (before_attention, behind_attention)
+        before, after = self.halves if self.training else (before_attention, after_attention)
         mixed = attend(self.attn.layer, before(self, x))  # (…, C)
         if keep is not None:
             x, mixed = keep(x), keep(mixed)
-        return behind(self, x, mixed)
+        return after(self, x, mixed)
 
 
 def before_attention(block: Block, x: Tensor) -> Tensor:
@@ -137,7 +136,7 @@ def before_attention(block: Block, x: Tensor) -> Tensor:
     return joined
 
 
-def behind_attention(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
+def after_attention(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
     """A layer from its attention on: what came in and what attention mixed, (…, C) each, to what goes out, (…, C)."""
     x = x + block.attn(mixed)
     grown: Tensor = x + block.mlp(block.ln_2(x))
@@ -221,10 +220,10 @@ class GPT2(nn.Module):
         are the ones that differ most from batch to batch.
         """
         before = torch.compile(before_attention, dynamic=True, backend=backend)
-        behind = torch.compile(behind_attention, dynamic=True, backend=backend)
+        after = torch.compile(after_attention, dynamic=True, backend=backend)
         for block in self.h:
             assert isinstance(block, Block)
-            block.halves = (before, behind)
+            block.halves = (before, after)
 
     def initialise(self, seed: int) -> None:
         """Random weights as GPT-2 began with: normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers).

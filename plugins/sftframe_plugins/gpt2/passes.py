@@ -1,7 +1,7 @@
 """The three forward passes of cached writing: over the shared beginning, over new rows' own rest, and one step on.
 
 Each is an `Attend` made for one pass, with indices and masks that serve all layers. Linear maps and norms work on real
-positions only; padding exists inside attention alone. Knows nothing of tokens.
+positions only; padding exists inside attention alone.
 
 Shapes: L layers, B rows, T new positions of a row, N new positions of all rows, S columns, P shared positions, H heads,
 D width of a head, C = H x D.
@@ -38,7 +38,7 @@ def read_shared(network: GPT2, ids: Sequence[int]) -> Tensor:
 
 
 class Reading:
-    """The pass over what new rows have behind the shared beginning, laid flat: (N, C).
+    """The pass over what new rows have after the shared beginning, flattened: (N, C).
 
     Afterwards `cache.join(lengths)`.
     """

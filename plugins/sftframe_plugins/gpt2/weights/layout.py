@@ -1,8 +1,8 @@
 """The one order that weights pass through on their way into the network and out: Hugging Face's names and shapes.
 
 `h.0.attn.c_attn.weight` and its like are stored (in, out), as in OpenAI's checkpoints, the transpose of
-`torch.nn.Linear`'s. Every tensor's name and shape is checked before the first number is copied; nothing may
-be missing or left over. Knows nothing of files.
+`torch.nn.Linear`'s. Every tensor's name and shape is checked before the first number is copied; nothing may be missing
+or left over.
 """
 
 from __future__ import annotations
