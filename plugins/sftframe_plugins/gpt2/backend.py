@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class NanoOptions:
     """What can be set for the bundled model."""
 
-    weights: str = option("bundled", "`bundled`, `random`, or a folder")
+    weights: str = option("bundled", "`bundled`, `random`, a folder, or a .pth file with a state dict")
     tokenizer: Path | None = option(
         None, "folder with vocab.bpe + encoder.json, or vocab.json + merges.txt; by default what comes with the weights"
     )
@@ -30,7 +30,9 @@ class Options(NanoOptions):
     """What can be set for a published GPT-2."""
 
     weights: str = option(
-        "huggingface", "`huggingface`, `openai`, `random`, or a folder (OpenAI's, Hugging Face's, or a run's model/)"
+        "huggingface",
+        "`huggingface`, `openai`, `random`, a folder (OpenAI's, Hugging Face's, or a run's model/), or a .pth file "
+        "with a state dict (the chapter's, or of any GPT-2)",
     )
     mirror: str = option(
         "https://openaipublic.blob.core.windows.net/gpt-2/models", "URL of OpenAI's bucket, or of a copy of it"

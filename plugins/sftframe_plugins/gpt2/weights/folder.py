@@ -1,35 +1,77 @@
-"""A folder named by the user: which kind of source it is, by what lies in it."""
+"""A folder or file named by the user: which kind of source it is, by what lies in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from sftframe import ModelError
+from sftframe import ModelError, read_named_text
 from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
 from sftframe_plugins.gpt2.weights.openai_folder import OpenAIFolder
 from sftframe_plugins.gpt2.weights.source import WeightSource
+from sftframe_plugins.gpt2.weights.torch_file import TorchFile
 
 
-def open_folder(folder: Path, other_choices: Iterable[str] = ()) -> WeightSource:
-    """The source for a folder.
+def open_folder(folder: Path, other_choices: Mapping[str, WeightSource] | None = None) -> WeightSource:
+    """The source for a folder, or for a file of torch.
 
     Args:
-        other_choices: what could have been said instead of a folder, for messages.
+        other_choices: what could have been said instead of a folder, for messages; `random` has the tokenizer of a
+            file of torch that has none beside it.
 
     Raises:
         ModelError: it is not there, or holds no form of GPT-2 that is known.
     """
+    others = other_choices or {}
+    if TorchFile.is_one(folder):
+        return TorchFile(folder, others.get("random"))
     if not _is_dir(folder):
-        raise ModelError(f"model.weights: no folder {folder}; expected a folder, or {', '.join(other_choices)}")
+        raise ModelError(_no_folder(folder, others))
     if HuggingFaceFolder.is_one(folder):
         return HuggingFaceFolder(folder)
     if OpenAIFolder.is_one(folder):
         return OpenAIFolder(folder)
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        raise ModelError(
+            f"{folder} is a LoRA adapter{_base_of(adapter)}, not a whole model: merge it (peft's merge_and_unload()) "
+            "and name the folder that save_pretrained() then writes"
+        )
+    inner = next((name for name in ("model", *_checkpoints(folder)) if HuggingFaceFolder.is_one(folder / name)), None)
+    if inner is not None:
+        raise ModelError(f"no GPT-2 in {folder} itself; there is one in {folder / inner}: name that")
     raise ModelError(
         f"no GPT-2 in {folder}: looked for config.json (Hugging Face's form, or a run's model/) "
         f"and hparams.json (OpenAI's form)"
     )
+
+
+def _no_folder(path: Path, others: Mapping[str, WeightSource]) -> str:
+    expected = f"expected a folder, a .pth file, or {', '.join(others)}"
+    try:
+        is_there = path.exists()
+    except (OSError, ValueError):
+        is_there = False
+    if is_there and path.suffix in (".safetensors", ".bin", ".gguf"):
+        return f"model.weights: {path} is a file; name the folder that it lies in, with its config.json"
+    return f"model.weights: no folder {path}; {expected}"
+
+
+def _base_of(adapter: Path) -> str:
+    """The model that an adapter was made for, where its configuration says so."""
+    try:
+        base = json.loads(read_named_text(adapter)).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return ""
+    return f" of {reprlib.repr(base)}" if base else ""
+
+
+def _checkpoints(folder: Path) -> list[str]:
+    """Folders that a trainer makes, the last first."""
+    numbered = [path.name for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal()]
+    return sorted(numbered, key=lambda name: int(name.rpartition("-")[2]), reverse=True)
 
 
 def _is_dir(path: Path) -> bool:

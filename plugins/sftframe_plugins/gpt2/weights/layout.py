@@ -7,6 +7,7 @@ or left over.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
 
 PREFIX = "transformer."
 """What `GPT2LMHeadModel` puts before every name, and `GPT2Model` does not."""
+
+_WRAPPERS = re.compile(r"^(?:(?:_orig_mod|module|transformer|model)\.)+")
+"""What `GPT2LMHeadModel`, torch.compile, DataParallel and trainers put before every name."""
 
 TRANSPOSED = (".c_attn.weight", ".c_proj.weight", ".c_fc.weight")
 
@@ -58,7 +62,7 @@ def fill(network: GPT2, tensors: Mapping[str, Tensor], source: object) -> None:
         ModelError: a tensor is missing, left over, or of another shape.
     """
     check_tensors(network.config, tensors, source)
-    named = _named(tensors)
+    named = _named(tensors, source)
     _check_head(tensors, named, source)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -74,7 +78,7 @@ def check_tensors(config: NetworkConfig, tensors: Mapping[str, Tensor], source: 
     Raises:
         ModelError: a tensor is missing, left over, of another shape, or holds no floating-point numbers.
     """
-    named = _named(tensors)
+    named = _named(tensors, source)
     check_shapes(config, {name: tuple(tensor.shape) for name, tensor in named.items()}, source)
     for name, tensor in named.items():
         if not tensor.dtype.is_floating_point:
@@ -119,6 +123,11 @@ def check_shapes(config: NetworkConfig, found: Mapping[str, tuple[int, ...]], so
     for name, shape in shapes(config):  # one by one: a file may claim any number of layers
         expected.add(name)
         if name not in found:
+            if any(".lora_A." in other for other in found):
+                raise ModelError(
+                    f"{source}: these are LoRA adapters beside a model's weights, expected one whole model: merge them "
+                    "with peft's merge_and_unload() and save that"
+                )
             raise ModelError(f"{source}: tensor {name!r} {shape} is missing; the weights are incomplete")
         if tuple(found[name]) != shape:
             raise ModelError(f"{source}: tensor {name!r} has shape {tuple(found[name])}, expected {shape}")
@@ -130,15 +139,38 @@ def check_shapes(config: NetworkConfig, found: Mapping[str, tuple[int, ...]], so
         )
 
 
-def _named(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under plain names, without causal masks and without the head."""
-    named = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items() if not name.endswith(BUFFERS)}
-    named.pop(HEAD, None)
+def plain_name(name: str) -> str:
+    """A tensor's name without what wrappers add to it.
+
+    >>> plain_name("module._orig_mod.transformer.h.0._orig_mod.ln_1.weight")
+    'h.0.ln_1.weight'
+    """
+    return _WRAPPERS.sub("", name).replace("._orig_mod.", ".")
+
+
+def _named(tensors: Mapping[str, Tensor], source: object) -> dict[str, Tensor]:
+    """The tensors under plain names, without causal masks and without the head.
+
+    safetensors keeps one of two tensors that share their numbers: then the head is there and the embedding is not.
+    """
+    named: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        plain = plain_name(name)
+        if plain in named:
+            raise ModelError(f"{source}: two tensors are {plain!r} but for what wrappers add, expected one")
+        if not name.endswith(BUFFERS):
+            named[plain] = tensor
+    head = named.pop(HEAD, None)
+    if head is not None:
+        named.setdefault("wte.weight", head)
     return named
 
 
 def _check_head(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor], source: object) -> None:
     """A head that is stored has to be the embedding again."""
-    head = next((tensors[name] for name in (HEAD, PREFIX + HEAD) if name in tensors), None)
+    head = next((tensor for name, tensor in tensors.items() if plain_name(name) == HEAD), None)
     if head is not None and not torch.equal(head, named["wte.weight"]):
-        raise ModelError(f"{source}: {HEAD!r} differs from 'wte.weight'; GPT-2's head is its token embedding")
+        raise ModelError(
+            f"{source}: {HEAD!r} differs from 'wte.weight'; GPT-2's head is its token embedding, and these were "
+            "trained apart"
+        )

@@ -20,5 +20,28 @@ def test_a_folder_of_no_known_kind_is_told_what_was_looked_for(tmp_path):
 
 
 def test_a_missing_folder_is_told_the_other_choices(tmp_path):
-    with pytest.raises(ModelError, match=r"no folder .*absent; expected a folder, or bundled, random"):
-        open_folder(tmp_path / "absent", ["bundled", "random"])
+    others = {name: HuggingFaceFolder(tmp_path) for name in ("bundled", "random")}
+    with pytest.raises(ModelError, match=r"no folder .*absent; expected a folder, a \.pth file, or bundled, random"):
+        open_folder(tmp_path / "absent", others)
+
+
+def test_an_adapter_is_named_with_its_model_and_what_to_do(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "distilgpt2", "peft_type": "LORA"}')
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"is a LoRA adapter of 'distilgpt2', not a whole model: merge it \(peft's"):
+        open_folder(tmp_path)
+
+
+@pytest.mark.parametrize("inner", ["model", "checkpoint-40"])
+def test_a_model_one_folder_deeper_is_named(tmp_path, inner):
+    for name in ("checkpoint-9", inner):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match=rf"there is one in .*{inner}: name that"):
+        open_folder(tmp_path)
+
+
+def test_a_file_of_weights_is_told_to_be_named_by_its_folder(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="is a file; name the folder that it lies in"):
+        open_folder(tmp_path / "model.safetensors")

@@ -15,6 +15,50 @@ def test_weights_of_transformers_give_its_logits(huggingface_folder, their_logit
     torch.testing.assert_close(logits_of(HuggingFaceFolder(huggingface_folder)), their_logits)
 
 
+def test_weights_that_save_model_wrote_without_the_tied_copy_are_whole(
+    toy_peer, huggingface_folder, their_logits, logits_of
+):
+    from safetensors.torch import save_model
+
+    save_model(toy_peer, str(huggingface_folder / "model.safetensors"))
+    assert "transformer.wte.weight" not in load_file(huggingface_folder / "model.safetensors")
+    torch.testing.assert_close(logits_of(HuggingFaceFolder(huggingface_folder)), their_logits)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "_orig_mod.module.", "model."])
+def test_what_wrappers_put_before_names_is_passed_over(huggingface_folder, their_logits, logits_of, prefix):
+    path = huggingface_folder / "model.safetensors"
+    save_file({prefix + name: tensor for name, tensor in load_file(path).items()}, path)
+    torch.testing.assert_close(logits_of(HuggingFaceFolder(huggingface_folder)), their_logits)
+
+
+def test_two_tensors_of_one_plain_name_are_refused(huggingface_folder, logits_of):
+    path = huggingface_folder / "model.safetensors"
+    tensors = load_file(path)
+    save_file({**tensors, "module.ln_f.bias": tensors["transformer.ln_f.bias"] + 1}, path)
+    with pytest.raises(ModelError, match=r"two tensors are 'ln_f.bias' but for what wrappers add"):
+        logits_of(HuggingFaceFolder(huggingface_folder))
+
+
+def test_adapters_that_were_not_merged_are_named(huggingface_folder, logits_of):
+    path = huggingface_folder / "model.safetensors"
+    name = "transformer.h.0.attn.c_attn"
+    tensors = load_file(path)
+    tensors[f"{name}.base_layer.weight"] = tensors.pop(f"{name}.weight")
+    save_file({**tensors, f"{name}.lora_A.default.weight": torch.zeros(2, 3)}, path)
+    with pytest.raises(ModelError, match="these are LoRA adapters beside a model's weights"):
+        logits_of(HuggingFaceFolder(huggingface_folder))
+
+
+def test_files_of_windows_editors_are_read(huggingface_folder, toy_tokenizer, their_logits, logits_of):
+    for name in ("config.json", "vocab.json", "merges.txt", "tokenizer_config.json"):
+        text = (huggingface_folder / name).read_text(encoding="utf-8")
+        (huggingface_folder / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    source = HuggingFaceFolder(huggingface_folder)
+    assert source.tokenizer().fingerprint == toy_tokenizer.fingerprint
+    torch.testing.assert_close(logits_of(source), their_logits)
+
+
 def test_sharded_weights_give_the_same_logits(toy_peer, tmp_path, their_logits, logits_of):
     toy_peer.save_pretrained(tmp_path, max_shard_size="100KB")
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
