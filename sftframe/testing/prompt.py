@@ -404,7 +404,7 @@ def _alike() -> tuple[Example, ...]:
     """Examples that differ from one before them in one field."""
     first = Example(instruction="Translate into French.", input="good morning", output="bonjour", index=20)
     changed = ({"index": 21}, {"instruction": "Translate."}, {"input": "good night"}, {"output": "bonne nuit"})
-    return (first, *(dataclasses.replace(first, **change) for change in changed))  # type: ignore[arg-type]
+    return (first, *(dataclasses.replace(first, **change) for change in changed))
 
 
 @cache
