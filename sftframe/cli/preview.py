@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sftframe.cli.settings import Settings, takes_settings
 
+if TYPE_CHECKING:
+    from sftframe.pipeline.preview import Previewed
+
 
 @takes_settings("--judge", "--epochs", "--max-steps", "--lr", "--device", "--dtype", "--threads")
 def preview(
     settings: Settings,
-    count: Annotated[int, typer.Option("-n", "--examples", min=1, metavar="N", help="How many examples to show.")] = 3,
+    count: Annotated[
+        int, typer.Option("-n", "--examples", min=1, metavar="N", help="How many examples to show, or --tensors.")
+    ] = 3,
     index: Annotated[
         list[int] | None, typer.Option("--index", help="Show this example of the data; repeatable.", metavar="I")
     ] = None,
     ids: Annotated[bool, typer.Option("--ids", help="Show token ids too.")] = False,
+    lengths: Annotated[
+        bool, typer.Option("--lengths", help="Measure all examples, also of large data, where 2,000 are measured.")
+    ] = False,
     batches: Annotated[bool, typer.Option("--batches", help="List every training batch instead.")] = False,
+    tensors: Annotated[
+        bool,
+        typer.Option("--tensors", help="Print inputs, targets and weights of the first N batches too."),
+    ] = False,
     epoch: Annotated[
         int | None,
         typer.Option(
@@ -33,41 +46,47 @@ def preview(
     from sftframe.cli import preview_render
     from sftframe.cli.render import TellingObserver
     from sftframe.pipeline.announcement import announce_unused_columns
-    from sftframe.pipeline.preview import view_batches, view_examples
-    from sftframe.pipeline.setup import Components, prepare_data, resolve
+    from sftframe.pipeline.preview import count_targets, read_data, view_batches, view_examples
+    from sftframe.pipeline.setup import Components, resolve
 
     settings = settings.with_found_config()
     registry = settings.registry()
     config = resolve(settings.layer(asks_judge=False), registry)
     components = Components.choose(config, registry)
     observer = TellingObserver()
-    material = prepare_data(config, components, observer)
-    announce_unused_columns(material.dataset, observer)
-    views, counts = view_batches(config, components, material, epoch=epoch)
-    facts = preview_render.Facts(
-        collate=config.collate.name,
-        counts=counts,
-        lengths=material.lengths,
-        unused_columns=tuple(column.name for column in material.dataset.unused_columns),
+    is_listing = batches or tensors
+    data = read_data(
+        config, components, observer, indices=set(index or ()), measures_all=lengths or is_listing or count > _MANY
     )
-    if batches:
-        preview_render.show_batches(views, facts, as_json=as_json)
+    material = data.material
+    announce_unused_columns(material.dataset, observer)
+    if is_listing:
+        views, counts = view_batches(config, components, material, epoch=epoch, num_tensors=count if tensors else 0)
+        preview_render.show_batches(views, preview_render.Facts.of(config, data, counts), as_json=as_json)
         return
-    wanted = set(material.train.indices[:count]) if not index else _found(index, material.train.indices)
+    is_partial = bool(index) and data.num_measured < data.num_examples
+    counts = count_targets(config, components, data) if is_partial else view_batches(config, components, material)[1]
+    wanted = set(index or material.train.indices[:count])
+    _check_kept(wanted if index else (), data)
     shown = [
-        (example, tokens)
-        for example, tokens in view_examples(components, material.train, config.train.batch_size)
-        if example.index in wanted
+        (part, example, tokens)
+        for part, store in data.parts.items()
+        for example, tokens in view_examples(components, store, config.train.batch_size, wanted)
     ]
+    facts = preview_render.Facts.of(config, data, counts)
     preview_render.show_examples(shown, facts, with_ids=ids, as_json=as_json)
 
 
-def _found(wanted: list[int], known: list[int]) -> set[int]:
+_MANY = 2000
+"""More examples than this are shown only after all were tokenised."""
+
+
+def _check_kept(wanted: Collection[int], data: Previewed) -> None:
     from sftframe.errors import DataError
 
-    missing = sorted(set(wanted).difference(known))
+    missing = sorted(set(wanted).difference(*(store.indices for store in data.parts.values())))
     if missing:
         raise DataError(
-            f"--index {missing[0]}: no training example has this index; they go from {known[0]} to {known[-1]}"
+            f"--index {missing[0]}: this example is dropped, since it has more than {data.material.lengths.max_length} "
+            "tokens: raise --max-length, or choose another tokens.over_long"
         )
-    return set(wanted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -18,13 +18,18 @@ from rich.text import Text
 
 from sftframe.cli.console import out
 from sftframe.cli.streams import write_json
-from sftframe.pipeline.preview import BatchView, TokenView
-from sftframe.records import TokenizedExample
+from sftframe.config import RunConfig
+from sftframe.pipeline.preview import BatchView, Previewed, TokenView
+from sftframe.records import Batch, TokenizedExample
 from sftframe.stages.batches import LABELS, PADDING, TargetCounts
 from sftframe.stages.tokens import LengthReport
 from sftframe.visible import visible
 
-Shown = Sequence[tuple[TokenizedExample, list[TokenView]]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Shown = Sequence[tuple[str, TokenizedExample, list[TokenView]]]
+"""The part of the data that an example is in, the example, and its tokens."""
 
 _STYLES = {
     "template": "dim",
@@ -44,6 +49,20 @@ class Facts:
     counts: TargetCounts
     lengths: LengthReport
     unused_columns: tuple[str, ...]
+    num_measured: int
+    num_examples: int
+
+    @classmethod
+    def of(cls, config: RunConfig, data: Previewed, counts: TargetCounts) -> Facts:
+        """The facts of a preview."""
+        return cls(
+            collate=config.collate.name,
+            counts=counts,
+            lengths=data.material.lengths,
+            unused_columns=tuple(column.name for column in data.material.dataset.unused_columns),
+            num_measured=data.num_measured,
+            num_examples=data.num_examples,
+        )
 
     def document(self) -> dict[str, Any]:
         """As JSON values."""
@@ -51,6 +70,7 @@ class Facts:
             "lengths": asdict(self.lengths),
             "counted_share": self.counts.shares,
             "unused_columns": list(self.unused_columns),
+            "measured": {"examples": self.num_measured, "of": self.num_examples},
         }
 
 
@@ -60,15 +80,19 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
         write_json(
             {
                 "collate": facts.collate,
-                "examples": [{"index": e.index, "tokens": [asdict(token) for token in tokens]} for e, tokens in shown],
+                "examples": [
+                    {"index": example.index, "part": part, "tokens": [asdict(token) for token in tokens]}
+                    for part, example, tokens in shown
+                ],
                 **facts.document(),
             }
         )
         return
     console = out()
-    for example, every_token in shown:
+    for part, example, every_token in shown:
         tokens = list(_with_padding_counted(every_token)) if not with_ids else every_token
-        console.rule(f"example {example.index}, {len(example.ids)} tokens", align="left")
+        of_part = "" if part == "train" else f" ({part})"
+        console.rule(f"example {example.index}{of_part}, {len(example.ids)} tokens", align="left")
         if with_ids:
             console.print(_id_table(tokens))
         elif console.is_terminal and not console.no_color:
@@ -81,9 +105,9 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
 
 
 def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> None:
-    """Every batch's shape, counted targets and padding."""
+    """Every batch's shape, counted targets and padding, and the tensors of those that have them."""
     if as_json:
-        write_json({"collate": facts.collate, "batches": [asdict(view) for view in views], **facts.document()})
+        write_json({"collate": facts.collate, "batches": [_batch_document(view) for view in views], **facts.document()})
         return
     console = out()
     table = Table("batch", "shape", "counted", "padding", title=f"{len(views)} batches", title_justify="left")
@@ -94,7 +118,35 @@ def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> 
         padding = f"{view.padding} ({view.padding / (rows * positions):.0%})"
         table.add_row(str(number), f"{rows} x {positions}", str(view.counted), padding)
     console.print(table)
+    for number, view in enumerate(views):
+        if view.tensors is not None:
+            console.print(Text(_tensor_text(number, view, view.tensors)), soft_wrap=True)
     _show_totals(console, facts)
+
+
+def _batch_document(view: BatchView) -> dict[str, Any]:
+    document = {field: getattr(view, field) for field in ("shape", "counted", "padding", "indices")}
+    if view.tensors is not None:
+        document |= {name: None if rows is None else rows.tolist() for name, rows in _tensors(view.tensors)}
+    return document
+
+
+def _tensors(batch: Batch) -> Iterator[tuple[str, Tensor | None]]:
+    yield from (("inputs", batch.inputs), ("targets", batch.targets), ("weights", batch.weights))
+
+
+def _tensor_text(number: int, view: BatchView, batch: Batch) -> str:
+    """A batch's tensors as torch prints them, every number of them."""
+    lines = ["", f"batch {number}, examples {', '.join(map(str, view.indices))}"]
+    for name, tensor in _tensors(batch):
+        if tensor is None:
+            lines.append(f"{name}: 1 for every target that is not -100")
+            continue
+        rows = [[f"{value:g}" if isinstance(value, float) else str(value) for value in row] for row in tensor.tolist()]
+        width = max(len(word) for row in rows for word in row)
+        lines += [f"{name} {tuple(tensor.shape)}:"]
+        lines += ["[" + ", ".join(word.rjust(width) for word in row) + "]" for row in rows]
+    return "\n".join(lines)
 
 
 def _show_totals(console: Console, facts: Facts) -> None:
@@ -104,6 +156,12 @@ def _show_totals(console: Console, facts: Facts) -> None:
         f"Lengths: mean {lengths.mean:.1f} tokens, longest {lengths.longest}, at most {lengths.max_length}; "
         f"{len(lengths.over_long)} over, {lengths.num_dropped} dropped, {lengths.num_truncated} cut"
     )
+    if facts.num_measured < facts.num_examples:
+        console.print(
+            f"Lengths and shares are those of {facts.num_measured:,} examples, of {facts.num_examples:,} in the data; "
+            "--lengths measures all.",
+            soft_wrap=True,
+        )
     table = Table("role", "targets that count", title=f"collate strategy {facts.collate}", title_justify="left")
     table.columns[1].justify = "right"
     for role, share in facts.counts.shares.items():

@@ -1,17 +1,20 @@
 """What the model will see: tokens with roles and counted targets, and the shape of every batch.
 
-Everything goes through the very objects that train: the prompt style, the tokenizer and the collate strategy.
+Everything goes through the very objects that train: the prompt style, the tokenizer and the collate strategy. Of large
+data only what is shown or measured is tokenised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from sftframe.config import RunConfig
+from sftframe.errors import DataError
 from sftframe.interfaces import Tokenizer
-from sftframe.pipeline.setup import Components, Material
-from sftframe.records import Batch, TokenizedExample
+from sftframe.pipeline.setup import Components, Material, load_parts, prepare_data
+from sftframe.progress import Observer
+from sftframe.records import Batch, Example, TokenizedExample
 from sftframe.stages.batches import (
     LABELS,
     PADDING,
@@ -22,6 +25,7 @@ from sftframe.stages.batches import (
     epoch_order,
     target_roles,
 )
+from sftframe.stages.tokens import LengthReport, TokenStore, tokenize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,38 +53,144 @@ class BatchView:
     """Positions behind a row's end."""
     indices: tuple[int, ...]
     """`Example.index` of each row."""
+    tensors: Batch | None = None
+    """The batch itself, where it was asked for."""
+
+
+MEASURED = 2000
+"""Examples whose lengths are measured unless all are wanted: tokenising them takes half a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previewed:
+    """The data of a preview, as far as they were tokenised."""
+
+    material: Material
+    num_measured: int
+    num_examples: int
+    """Of all that could have been measured."""
+
+    @property
+    def parts(self) -> dict[str, TokenStore]:
+        """The tokenised examples by part."""
+        material = self.material
+        return {"train": material.train, "test": material.test, "validation": material.validation}
+
+
+def read_data(
+    config: RunConfig, components: Components, observer: Observer, *, indices: Collection[int], measures_all: bool
+) -> Previewed:
+    """Load and split all of the data, and tokenise what a preview needs.
+
+    Args:
+        indices: examples that will be shown, with the batches of their neighbours; none = the first ones.
+        measures_all: tokenise everything.
+
+    Raises:
+        DataError: the data cannot be used, an index is not there, or an example is too long. An example that was asked
+            for by its index is never too long to be shown.
+    """
+    dataset, parts = load_parts(config, observer)
+    by_part = {
+        label: sorted(part, key=lambda example: example.index)
+        for label, part in (("train", parts.train), ("test", parts.test), ("validation", parts.validation))
+    }
+    num_examples = len(dataset.examples)
+    strange = next((index for index in indices if not 0 <= index < num_examples), None)
+    if strange is not None:
+        raise DataError(f"--index {strange}: no example has this index; they go from 0 to {num_examples - 1}")
+    is_complete = measures_all or num_examples <= MEASURED
+    if is_complete and not indices:
+        material = prepare_data(config, components, observer, loaded=(dataset, parts))
+        return Previewed(material=material, num_measured=num_examples, num_examples=num_examples)
+    if is_complete:
+        wanted = [example for part in by_part.values() for example in part]
+    elif indices:
+        wanted = [
+            example
+            for part in by_part.values()
+            for rows in batch_rows(range(len(part)), config.train.batch_size)
+            if any(part[row].index in indices for row in rows)
+            for example in (part[row] for row in rows)
+        ]
+    else:
+        wanted = by_part["train"][:MEASURED]
+    store, lengths = _tokenized(config, components, wanted, is_shown=bool(indices))
+    train, test, validation = (store.select([example.index for example in part]) for part in by_part.values())
+    material = Material(dataset=dataset, split=parts, lengths=lengths, train=train, test=test, validation=validation)
+    return Previewed(material=material, num_measured=len(wanted), num_examples=num_examples)
+
+
+def _tokenized(
+    config: RunConfig, components: Components, examples: Sequence[Example], *, is_shown: bool
+) -> tuple[TokenStore, LengthReport]:
+    """Args: is_shown: an example over the maximum is left whole where it would be an error."""
+    tokens, context_length = config.tokens, components.backend.context_length()
+    ordered = sorted(examples, key=lambda example: example.index)
+    if not is_shown or tokens.over_long != "error":
+        return tokenize(ordered, components.style, components.tokenizer, tokens, context_length=context_length)
+    most = tokens.max_length or context_length
+    boundless = tokens.model_copy(update={"max_length": None})
+    store, lengths = tokenize(ordered, components.style, components.tokenizer, boundless, context_length=2**31)
+    over = tuple(index for index, length in zip(store.indices, store.lengths, strict=True) if length > most)
+    return store, replace(lengths, max_length=most, over_long=over)
 
 
 def view_examples(
-    components: Components, examples: Sequence[TokenizedExample], batch_size: int
+    components: Components, examples: Sequence[TokenizedExample], batch_size: int, wanted: Collection[int] | None = None
 ) -> Iterator[tuple[TokenizedExample, list[TokenView]]]:
-    """Each example with its tokens, padding included, from the batch of its neighbours that it would be trained in."""
+    """Each example with its tokens, padding included, from the batch of its neighbours that it would be trained in.
+
+    Args:
+        wanted: `Example.index` of those to show; by default all.
+    """
     for rows in batch_rows(range(len(examples)), batch_size):
         chosen = [examples[row] for row in rows]
+        if wanted is not None and not any(example.index in wanted for example in chosen):
+            continue
         batch = collate(components.strategy, chosen)
         for row, example in enumerate(chosen):
-            yield example, _row(batch, chosen, row, components.tokenizer)
+            if wanted is None or example.index in wanted:
+                yield example, _row(batch, chosen, row, components.tokenizer)
 
 
 def view_batches(
-    config: RunConfig, components: Components, material: Material, *, epoch: int | None = None
+    config: RunConfig,
+    components: Components,
+    material: Material,
+    *,
+    epoch: int | None = None,
+    num_tensors: int = 0,
 ) -> tuple[list[BatchView], TargetCounts]:
     """Every batch of the training examples, and what counted in all of them.
 
     Args:
         epoch: in the order of this epoch, counted from 0; None = in file order.
+        num_tensors: of how many batches, from the first, the tensors are kept.
     """
     settings = config.train
     order = epoch_order(
         len(material.train), seed=config.seed, epoch=epoch or 0, shuffle=epoch is not None and settings.shuffle
     )
-    views, counts = [], TargetCounts()
+    views: list[BatchView] = []
+    counts = TargetCounts()
     for rows in batch_rows(order, settings.batch_size, drop_last=settings.drop_last):
         chosen = [material.train[row] for row in rows]
         batch = collate(components.strategy, chosen)
         counts.add(batch, chosen)
-        views.append(_view(batch, chosen))
+        view = _view(batch, chosen)
+        views.append(replace(view, tensors=batch) if len(views) < num_tensors else view)
     return views, counts
+
+
+def count_targets(config: RunConfig, components: Components, previewed: Previewed) -> TargetCounts:
+    """What counts in the batches of all parts that were tokenised."""
+    counts = TargetCounts()
+    for store in previewed.parts.values():
+        for rows in batch_rows(range(len(store)), config.train.batch_size):
+            chosen = [store[row] for row in rows]
+            counts.add(collate(components.strategy, chosen), chosen)
+    return counts
 
 
 def _view(batch: Batch, examples: Sequence[TokenizedExample]) -> BatchView:

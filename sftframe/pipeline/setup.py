@@ -145,6 +145,7 @@ def prepare_data(
     saved: Path | None = None,
     is_begun: bool = False,
     cuts_beginning: bool = False,
+    loaded: tuple[Dataset, Split] | None = None,
 ) -> Material:
     """Load, split and tokenise.
 
@@ -152,19 +153,12 @@ def prepare_data(
         saved: a run's `model/`, whose tokenizer and context are meant.
         is_begun: a run was begun with these data; see `load_examples`.
         cuts_beginning: the run was begun when `truncate-prompt` still cut the beginning of a prompt.
+        loaded: what `load_parts` gave, where that is at hand.
 
     Raises:
         DataError: a file, an entry or a length that cannot be used.
     """
-    observer.begin("data", None, "bytes")
-    dataset = load_examples(
-        config.data,
-        report=observer.note,
-        on_bytes=lambda done, _total: observer.advance(0, bytes=done),
-        on_lost_inputs=observer.warn if is_begun else None,
-    )
-    parts = split(dataset, config.data)
-    observer.end()
+    dataset, parts = loaded or load_parts(config, observer, is_begun=is_begun)
     used = (*parts.train, *parts.test, *parts.validation)
     shortened: dict[int, Example] = {}
     observer.begin("tokens", len(used), "examples")
@@ -190,6 +184,24 @@ def prepare_data(
                 "were dropped: raise --max-length, or choose another tokens.over_long"
             )
     return Material(dataset=dataset, split=parts, lengths=lengths, shortened=shortened, **kept)
+
+
+def load_parts(config: RunConfig, observer: Observer, *, is_begun: bool = False) -> tuple[Dataset, Split]:
+    """Load and split; nothing is tokenised. See `prepare_data`.
+
+    Raises:
+        DataError: a file or an entry that cannot be used.
+    """
+    observer.begin("data", None, "bytes")
+    dataset = load_examples(
+        config.data,
+        report=observer.note,
+        on_bytes=lambda done, _total: observer.advance(0, bytes=done),
+        on_lost_inputs=observer.warn if is_begun else None,
+    )
+    parts = split(dataset, config.data)
+    observer.end()
+    return dataset, parts
 
 
 def check_answers_fit(config: RunConfig, components: Components, material: Material, context_length: int) -> None:

@@ -74,10 +74,72 @@ def test_ids_are_shown_on_request(cli, data_file: Path) -> None:
     assert f" {first['id']} " in table
 
 
-def test_an_index_outside_the_training_part_is_refused(cli, data_file: Path) -> None:
-    outcome = cli("preview", "--data", data_file, "--index", "18")
+def test_an_index_outside_the_data_is_refused(cli, data_file: Path) -> None:
+    outcome = cli("preview", "--data", data_file, "--index", "20")
     assert outcome.code == 4
-    assert "they go from 0 to 16" in outcome.last_line
+    assert "they go from 0 to 19" in outcome.last_line
+
+
+def test_an_example_of_any_part_is_shown_with_its_part(cli, data_file: Path) -> None:
+    document = cli("preview", "--data", data_file, "--index", "18", "--index", "2", "--json").json
+    assert [(example["index"], example["part"]) for example in document["examples"]] == [(2, "train"), (18, "test")]
+    assert document["measured"] == {"examples": 20, "of": 20}
+    assert document["lengths"]["num_examples"] == 20
+
+
+def test_an_example_that_is_too_long_is_shown_when_it_is_asked_for(cli, data_file: Path) -> None:
+    assert cli("preview", "--data", data_file, "--max-length", "20").code == 4
+    outcome = cli("preview", "--data", data_file, "--max-length", "20", "--index", "17")
+    assert outcome.code == 0
+    assert "It is 18." in outcome.out
+    assert "at most 20; 20 over, 0 dropped, 0 cut" in outcome.out
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> str:
+    """3,000 entries, the last a long one."""
+    rows = [{"instruction": f"Say {n}.", "output": "x" * (3000 if n == 2999 else 3)} for n in range(3000)]
+    (tmp_path / "many.json").write_text(json.dumps(rows))
+    return "many.json"
+
+
+def test_of_many_examples_those_that_are_shown_and_the_first_are_measured_and_that_is_said(cli, many: str) -> None:
+    outcome = cli("preview", "--data", many, "-n", "1")
+    assert (
+        "Lengths and shares are those of 2,000 examples, of 3,000 in the data; --lengths measures all." in outcome.out
+    )
+    document = cli("preview", "--data", many, "-n", "1", "--json").json
+    assert document["lengths"]["num_examples"] == document["measured"]["examples"] == 2000
+    assert cli("preview", "--data", many, "--lengths").code == 4  # the long one is found
+    document = cli("preview", "--data", many, "--index", "2999", "--json").json
+    assert document["examples"][0]["part"] == "validation"
+    assert document["lengths"]["over_long"] == [2999]
+    assert document["measured"]["of"] == 3000
+
+
+def test_tensors_of_the_first_batches_are_printed_as_they_are_trained_on(cli, data_file: Path) -> None:
+    options = ("--data", data_file, "--batches", "--tensors", "-n", "2", "--batch-size", "4")
+    document = cli("preview", *options, "--json").json
+    first, second, third = document["batches"][:3]
+    assert "inputs" in second
+    assert "inputs" not in third
+    rows, positions = first["shape"]
+    assert [len(first["inputs"]), len(first["inputs"][0]), len(first["targets"][0])] == [rows, positions, positions]
+    for inputs, targets in zip(first["inputs"], first["targets"], strict=True):
+        length = positions - targets.count(-100)
+        assert targets[: length - 1] == inputs[1:length]
+        assert targets[length:] == [-100] * (positions - length)
+    assert sum(row.count(-100) for row in first["targets"]) == first["padding"] > 0
+    text = cli("preview", *options).out
+    assert "batch 1, examples 4, 5, 6, 7" in text
+    assert f"targets ({rows}, {positions}):\n[" in text
+    assert ", -100]" in text
+
+
+def test_weights_are_among_the_tensors(cli, data_file: Path) -> None:
+    options = ("--data", data_file, "--batches", "--tensors", "-n", "1", "--json")
+    document = cli("preview", *options, "--collate", "prompt-weight", "--set", "collate.weight=0.25").json
+    assert {round(weight, 4) for row in document["batches"][0]["weights"] for weight in row} == {0.0, 0.25, 1.0}
 
 
 def test_json_is_all_of_stdout(cli, data_file: Path) -> None:

@@ -147,7 +147,7 @@ class TorchFile(WeightSource):
                 return torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
             except RuntimeError:  # the form before torch 1.6 cannot be mapped
                 return torch.load(self.path, map_location="cpu", weights_only=True)
-        except torch.serialization.pickle.UnpicklingError as error:
+        except torch.serialization.pickle.UnpicklingError as error:  # type: ignore[attr-defined]
             raise ModelError(
                 f"{self} holds more than tensors, and code in a file is never run: save model.state_dict() with "
                 "torch.save, not the model itself"
