@@ -1,8 +1,7 @@
 r"""Text of others made safe to show: what would steer a terminal is shown as a sign that stands for it.
 
 Data, answers and error messages may hold any character, and a terminal obeys some: `ESC ] 0 ;` renames the window,
-others move the cursor over what was said before, or answer in the user's name. Takes text, gives text of the same
-length.
+others move the cursor over what was said before, answer in the user's name, or show a name backwards.
 """
 
 from __future__ import annotations
@@ -14,19 +13,33 @@ _SIGNS = {code: 0x2400 + code for code in range(32) if code not in (0x09, 0x0A)}
 _SIGNS[0x7F] = 0x2421
 _SIGNS |= dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), 0xFFFD)
 
-_RAW_IN_JSON = re.compile("[\x7f-\x9f\ud800-\udfff]")
+_HIDDEN = (
+    r"\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+)
+"""Characters that show nothing: they turn the direction of text (UAX 9), join or hide it. Unicode's other format
+characters have a form of their own, or scripts and emoji need them."""
+
+_UNSEEN = re.compile(rf"[{_HIDDEN}]|(?<=[\x00-\x7f])[\u200c\u200d]")
+"""A joiner after an ASCII character joins nothing."""
+
+_RAW_IN_JSON = re.compile(rf"[\x7f-\x9f\ud800-\udfff{_HIDDEN}]")
 
 
 def visible(text: str) -> str:
     r"""Control characters but tab and line break as their Unicode pictures, so that they are seen and not obeyed.
 
     Those of Latin-1 (U+0080 to U+009F), which have no pictures, and half a surrogate pair, which has no UTF-8, become
-    U+FFFD.
+    U+FFFD. Characters that turn the direction of text or show nothing become their number, as in `<U+202E>`.
 
     >>> visible("\x1b]0;mine\x07 caf\u00e9\n")
     '␛]0;mine␇ café\n'
+    >>> visible("\u202egpj.exe")
+    '<U+202E>gpj.exe'
     """
-    return text if text.isprintable() else text.translate(_SIGNS)
+    if text.isprintable():
+        return text
+    return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text.translate(_SIGNS))
 
 
 def json_text(document: object, *, is_ascii: bool = False) -> str:
@@ -41,4 +54,4 @@ def json_text(document: object, *, is_ascii: bool = False) -> str:
         is_ascii: write everything that is not ASCII as an escape.
     """
     text = json.dumps(document, indent=2, ensure_ascii=is_ascii)
-    return _RAW_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _RAW_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)

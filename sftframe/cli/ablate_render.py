@@ -93,7 +93,7 @@ class GridObserver(AblationObserver):
         self._say(Text(f"warning: {text}", style="yellow"))
 
     def _say(self, text: Text) -> None:
-        self._console.print(text, soft_wrap=True)
+        console.prose(self._console, text)
 
     def _grid(self) -> Table:
         arms = list(dict.fromkeys(cell.arm.name for cell in self._cells))

@@ -55,6 +55,7 @@ def chat(
     Example: sftframe chat runs/mine --temperature 0.7
     """
     from sftframe.cli.chat_turns import Chat, answer_lines, talk
+    from sftframe.cli.console import err, prose
     from sftframe.cli.render import TerminalObserver
     from sftframe.config import merge
     from sftframe.pipeline.finished import FinishedRun
@@ -69,9 +70,9 @@ def chat(
         return
     from sftframe.cli.chat_terminal import history_path, line_editing
 
-    typer.echo(f"{run.config.model.name} · prompt {run.config.prompt.name} · {path}", err=True)
-    typer.echo("Every question stands alone: earlier ones are not given to the model.", err=True)
-    typer.echo("/help lists the commands, Ctrl-D quits.", err=True)
+    prose(err(), f"{run.config.model.name} · prompt {run.config.prompt.name} · {path}")
+    prose(err(), "Every question stands alone: earlier ones are not given to the model.")
+    prose(err(), "/help lists the commands, Ctrl-D quits.")
     with line_editing(history_path() if history else None):
         talk(conversation)
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import typer
-
 from sftframe.cli.chat_terminal import cleared_line
+from sftframe.cli.console import err, prose
 from sftframe.cli.render import fail
 from sftframe.cli.streams import output
 from sftframe.errors import ConfigError, DataError, OutputError, SftframeError, suggestion
@@ -21,14 +20,15 @@ from sftframe.visible import visible
 BLOCK = '"""'
 """Begins and ends an entry of several lines."""
 
-HELP = f"""\
-/input TEXT   text for the next instruction to work on; without TEXT there is none
-/reset        forget the input, and begin again with the first seed
-/help         this list
-/quit         end the chat, as exit, quit and Ctrl-D do
-{BLOCK}           begins an instruction (or, after /input, an input) of several lines; {BLOCK} ends it
-//…           an instruction that begins with one /
-Ctrl-C        stops an answer, or clears the line"""
+HELP = (
+    ("/input TEXT", "text for the next instruction to work on; without TEXT there is none"),
+    ("/reset", "forget the input, and begin again with the first seed"),
+    ("/help", "this list"),
+    ("/quit", "end the chat, as exit, quit and Ctrl-D do"),
+    (BLOCK, f"begins an instruction (or, after /input, an input) of several lines; {BLOCK} ends it"),
+    ("//…", "an instruction that begins with one /"),
+    ("Ctrl-C", "stops an answer, or clears the line"),
+)
 
 LEAVING = ("exit", "quit", "exit()", "quit()")
 """Words that end a chat in a terminal, where nobody means them as an instruction. In a pipe every line is one."""
@@ -164,7 +164,12 @@ def answer_lines(chat: Chat, lines: Iterable[bytes]) -> None:
 
 
 def _help(text: str) -> bool:
-    _note(HELP)
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for entry in HELP:
+        table.add_row(*entry)
+    err().print(table)
     return True
 
 
@@ -179,4 +184,4 @@ def _write(text: str) -> None:
 
 
 def _note(text: str) -> None:
-    typer.echo(text, err=True)
+    prose(err(), text)

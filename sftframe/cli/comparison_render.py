@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import out
+from sftframe.cli.console import out, prose
 from sftframe.comparison import ComparisonResult, YardstickTable
 
 NUM_FLIPS = 3
@@ -20,9 +20,9 @@ def show_comparison_result(result: ComparisonResult) -> None:
     console.print(_differences(result.main))
     if len(result.tables) > 1:
         console.print(_all_yardsticks(result))
-    console.print(Text(result.sentence, style="bold"), soft_wrap=True)
+    prose(console, Text(result.sentence, style="bold"))
     for note in result.notes:
-        console.print(Text(note, style="dim"), soft_wrap=True)
+        prose(console, Text(note, style="dim"))
 
 
 def show_flips(result: ComparisonResult, count: int = NUM_FLIPS) -> None:

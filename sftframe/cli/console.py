@@ -6,11 +6,13 @@ Texts come from data files, models, judges, plugins and paths. rich lets most co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from enum import IntEnum
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -43,8 +45,21 @@ class SafeConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What is about to be written, piece by piece; a piece with `control` is rich's own."""
+        if isinstance(renderable, Text):
+            renderable = _shown(renderable)
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def prose(console: Console, text: str | Text) -> None:
+    """Print a sentence: a terminal gets it broken between words, a file or a pipe on one line.
+
+    A word that is longer than a line, as a path may be, is never cut in two.
+    """
+    shown = Text(visible(text)) if isinstance(text, str) else _shown(text)
+    if console.is_terminal:
+        shown = Text("\n").join(part for line in shown.split("\n") for part in _between_words(line, console.width))
+    console.print(shown, soft_wrap=True)
 
 
 def out() -> Console:
@@ -63,3 +78,26 @@ def _kept(consoles: dict[str, Any], name: str, **settings: Any) -> Console:
         consoles[name] = SafeConsole(**settings)
     found: Console = consoles[name]
     return found
+
+
+def _between_words(line: Text, width: int) -> Iterator[Text]:
+    breaks, start = [], 0
+    for word in re.finditer(r"(?<=\s)\S+", line.plain):
+        if cell_len(line.plain[start : word.end()]) > width:
+            start = word.start()
+            breaks.append(start)
+    for part in line.divide(breaks):
+        part.rstrip()
+        yield part
+
+
+def _shown(text: Text) -> Text:
+    """The text with its hidden characters shown before it is laid out, so that lines keep their width."""
+    hidden = [place for place, sign in enumerate(text.plain) if visible(sign) != sign]
+    if not hidden:
+        return text
+    shown = text.blank_copy()
+    for piece in text.divide(sorted({*hidden, *(place + 1 for place in hidden)})):
+        piece.plain = visible(piece.plain)
+        shown.append_text(piece)
+    return shown

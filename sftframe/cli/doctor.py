@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sftframe.cli.settings import Settings, takes_only
+from sftframe.cli.streams import output
 
 
 @takes_only("--prompt", "--collate", "--model", "--judge")
@@ -30,7 +31,7 @@ def doctor(
     registry = load_registry(disabled=settings.disabled)  # broken plugins are findings here, not warnings
     findings = []
     with Rows(is_silent=as_json) as rows:
-        for finding in examine(config, registry, begin=rows.begin):
+        for finding in examine(config, registry, stdout=output().results, begin=rows.begin):
             findings.append(finding)
             rows.add(finding)
     if as_json:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import err, out
+from sftframe.cli.console import err, out, prose
 from sftframe.cli.streams import write_json
 from sftframe.doctor import Finding, document
 from sftframe.visible import visible
@@ -26,7 +26,9 @@ class Rows:
     def __init__(self, *, is_silent: bool) -> None:
         self._is_silent = is_silent
         self._out = out()
-        self._status = err().status("", spinner="dots")
+        # on a terminal one console has to know of both, or rows are written into the spinner's line
+        shared = self._out if self._out.is_terminal and err().is_terminal else err()
+        self._status = shared.status("", spinner="line" if shared.options.ascii_only else "dots")
         self._topic = ""
 
     def __enter__(self) -> Self:
@@ -41,7 +43,7 @@ class Rows:
 
     def begin(self, topic: str) -> None:
         """Tell what is looked at now."""
-        self._status.update(f"looking at {topic}")
+        self._status.update(Text(f"looking at {topic}"))
 
     def add(self, finding: Finding) -> None:
         """Show a finding."""
@@ -69,7 +71,7 @@ class Rows:
             text = f"{problems} problem{'s' * (problems != 1)}: a run would not work{noted}"
         else:
             text = f"A run works here{noted}. Next  sftframe run"
-        self._out.print(Text(f"\n{text}", style="bold"))
+        prose(self._out, Text(f"\n{text}", style="bold"))
 
 
 def show_document(findings: Sequence[Finding]) -> None:

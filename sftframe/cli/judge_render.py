@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import out
+from sftframe.cli.console import out, prose
 from sftframe.cli.streams import write_json
 from sftframe.judging import HeadToHead, Judgement, comparison_document, judgement_document
 from sftframe.records import JudgeItem, JudgeSummary, Preference, Verdict
@@ -52,7 +52,7 @@ def show_noise(judgement: Judgement) -> None:
             f"standard deviation {noise.item_sd:.2f} of one score, {noise.mean_sd:.2f} of the mean "
             f"({noise.num_repeats} times on {noise.num_items} items)"
         )
-    out().print(Text(f"Judge's own noise: {text}"), soft_wrap=True)
+    prose(out(), Text(f"Judge's own noise: {text}"))
 
 
 def show_comparison_document(comparison: HeadToHead) -> None:
@@ -71,8 +71,8 @@ def show_comparison(comparison: HeadToHead) -> None:
         table.add_row(label, Text(text))
     out().print(table)
     sentence = _scores_say(comparison.scores) if comparison.scores else _pairs_say(comparison.pairs)
-    out().print(Text(sentence, style="bold"), soft_wrap=True)
-    out().print(Text("Over the items, that is: what another seed of training would do is not known."), soft_wrap=True)
+    prose(out(), Text(sentence, style="bold"))
+    prose(out(), "Over the items, that is: what another seed of training would do is not known.")
 
 
 def _table(title: str) -> Table:

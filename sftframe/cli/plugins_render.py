@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import out
+from sftframe.cli.console import out, prose
 from sftframe.cli.streams import write, write_json
 from sftframe.registry import PluginInfo, Registry, Seam
 from sftframe.visible import visible
@@ -83,9 +83,9 @@ def show_components(registry: Registry, seams: Sequence[Seam], name: str, *, as_
     for each in details:
         origin = f"{each.provider} {each.version}" + (" (comes with sftframe)" if each.is_first_party else "")
         console.print(Text.assemble((each.name, "bold"), f"  {each.seam.noun}"))
-        console.print(Text(f"  {each.summary}\n  from    {origin}\n  choose  {each.choose}"), soft_wrap=True)
+        prose(console, Text(f"  {each.summary}\n  from    {origin}\n  choose  {each.choose}"))
         for option, schema in each.options.items():
-            console.print(_option(each.seam, option, schema), soft_wrap=True)
+            prose(console, _option(each.seam, option, schema))
 
 
 class CheckReport:
@@ -115,7 +115,7 @@ class CheckReport:
         if not self._as_json:
             mark = ("  kept    ", "green") if finding.is_kept else ("  broken  ", "bold red")
             reason = f": {finding.error}" if finding.error else ""
-            self._console.print(Text.assemble(mark, finding.promise, reason), soft_wrap=True)
+            prose(self._console, Text.assemble(mark, finding.promise, reason))
 
     def end(self) -> None:
         """Nothing more comes."""

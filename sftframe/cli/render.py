@@ -10,24 +10,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Group
-from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import Talk, err, out, talk
+from sftframe.cli.console import Talk, err, out, prose, talk
 from sftframe.cli.streams import write_json
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, Summary, Yardsticks
@@ -40,18 +37,18 @@ if TYPE_CHECKING:
 
 def fail(message: str) -> None:
     """An error, the last line of a command."""
-    err().print(Text.assemble(("error: ", "bold red"), _told(message)), soft_wrap=True)
+    prose(err(), Text.assemble(("error: ", "bold red"), _told(message)))
 
 
 def note(message: str) -> None:
     """Something worth knowing; not with `-q`."""
     if talk.get() > Talk.QUIET:
-        err().print(Text(visible(message)), soft_wrap=True)
+        prose(err(), Text(visible(message)))
 
 
 def warn(message: str) -> None:
     """A warning."""
-    err().print(Text.assemble(("warning: ", "yellow"), _told(message)), soft_wrap=True)
+    prose(err(), Text.assemble(("warning: ", "yellow"), _told(message)))
 
 
 class TerminalObserver(Observer):
@@ -61,13 +58,10 @@ class TerminalObserver(Observer):
         self._console = err()
         self._is_quiet = talk.get() is Talk.QUIET
         self._progress = Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            _Figures(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            SpinnerColumn("line" if self._console.options.ascii_only else "dots", finished_text="✓"),
+            TextColumn("{task.description}", markup=False),
+            *([_Bar(bar_width=20)] if self._console.width >= 100 else []),
+            _Figures(self._console.width),
             console=self._console,
             disable=not self._console.is_terminal or self._is_quiet,
         )
@@ -99,14 +93,14 @@ class TerminalObserver(Observer):
     def end(self) -> None:
         seconds = time.monotonic() - self._started
         if self._task is not None:
-            self._progress.update(self._task, total=self._done or 1, completed=self._done or 1)
+            self._progress.update(self._task, total=self._done, completed=self._done)
         if not self._console.is_terminal and not self._is_quiet:
             counted = f"{self._done} {self._unit} in " if self._done else ""
             self._console.print(f"{self._stage}: {counted}{seconds:.1f} s", highlight=False)
 
     def note(self, text: str) -> None:
         if not self._is_quiet:
-            self._console.print(Text(visible(text)), soft_wrap=True)
+            prose(self._console, Text(visible(text)))
 
     def warn(self, text: str) -> None:
         warn(text)
@@ -115,7 +109,8 @@ class TerminalObserver(Observer):
         if self._is_quiet:
             return
         question = " ".join(part for part in (sample.instruction, sample.input) if part)
-        self._console.print(
+        prose(
+            self._console,
             Text.assemble(
                 (f"step {record.step}", "bold"),
                 f"  validation loss {record.validation_loss:.3f}, response NLL {record.response_nll_per_token:.3f}\n",
@@ -124,7 +119,6 @@ class TerminalObserver(Observer):
                 ("\n  answered ", "dim"),
                 _one_line(sample.answer),
             ),
-            soft_wrap=True,
         )
 
 
@@ -199,17 +193,61 @@ def _one_line(text: str) -> str:
     return flat if len(flat) <= 160 else flat[:159] + "…"
 
 
+class _Bar(BarColumn):
+    """A bar while something that is counted goes on; none for what is done, or of unknown length."""
+
+    def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override]  # rich says a bar
+        return Text() if task.finished or not task.total else super().render(task)
+
+
 class _Figures(ProgressColumn):
-    """Loss and speed of a stage, where it has them."""
+    """What is done, with its unit, loss and speed, and the time that it took and will take."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self._width = width
 
     def render(self, task: Task) -> Text:
         figures = task.fields["figures"]
-        parts = []
+        parts = [_counted(task)] if task.completed or task.total else []
         if "loss" in figures:
             parts.append(f"loss {figures['loss']:.3f}")
-        if "tokens" in figures and figures.get("seconds"):
+        if self._width >= 100 and "tokens" in figures and figures.get("seconds"):
             parts.append(f"{figures['tokens'] / figures['seconds']:,.0f} tokens/s")
-        return Text(" ".join(parts) if parts else task.fields["unit"], style="cyan" if parts else "dim")
+        return Text(", ".join([*parts, *_times(task)]), style="cyan", no_wrap=True, overflow="ellipsis")
+
+
+def _counted(task: Task) -> str:
+    unit, done = task.fields["unit"], int(task.completed)
+    if unit == "bytes":
+        return f"{done / 1e6:,.1f} MB" if task.finished or not task.total else f"{done / task.total:.0%}"
+    is_over = task.finished or not task.total
+    return f"{done:,} {unit}" if is_over else f"{done:,} of {int(task.total or 0):,} {unit}"
+
+
+def _times(task: Task) -> list[str]:
+    """Seconds that a task took, or has taken and will take; nothing where that is not worth a word."""
+    elapsed = task.finished_time if task.finished else task.elapsed
+    if elapsed is None or elapsed < _INSTANT_S:
+        return []
+    if task.finished:
+        return [f"in {_clock(elapsed)}"]
+    left = [] if task.time_remaining is None else [f"{_clock(task.time_remaining)} left"]
+    return [f"{_clock(elapsed)} elapsed", *left]
+
+
+_INSTANT_S = 0.5
+"""What is over sooner is told without a time."""
+
+
+def _clock(seconds: float) -> str:
+    """A time for people.
+
+    >>> _clock(7.4), _clock(64), _clock(3700)
+    ('0:07', '1:04', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _yardstick_table(summary: Summary) -> Table:
@@ -240,7 +278,7 @@ def _figure(yardsticks: Yardsticks | None, key: str, is_percent: bool) -> str:
 
 def _judge_label(summary: Summary) -> str:
     judge = next((y.judge for y in (summary.after, summary.before) if y is not None and y.judge), None)
-    return f"judge {escape(judge.name)}, mean of 0-100" if judge else "judge"
+    return f"judge {judge.name}, mean of 0-100" if judge else "judge"
 
 
 def _judged(yardsticks: Yardsticks | None) -> str:

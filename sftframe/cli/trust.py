@@ -33,7 +33,7 @@ def trust(
 
     Example: sftframe trust runs/theirs
     """
-    from sftframe.cli.console import out
+    from sftframe.cli.console import out, prose
     from sftframe.consent import around, claims_of, remember
 
     registry = settings.registry()
@@ -43,20 +43,20 @@ def trust(
         claims |= {claim.mark: claim for claim in claims_of(document, registry, inside=inside)}
     remember(claims.values())
     for claim in claims.values():
-        out().print(_line(claim), soft_wrap=True)
+        prose(out(), _line(claim))
     told = f"{path} may do this now." if claims else f"{path} asks for nothing that needs to be accepted."
-    out().print(told, soft_wrap=True)
+    prose(out(), told)
 
 
 def ask(source: Path, claims: Sequence[Claim]) -> bool:
     """Ask in the terminal; no where there is none, or where nothing is typed."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
         return False
-    from sftframe.visible import visible
+    from sftframe.cli.console import err, prose
 
-    typer.echo(visible(f"{source} would, on this machine:"), err=True)
+    prose(err(), f"{source} would, on this machine:")
     for claim in claims:
-        typer.echo(_line(claim), err=True)
+        prose(err(), _line(claim))
     try:
         return typer.confirm("Accept this, now and later?", err=True)
     except typer.Abort:

@@ -6,10 +6,11 @@ and the network) is asked first and read last. Changes nothing, and knows no com
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sftframe import __version__
 from sftframe.config import RunConfig
@@ -20,7 +21,7 @@ from sftframe.doctor.findings import Finding, Status
 from sftframe.doctor.resources import check_cores, check_memory, look_at_cores, look_at_memory
 from sftframe.doctor.software import check_software, look_at_software
 from sftframe.doctor.storage import check_cache, check_runs, look_at_cache, look_at_runs
-from sftframe.doctor.surroundings import NetworkProbe, check_network, check_terminal, look_at_terminal
+from sftframe.doctor.surroundings import NetworkProbe, Terminal, check_network, check_terminal, look_at_terminal
 from sftframe.downloads import cache_dir
 from sftframe.registry import Registry
 
@@ -31,19 +32,24 @@ PATIENCE_S = 3.0
 
 
 def examine(
-    config: RunConfig, registry: Registry, *, begin: Callable[[str], object] = lambda topic: None
+    config: RunConfig,
+    registry: Registry,
+    *,
+    stdout: TextIO | None = None,
+    begin: Callable[[str], object] = lambda topic: None,
 ) -> Iterator[Finding]:
     """Look at everything, and tell of each topic as soon as it is known; takes at most a few seconds.
 
     Args:
         config: the run that is to be possible: its components have to be there and its judge has to work.
+        stdout: where results are written; None = `sys.stdout`.
         begin: called with what is looked at next.
     """
     # torch and judges explain themselves by warnings: a driver that is too old, a server that is left out
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("always", RuntimeWarning)
-        yield from _examine(config, registry, begin)
+        yield from _examine(config, registry, look_at_terminal(stdout or sys.stdout), begin)
     yield from check_warnings([str(warning.message) for warning in heard if _is_told(warning.category)])
 
 
@@ -57,7 +63,9 @@ def _is_told(category: type[Warning]) -> bool:
     return issubclass(category, UserWarning | RuntimeWarning)
 
 
-def _examine(config: RunConfig, registry: Registry, begin: Callable[[str], object]) -> Iterator[Finding]:
+def _examine(
+    config: RunConfig, registry: Registry, terminal: Terminal, begin: Callable[[str], object]
+) -> Iterator[Finding]:
     load = ForeignLoad()
     judges = JudgeChecks(registry, {config.judge.name: config.judge.options})
     network = NetworkProbe()
@@ -74,7 +82,7 @@ def _examine(config: RunConfig, registry: Registry, begin: Callable[[str], objec
     yield from check_cache(look_at_cache(cache_dir()), "SFTFRAME_CACHE")
     yield from check_cache(look_at_cache(_hub_cache()), "HF_HOME")
     yield from check_plugins(registry, config)
-    yield from check_terminal(look_at_terminal())
+    yield from check_terminal(terminal)
     begin("judges and network")
     yield from check_judges(judges.collect(PATIENCE_S), config.judge.name, PATIENCE_S)
     yield from check_network(network.collect(PATIENCE_S))

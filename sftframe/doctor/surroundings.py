@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TextIO
 
 from sftframe.doctor.findings import Finding
 
@@ -91,11 +91,11 @@ def check_network(network: Network) -> Iterator[Finding]:
         yield Finding(topic="network", found=f"{network.endpoint} answers{proxied}")
 
 
-def look_at_terminal() -> Terminal:
-    """Where this process writes."""
+def look_at_terminal(stdout: TextIO) -> Terminal:
+    """Where results are written."""
     return Terminal(
-        is_terminal=sys.stdout.isatty(),
-        encoding=(sys.stdout.encoding or "ascii").lower(),
+        is_terminal=stdout.isatty(),
+        encoding=(stdout.encoding or "ascii").lower(),
         columns=shutil.get_terminal_size().columns,
         kind=os.environ.get("TERM", ""),
     )

@@ -234,7 +234,7 @@ def test_a_deleted_folder_is_named(start: Start, tmp_path: Path, command: list[s
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("error: the working folder cannot be used (No such file or directory)")
@@ -248,7 +248,7 @@ def shell(line: str, folder: Path, **environment: str) -> tuple[int, bytes, byte
         cwd=folder,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env={**os.environ, **environment},
     )
     return done.returncode, done.stdout, done.stderr
@@ -297,3 +297,26 @@ def test_an_answer_file_with_verdicts_is_whole_when_its_table_cannot_be_printed(
     assert ended.code == 9
     assert ended.last_line.endswith("; everything is saved in verdicts.json")
     assert len(json.loads((tmp_path / "verdicts.json").read_bytes())["verdicts"]) == 2
+
+
+CHATTY = Path(__file__).parent / "chatty"
+
+
+@pytest.mark.parametrize("rest", ["preview --json -n 1", "plugins list --json"])
+def test_what_a_plugin_prints_is_never_in_the_result(places: dict[str, str], tmp_path: Path, rest: str) -> None:
+    given = f"--prompt chatty --data {places['data']}" if rest.startswith("preview") else ""
+    code, out, err = shell(f"sftframe {rest} {given}", tmp_path, PYTHONPATH=str(CHATTY))
+    assert code == 0, err
+    json.loads(out)
+    assert b"CHATTY" not in out
+    for way in (b"print", b"write", b"os", b"child", b"C"):
+        assert err.count(b"CHATTY " + way + b"\n") >= 2  # when it is imported, and when the process ends
+
+
+def test_a_plugin_that_prints_does_not_get_into_a_chat(start: Start, places: dict[str, str], tmp_path: Path) -> None:
+    given = f"--prompt chatty --data {places['data']} --out run {' '.join(QUICK)}"
+    environment = {"PYTHONPATH": str(CHATTY), "HF_HUB_OFFLINE": "1"}
+    code, out, err = shell(f"sftframe train --json {given} && echo Hello | sftframe chat run", tmp_path, **environment)
+    assert code == 0, err
+    assert b"CHATTY" not in out
+    assert b"CHATTY" in err
