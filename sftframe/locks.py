@@ -23,19 +23,22 @@ LOCK_FILES = (_LOCK, _OWNER)
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path, *, patience_s: float = 0.0) -> Iterator[None]:
     """Hold a folder. The system lets go for a process that dies, however it dies.
+
+    Args:
+        patience_s: how long to wait for another process that holds it.
 
     Raises:
         ConfigError: another process holds it, or a lock cannot be made there.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / _LOCK, timeout=0)
+    lock = FileLock(folder / _LOCK, timeout=patience_s)
     try:
         lock.acquire()
     except Timeout:
-        raise ConfigError(f"{folder} is in use by {_owner(folder)}: wait for it to end, or stop it") from None
+        raise ConfigError(f"{folder} is in use by {owner(folder)}: wait for it to end, or stop it") from None
     except OSError as error:
         raise ConfigError(f"cannot lock {folder}: {error.strerror or error}") from error
     try:
@@ -49,9 +52,10 @@ def hold(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _owner(folder: Path) -> str:
+def owner(folder: Path) -> str:
+    """Who holds a folder, in words: `process 4711 on host since …`."""
     try:
-        owner = json.loads((folder / _OWNER).read_bytes())
-        return f"process {owner['pid']} on {owner['host']} since {owner['since']}"
+        found = json.loads((folder / _OWNER).read_bytes())
+        return f"process {found['pid']} on {found['host']} since {found['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

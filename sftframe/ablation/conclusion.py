@@ -5,7 +5,9 @@ Takes an ablation and its cells' states, gives a `ComparisonResult` and writes `
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sftframe.ablation.folder import AblationFolder
@@ -100,6 +102,21 @@ def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = 
     )
 
 
+def remedy(result: ComparisonResult, path: Path, *, num_seeds: int) -> str:
+    """The command that adds the seeds which would settle what is open; empty where more seeds alone do not do it.
+
+    Args:
+        path: of the ablation.
+        num_seeds: that it has.
+    """
+    wanted = [found.needed.seeds for found in result.told if found.verdict == "cannot tell" and found.needed]
+    num_more = max((number for number in wanted if number), default=0)
+    if not num_more:
+        return ""
+    command = shlex.join(["sftframe", "ablate", "--resume", str(path), "--seeds", str(num_seeds + num_more)])
+    return f"Add {num_more} seed{'s' * (num_more != 1)}, and keep the runs there are, with: {command}"
+
+
 def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float | None) -> ComparisonResult | None:
     plan = ablation.plan
     runs: dict[str, dict[int, Path]] = {}
@@ -113,7 +130,7 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
         for name, paths in runs.items()
     ]
     baseline = plan.config.baseline
-    return compare(
+    result = compare(
         arms,
         yardstick=plan.config.yardstick,
         margin=plan.config.margin,
@@ -122,6 +139,7 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
         settings={arm.name: dict(arm.settings) for arm in plan.grid.arms if arm.name in runs},
         judge_variance=variance,
     )
+    return replace(result, remedy=remedy(result, ablation.folder.path, num_seeds=len(plan.grid.seeds)))
 
 
 def _given_spread(sd: float | None) -> VarianceComponents:

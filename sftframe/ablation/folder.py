@@ -44,7 +44,7 @@ class AblationFolder:
         """
         try:
             folder = cls(_numbered() if path is None else _taken_over(path))
-            write_whole(folder.plan_path, tomli_w.dumps(dict(plan)))
+            folder.write_plan(plan)
         except OSError as error:
             raise ConfigError(f"cannot make the ablation's folder {path or ABLATIONS_DIR}: {error}") from error
         return folder
@@ -81,9 +81,18 @@ class AblationFolder:
         """Cosines between the arms' gradients, where they were asked for."""
         return self.path / "gradients.jsonl"
 
+    @property
+    def workers_dir(self) -> Path:
+        """What worker processes hold while they work on cells."""
+        return self.path / ".workers"
+
     def run_path(self, cell: Cell) -> Path:
         """The folder of a cell's run."""
         return self.path / "runs" / cell.arm.slug / f"seed-{cell.seed}"
+
+    def write_plan(self, plan: Mapping[str, Any]) -> None:
+        """Write down what is asked for, in place of what was."""
+        write_whole(self.plan_path, tomli_w.dumps(dict(plan)))
 
     def read_plan(self) -> dict[str, Any]:
         """What was asked for.

@@ -10,16 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sftframe.ablation.cells import Job, Outcome, is_done, run_here, run_in_processes
+from sftframe.ablation.cells import Job, Outcome, is_done, run_here
+from sftframe.ablation.extension import check_cells_are_kept, extended_document
 from sftframe.ablation.folder import AblationFolder
-from sftframe.ablation.grid import Cell
+from sftframe.ablation.grid import Axis, Cell
 from sftframe.ablation.planning import Plan, read_plan
 from sftframe.ablation.progress import AblationObserver
-from sftframe.config import merge
+from sftframe.ablation.workers import await_earlier_workers, run_in_processes
+from sftframe.config import Layer, merge
 from sftframe.consent import claims_of, remember, require
 from sftframe.device import physical_cores
-from sftframe.errors import Interrupted
-from sftframe.registry import Registry
+from sftframe.errors import ConfigError, Interrupted
+from sftframe.interrupts import interruptible
+from sftframe.pipeline.manifest import read_manifest
+from sftframe.registry import Registry, Seam
+from sftframe.runs import RunFolder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +41,13 @@ class CellResult:
 class Ablation:
     """A plan in a folder. Made by `start` or `reopen`."""
 
-    def __init__(self, plan: Plan, folder: AblationFolder, registry: Registry) -> None:
+    def __init__(
+        self, plan: Plan, folder: AblationFolder, registry: Registry, *, extension: Mapping[str, Any] | None = None
+    ) -> None:
         self.plan = plan
         self.folder = folder
         self.registry = registry
+        self._extension = extension  # a new plan, written when its cells are run
 
     @classmethod
     def start(cls, plan: Plan, registry: Registry, out: Path | None = None) -> Ablation:
@@ -73,6 +81,39 @@ class Ablation:
         plan = read_plan(merge(document, {"ablate": changes or {}}), registry, is_run=is_run)
         return cls(plan, folder, registry)
 
+    @classmethod
+    def extend(
+        cls,
+        path: Path,
+        registry: Registry,
+        changes: dict[str, Any] | None = None,
+        *,
+        seeds: int | Sequence[int] | None = None,
+        axes: Sequence[Axis] = (),
+        settings: Layer | None = None,
+    ) -> Ablation:
+        """Go on with an ablation and add seeds and arms to it. The cells there are stay as they are.
+
+        Args:
+            changes: as `reopen` takes it.
+            seeds: how many there shall be in all, or seeds to add.
+            axes: values to add to its axes, or new axes that its arms do not have.
+            settings: keys with one value: one more value of an axis.
+
+        Raises:
+            SftframeError: as `reopen`; or what is added would change cells that are there.
+        """
+        known = cls.reopen(path, registry, changes)
+        document = known.folder.read_plan()
+        extension = extended_document(known.plan.document(), seeds=seeds, axes=axes, settings=settings or {})
+        plan = read_plan(extension, registry)
+        check_cells_are_kept(known.plan, plan, path)
+        written = plan.document()
+        remember(claims_of(written, registry, inside=[path]))  # what was added comes from the user
+        kept = {key: value for key, value in document["ablate"].items() if key in (changes or {})}
+        table = {key: value for key, value in written["ablate"].items() if key not in (changes or {})}
+        return cls(plan, known.folder, registry, extension={**written, "ablate": {**table, **kept}})
+
     @property
     def cells(self) -> tuple[Cell, ...]:
         """All cells, in the order in which they start."""
@@ -95,25 +136,49 @@ class Ablation:
             disabled: plugins that are to be left alone.
 
         Raises:
+            ConfigError: a plugin has another version than in the cells that are complete.
             Interrupted: the user asked for a stop; the cells at work are saved.
         """
         cells = self.cells
         observer.planned(cells)
         errors: dict[int, str] = {}
-        with self.folder.lock():
+        with self.folder.lock(), interruptible():
             try:
+                await_earlier_workers(self.folder.workers_dir, observer)
+                self._check_pieces(cells)
+                if self._extension is not None:
+                    self.folder.write_plan(self._extension)
                 for outcome in self._outcomes(self._jobs(cells, jobs), observer, jobs, disabled):
                     errors[outcome.number] = outcome.error
             except (KeyboardInterrupt, Interrupted):
                 num_done = sum(is_done(self.folder.run_path(cell)) for cell in cells)
                 raise Interrupted(
-                    f"stopped with {num_done} of {len(cells)} cells complete, the one at work is saved; "
+                    f"stopped with {num_done} of {len(cells)} cells complete, what was at work is saved; "
                     f"go on with: sftframe ablate --resume {self.folder.path}"
                 ) from None
         return [
             CellResult(cell=cell, path=self.folder.run_path(cell), error=errors[number])
             for number, cell in enumerate(cells)
         ]
+
+    def _check_pieces(self, cells: Sequence[Cell]) -> None:
+        """Cells of different versions of a plugin would not compare: better known before they are run."""
+        paths = [self.folder.run_path(cell) for cell in cells]
+        done = [path for path in paths if is_done(path)]
+        if len(done) == len(paths):
+            return
+        for path in done:
+            for seam, known in read_manifest(RunFolder(path))["components"].items():
+                if seam == Seam.JUDGE or not isinstance(known, Mapping) or "name" not in known:
+                    continue
+                now = self.registry.provider(Seam(seam), str(known["name"]))
+                made_with = (known.get("plugin"), known.get("version"))
+                if made_with != (now.id, now.version):
+                    raise ConfigError(
+                        f"{path} was made with {known['name']} of {made_with[0]} {made_with[1]}, and now it is of "
+                        f"{now.id} {now.version}: cells of the two do not compare; install the version from before, or "
+                        "start a new ablation"
+                    )
 
     def _why_not(self, path: Path, known: Mapping[str, str]) -> str:
         return known.get(str(path.relative_to(self.folder.path))) or "it is not complete"
@@ -126,7 +191,13 @@ class Ablation:
         if num_processes == 1:
             yield from run_here(left, self.registry, observer)
         else:
-            yield from run_in_processes(left, num_processes=num_processes, disabled=disabled, observer=observer)
+            yield from run_in_processes(
+                left,
+                num_processes=num_processes,
+                disabled=disabled,
+                locks_dir=self.folder.workers_dir,
+                observer=observer,
+            )
 
     def _jobs(self, cells: Sequence[Cell], num_processes: int) -> list[Job]:
         shared: dict[str, Any] = {"before": self.plan.config.before}

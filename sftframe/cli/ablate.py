@@ -13,8 +13,9 @@ from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sftframe.ablation import Ablation, CellResult, Plan, Request
+    from sftframe.ablation import Ablation, Axis, CellResult, Plan, Request
     from sftframe.comparison import ComparisonResult
+    from sftframe.config import Layer
     from sftframe.registry import Registry
 
 _PANEL = "Ablation"
@@ -107,7 +108,7 @@ Resume = Annotated[
     Path | None,
     typer.Option(
         "--resume",
-        help="Go on with an ablation.",
+        help="Continue an ablation. With --seeds 5 or --collate NAME, add seeds or arms; finished runs are kept.",
         rich_help_panel=_PANEL,
         metavar="DIR",
         autocompletion=completion.ablations,
@@ -187,10 +188,18 @@ def _planned(settings: Settings, table: dict[str, Any], registry: Registry) -> P
 
 def _request(settings: Settings, table: dict[str, Any]) -> Request:
     """The flags over `--set` over the file, as for a run; a flag or setting with several values is an axis."""
-    from sftframe.ablation import Axis, read_request, split_axes
+    from sftframe.ablation import read_request
+    from sftframe.config import merge
+
+    axes, fixed = _varied(settings)
+    return read_request(merge(settings.file_layer(), {"ablate": table}), axes, settings=fixed)
+
+
+def _varied(settings: Settings) -> tuple[list[Axis], Layer]:
+    """Of flags and `--set`: what has several values, and what has one."""
+    from sftframe.ablation import Axis, split_axes
     from sftframe.config import merge, nested
 
-    file = settings.file_layer()
     layer, axes = split_axes(settings.assignments)
     flags, named = [], []
     for key, value in settings.flags.items():
@@ -200,19 +209,22 @@ def _request(settings: Settings, table: dict[str, Any]) -> Request:
         else:
             flags.append(nested(key, values[0]))
     flagged = {axis.key for axis in named}
-    others = [axis for axis in axes if axis.key not in flagged]
-    return read_request(merge(file, {"ablate": table}), [*named, *others], settings=merge(layer, *flags))
+    return [*named, *(axis for axis in axes if axis.key not in flagged)], merge(layer, *flags)
 
 
 def _reopened(path: Path, settings: Settings, table: dict[str, Any], out: Path | None, registry: Registry) -> Ablation:
     from sftframe.ablation import Ablation
 
-    if settings.layer() or out is not None or "seeds" in table:
+    if settings.config_path is not None or out is not None:
         raise ConfigError(
-            "--resume goes on with an ablation as it was configured: leave all settings out but --yardstick, --margin, "
-            "--baseline, --repeats and --jobs"
+            "--resume DIR keeps the settings and the folder of the ablation: leave --config and --out out; seeds and "
+            "values can be added with --seeds, --prompt, --collate, --model and --set"
         )
-    return Ablation.reopen(path, registry, table)
+    axes, fixed = _varied(settings)
+    if not axes and not fixed and "seeds" not in table:
+        return Ablation.reopen(path, registry, table)
+    changes = {key: value for key, value in table.items() if key != "seeds"}
+    return Ablation.extend(path, registry, changes, seeds=table.get("seeds"), axes=axes, settings=fixed)
 
 
 def _started(plan: Plan, registry: Registry, out: Path | None) -> Ablation:

@@ -6,7 +6,7 @@ In a terminal one live table shows every cell; in a pipe there is a line per cel
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +23,8 @@ from sftframe.cli.streams import write_json
 from sftframe.comparison import ComparisonResult, comparison_document
 
 _SYMBOL = {"waiting": "·", "done": "✓", "failed": "✗"}
+_FEW_STEPS = 4
+"""So many steps of a cell say how fast it trains."""
 _SHOWN = (("judge", "judge", 1, 1), ("exact_match", "exact %", 100, 1), ("response_nll_per_byte", "NLL/byte", 1, 4))
 
 
@@ -44,14 +46,15 @@ def show_plan(plan: Plan, detectable: str | None) -> None:
 class GridObserver(AblationObserver):
     """The grid filling up. Used as a context manager around an ablation."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._has_told_estimate = False
         self._console = console.err()
         self._is_quiet = console.talk.get() is console.Talk.QUIET
         self._cells: tuple[Cell, ...] = ()
         self._states: list[_CellState] = []
         self._warned: set[str] = set()
         self._live = Live(self, console=self._console, refresh_per_second=4, transient=False, auto_refresh=True)
-        self._started = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +69,7 @@ class GridObserver(AblationObserver):
 
     def planned(self, cells: Sequence[Cell]) -> None:
         self._cells = tuple(cells)
-        self._states = [_CellState() for _ in cells]
+        self._states = [_CellState(self._clock) for _ in cells]
         if self._console.is_terminal and not self._is_quiet:
             self._live.start()
 
@@ -74,6 +77,10 @@ class GridObserver(AblationObserver):
         state = self._states[event.number]
         state.take(event)
         cell = self._cells[event.number]
+        if event.kind == "advance" and not self._console.is_terminal and not self._has_told_estimate:
+            self._has_told_estimate = bool(estimate := self._first_estimate())
+            if estimate:
+                self._say(Text(estimate))
         if event.kind == "warn" and event.text not in self._warned:
             self._warned.add(event.text)  # every cell finds the same in the data that it shares with the others
             self._say(Text(f"{cell.name}: {event.text}", style="yellow"))
@@ -116,20 +123,45 @@ class GridObserver(AblationObserver):
         return [Text(f"{cell.name}: {state.stage_text()}") for cell, state in pairs if state.status == "running"]
 
     def _pace(self) -> str:
-        """Time left, from the cells that were run this time."""
+        """Time left: from the cells that were run this time, or before one has ended from the steps so far."""
         spent = [state.seconds for state in self._states if state.status == "done" and state.seconds > 1]
         num_left = sum(state.status in ("waiting", "running") for state in self._states)
-        if not spent or not num_left:
+        if not num_left:
             return ""
+        if not spent:
+            return self._first_estimate()
         num_running = max(1, sum(state.status == "running" for state in self._states))
         partly = sum(state.share for state in self._states if state.status == "running")
         return f"about {duration(sum(spent) / len(spent) * (num_left - partly) / num_running)} left"
+
+    def _first_estimate(self) -> str:
+        """Training time left by the speed of the first steps; empty before there are some, or once a cell has ended."""
+        if any(state.status == "done" and state.seconds for state in self._states):
+            return ""
+        training = [state for state in self._states if state.steps_timed >= _FEW_STEPS]
+        if not training:
+            return ""
+        num_timed = sum(state.steps_timed for state in training)
+        step_s = sum(state.train_s for state in training) / num_timed
+        known = [state.num_steps for state in training]
+        is_left = ("waiting", "running")
+        totals = [state.num_steps or sum(known) / len(known) for state in self._states if state.status in is_left]
+        left = sum(totals) - sum(state.steps_done for state in self._states if state.status in is_left)
+        num_running = sum(state.status == "running" for state in self._states)
+        return (
+            f"about {duration(left * step_s / num_running)} of training left in all cells, estimated from the first "
+            f"{num_timed} steps; answers and verdicts come on top"
+        )
 
 
 class _CellState:
     """What is known of a cell."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._train_from = self._train_to = 0.0
+        self.num_steps = self.steps_done = self.steps_timed = 0
+        """Optimizer steps: in all (0 before it is known), taken, and of these the ones that were taken this time."""
         self.status = "waiting"
         self.seconds = 0.0
         self._summary: Mapping[str, Any] = {}
@@ -140,11 +172,23 @@ class _CellState:
             self.status = "running"
         elif event.kind == "begin":
             self._stage, self._done, self._total = event.text, 0, event.total or 0
+            if event.text == "train":
+                self.num_steps, self._train_from = self._total, self._clock()
         elif event.kind == "advance":
             self._done += event.amount
+            if self._stage == "train":
+                self.steps_done = self._done
+                if event.figures:  # without any it tells of the steps before an interruption
+                    self.steps_timed += event.amount
+                    self._train_to = self._clock()
         elif event.kind in ("done", "failed"):
             self.status, self.seconds = event.kind, event.seconds
             self._summary = event.summary or {}
+
+    @property
+    def train_s(self) -> float:
+        """From the beginning of training to the last step."""
+        return self._train_to - self._train_from
 
     @property
     def share(self) -> float:

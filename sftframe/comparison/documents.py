@@ -9,6 +9,7 @@ import csv
 import io
 from typing import Any
 
+from sftframe.comparison.methods import comparison_facts, comparison_methods
 from sftframe.comparison.result import ComparisonResult
 from sftframe.comparison.tables import YardstickTable
 from sftframe.files import plain
@@ -44,6 +45,7 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
         "baseline": result.baseline,
         "yardstick": result.main.yardstick.key,
         "notes": list(result.notes),
+        "methods": comparison_methods(result),
         "arms": [
             {
                 "name": arm.name,
@@ -59,7 +61,7 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
 
 
 def comparison_markdown(result: ComparisonResult) -> str:
-    """A verdict and two tables, short enough for a pull request."""
+    """A verdict, two tables, the set-up and a paragraph on methods, short enough for a pull request."""
     main = result.main
     first = main.table
     means = {arm.name: arm.mean for arm in first.arms}
@@ -83,6 +85,10 @@ def comparison_markdown(result: ComparisonResult) -> str:
         figures = [table.yardstick.text(mean) for table, mean in zip(others, own, strict=True)]
         lines.append(f"| {_code(arm.name)} | " + " | ".join(figures) + " |")
     lines += [""] + [f"- {note}" for note in result.notes] if result.notes else []
+    facts = comparison_facts(result)
+    lines += ["", "| set-up | |", "|---|---|"] if facts else []
+    lines += [f"| {label} | {_cell(value)} |" for label, value in facts]
+    lines += ["", comparison_methods(result)]
     return "\n".join(lines) + "\n"
 
 
@@ -138,6 +144,10 @@ def _markdown_row(table: YardstickTable, found: Comparison, means: dict[str, flo
         f"| {_code(found.candidate)} | {yardstick.text(means[found.candidate])} | "
         f"{yardstick.signed(found.difference)} | {bounds} | {p} | {found.verdict} |"
     )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _code(text: str) -> str:

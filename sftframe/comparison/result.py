@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sftframe.comparison.flips import FlippedItem, flipped_items
+from sftframe.comparison.identity import check_identity
 from sftframe.comparison.runs import ComparedArm, check_comparable
 from sftframe.comparison.tables import (
     AxisTable,
@@ -39,14 +40,21 @@ class ComparisonResult:
     """On the main yardstick: per candidate the items that changed, largest first."""
     notes: tuple[str, ...]
     """What the arms do not share, one line each."""
+    remedy: str = ""
+    """What to run to settle what is open, command and all; empty where nothing is known to do it."""
 
     @property
     def sentence(self) -> str:
         """The verdict in a sentence for each thing that was varied."""
-        told = [comparison for axis in self.axes for comparison in axis.table.comparisons]
-        explanations = " ".join(comparison.explanation for comparison in told or self.main.table.comparisons)
+        explanations = " ".join(comparison.explanation for comparison in self.told)
         sentences = dict.fromkeys(explanations.removesuffix(".").split(". "))  # what holds for all is said once
-        return ". ".join(sentences) + "."
+        return " ".join(part for part in (". ".join(sentences) + ".", self.remedy) if part)
+
+    @property
+    def told(self) -> list[Comparison]:
+        """The comparisons that the verdict tells: axis by axis where there are axes, else arm by arm."""
+        by_axis = [comparison for axis in self.axes for comparison in axis.table.comparisons]
+        return by_axis or list(self.main.table.comparisons)
 
     def comparison_of(self, candidate: str) -> Comparison:
         """The main yardstick's comparison of one arm with the baseline."""
@@ -75,9 +83,9 @@ def compare(
 
     Raises:
         ConfigError: an unknown baseline or yardstick, one that no arm was measured by, or judges that differ.
-        DataError: the arms do not compare.
+        DataError: the arms do not compare, or cells of one arm are not made of the same pieces.
     """
-    notes = check_comparable(arms, by_design=by_design)
+    notes = check_comparable(arms, by_design=by_design) + check_identity(arms, is_grid=by_design is not None)
     names = [arm.name for arm in arms]
     if baseline is not None and baseline not in names:
         raise ConfigError(f"no arm {baseline!r} to compare with{suggestion(baseline, names)}")

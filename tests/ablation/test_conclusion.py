@@ -108,3 +108,13 @@ def test_a_deviation_beside_a_pilot_is_refused(plan: Plans, toys: Any, tmp_path:
 def test_a_deviation_that_cannot_be_is_refused(plan: Plans, toys: Any, sd: float) -> None:
     with pytest.raises(ConfigError, match="expected a positive standard deviation"):
         detectable_difference(plan(), toys.registry, sd=sd)
+
+
+def test_cells_of_one_arm_whose_style_wrote_another_text_are_refused_by_name(ran: Callable[..., Any]) -> None:
+    ablation, cells = ran()
+    manifest = cells[2].path / "manifest.json"  # mask-pad, the second seed
+    document = json.loads(manifest.read_text(encoding="utf-8"))
+    document["template"]["sha256"] = "f" * 64
+    manifest.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(DataError, match=r"not the same prompt text.*ffffffff… in mask-pad · seed 124 \("):
+        conclude(ablation, cells)

@@ -66,6 +66,18 @@ def test_another_yardstick_and_margin_need_no_new_runs(cli, data_file):
     assert table["comparisons"][0]["verdict"] == "equivalent"
 
 
+def test_a_resume_adds_seeds_and_arms_and_refuses_what_would_change_the_cells(cli, data_file, tmp_path):
+    assert cli(*masks(data_file, "--seeds", "1", "--out", "grid")).code == 0
+    kept = (tmp_path / "grid" / "runs" / "mask-pad" / "seed-123" / "summary.json").read_bytes()
+    more = cli("ablate", "--resume", "grid", "--seeds", "123,321", "--collate", "mask-pad,pad-only", "--json")
+    assert more.code == 0, more.err
+    assert "3 arms by 2 seeds = 6 runs" in more.err
+    assert [(cell["arm"], cell["seed"]) for cell in more.json["cells"]][2:4] == [("pad-only", 123), ("mask-pad", 321)]
+    assert (tmp_path / "grid" / "runs" / "mask-pad" / "seed-123" / "summary.json").read_bytes() == kept
+    refused = cli("ablate", "--resume", "grid", "--batch-size", "3")
+    assert (refused.code, "train.batch_size is None in all cells of grid" in refused.last_line) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
@@ -92,7 +104,7 @@ def test_another_yardstick_and_margin_need_no_new_runs(cli, data_file):
         (("--seeds", "0"), 2, "--seeds: expected how many seeds (1 or more)"),
         (("--set", "collate.weight=0.2,0.7"), 2, "no arm's --collate has such an option; prompt-weight has it"),
         (("--resume", "nowhere"), 2, "no ablation in nowhere"),
-        (("--resume", "nowhere", "--lr", "1"), 2, "leave all settings out but --yardstick"),
+        (("--resume", "nowhere", "--out", "there"), 2, "leave --config and --out out"),
         (("--collate", "mask-pad,pad-only", "--sd", "-3"), 2, "expected a positive standard deviation"),
         (("--collate", "mask-pad,pad-only", "--data", "nothing.json"), 4, "nothing.json"),
     ],

@@ -46,14 +46,15 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
         pairing: Mapping[str, str] | None = None,
         judge: str = "toy",
         items: Sequence[Mapping[str, Any]] | None = None,
+        manifest: Mapping[str, Any] | None = None,
         **config: Any,
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir()
         settings = {"seed": seed, "collate": {"name": collate}, "prompt": {"name": "alpaca"}, **config}
         (folder / "config.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
-        manifest = {"seed": seed, "pairing": {**PAIRING, **(pairing or {})}, "judge": judge}
-        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        entries = {"seed": seed, "pairing": {**PAIRING, **(pairing or {})}, "judge": judge, **(manifest or {})}
+        (folder / "manifest.json").write_text(json.dumps(entries), encoding="utf-8")
         lines = items or [item(index, score) for index, score in enumerate(scores)]
         (folder / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         (folder / "summary.json").write_text(json.dumps({"train": {"counted_share": {"response": 1.0}}}))

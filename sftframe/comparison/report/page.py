@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sftframe.comparison.methods import comparison_facts, comparison_methods
 from sftframe.comparison.report.arms import arm_rows, interval_text, ordered_tables, p_text, share_rows, spread_text
 from sftframe.comparison.report.curves import (
     MAX_ROWS,
@@ -91,6 +92,8 @@ def _content(page: PageInput) -> dict[str, Any]:
         "pairing": pairing_rows(result),
         "runs": run_rows(result),
         "command": page.command,
+        "facts": comparison_facts(result),
+        "methods": comparison_methods(result),
     }
 
 

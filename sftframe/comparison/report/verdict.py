@@ -36,7 +36,7 @@ class Headline:
 
 def headline(result: ComparisonResult) -> Headline:
     """The verdict as a reader takes it in."""
-    told = [found for axis in result.axes for found in axis.table.comparisons] or list(result.main.table.comparisons)
+    told = result.told
     if len(told) <= MAX_TOLD:
         return Headline(sentence=" ".join(map(_explanation, told)), details=())
     return Headline(sentence=_gist(result, told), details=tuple(map(_explanation, told)))

@@ -6,18 +6,22 @@ through jinja2's autoescape, and a content security policy lets the page load no
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sftframe.config import flattened
 from sftframe.records import Example, Response, Summary, Verdict
 from sftframe.stages.report.answers import FLAGS, count_failures, count_flags, join_items
 from sftframe.stages.report.charts import loss_svg
 from sftframe.stages.report.comparison import chance_keys, paired_change
 from sftframe.stages.report.curves import Curves, curve_rows
+from sftframe.stages.report.facts import RunFacts, run_methods, setup_facts
 from sftframe.stages.report.manifest import manifest_tables, repeat_command
 from sftframe.stages.report.outcome import outcome
 from sftframe.stages.report.rendering import render_page
+from sftframe.stages.report.summary import summary_document
 from sftframe.stages.report.tokens import show_example
 from sftframe.stages.report.yardsticks import yardstick_rows
 
@@ -61,6 +65,7 @@ def _content(report: ReportInput) -> dict[str, Any]:
         verdicts_after=report.verdicts,
     )
     change = paired_change(report.verdicts_before, report.verdicts)
+    facts = _facts(report)
     return {
         "summary": summary,
         "outcome": outcome(summary, change),
@@ -86,4 +91,14 @@ def _content(report: ReportInput) -> dict[str, Any]:
         "manifest": manifest_tables(report.manifest),
         "config_toml": report.config_toml,
         "command": report.command or repeat_command(summary.run),
+        "facts": setup_facts([facts]),
+        "methods": run_methods(facts) if facts.settings else "",
     }
+
+
+def _facts(report: ReportInput) -> RunFacts:
+    try:
+        settings = dict(flattened(tomllib.loads(report.config_toml)))
+    except tomllib.TOMLDecodeError:  # damaged by hand: the page shows it as it is
+        settings = {}
+    return RunFacts(settings=settings, manifest=report.manifest, summary=summary_document(report.summary))

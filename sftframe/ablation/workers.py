@@ -1,0 +1,227 @@
+"""Cells of a grid several at a time, each in a worker process that ends with the process that started it.
+
+The line between the two is a pipe. Its end of file asks a worker to stop: it comes when the parent closes the pipe and
+when the parent dies, whatever it dies of. A worker saves its cell first, as a single run does after Ctrl-C. Each worker
+holds a lock, so that a later process can tell that an earlier one's workers are still saving.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import cast
+
+from sftframe.ablation.cells import Job, Outcome, failed, run_cell
+from sftframe.ablation.progress import AblationObserver, CellEvent
+from sftframe.errors import ConfigError, Interrupted
+from sftframe.interrupts import deferred_interrupt, interruptible
+from sftframe.locks import hold, owner
+from sftframe.registry import Registry, load_registry
+
+_LOOK_S = 0.25
+"""How often the parent looks whether a stop was asked for, and a worker whether its parent is still there."""
+_PATIENCE_S = 60.0
+"""How long earlier workers may take to save their cells: the rest of a step and a checkpoint."""
+
+
+def run_in_processes(
+    jobs: Sequence[Job], *, num_processes: int, disabled: Sequence[str], locks_dir: Path, observer: AblationObserver
+) -> Iterator[Outcome]:
+    """Run several jobs at a time, in processes that load the installed plugins themselves. Yields in the order of ends.
+
+    A process that dies takes its cell with it and no other. The first Ctrl-C, SIGTERM or SIGHUP lets every worker stop
+    after its step, the second stops them at once, the third kills them. They have ended when this ends.
+
+    Args:
+        disabled: plugins that are not loaded.
+        locks_dir: a folder for the workers' locks, made if it is not there.
+
+    Raises:
+        Interrupted: the user asked for a stop; the cells at work are saved.
+    """
+
+    def tell() -> None:
+        observer.note("stopping: every cell at work saves its step first; once more stops at once, without that")
+
+    waiting = deque(jobs)
+    places = [locks_dir / str(number) for number in range(min(num_processes, len(jobs)))]
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+    workers: list[_Worker] = []
+    with deferred_interrupt(tell) as stop:
+        try:
+            workers += [_Worker(disabled, place) for place in places]
+            while not stop.requested:
+                for position, worker in enumerate(workers):
+                    if worker.job is None and waiting:
+                        workers[position] = worker = worker if worker.is_alive else _Worker(disabled, worker.place)
+                        worker.give(waiting.popleft())
+                busy = {worker.connection: worker for worker in workers if worker.job is not None}
+                if not busy:
+                    return
+                for connection in multiprocessing.connection.wait(list(busy), _LOOK_S):
+                    outcome = busy[cast(Connection, connection)].hear(observer)
+                    if outcome is not None:
+                        yield outcome
+            raise Interrupted("stopped")
+        finally:
+            _end(workers)
+
+
+def await_earlier_workers(locks_dir: Path, observer: AblationObserver, *, patience_s: float = _PATIENCE_S) -> None:
+    """Wait for workers of an earlier process that has died, if they are still saving their cells.
+
+    Args:
+        locks_dir: as `run_in_processes` takes it; it need not be there.
+
+    Raises:
+        ConfigError: they took longer than `patience_s`; the message names the process.
+    """
+    for place in sorted(path for path in locks_dir.glob("*") if path.is_dir()):
+        try:
+            with hold(place):
+                continue
+        except ConfigError:
+            observer.note(f"{owner(place)}, a worker of an earlier sftframe ablate, still saves its cell: waiting")
+        try:
+            with hold(place, patience_s=patience_s):
+                continue
+        except ConfigError:
+            raise ConfigError(
+                f"{owner(place)}, a worker of an earlier sftframe ablate, is still busy with a cell of "
+                f"{locks_dir.parent} after {patience_s:.0f} s of waiting: try again later, or stop that process"
+            ) from None
+
+
+class _Worker:
+    """A process that runs one cell after the other, and the line to it."""
+
+    def __init__(self, disabled: Sequence[str], place: Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.place = place
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, tuple(disabled), place, os.getpid()))
+        self._process.start()
+        theirs.close()  # or its death would not be an end of file
+        self.job: Job | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def give(self, job: Job) -> None:
+        self.job = job
+        with suppress(OSError):  # it has died: hearing it will tell
+            self.connection.send(job)
+
+    def hear(self, observer: AblationObserver) -> Outcome | None:
+        """Pass on what it says; give the outcome if that was its last word on its job.
+
+        Raises:
+            Interrupted: somebody asked this worker alone to stop.
+        """
+        assert self.job is not None, "only a worker with a job is listened to"
+        try:
+            said = self.connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            message = (
+                f"its process ended with code {self._process.exitcode}, perhaps for want of memory: "
+                "try fewer --jobs, or a smaller --batch-size"
+            )
+            said = failed(self.job, message, 0.0, observer.happened)
+        if isinstance(said, CellEvent):
+            observer.happened(said)
+            return None
+        self.job = None
+        if isinstance(said, Interrupted):
+            raise said
+        assert isinstance(said, Outcome), "a worker says events and outcomes"
+        return said
+
+    def let_go(self) -> None:
+        """Ask it to end; a cell at work is saved first."""
+        self.connection.close()
+
+    def join(self) -> None:
+        self._process.join()
+
+    def terminate(self) -> None:
+        """End it without saving the step it is at."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    """Let all workers go and wait for them; more signals of the user hurry them."""
+    for worker in workers:
+        worker.let_go()
+    for hurry in (_Worker.terminate, _Worker.kill):
+        try:
+            for worker in workers:
+                worker.join()
+        except KeyboardInterrupt:
+            for worker in workers:
+                hurry(worker)
+    for worker in workers:
+        worker.join()
+
+
+def _work(connection: Connection, disabled: Sequence[str], place: Path, parent: int) -> None:
+    """What a worker process does."""
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()  # Ctrl-C in the terminal is the parent's to pass on
+    # a parent in a script's background ignores SIGINT, and its children would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with suppress(OSError):
+        os.dup2(2, 1)  # standard output is for the command's result, whatever a plugin prints here
+    jobs: SimpleQueue[Job | None] = SimpleQueue()
+    with suppress(OSError, KeyboardInterrupt, ConfigError), hold(place):
+        with interruptible():
+            threading.Thread(target=_listen, args=(connection, jobs, parent), daemon=True).start()
+            registry = load_registry(disabled=disabled)
+            while (job := jobs.get()) is not None:
+                connection.send(_outcome(job, registry, connection))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the listener's may come when all is done
+
+
+def _listen(connection: Connection, jobs: SimpleQueue[Job | None], parent: int) -> None:
+    """Take in what the parent says; at its end, which may be the parent's own, ask the main thread to stop."""
+    with suppress(EOFError, OSError):
+        while os.getppid() == parent:  # a process that it forked may hold the pipe open
+            if connection.poll(_LOOK_S):
+                jobs.put(connection.recv())
+    with suppress(OSError):  # nobody reads any more, and a terminal that was closed cannot be written to
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+    jobs.put(None)
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)  # ends a system call that waits, too
+    else:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _outcome(job: Job, registry: Registry, connection: Connection) -> Outcome | Interrupted:
+    def tell(event: CellEvent) -> None:
+        with suppress(OSError):  # nobody listens any more: the cell is saved all the same
+            connection.send(event)
+
+    try:
+        return run_cell(job, registry, tell)
+    except Interrupted as stop:
+        return stop
+    except KeyboardInterrupt:
+        return Interrupted("stopped before the run had begun")
