@@ -169,10 +169,11 @@ class Ablation:
             return
         for path in done:
             for seam, known in read_manifest(RunFolder(path))["components"].items():
-                if seam == Seam.JUDGE or not isinstance(known, Mapping) or "name" not in known:
+                is_recorded = isinstance(known, Mapping) and {"name", "plugin", "version"} <= known.keys()
+                if seam == Seam.JUDGE or not is_recorded:
                     continue
                 now = self.registry.provider(Seam(seam), str(known["name"]))
-                made_with = (known.get("plugin"), known.get("version"))
+                made_with = (known["plugin"], known["version"])
                 if made_with != (now.id, now.version):
                     raise ConfigError(
                         f"{path} was made with {known['name']} of {made_with[0]} {made_with[1]}, and now it is of "

@@ -77,7 +77,8 @@ class GridObserver(AblationObserver):
         state = self._states[event.number]
         state.take(event)
         cell = self._cells[event.number]
-        if event.kind == "advance" and not self._console.is_terminal and not self._has_told_estimate:
+        is_told_by_lines = not self._console.is_terminal and not self._is_quiet
+        if event.kind == "advance" and is_told_by_lines and not self._has_told_estimate:
             self._has_told_estimate = bool(estimate := self._first_estimate())
             if estimate:
                 self._say(Text(estimate))
@@ -86,7 +87,7 @@ class GridObserver(AblationObserver):
             self._say(Text(f"{cell.name}: {event.text}", style="yellow"))
         if event.kind == "failed":
             self._say(Text(f"{cell.name} failed: {event.text}", style="red"))
-        if event.kind == "done" and event.seconds and not self._console.is_terminal and not self._is_quiet:
+        if event.kind == "done" and event.seconds and is_told_by_lines:
             number = sum(state.status == "done" for state in self._states)
             parts = (state.figures(), f"{event.seconds:.1f} s", self._pace())
             told = ", ".join(part for part in parts if part)
