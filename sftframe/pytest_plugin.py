@@ -42,14 +42,15 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 
 def _items(session: pytest.Session, config: pytest.Config) -> Iterator[pytest.Item]:
-    from sftframe.config import parse_settings
     from sftframe.errors import SftframeError
     from sftframe.registry import load_registry
-    from sftframe.testing.suites import installed_suites
+    from sftframe.testing.suites import component_settings, installed_suites, seams_of
 
     try:
-        registry, settings = load_registry(), parse_settings(config.getoption("sftframe_set"))
-        for name in config.getoption("sftframe"):
+        registry, names = load_registry(), config.getoption("sftframe")
+        seams = {seam: None for name in names for seam in seams_of(registry, name)}
+        settings = component_settings(config.getoption("sftframe_set"), seams)
+        for name in names:
             for seam, suites in installed_suites(registry, name, settings):
                 for suite in suites:
                     for check in suite.checks:

@@ -41,7 +41,7 @@ NoPlugin = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="An option of the component, repeatable.", metavar="KEY=VALUE"),
+    typer.Option("--set", help="An option of the component, repeatable.", metavar="SECTION.KEY=VALUE"),
 ]
 
 
@@ -97,11 +97,12 @@ def check(
     Example: sftframe plugins check gpt2-nano
     """
     from sftframe.cli.plugins_render import CheckReport
-    from sftframe.config import parse_settings
-    from sftframe.testing.suites import installed_suites
+    from sftframe.testing.suites import component_settings, installed_suites, seams_of
 
     report = CheckReport(as_json=as_json)
-    for seam, suites in installed_suites(_registry(no_plugin), name, parse_settings(settings or ())):
+    registry = _registry(no_plugin)
+    options = component_settings(settings or (), seams_of(registry, name))
+    for seam, suites in installed_suites(registry, name, options):
         report.begin(seam, name)
         for finding in chain.from_iterable(suite.findings() for suite in suites):
             report.add(finding)

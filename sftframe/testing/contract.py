@@ -105,9 +105,11 @@ def run_check(subject: T, check: Check[T], package: str) -> Finding:
 
     What the component prints in the meantime is dropped: a check of its own says that it prints.
     """
+    from sftframe.testing.surroundings import put_back
+
     promise = (check.__doc__ or check.__name__).partition("\n")[0].rstrip(".")
     try:
-        with contextlib.redirect_stdout(io.StringIO()), plugin_wall(package, "raised an exception"):
+        with put_back(), contextlib.redirect_stdout(io.StringIO()), plugin_wall(package, "raised an exception"):
             check(subject)
     except SftframeError as error:
         return Finding(promise=promise, error=str(error) or type(error).__name__)

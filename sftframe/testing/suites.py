@@ -6,7 +6,7 @@ for the seams' own modules to know, which are imported when a component of their
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,6 +97,25 @@ def installed_suites(
         values = _offline(registry, seam, name, dict(settings.get(seam.value, {})))
         component = registry.create(seam, name, values, **given)
         yield seam, [module_suite(registry.provider(seam, name).module), suite_of(component)]
+
+
+def component_settings(words: Iterable[str], seams: Collection[Seam]) -> dict[str, Any]:
+    """Options by seam, from `section.key=value` words.
+
+    Raises:
+        ConfigError: a word sets something else than an option of these seams.
+    """
+    from sftframe.config import parse_settings
+
+    settings = parse_settings(words)
+    sections = [seam.value for seam in seams]
+    for key, value in settings.items():
+        if key in sections and isinstance(value, Mapping):
+            continue
+        form = ", ".join(f"{section}.KEY=VALUE" for section in sections)
+        meant = "" if isinstance(value, Mapping) or key in sections else f"; did you mean {sections[0]}.{key}?"
+        raise ConfigError(f"no option {key!r} of what is checked: expected {form}{meant}")
+    return settings
 
 
 def seams_of(registry: Registry, name: str) -> list[Seam]:

@@ -60,6 +60,16 @@ def left_alone(doing: str, *, may_draw: bool = False) -> Iterator[None]:
         )
 
 
+@contextlib.contextmanager
+def put_back() -> Iterator[None]:
+    """Put back what is changed of the process in the meantime."""
+    before = _state()
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
 def _stir() -> None:
     """Random states that no component could have set itself."""
     random.seed(0x5F7F)
