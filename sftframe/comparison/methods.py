@@ -73,7 +73,7 @@ def _statistics(result: ComparisonResult) -> list[str]:
     adjusted = f", adjusted for {num_pairs} comparisons by Holm's method" if num_pairs > 1 else ""
     none = f", and differences within ±{main.margin:.3g} count as none (two one-sided tests)" if main.margin else ""
     return [
-        f"Every arm was compared with {result.baseline} on {yardstick.label[:1].lower()}{yardstick.label[1:]} "
+        f"Every arm was compared with {result.baseline} on the {yardstick.label[:1].lower()}{yardstick.label[1:]} "
         f"({yardstick.unit}) over the {len(table.items):,} test items and {num_seeds} "
         f"seed{'s' * (num_seeds != 1)} that all arms share, by means of paired differences.",
         *([f"Intervals are at 95 % and {luck[covers]}."] if covers else []),
