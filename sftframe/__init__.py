@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from sftframe.downloads import cache_dir, fetch
     from sftframe.files import check_plain, read_named_file, read_named_text
     from sftframe.judging import compare_answers, judge_file
-    from sftframe.network import NetworkError, TooLargeError, find_route, http_client, http_transport
+    from sftframe.network import NetworkError, TooLargeError, find_route, http_client, http_transport, why_unreachable
     from sftframe.pipeline import run
     from sftframe.progress import Observer
     from sftframe.registry import Registry, load_registry
@@ -125,6 +125,7 @@ __all__ = [
     "select_states",
     "term_nll",
     "weighted_loss",
+    "why_unreachable",
 ]
 
 _LAZY = {
@@ -147,6 +148,7 @@ _LAZY = {
     "find_route": "sftframe.network",
     "http_client": "sftframe.network",
     "http_transport": "sftframe.network",
+    "why_unreachable": "sftframe.network",
     "NetworkError": "sftframe.network",
     "TooLargeError": "sftframe.network",
     "judge_file": "sftframe.judging",

@@ -128,13 +128,7 @@ def _is_on(value: str) -> bool:
 
 
 def _reach(network: Network) -> None:
-    import httpx
+    from sftframe.network import why_unreachable
 
-    from sftframe.network import NetworkError, http_client
-
-    try:
-        with http_client(timeout_s=_CONNECT_S, redirects="downloads") as client:
-            client.head(network.endpoint, follow_redirects=False)
-    except (NetworkError, httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
-        network.error = str(error) or type(error).__name__
+    network.error = why_unreachable(network.endpoint, timeout_s=_CONNECT_S)
     network.is_asked = True

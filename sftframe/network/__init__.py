@@ -13,6 +13,7 @@ httpx is imported on first use.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Literal
 
 from sftframe.errors import SftframeError
@@ -30,6 +31,7 @@ __all__ = [
     "find_route",
     "http_client",
     "http_transport",
+    "why_unreachable",
 ]
 
 MAX_REPLY_BYTES = 4_000_000
@@ -85,3 +87,29 @@ def http_client(
         follow_redirects=True,
         max_redirects=10,
     )
+
+
+def why_unreachable(url: str, *, timeout_s: float = 5.0) -> str | None:
+    """Why a server does not answer; None = it answers, whatever it says.
+
+    One request, without a redirect being followed. To look up a name can take longer than any timeout of a client, so
+    a clock beside it ends the wait.
+    """
+    outcome: list[str | None] = []
+    asking = threading.Thread(target=lambda: outcome.append(_fault(url, timeout_s)), daemon=True)
+    asking.start()
+    asking.join(2 * timeout_s)
+    return outcome[0] if outcome else f"no answer within {2 * timeout_s:g} s{find_route(url)}"
+
+
+def _fault(url: str, timeout_s: float) -> str | None:
+    import httpx
+
+    try:
+        with http_client(timeout_s=timeout_s, redirects="downloads") as client:  # to redirect is to answer
+            client.head(url, follow_redirects=False)
+    except NetworkError as error:
+        return str(error)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
+        return str(error) or type(error).__name__
+    return None

@@ -6,6 +6,7 @@ import ssl
 import threading
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import httpx
 
@@ -45,9 +46,13 @@ class GuardedTransport(httpx.BaseTransport):
         route = find_route(str(request.url))
         if self._max_bytes is not None:
             request.headers["Accept-Encoding"] = "identity"  # what comes packed all the same is unpacked with care
+        transport = self._transport(route, is_secure=request.url.scheme == "https")
         try:
-            response = self._transport(route, is_secure=request.url.scheme == "https").handle_request(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            if (route.proxy or "").startswith("socks"):
+                response = _in_time(transport, request)
+            else:
+                response = transport.handle_request(request)
+        except httpx.TransportError as error:
             if route.proxy is None:
                 raise
             raise type(error)(f"{error}{route}") from error
@@ -126,6 +131,33 @@ def _make_transport(route: Route, *, is_secure: bool) -> httpx.HTTPTransport:
         return httpx.HTTPTransport(verify=context, proxy=proxy, limits=_NO_LIMITS)
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise NetworkError(f"{route.variable} names a proxy that cannot be used: {type(error).__name__}") from None
+
+
+def _in_time(transport: httpx.BaseTransport, request: httpx.Request) -> httpx.Response:
+    """The reply by way of a SOCKS proxy, unless it takes longer than all timeouts: httpcore greets it without any.
+
+    Raises:
+        httpx.ConnectTimeout: the proxy is silent. The call goes on in a daemon thread, and nobody hears of it.
+        httpx.ProxyError: the proxy says what no SOCKS proxy does.
+    """
+    from socksio.exceptions import SOCKSError
+
+    limits = request.extensions.get("timeout", {})
+    future: Future[httpx.Response] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(transport.handle_request(request))
+        except BaseException as error:  # raised again where the reply is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        return future.result(sum(limit for limit in limits.values() if limit is not None) or None)
+    except TimeoutError:
+        raise httpx.ConnectTimeout("the proxy is silent") from None
+    except SOCKSError as error:
+        raise httpx.ProxyError(f"the proxy does not speak SOCKS: {error}") from None
 
 
 def _limited(request: httpx.Request, response: httpx.Response, max_bytes: int) -> httpx.Response:

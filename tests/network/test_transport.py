@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import socket
 import threading
 import tracemalloc
 import zlib
@@ -10,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from sftframe.network import NetworkError, TooLargeError, http_client
+from sftframe.network import NetworkError, TooLargeError, http_client, why_unreachable
 
 
 class Server:
@@ -227,12 +228,52 @@ def test_a_proxy_is_asked_for_servers_elsewhere_and_never_for_this_machine(start
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
-def test_a_proxy_that_is_not_there_is_named(start, client, monkeypatch, scheme):
-    gone = start()
-    gone.http.server_close()
-    monkeypatch.setenv("ALL_PROXY", gone.url.replace("http", scheme))
-    with pytest.raises(httpx.ConnectError, match=r"\(through the proxy that ALL_PROXY names\)"):
-        client.get("http://models.invalid/v1")
+def test_a_proxy_that_is_not_there_is_named(client, monkeypatch, scheme):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen, so that every connection is refused
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{nobody.getsockname()[1]}")
+        with pytest.raises(httpx.ConnectError, match=r"\(through the proxy that ALL_PROXY names\)"):
+            client.get("http://models.invalid/v1")
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+def test_a_proxy_that_is_silent_is_given_up_and_named(monkeypatch, scheme):
+    with socket.socket() as silent, http_client(timeout_s=0.2) as client:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(httpx.TimeoutException, match=r"\(through the proxy that ALL_PROXY names\)"):
+            client.get("http://models.invalid/v1")
+
+
+def test_a_proxy_that_speaks_another_protocol_is_named(monkeypatch, client):
+    with socket.socket() as odd:
+        odd.bind(("127.0.0.1", 0))
+        odd.listen()
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{odd.getsockname()[1]}")
+
+        def answer():
+            connection, _ = odd.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(httpx.TransportError, match=r"\(through the proxy that ALL_PROXY names\)"):
+            client.get("http://models.invalid/v1")
+
+
+def test_why_a_server_does_not_answer_is_told(server, monkeypatch):
+    assert why_unreachable(server.url) is None
+    server.act = redirecting(302, "http://elsewhere.invalid/")
+    assert why_unreachable(server.url) is None
+    server.act = lambda handler: handler.answer(503)
+    assert why_unreachable(server.url) is None
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        assert "refused" in why_unreachable(f"http://127.0.0.1:{nobody.getsockname()[1]}")
+    monkeypatch.setenv("ALL_PROXY", "socks4://127.0.0.1:1")
+    assert "ALL_PROXY names a proxy that cannot be used" in why_unreachable("https://elsewhere.invalid")
 
 
 @pytest.mark.parametrize("proxy", ["socks4://hidden.invalid:1", "nonsense://hidden.invalid", "http://hidden.invalid:x"])

@@ -51,6 +51,7 @@ class Published:
     bucket: str
     """Folder in OpenAI's bucket, named by the number of parameters."""
     context_length: int = 1024
+    vocab_size: int = 50_257
 
 
 class GPT2Backend(ModelBackend):

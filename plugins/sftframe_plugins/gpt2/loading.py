@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from sftframe import ModelError
-from sftframe_plugins.gpt2.backend import GPT2Backend, NanoOptions, Options
+from sftframe_plugins.gpt2.backend import GPT2Backend, NanoOptions, Options, Published
 from sftframe_plugins.gpt2.memory import training_bytes
 from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import NetworkConfig
@@ -61,12 +61,12 @@ class Loader:
 
     @property
     def context_length(self) -> int:
-        """The most positions that a row may have; weights are not touched."""
-        return self._config.context_length
+        """The most positions that a row may have; of a published size this needs no file."""
+        return self._sizes.context_length
 
     def training_bytes(self, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int:
-        """Memory of a training step; weights are not touched."""
-        return training_bytes(self._config, num_positions, trains_all=trains_all, is_recomputing=is_recomputing)
+        """Memory of a training step; of a published size this needs no file."""
+        return training_bytes(self._sizes, num_positions, trains_all=trains_all, is_recomputing=is_recomputing)
 
     def load(self, device: str, dtype: str, seed: int) -> GPT2LM:
         """The model."""
@@ -115,22 +115,27 @@ class Loader:
                 f"{config.vocab_size}; --set model.tokenizer=FOLDER names the one they were trained with"
             )
         self._check_size(config)
+        if config.context_length != self._sizes.context_length:
+            raise ModelError(
+                f"{self._source} has a context of {config.context_length} tokens, but {self._kind.name} was published "
+                f"with {self._sizes.context_length}: name a folder with --set model.weights=FOLDER"
+            )
         return replace(config, dropout=self._options.dropout)
+
+    @cached_property
+    def _sizes(self) -> NetworkConfig:
+        """The sizes as far as they can be told without looking at the weights."""
+        size = self._kind.published
+        is_named = self._saved is None and self._options.weights in self._named_sources()
+        return _published_config(size) if size is not None and is_named else self._config
 
     @cached_property
     def _config(self) -> NetworkConfig:
         if not self._is_random:
             return self._source.config()
-        vocab_size, size = self.tokenizer.vocab_size, self._kind.published
-        if size is None:
-            return replace(self._source.config(), vocab_size=vocab_size)
-        return NetworkConfig(
-            vocab_size=vocab_size,
-            context_length=size.context_length,
-            width=size.width,
-            num_layers=size.num_layers,
-            num_heads=size.num_heads,
-        )
+        size = self._kind.published
+        config = self._source.config() if size is None else _published_config(size)
+        return replace(config, vocab_size=self.tokenizer.vocab_size)
 
     def _check_size(self, config: NetworkConfig) -> None:
         size = self._kind.published
@@ -142,3 +147,13 @@ class Loader:
                 f"but {self._kind.name} has {size.num_layers} of width {size.width} with {size.num_heads}; "
                 "--model gpt2 takes the sizes from the weights"
             )
+
+
+def _published_config(size: Published) -> NetworkConfig:
+    return NetworkConfig(
+        vocab_size=size.vocab_size,
+        context_length=size.context_length,
+        width=size.width,
+        num_layers=size.num_layers,
+        num_heads=size.num_heads,
+    )

@@ -81,6 +81,14 @@ def _check_folder(folder: Path) -> None:
         raise ModelError(f"no tokenizer in {folder}: {error}; --set model.tokenizer=FOLDER names another") from error
 
 
+def is_published_file(path: Path) -> bool:
+    """Whether a file is one of GPT-2's own two, under whatever name."""
+    try:
+        return _sha256(path) in GPT2_SHA256.values()
+    except OSError:
+        return False
+
+
 def write_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
     """Write `vocab.json`, `merges.txt` and `tokenizer_config.json`, and read them back to be sure.
 

@@ -1,24 +1,34 @@
 """OpenAI's GPT-2 as Hugging Face keeps it: `openai-community/gpt2…`, fetched into Hugging Face's own cache.
 
 `huggingface_hub` does the work, and with it `HF_HOME`, `HF_ENDPOINT`, `HF_HUB_OFFLINE` and `HF_TOKEN` mean what they
-always mean; a broken download goes on where it stopped. Only safetensors are fetched.
+always mean; a broken download goes on where it stopped. Only safetensors are fetched. Where the hub cannot be reached,
+what is in the cache has to do, and that is found out by one question: the library would ask for 20 seconds and more. A
+token does not follow a redirect to another host; that is the library's own rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sftframe import ModelError
+from sftframe import ModelError, why_unreachable
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
+from sftframe_plugins.gpt2.vocabulary_files import is_published_file
 from sftframe_plugins.gpt2.weights.huggingface_folder import INDEX_FILE, WEIGHT_FILES, HuggingFaceFolder, shards_of
 from sftframe_plugins.gpt2.weights.source import WeightSource
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class _MissingError(Exception):
+    """A file that is not in the repository, as far as can be told."""
 
 
 class HuggingFaceRepository(WeightSource):
@@ -41,14 +51,18 @@ class HuggingFaceRepository(WeightSource):
         return HuggingFaceFolder(self._fetched("config.json")).config()
 
     def tokenizer(self) -> BytePairTokenizer:
-        return HuggingFaceFolder(self._fetched("vocab.json", "merges.txt")).tokenizer()
+        return HuggingFaceFolder(self._known_vocabulary() or self._fetched(*_VOCABULARY)).tokenizer()
+
+    def _known_vocabulary(self) -> Path | None:
+        """The cache's folder with GPT-2's own vocabulary in it, which no newer commit can make any better."""
+        paths = [path for path in map(self._cached, _VOCABULARY) if path is not None and is_published_file(path)]
+        is_whole = len(paths) == len(_VOCABULARY) and len({path.parent for path in paths}) == 1
+        return paths[0].parent if is_whole else None
 
     def tensors(self) -> Mapping[str, Tensor]:
-        from huggingface_hub.errors import EntryNotFoundError
-
         try:
             self._fetch(WEIGHT_FILES[0])
-        except EntryNotFoundError:
+        except _MissingError:
             self._fetched(*shards_of(self._fetched(INDEX_FILE) / INDEX_FILE))
         return HuggingFaceFolder(self._fetched("config.json")).tensors()
 
@@ -59,42 +73,89 @@ class HuggingFaceRepository(WeightSource):
 
     def _fetched(self, *names: str) -> Path:
         """The cache's folder, with these files in it."""
-        from huggingface_hub.errors import EntryNotFoundError
-
         for name in names:
             try:
                 path = self._fetch(name)
-            except EntryNotFoundError as error:
-                raise self._explained(name, error) from error
+            except _MissingError as error:
+                raise self._explained(name, error.__cause__ or error) from error
         return path.parent
 
     def _fetch(self, name: str) -> Path:
         """One file, in the cache.
 
         Raises:
-            EntryNotFoundError: the repository does not have it, or the cache does not and the hub cannot be reached.
+            _MissingError: the repository does not have it, or the cache does not and the hub cannot be reached.
         """
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError
 
         revision = None if name == "config.json" else self._revision
+        cached = self._cached(name, revision)
+        if cached is not None and (revision is not None or self._why_unreachable is not None):
+            return cached
+        if self._why_unreachable is not None:
+            raise _MissingError(name)
         try:
-            return Path(hf_hub_download(self._name, name, revision=revision))
-        except EntryNotFoundError:
-            raise
+            with _without_their_words():
+                return Path(hf_hub_download(self._name, name, revision=revision))
+        except EntryNotFoundError as error:
+            raise _MissingError(name) from error
         except _transport_errors() as error:
             raise self._explained(name, error) from error
 
-    def _explained(self, name: str, error: Exception) -> ModelError:
-        cause = str(error).partition("\n")[0]
+    def _cached(self, name: str, revision: str | None = None) -> Path | None:
+        """The file in the cache, at the commit that the main branch had last unless another is named; no one is asked.
+
+        `hf_hub_download` asks for more than the file, even where it may look into the cache only.
+        """
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(self._name, name, revision=revision)
+        return Path(found) if isinstance(found, str) else None
+
+    @cached_property
+    def _why_unreachable(self) -> str | None:
+        """Why the hub does not answer; None = it does, or nobody may ask it."""
+        from huggingface_hub import constants
+
+        return None if constants.HF_HUB_OFFLINE else why_unreachable(constants.ENDPOINT)
+
+    def _explained(self, name: str, error: BaseException) -> ModelError:
+        from huggingface_hub import constants
+
+        cause = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        if self._why_unreachable is not None:
+            cause = f"{constants.ENDPOINT} cannot be reached: {self._why_unreachable}"
         return ModelError(
-            f"cannot fetch {name} of {self._name} from Hugging Face ({type(error).__name__}: {cause}); connect once, "
+            f"cannot fetch {name} of {self._name} from Hugging Face ({cause}); connect once, "
             "or name local files: --set model.weights=FOLDER (or random) and --set model.tokenizer=FOLDER"
         )
 
 
+_VOCABULARY = ("vocab.json", "merges.txt")
+
+
+@contextmanager
+def _without_their_words() -> Iterator[None]:
+    """Keep the library from writing of its attempts; what becomes of them is told in one line of ours."""
+    from huggingface_hub.utils import logging as theirs
+
+    if os.environ.get("HF_HUB_VERBOSITY"):  # somebody wants to read them
+        yield
+        return
+    before = theirs.get_verbosity()
+    theirs.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        theirs.set_verbosity(before)
+
+
 def _transport_errors() -> tuple[type[Exception], ...]:
-    """What `huggingface_hub` lets through when a connection fails: errors of the HTTP library that it is built on."""
+    """What `huggingface_hub` lets through when a connection fails: errors of the HTTP library that it is built on.
+
+    That library raises ValueError and ImportError where it cannot use a proxy of the environment.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
-    return (OSError, *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)))
+    return (OSError, ValueError, ImportError, *(b for b in HfHubHTTPError.__bases__ if issubclass(b, Exception)))

@@ -131,7 +131,9 @@ class Server:
     def __init__(self, folder):
         self.folder = folder
         self.asked = []
+        self.keys = []
         self.cut = None
+        self.elsewhere = ""  # an address that has the weights instead
         served = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -150,11 +152,20 @@ class Server:
     def answer(self, handler, *, has_body):
         name = handler.path.rpartition("/")[2]
         self.asked.append(name)
+        self.keys.append(handler.headers.get("Authorization"))
         path = self.folder / name
         content = path.read_bytes() if path.is_file() else b""
-        handler.send_response(200 if path.is_file() else 404)
+        is_elsewhere = bool(self.elsewhere) and name.endswith(".safetensors")
+        if is_elsewhere:
+            handler.send_response(302)
+            handler.send_header("Location", f"{self.elsewhere}/{name}")
+            handler.send_header("X-Linked-Size", str(len(content)))
+            content, has_body = b"", False
+        else:
+            handler.send_response(200 if path.is_file() else 404)
         handler.send_header("Content-Length", str(len(content)))
-        handler.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        etag = hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
+        handler.send_header("X-Linked-ETag" if is_elsewhere else "ETag", f'"{etag}"')
         handler.send_header("X-Repo-Commit", "c0ffee" * 6 + "c0de")
         if not path.is_file():
             handler.send_header("X-Error-Code", "EntryNotFound")

@@ -41,6 +41,17 @@ def test_files_come_at_one_commit_and_serve_offline_afterwards(serve, huggingfac
     assert server.asked == []
 
 
+def test_a_token_does_not_follow_the_weights_to_another_host(serve, huggingface_folder, tmp_path):
+    hub, store = serve(huggingface_folder), serve(huggingface_folder)
+    hub.elsewhere = store.url.replace("127.0.0.1", "localhost")
+    in_a_process_of_its_own(
+        HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), HF_HUB_DISABLE_TELEMETRY="1", HF_TOKEN="hf_secret"
+    )
+    assert "model.safetensors" in store.asked
+    assert set(store.keys) == {None}
+    assert "Bearer hf_secret" in hub.keys
+
+
 @pytest.fixture
 def hub(serve, monkeypatch, tmp_path):
     """Lets `huggingface_hub` take a folder for the hub, with an empty cache."""
