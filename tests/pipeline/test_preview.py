@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sftframe import Batch, CollateStrategy, TokenizedExample
+from sftframe import Batch, CollateStrategy, PluginError, TokenizedExample
 from sftframe.config import Layer
 from sftframe.pipeline.preview import BatchView, TokenView, view_batches, view_examples
 from sftframe.pipeline.setup import Components, Material, prepare_data, resolve
@@ -82,11 +82,12 @@ class Shortening(CollateStrategy):
         return Batch(inputs=batch.inputs[:, :5], targets=batch.targets[:, :5], indices=batch.indices)
 
 
-def test_what_a_strategy_cuts_off_is_not_shown(prepare: Callable[..., Prepared]) -> None:
+def test_a_strategy_that_cuts_rows_is_refused_as_a_run_would(prepare: Callable[..., Prepared]) -> None:
+    """Its ends would never count: `tokens.max_length` and `tokens.over_long` cut, and count what they cut."""
     _, components, material = prepare()
     components = replace(components, strategy=Shortening(pad_id=256))
-    ((_, tokens),) = view_examples(components, material.train[:1], 4)
-    assert "".join(token.text for token in tokens) == "Q: Aft"
+    with pytest.raises(PluginError, match=r"'shortening' cut example 0 to 5 positions; set tokens\.max_length and"):
+        list(view_examples(components, material.train[:1], 4))
 
 
 def test_batches_in_file_order_have_their_shapes_and_counts(prepare: Callable[..., Prepared]) -> None:

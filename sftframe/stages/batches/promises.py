@@ -34,7 +34,7 @@ def check_rows(strategy: CollateStrategy, batch: Batch, examples: Sequence[Token
     lengths = torch.tensor([len(example.ids) - 1 for example in examples])
     if int(lengths.max()) > width:
         longest = examples[int(lengths.argmax())]
-        raise _broken(strategy, f"cut example {longest.index} to {width} positions", "tokens.max_length cuts")
+        raise _broken(strategy, f"cut example {longest.index} to {width} positions", _CUT)
     is_text = torch.arange(width) < lengths[:, None]  # (B, T)
     targets = _next_ids(examples, width)
     counted = counted_weights(batch) > 0  # (B, T)
@@ -61,6 +61,7 @@ def _check_ends(strategy: CollateStrategy, counted: Tensor, examples: Sequence[T
         raise _broken(strategy, f"does not count the end token of example {example.index}", expected)
 
 
+_CUT = "set tokens.max_length and tokens.over_long, which cut rows and count what they cut"
 _ORDER = "expected rows in the order given"
 
 
