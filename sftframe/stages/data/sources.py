@@ -143,7 +143,8 @@ def read_source(source: str) -> tuple[str, bytes]:
             raise _unknown(source, path)
         return path.suffix.lower(), read_named_file(path, most=_most_bytes())
     except FileNotFoundError:
-        raise DataError(f"data: no file {source} (looked in {Path.cwd()}){path_hint(source)}") from None
+        shown = source if source.isprintable() else repr(source)
+        raise DataError(f"data: no file {shown} (looked in {Path.cwd()}){path_hint(source)}") from None
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"data: cannot read {source}: {reason}") from error

@@ -56,7 +56,13 @@ def _no_folder(path: Path, others: Mapping[str, WeightSource]) -> str:
         is_there = False
     if is_there and path.suffix in (".safetensors", ".bin", ".gguf"):
         return f"model.weights: {path} is a file; name the folder that it lies in, with its config.json"
-    return f"model.weights: no folder {path}; {expected}"
+    name = str(path)
+    hint = (
+        "; TOML reads \\n and \\t in double quotes: write the path in 'single quotes'"
+        if "\n" in name or "\t" in name
+        else ""
+    )
+    return f"model.weights: no folder {path if name.isprintable() else repr(name)}; {expected}{hint}"
 
 
 def _base_of(adapter: Path) -> str:
