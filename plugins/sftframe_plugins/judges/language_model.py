@@ -236,6 +236,21 @@ class LanguageModelJudge(Judge):
         return _Answer(word=word, error=None, reason=reason, raw=kept(reply.text))
 
 
+def checked(name: str, limit_s: float, check: Callable[[], Word]) -> Word:
+    """What a check of a server finds, if it comes in time: a server may send a byte now and then for ever.
+
+    Args:
+        limit_s: for one of the check's calls; three fit in.
+
+    Raises:
+        CallError: it does not come in time, or the check raises it.
+    """
+    try:
+        return within(3 * limit_s, check)
+    except TimeoutError:
+        raise timed_out(name, 3 * limit_s) from None
+
+
 def no_connection(name: str) -> CallError:
     """Nobody is there."""
     return CallError(f"no connection to {name}", is_server_lost=True)

@@ -12,12 +12,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sftframe import Contact, JudgeError, option
 from sftframe_plugins.judges.calls import CallError
 from sftframe_plugins.judges.context import check_after, check_before
-from sftframe_plugins.judges.language_model import LanguageModelJudge, LanguageModelOptions, Reply
+from sftframe_plugins.judges.language_model import LanguageModelJudge, LanguageModelOptions, Reply, checked
 from sftframe_plugins.judges.ollama_server import DEFAULT_HOST, KEY_VARIABLE, Model, OllamaServer
 from sftframe_plugins.judges.template import Message
 
@@ -92,9 +93,10 @@ class OllamaJudge(LanguageModelJudge):
         models: dict[str, Model] = {}
         lost: dict[str, CallError] = {}
         for host in self.options.hosts:
-            with closing(OllamaServer(host, min(self.options.timeout_s, _CHECK_S))) as server:
+            limit_s = min(self.options.timeout_s, _CHECK_S)
+            with closing(OllamaServer(host, limit_s)) as server:
                 try:
-                    models[host] = self._find_model(server)
+                    models[host] = checked(host, limit_s, partial(self._find_model, server))
                 except CallError as error:
                     lost[host] = error
         if not models:

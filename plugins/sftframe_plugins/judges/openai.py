@@ -13,13 +13,14 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit
 
 from sftframe import ConfigError, Contact, JudgeError, option
 from sftframe_plugins.judges.agreement import Agreement, ChatSettings
 from sftframe_plugins.judges.calls import CallError
-from sftframe_plugins.judges.language_model import LanguageModelJudge, LanguageModelOptions
+from sftframe_plugins.judges.language_model import LanguageModelJudge, LanguageModelOptions, checked
 from sftframe_plugins.judges.openai_server import DEFAULT_BASE_URL, OpenAIServer
 
 _CHECK_S = 20.0
@@ -125,9 +126,10 @@ class OpenAIJudge(LanguageModelJudge):
             JudgeError: no server, no key or one that is not taken, or no such model.
         """
         _ = self.scoring, self.comparing
-        with closing(self._server(min(self.options.timeout_s, _CHECK_S), lambda sentence: None)) as server:
+        limit_s = min(self.options.timeout_s, _CHECK_S)
+        with closing(self._server(limit_s, lambda sentence: None)) as server:
             try:
-                self._check_model(server)
+                checked(server.base_url, limit_s, partial(self._check_model, server))
             except CallError as error:
                 raise JudgeError(
                     f"judge openai cannot work: {error.reason}; check --set judge.base_url=ADDRESS (with its version, "

@@ -120,3 +120,10 @@ def test_a_proxy_that_does_not_serve_is_named_by_its_variable(bench, item, monke
     (verdict,) = judge.score([item()])
     assert verdict.status == "error"
     assert "ALL_PROXY" in verdict.reason
+
+
+@pytest.mark.parametrize("fault", ["drips", "is_silent"])
+def test_a_check_does_not_wait_for_a_server_that_never_ends(bench, acts, fault):
+    bench.stub.get_act = getattr(acts, fault)
+    with pytest.raises(JudgeError, match=r"gave no reply within"):
+        bench.judge(timeout_s=0.2).check()
