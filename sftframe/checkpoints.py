@@ -8,7 +8,6 @@ alone are kept in the same way. Knows nothing of what the state means.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,7 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
 from sftframe.errors import ConfigError
-from sftframe.files import DiskError, disk, remove_leftovers, whole_dir, write_json_part
+from sftframe.files import DiskError, decoded, disk, remove_leftovers, whole_dir, write_json_part
+from sftframe.places import is_number
 
 _MODULE = "module.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
@@ -150,7 +150,7 @@ def load_weights(folder: Path, module: torch.nn.Module) -> None:
 def is_whole(folder: Path) -> bool:
     """Whether every file of a checkpoint, or of `save_weights`, is what was written."""
     try:
-        hashes = json.loads((folder / _HASHES).read_text(encoding="utf-8"))
+        hashes = decoded((folder / _HASHES).read_bytes())
         # only what lies in the folder is read: a name could lead elsewhere, and a device has no end
         is_known = _MODULE in hashes and {path.name for path in folder.iterdir() if path.is_file()}.issuperset(hashes)
         return is_known and _hashes(folder, list(hashes)) == hashes
@@ -161,8 +161,8 @@ def is_whole(folder: Path) -> bool:
 def _state(folder: Path) -> dict[str, Any] | None:
     """What `save` was given; None where it is no JSON object."""
     try:
-        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        state = decoded((folder / _STATE).read_bytes())
+    except (OSError, ValueError):
         return None
     return state if isinstance(state, dict) else None
 
@@ -187,7 +187,7 @@ def _unwanted(folders: list[Path], step: int, keep: int) -> list[Path]:
 
 def _folders(folder: Path) -> list[Path]:
     """Checkpoint folders, the newest first."""
-    found = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdecimal() and path.is_dir()]
+    found = [path for path in folder.glob("step-*") if is_number(path.name.removeprefix("step-")) and path.is_dir()]
     return sorted(found, key=_step, reverse=True)
 
 

@@ -34,6 +34,9 @@ def hold(folder: Path, *, patience_s: float = 0.0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    for name in LOCK_FILES:
+        if (folder / name).is_symlink():  # locking would empty what it leads to
+            raise ConfigError(f"{folder / name} is a link, expected a file of sftframe's own: remove it")
     lock = FileLock(folder / _LOCK, timeout=patience_s)
     try:
         lock.acquire()

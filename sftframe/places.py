@@ -29,7 +29,7 @@ def make_numbered(label: str) -> Path:
     """A new folder `runs/LABEL-N`, N one more than the highest there is; two processes never get the same."""
     label = label.replace(":", "-")  # a prompt style from a file has one; Windows allows none in names
     ends = (path.name.rpartition("-") for path in RUNS_DIR.glob("*"))
-    start = 1 + max((int(number) for name, _, number in ends if name == label and number.isdecimal()), default=0)
+    start = 1 + max((int(number) for name, _, number in ends if name == label and is_number(number)), default=0)
     with explained(RUNS_DIR):
         disk().make_dir(RUNS_DIR)
         for number in count(start):
@@ -70,9 +70,9 @@ def check_place(path: Path, *, force: bool) -> None:
 
 
 def check_inside(path: Path) -> None:
-    """See that all that lies in a run's folder is plain files and folders of its own.
+    """See that all that lies in the folder of a run or an ablation is plain files and folders of its own.
 
-    A folder from a stranger may hold links: what is written to the run would be written elsewhere, what is read from it
+    A folder from a stranger may hold links: what is written to it would be written elsewhere, what is read from it
     could come from anywhere, and a named pipe would never end.
 
     Raises:
@@ -83,8 +83,8 @@ def check_inside(path: Path) -> None:
             what = _strange(place)
             if what:
                 raise ConfigError(
-                    f"{place} is {what}: a run's folder holds its own files only, so that nothing outside is read or "
-                    "overwritten; put the file itself there, or remove it"
+                    f"{place} is {what}: the folder of a run or an ablation holds its own files only, so that nothing "
+                    "outside is read or overwritten; put the file or folder itself there, or remove it"
                 )
 
 
@@ -97,6 +97,28 @@ def _strange(place: Path) -> str:
     if stat.S_ISLNK(mode):
         return f"a link to {place.readlink()}"
     return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a pipe, socket or device"
+
+
+def is_number(text: str) -> bool:
+    """Whether the end of a name is a number that sftframe may have written; somebody else's can have any length."""
+    return text.isascii() and text.isdecimal() and len(text) < 19
+
+
+def check_vacant(path: Path) -> None:
+    """See that a new run may be made in a folder that nobody has named: it is absent, empty, or was never begun.
+
+    Raises:
+        ConfigError: something lies there; it may be anybody's, and stays.
+    """
+    with explained(path):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise ConfigError(f"{path} is a {'link' if path.is_symlink() else 'file'}, expected a folder: move it away")
+        if path.exists() and is_taken(path):
+            missing = " and no ".join(name for name in (CONFIG, MANIFEST) if not (path / name).is_file())
+            raise ConfigError(
+                f"{path} holds {min(_contents(path))} and is no whole run (it has no {missing}): sftframe leaves it "
+                "as it is; move it away, and the run is made again"
+            )
 
 
 def is_run(path: Path) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Hashable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sftframe.errors import ConfigError
+from sftframe.files import decoded, read_json_lines
 
 Record = TypeVar("Record")
 
@@ -46,6 +48,38 @@ def read_record(kind: type[Record], value: object, where: object) -> Record:
         found = "none" if is_missing else reprlib.repr(finding["input"])
         raise ConfigError(f"{where}: {name}: expected {expectation(finding)}, found {found}; {_MEND}") from error
     return record
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no JSON with finite numbers.
+    """
+    try:
+        return decoded(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON that can be read: {error}; {_MEND}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises as `read_json`, and where it is another value."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected a JSON object, found {reprlib.repr(value)}; {_MEND}")
+    return value
+
+
+def read_records(kind: type[Record], path: Path) -> list[Record]:
+    """The records of a JSON Lines file, one per line.
+
+    Raises:
+        ConfigError: a line is no such record; the message has its number.
+    """
+    lines = enumerate(read_json_lines(path), start=1)
+    return [read_record(kind, line, f"{path}, line {number}") for number, line in lines]
 
 
 _MEND = "the file was changed, is damaged, or is of another version of sftframe"

@@ -234,7 +234,8 @@ def test_a_bad_line_before_the_last_is_named(tmp_path: Path, bad: bytes) -> None
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"n": 1}\n' + bad + b'\n{"n": 3}\n')
     with pytest.raises(
-        ConfigError, match=r"a\.jsonl: line 2 is not a JSON object: the file was changed or is damaged$"
+        ConfigError,
+        match=r"a\.jsonl: line 2 is not a JSON object with finite numbers: the file was changed or is damaged$",
     ):
         read_json_lines(path)
 

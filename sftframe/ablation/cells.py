@@ -6,7 +6,6 @@ asks for ends them all.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,12 @@ from sftframe.ablation.progress import AblationObserver, CellEvent, CellObserver
 from sftframe.config import Layer
 from sftframe.errors import Interrupted, SftframeError
 from sftframe.pipeline import Session
-from sftframe.places import is_run
+from sftframe.pipeline.manifest import check_made_with
+from sftframe.places import check_vacant, is_run
 from sftframe.registry import Registry
 from sftframe.runs import RunFolder
 from sftframe.stages.report import summary_document
+from sftframe.stored import read_object
 
 Tell = Callable[[CellEvent], None]
 
@@ -90,12 +91,14 @@ def failed(job: Job, message: str, seconds: float, tell: Tell) -> Outcome:
 
 
 def _summary(job: Job, registry: Registry, observer: CellObserver) -> dict[str, Any]:
+    if is_run(job.path):
+        check_made_with(RunFolder(job.path), job.layer, registry)
     if is_done(job.path):
-        known: dict[str, Any] = json.loads(RunFolder(job.path).summary_path.read_text(encoding="utf-8"))
-        return known
+        return read_object(RunFolder(job.path).summary_path)
     if is_run(job.path):
         session = Session.reopen(job.path, registry, observer)
         session.check_judge()
     else:
-        session = Session.start({**job.layer, "out": job.path}, registry, observer, force=True, skip_memory_check=True)
+        check_vacant(job.path)
+        session = Session.start({**job.layer, "out": job.path}, registry, observer, skip_memory_check=True)
     return dict(summary_document(session.run_all()))

@@ -29,6 +29,7 @@ from sftframe.pipeline.setup import Components, prepare_data, resolve
 from sftframe.progress import Observer
 from sftframe.registry import Registry
 from sftframe.statistics import VarianceComponents, minimum_detectable_difference
+from sftframe.stored import read_record
 
 
 def conclude(
@@ -150,11 +151,21 @@ def _given_spread(sd: float | None) -> VarianceComponents:
 
 def _pilot_spread(pilot: Path, yardstick: str) -> VarianceComponents:
     """Of the pair that scatters most."""
-    document = AblationFolder.open(pilot).read_results().get("comparison") or {}
-    table = next((found for found in document.get("yardsticks", []) if found["key"] == yardstick), None)
-    if table is None:
+    folder = AblationFolder.open(pilot)
+    tables = (folder.read_results().comparison or {}).get("yardsticks")
+    found = [table for table in tables if _is_table(table, yardstick)] if isinstance(tables, list) else []
+    spreads = [
+        read_record(VarianceComponents, one.get("components") if isinstance(one, dict) else one, folder.results_path)
+        for table in found
+        for one in table["comparisons"]
+    ]
+    if not spreads:
         raise ConfigError(f"{pilot} has no results for {yardstick!r}: finish it first, or give --sd")
-    return max((VarianceComponents(**found["components"]) for found in table["comparisons"]), key=lambda one: one.total)
+    return max(spreads, key=lambda one: one.total)
+
+
+def _is_table(table: object, yardstick: str) -> bool:
+    return isinstance(table, dict) and table.get("key") == yardstick and isinstance(table.get("comparisons"), list)
 
 
 def _num_test_items(plan: Plan, registry: Registry) -> int:

@@ -5,24 +5,67 @@ Its runs are ordinary runs.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import tomli_w
+from annotated_types import Ge
 
 from sftframe.ablation.grid import Cell
+from sftframe.config import read_toml
 from sftframe.errors import ConfigError
 from sftframe.files import write_whole
 from sftframe.locks import hold
+from sftframe.places import check_inside, is_number
+from sftframe.stored import read_json, read_record, read_records
 
 ABLATIONS_DIR = Path("ablations")
 """Where ablations go that were given no folder, under the current directory."""
 _PLAN = "ablation.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellState:
+    """What became of a cell."""
+
+    run: str
+    """Its folder, from the ablation's."""
+    error: str = ""
+    """Why it failed; empty where it did not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeNoise:
+    """How far the judge's gradings of the same answers come apart."""
+
+    repeats: int
+    variance: Annotated[float, Ge(0)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What `ablation.json` says, as far as it is read again."""
+
+    cells: tuple[CellState, ...] = ()
+    judge_noise: JudgeNoise | None = None
+    comparison: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradientCosine:
+    """Two arms' gradients of the loss of one step's examples: of all weights, before clipping, without dropout."""
+
+    step: int
+    """Counted from 1: the step that the baseline was about to take."""
+    baseline: str
+    candidate: str
+    cosine: float | None
+    """Of the angle between the two, over all trainable parameters together; None where one of them is zero."""
+    norm_ratio: float | None
+    """L2 norm of the candidate's over that of the baseline's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +94,16 @@ class AblationFolder:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The ablation that is in `path`.
+        """The ablation that is in `path`, with files that can be read.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is none; it holds links, see `check_inside`; or one of its files is damaged.
         """
         folder = cls(path)
         if not folder.plan_path.is_file():
             raise ConfigError(f"no ablation in {path}: it has no {_PLAN}; `sftframe ablate` makes one")
+        check_inside(path)
+        folder.read_results(), folder.read_gradients()  # before anything is spent on its cells
         return folder
 
     @property
@@ -100,24 +145,27 @@ class AblationFolder:
         Raises:
             ConfigError: it cannot be read.
         """
-        try:
-            return tomllib.loads(self.plan_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot read {self.plan_path}: {error}") from error
+        return read_toml(self.plan_path)
 
-    def read_results(self) -> Mapping[str, Any]:
+    def read_results(self) -> Results:
         """What was found out so far; empty before the first cell was done.
 
         Raises:
             ConfigError: the file is damaged.
         """
         if not self.results_path.exists():
-            return {}
-        try:
-            document: Mapping[str, Any] = json.loads(self.results_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot read {self.results_path}: {error}") from error
-        return document
+            return Results()
+        return read_record(Results, read_json(self.results_path), self.results_path)
+
+    def read_gradients(self) -> list[GradientCosine]:
+        """What was measured of gradients; empty where it was not asked for.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        if not self.gradients_path.exists():
+            return []
+        return read_records(GradientCosine, self.gradients_path)
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the ablation, so that no other process works on it.
@@ -130,7 +178,7 @@ class AblationFolder:
 
 def _numbered() -> Path:
     ABLATIONS_DIR.mkdir(exist_ok=True)
-    number = 1 + max((int(path.name) for path in ABLATIONS_DIR.glob("*") if path.name.isdecimal()), default=0)
+    number = 1 + max((int(path.name) for path in ABLATIONS_DIR.glob("*") if is_number(path.name)), default=0)
     while True:
         path = ABLATIONS_DIR / str(number)
         try:

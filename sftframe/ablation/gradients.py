@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 
-from sftframe.ablation.folder import AblationFolder
+from sftframe.ablation.folder import GradientCosine
 from sftframe.ablation.grid import Arm
 from sftframe.ablation.progress import AblationObserver
 from sftframe.ablation.running import Ablation
@@ -34,20 +34,6 @@ NUM_LOOKS = 20
 """Steps at which gradients are compared, spread evenly over the training, the first step among them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradientCosine:
-    """Two arms' gradients of the loss of one step's examples: of all weights, before clipping, without dropout."""
-
-    step: int
-    """Counted from 1: the step that the baseline was about to take."""
-    baseline: str
-    candidate: str
-    cosine: float | None
-    """Of the angle between the two, over all trainable parameters together; None where one of them is zero."""
-    norm_ratio: float | None
-    """L2 norm of the candidate's over that of the baseline's."""
-
-
 def write_gradient_cosines(ablation: Ablation, registry: Registry, observer: AblationObserver) -> None:
     """Measure, unless that is done, and write `gradients.jsonl`.
 
@@ -62,14 +48,6 @@ def write_gradient_cosines(ablation: Ablation, registry: Registry, observer: Abl
     observer.note(f"gradients of {len(grid.arms)} arms on the same batches, along the training of {named.name}")
     found = list(gradient_cosines(named, others, registry, seed=grid.seeds[0]))
     write_whole(folder.gradients_path, "".join(f"{json.dumps(asdict(one))}\n" for one in found))
-
-
-def read_gradient_cosines(folder: AblationFolder) -> list[GradientCosine]:
-    """What was measured; empty where it was not asked for."""
-    if not folder.gradients_path.exists():
-        return []
-    lines = folder.gradients_path.read_text(encoding="utf-8").splitlines()
-    return [GradientCosine(**json.loads(line)) for line in lines]
 
 
 def gradient_cosines(

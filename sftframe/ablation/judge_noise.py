@@ -5,8 +5,7 @@ Takes an ablation with a complete run, gives the variance of one score between g
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from sftframe.ablation.running import Ablation, CellResult
 from sftframe.comparison import read_run
@@ -48,9 +47,9 @@ def measured_judge_variance(
     complete = next((one for one in cells if not one.error), None)
     if repeats < 2 or complete is None:
         return None
-    known = ablation.folder.read_results().get("judge_noise")
-    if isinstance(known, Mapping) and known.get("repeats") == repeats and _is_variance(known.get("variance")):
-        return float(known["variance"])
+    known = ablation.folder.read_results().judge_noise
+    if known is not None and known.repeats == repeats and known.variance is not None:
+        return known.variance
     path = ablation.folder.path
     if not asks_judge:
         warn(
@@ -66,7 +65,3 @@ def measured_judge_variance(
     judgement.check(config.max_failures)
     gradings = (judgement.verdicts, *judgement.repeats)
     return judge_variance([{verdict.index: verdict.score for verdict in grading} for grading in gradings])
-
-
-def _is_variance(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value >= 0

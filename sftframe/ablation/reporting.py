@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from sftframe.ablation.gradients import read_gradient_cosines
 from sftframe.ablation.grid import Arm
 from sftframe.ablation.running import Ablation, CellResult
 from sftframe.comparison import ComparisonResult
@@ -49,7 +48,7 @@ def write_ablation_report(
         title=str(folder.path),
         failed_cells=[(one.cell.name, one.error) for one in cells if one.error],
         curves=read_arm_curves(result.arms),
-        gradients=read_gradient_cosines(folder),
+        gradients=folder.read_gradients(),
         command=shlex.join(["sftframe", "ablate", "--config", str(folder.plan_path), "--out", f"{folder.path}-again"]),
         token_examples=_token_examples(ablation, result, warn),
     )

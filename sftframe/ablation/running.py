@@ -121,7 +121,7 @@ class Ablation:
 
     def state(self) -> list[CellResult]:
         """Every cell's state as its folder tells it; nothing is run."""
-        known = {line["run"]: line["error"] for line in self.folder.read_results().get("cells", [])}
+        known = {state.run: state.error for state in self.folder.read_results().cells}
         cells = [(cell, self.folder.run_path(cell)) for cell in self.cells]
         return [
             CellResult(cell=cell, path=path, error="" if is_done(path) else self._why_not(path, known))

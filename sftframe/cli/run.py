@@ -62,6 +62,12 @@ Resume = Annotated[
 ]
 
 
+AcceptChanges = Annotated[
+    bool,
+    typer.Option("--accept-changes", help="With --resume: go on although config.toml was edited, and write that down."),
+]
+
+
 @takes_settings()
 def run(
     settings: Settings,
@@ -69,6 +75,7 @@ def run(
     force: Force = False,
     skip_memory_check: SkipMemoryCheck = False,
     resume: Resume = None,
+    accept_changes: AcceptChanges = False,
     as_json: Json = False,
 ) -> None:
     """Fine-tune, answer the test questions, judge the answers and report.
@@ -78,7 +85,13 @@ def run(
     from sftframe.cli.render import TerminalObserver, show_result
 
     with TerminalObserver() as observer:
-        request = _Request(out=out, force=force, skip_memory_check=skip_memory_check, resume=resume)
+        request = _Request(
+            out=out,
+            force=force,
+            skip_memory_check=skip_memory_check,
+            resume=resume,
+            accept_changes=accept_changes,
+        )
         session = _session(settings, request, observer)
         session.warn_of_neighbours()
         summary = session.run_all()
@@ -93,6 +106,7 @@ def train(
     force: Force = False,
     skip_memory_check: SkipMemoryCheck = False,
     resume: Resume = None,
+    accept_changes: AcceptChanges = False,
     as_json: Json = False,
 ) -> None:
     """Fine-tune only: a run's folder with a model, and no answers yet.
@@ -102,7 +116,13 @@ def train(
     from sftframe.cli.render import TerminalObserver, show_trained
 
     with TerminalObserver() as observer:
-        request = _Request(out=out, force=force, skip_memory_check=skip_memory_check, resume=resume)
+        request = _Request(
+            out=out,
+            force=force,
+            skip_memory_check=skip_memory_check,
+            resume=resume,
+            accept_changes=accept_changes,
+        )
         session = _session(settings, request, observer, needs_judge=False)
         session.warn_of_neighbours()
         with session.at_work():
@@ -191,14 +211,17 @@ class _Request:
     force: bool
     skip_memory_check: bool
     resume: Path | None
+    accept_changes: bool
 
 
 def _session(settings: Settings, request: _Request, observer: Observer, *, needs_judge: bool = True) -> Session:
     """A new run, or the one to go on with."""
-    from sftframe.config import merge
+    from sftframe.config import flattened, merge
     from sftframe.pipeline import Session
 
     if request.resume is None:
+        if request.accept_changes:
+            raise ConfigError("--accept-changes is for a run that is gone on with: give --resume RUN too")
         settings = settings.with_found_config()
         settings.explain()
         layer = merge(settings.layer(asks_judge=needs_judge), {} if request.out is None else {"out": request.out})
@@ -211,9 +234,21 @@ def _session(settings: Settings, request: _Request, observer: Observer, *, needs
             skip_memory_check=request.skip_memory_check,
             needs_judge=needs_judge,
         )
-    if settings.layer(asks_judge=False) or request.out is not None or request.force or request.skip_memory_check:
-        raise ConfigError("--resume goes on with a run as it was configured: leave the other settings out")
-    return Session.resume(request.resume, settings.registry(), observer, needs_judge=needs_judge)
+    layer = settings.layer(asks_judge=False)
+    is_changed = any(key != "data.source" for key, _ in flattened(layer))
+    if is_changed or request.out is not None or request.force or request.skip_memory_check:
+        raise ConfigError(
+            "--resume goes on with a run as it was configured: leave the other settings out, but --data where the data "
+            "lie elsewhere now"
+        )
+    return Session.resume(
+        request.resume,
+        settings.registry(),
+        observer,
+        needs_judge=needs_judge,
+        accepts_changes=request.accept_changes,
+        layer=layer,
+    )
 
 
 def _reopened(path: Path, settings: Settings, observer: Observer) -> Session:

@@ -5,17 +5,16 @@ Takes run folders, gives `Arm`s. Everything is read from the folders: no data fi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sftframe.config import flattened, read_toml, settings_in_words
 from sftframe.errors import ConfigError, DataError
 from sftframe.records import ItemResult
-from sftframe.runs import RunFolder, read_json_lines
-from sftframe.stored import read_record
+from sftframe.runs import RunFolder
+from sftframe.stored import read_object, read_record, read_records
 
 _NOT_AN_ARM = ("seed", "out", "threads", "device", "before", "max_failures")
 """Settings in which runs of one arm may differ."""
@@ -68,25 +67,41 @@ def read_run(path: Path) -> FinishedRun:
     folder = RunFolder.open(path)
     if not (folder.items_path.exists() and folder.summary_path.exists()):
         raise ConfigError(f"{path} is not finished: go on with it by sftframe run --resume {path}")
-    try:
-        manifest = json.loads(folder.manifest_path.read_text(encoding="utf-8"))
-        return FinishedRun(
-            path=path,
-            seed=int(manifest["seed"]),
-            settings=dict(flattened(read_toml(folder.config_path))),
-            pairing=manifest["pairing"],
-            judge=str(manifest["judge"]),
-            items=tuple(
-                read_record(ItemResult, line, f"{folder.items_path}, line {number}")
-                for number, line in enumerate(read_json_lines(folder.items_path), start=1)
-            ),
-            summary=json.loads(folder.summary_path.read_text(encoding="utf-8")),
-            manifest=manifest,
-        )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigError(
-            f"{path} cannot be compared: {type(error).__name__}: {error}; was it made by another version of sftframe?"
-        ) from error
+    manifest, summary = read_object(folder.manifest_path), read_object(folder.summary_path)
+    said = read_record(_Identity, manifest, folder.manifest_path)
+    read_record(_Measured, summary, folder.summary_path)
+    return FinishedRun(
+        path=path,
+        seed=said.seed,
+        settings=dict(flattened(read_toml(folder.config_path))),
+        pairing=said.pairing,
+        judge=said.judge,
+        items=tuple(read_records(ItemResult, folder.items_path)),
+        summary=summary,
+        manifest=manifest,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Identity:
+    """What of a manifest has to be there."""
+
+    seed: int
+    pairing: dict[str, str]
+    judge: str
+    tokenizer: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trained:
+    counted_share: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """What of a summary is shown."""
+
+    train: _Trained | None = None
 
 
 def group_into_arms(runs: Sequence[FinishedRun]) -> list[ComparedArm]:

@@ -7,7 +7,7 @@ what is in a run's folder; that is `sftframe.runs`. Every call that changes the 
 from sftframe.files.disk import Disk, DiskError, disk, using_disk
 from sftframe.files.lines import JsonLines, read_json_lines, write_json_lines
 from sftframe.files.named import MOST_TEXT, check_plain, content_kind, path_hint, read_named_file, read_named_text
-from sftframe.files.values import plain
+from sftframe.files.values import decoded, decoded_object, plain
 from sftframe.files.whole import (
     is_leftover,
     remove_leftovers,
@@ -27,6 +27,8 @@ __all__ = [
     "JsonLines",
     "check_plain",
     "content_kind",
+    "decoded",
+    "decoded_object",
     "disk",
     "is_leftover",
     "path_hint",

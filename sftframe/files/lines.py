@@ -29,7 +29,9 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         record = decoded_object(line)
         if record is None:
-            raise ConfigError(f"{path}: line {number} is not a JSON object: the file was changed or is damaged")
+            raise ConfigError(
+                f"{path}: line {number} is not a JSON object with finite numbers: the file was changed or is damaged"
+            )
         records.append(record)
     last = decoded_object(tail)
     return records if last is None else [*records, last]

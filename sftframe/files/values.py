@@ -42,10 +42,38 @@ def encoded(value: object, indent: int | None = None) -> bytes:
         return json.dumps(made, allow_nan=False, indent=indent).encode()
 
 
-def decoded_object(line: bytes) -> dict[str, Any] | None:
-    """The JSON object in a line; None where it holds anything else."""
+def decoded(data: bytes) -> Any:
+    """The JSON value in bytes of UTF-8, with numbers that can be reckoned with.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply, or a number is not finite or has more than 64 bits.
+    """
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        return _DECODER.decode(data.decode().removeprefix("\ufeff"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def decoded_object(line: bytes) -> dict[str, Any] | None:
+    """The JSON object in a line; None where it holds anything else, see `decoded`."""
+    try:
+        value = decoded(line)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is not finite")
+    return value
+
+
+def _of_64_bits(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) >= 2**64:
+        raise ValueError(f"the number {text[:20]}… has more than 64 bits")
+    return int(text)
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_int=_of_64_bits, parse_constant=_finite)

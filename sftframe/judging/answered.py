@@ -5,22 +5,17 @@ Takes a path, gives `AnsweredItems`. A run is read from its folder alone: neithe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from sftframe.config import RunConfig
 from sftframe.errors import ConfigError
-from sftframe.files import read_json_lines
 from sftframe.records import ItemResult, JudgeItem, Response, Verdict
 from sftframe.runs import RunFolder
 from sftframe.stages.data import load_answered
 from sftframe.stages.judge import judge_item
-from sftframe.stored import read_record
-
-Record = TypeVar("Record", ItemResult, Response, Verdict)
+from sftframe.stored import read_object, read_records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +59,13 @@ def read_answered_run(path: Path) -> AnsweredItems:
     folder = RunFolder.open(path)
     if not (folder.items_path.exists() and folder.responses_path.exists()):
         raise ConfigError(f"{path} is not finished: go on with it by sftframe run --resume {path}")
-    answers = {response.index: response.text for response in _records(folder.responses_path, Response)}
+    answers = {response.index: response.text for response in read_records(Response, folder.responses_path)}
     verdicts: dict[str, dict[int, Verdict]] = {}
-    for verdict in _records(folder.verdicts_path, Verdict) if folder.verdicts_path.exists() else []:
+    for verdict in read_records(Verdict, folder.verdicts_path) if folder.verdicts_path.exists() else []:
         verdicts.setdefault(verdict.judge, {})[verdict.index] = verdict
     return AnsweredItems(
         label=str(path),
-        items=tuple(_item(question, answers, path) for question in _records(folder.items_path, ItemResult)),
+        items=tuple(_item(question, answers, path) for question in read_records(ItemResult, folder.items_path)),
         data_sha256=_data_sha256(folder.manifest_path),
         verdicts=verdicts,
     )
@@ -94,13 +89,8 @@ def asked_again(item: ItemResult, answer: str) -> JudgeItem:
     )
 
 
-def _records(path: Path, kind: type[Record]) -> list[Record]:
-    lines = enumerate(read_json_lines(path), start=1)
-    return [read_record(kind, line, f"{path}, line {number}") for number, line in lines]
-
-
 def _data_sha256(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["data"]["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} does not say which data the run was made with: it is damaged or changed") from error
+    data = read_object(path).get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("sha256"), str):
+        raise ConfigError(f"{path} does not say which data the run was made with: it is damaged or changed")
+    return str(data["sha256"])

@@ -6,26 +6,27 @@ What a file already holds is not written again. The untuned and the fine-tuned m
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from sftframe.config import RunConfig
 from sftframe.errors import ConfigError, ModelError
-from sftframe.files import JsonLines, disk, read_json_lines, write_json, write_json_lines
+from sftframe.files import JsonLines, decoded_object, disk, read_json_lines, write_json, write_json_lines
 from sftframe.interfaces import CausalLM
 from sftframe.judging import Judgement, Judging
 from sftframe.pipeline.setup import Components, Material
 from sftframe.progress import Observer
-from sftframe.records import Example, Likelihood, Response, Verdict, Yardsticks
+from sftframe.records import Example, Likelihood, Response, TrainSummary, Verdict, Yardsticks
 from sftframe.runs import RunFolder
 from sftframe.stages.batches import evaluation_batches
 from sftframe.stages.evaluate import measure_likelihoods, response_bytes, yardsticks
 from sftframe.stages.generate import generate_responses, generation_settings
 from sftframe.stages.judge import make_items, summarise
 from sftframe.stages.tokens import encode_prompts
-from sftframe.stored import read_record
+from sftframe.stored import read_json, read_record, read_records
 
 Record = TypeVar("Record", Response, Verdict, Likelihood)
 
@@ -176,15 +177,67 @@ def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yards
     if not likelihoods:
         return None
     _check_known((*likelihoods, *responses), material, files)
-    unmeasured = set(material.test.indices).difference(item.index for item in likelihoods)
-    if unmeasured:
-        raise ConfigError(
-            f"{files.likelihoods} lacks test example {min(unmeasured)}: the file was cut or changed; remove it and go "
-            f"on with sftframe run --resume {files.likelihoods.parent}"
-        )
+    check_measured({item.index for item in likelihoods}, material.test.indices, files.likelihoods)
     verdicts = files.known_verdicts(judge)
     summary = replace(summarise(verdicts, judge), num_items=len(responses)) if verdicts else None
     return yardsticks(likelihoods, material.references(), responses, summary)
+
+
+def check_measured(measured: Container[int], asked: Iterable[int], path: Path) -> None:
+    """See that the likelihoods of all these examples are known.
+
+    Raises:
+        ConfigError: the file lacks one.
+    """
+    missing = next((index for index in asked if index not in measured), None)
+    if missing is not None:
+        raise ConfigError(
+            f"{path} lacks test example {missing}: the file was cut or changed; sftframe run --resume {path.parent} "
+            "measures it again"
+        )
+
+
+def mend(folder: RunFolder, material: Material, warn: Callable[[str], None]) -> None:
+    """Leave out of a run's files what cannot be read and is made again when the run goes on.
+
+    Args:
+        warn: told what is left out.
+    """
+    for files in (AnswerFiles.before(folder), AnswerFiles.after(folder)):
+        _mend_lines(files.verdicts, Verdict, set(material.test.indices), warn)
+        _mend_lines(files.responses, Response, set(material.test.indices), warn)
+        try:
+            measured = {item.index for item in files.known_likelihoods()}
+        except ConfigError as error:
+            warn(f"{error}; it is measured again")
+            disk().remove(files.likelihoods)
+        else:
+            if files.likelihoods.exists() and measured != set(material.test.indices):
+                warn(f"{files.likelihoods} is not of the run's test examples: it is measured again")
+                disk().remove(files.likelihoods)
+    try:
+        if folder.train_path.exists():
+            read_record(TrainSummary, read_json(folder.train_path), folder.train_path)
+    except ConfigError as error:
+        warn(f"{error}; training is ended again from its last checkpoint")
+        disk().remove(folder.train_path)
+
+
+def _mend_lines(path: Path, kind: type[Record], wanted: Container[int], warn: Callable[[str], None]) -> None:
+    """Keep the lines of a file that can be read and are about a test example."""
+    if not path.exists():
+        return
+    *lines, tail = path.read_bytes().split(b"\n")
+    if decoded_object(tail) is not None:  # else it is empty, or was cut by a kill, as happens
+        lines.append(tail)
+    kept = []
+    for number, line in enumerate(lines, start=1):
+        with suppress(ConfigError):
+            record = read_record(kind, decoded_object(line), f"{path}, line {number}")
+            kept += [record] if record.index in wanted else []
+    if len(kept) < len(lines):
+        warn(f"{path}: {len(lines) - len(kept)} of {len(lines)} lines cannot be used; what is missing is made again")
+        write_json_lines(path, kept)
 
 
 def _check_known(records: Iterable[Likelihood | Response], material: Material, files: AnswerFiles) -> None:
@@ -245,7 +298,4 @@ def _require_finite(likelihoods: Iterable[Likelihood], label: str) -> None:
 
 
 def _records(path: Path, kind: type[Record]) -> list[Record]:
-    if not path.exists():
-        return []
-    lines = enumerate(read_json_lines(path), start=1)
-    return [read_record(kind, line, f"{path}, line {number}") for number, line in lines]
+    return read_records(kind, path) if path.exists() else []

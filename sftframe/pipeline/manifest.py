@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,14 +19,30 @@ from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError, brief
 from sftframe.interfaces import CausalLM, Component, PromptStyle, Tokenizer
 from sftframe.pipeline.pairing import pairing_hashes, weights_hash
-from sftframe.pipeline.setup import Components, Material, Setup
+from sftframe.pipeline.setup import Components, Material, Setup, resolve
 from sftframe.registry import Registry, Seam
-from sftframe.runs import RunFolder, write_json, write_whole
+from sftframe.runs import RunFolder, plain, write_json, write_whole
 from sftframe.stages.data import num_duplicates
 from sftframe.stages.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerprint
+from sftframe.stored import read_object
 
 _CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
 """Sections and keys that may differ each time a run is worked on."""
+_FREE = tuple(
+    f"train.{key}"
+    for key in (
+        "checkpoint_every",
+        "keep_checkpoints",
+        "keep_best",
+        "log_every",
+        "compile",
+        "compact",
+        "gradient_checkpointing",
+    )
+)
+"""Settings that change what is kept or how fast it is, and not what is trained."""
+_ACCEPTABLE = ("train.", "seed", "dtype")
+"""Settings that may be changed in the middle of a run, if that is wanted."""
 _REQUIRED = ("components", "data", "template", "tokenizer", "judge")
 """What the stages of an existing run read from its manifest."""
 _TEXTS = ("judge", "data.source", "data.sha256", "template.sha256", "tokenizer.sha256")
@@ -69,9 +84,129 @@ def read_changed_config(folder: RunFolder, layer: Layer) -> RunConfig:
 
 
 def _fixed(config: RunConfig) -> dict[str, Any]:
-    """What a run keeps from beginning to end, by full key."""
+    """What a run keeps from beginning to end, by full key; for where its data lie their hash stands in."""
     pairs = flattened(config.model_dump(mode="json", exclude=set(_CHANGEABLE)))
-    return {key: absolute_path_or_text(value) if isinstance(value, str) else value for key, value in pairs}
+    return {
+        key: absolute_path_or_text(value) if isinstance(value, str) else value
+        for key, value in pairs
+        if key != "data.source"
+    }
+
+
+def _kept_settings(config: RunConfig) -> dict[str, Any]:
+    """What decides what is trained, as the manifest has it: of `_fixed` that which is set and is not free."""
+    kept = {key: value for key, value in _fixed(config).items() if value is not None and key not in _FREE}
+    made: dict[str, Any] = plain(kept)
+    return made
+
+
+def changed_settings(folder: RunFolder) -> dict[str, tuple[Any, Any]]:
+    """By full key what `config.toml` said when the run was started and what it says now, where these differ.
+
+    A path that became another path is no change: the hashes of what lies there are compared.
+    """
+    recorded, now = read_manifest(folder), _kept_settings(read_config(folder))
+    then = recorded.get("settings")
+    if not isinstance(then, Mapping):  # an older run: what is known
+        then = {key: recorded[key] for key in ("seed", "dtype") if key in recorded}
+        now = {key: now.get(key) for key in then}
+    # a default of a newer version is no change
+    written = {key for key, _ in flattened(merge(read_toml(folder.config_path)))}
+    now = {key: value for key, value in now.items() if key in then or key in written}
+    pairs = {key: (then.get(key), now.get(key)) for key in sorted({*then, *now})}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and not all(map(_is_absolute, pair))}
+
+
+def check_settings(folder: RunFolder, *, is_trained: bool) -> None:
+    """Refuse to go on with a run whose configuration was edited so that something else would be trained.
+
+    Raises:
+        ConfigError: it was; the message says what was changed and what to do.
+    """
+    changes = changed_settings(folder)
+    if not changes:
+        return
+    listed = ", ".join(f"{key} is {_shown(now)} and was {_shown(then)}" for key, (then, now) in changes.items())
+    way = (
+        f"or train its model further in a new run, with --set model.weights={folder.model_dir}"
+        if is_trained
+        else f"go on with the change by sftframe run --resume {folder.path} --accept-changes, or make a new run"
+    )
+    raise ConfigError(f"{folder.config_path} was changed since this run was started: {listed}; put it back, {way}")
+
+
+def accept_changes(folder: RunFolder, *, step: int) -> str:
+    """Write down which settings differ from a step on, and let the run go on with them.
+
+    Args:
+        step: the last step that was taken with the old settings.
+
+    Returns:
+        The changes in words; empty where there are none.
+
+    Raises:
+        ConfigError: a setting was changed that a run keeps from beginning to end.
+    """
+    changes = changed_settings(folder)
+    refused = [key for key in changes if not key.startswith(_ACCEPTABLE)]
+    if refused:
+        then, now = changes[refused[0]]
+        raise ConfigError(
+            f"{folder.config_path}: {refused[0]} is {_shown(now)} and was {_shown(then)}: a run keeps it from "
+            "beginning to end; put it back, or make a new run"
+        )
+    if not changes:
+        return ""
+    document = dict(read_manifest(folder))
+    known = document.get("changes")
+    entry = {
+        "behind_step": step,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": {key: {"was": then, "is": now} for key, (then, now) in changes.items()},
+    }
+    document["changes"] = [*(known if isinstance(known, list) else []), entry]
+    document["settings"] = _kept_settings(read_config(folder))
+    write_json(folder.manifest_path, document)
+    return ", ".join(f"{key} {_shown(then)} → {_shown(now)}" for key, (then, now) in changes.items())
+
+
+def last_change(folder: RunFolder) -> int:
+    """The step behind which settings were changed for the last time; 0 where they never were."""
+    entries = read_manifest(folder).get("changes")
+    steps = [_at(entry, "behind_step") for entry in entries] if isinstance(entries, list) else []
+    return max((step for step in steps if type(step) is int), default=0)
+
+
+def check_made_with(folder: RunFolder, layer: Layer, registry: Registry) -> None:
+    """See that an existing run is the one that a layer describes, as far as what is trained goes.
+
+    Raises:
+        ConfigError: it is another run.
+    """
+    try:
+        read_changed_config(folder, layer)
+        wanted, found = (_fixed(config) for config in (resolve(layer, registry), read_config(folder)))
+        for key in sorted({*wanted, *found}):
+            is_components = key.partition(".")[0] in (
+                "prompt",
+                "collate",
+                "model",
+            )  # the run has all options spelled out
+            if not is_components and wanted.get(key) != found.get(key):
+                raise ConfigError(f"{key} is {_shown(found.get(key))}, expected {_shown(wanted.get(key))}")
+    except ConfigError as error:
+        raise ConfigError(
+            f"{folder.path} holds another run than the one that belongs there: {error}; sftframe leaves it as it is; "
+            "move it away, and the run is made again"
+        ) from error
+
+
+def _is_absolute(value: object) -> bool:
+    return isinstance(value, str) and "\n" not in value and Path(value).is_absolute()
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else brief(value)
 
 
 def dumped_options(component: Component) -> dict[str, Any]:
@@ -119,6 +254,7 @@ def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
         "weights": dict(components.backend.identity),
         "judge": components.judge.identity,
         "seed": config.seed,
+        "settings": _kept_settings(read_config(folder)),
         "pairing": dict(pairing_hashes(setup, model)),
         "device": setup.device,
         "dtype": config.dtype,
@@ -209,11 +345,8 @@ def read_manifest(folder: RunFolder) -> Mapping[str, Any]:
     Raises:
         ConfigError: it is missing or damaged.
     """
-    try:
-        document: Mapping[str, Any] = json.loads(folder.manifest_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"cannot read {folder.manifest_path}: {error}; is {folder.path} a run's folder?") from error
-    missing = [key for key in _REQUIRED if not isinstance(document, dict) or key not in document]
+    document = read_object(folder.manifest_path)
+    missing = [key for key in _REQUIRED if key not in document]
     if missing:
         raise ConfigError(
             f"{folder.manifest_path} has no {missing[0]!r}: it was not written by this version of sftframe, or changed"

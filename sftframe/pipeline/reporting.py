@@ -6,15 +6,14 @@ import json
 from dataclasses import dataclass
 
 from sftframe.config import RunConfig
-from sftframe.errors import ConfigError
 from sftframe.pipeline import manifest
-from sftframe.pipeline.answers import AnswerFiles, read_yardsticks
+from sftframe.pipeline.answers import AnswerFiles, check_measured, read_yardsticks
 from sftframe.pipeline.preview import view_examples
 from sftframe.pipeline.setup import Components, Material
 from sftframe.records import Example, ItemResult, Response, Summary, TrainSummary, Verdict
 from sftframe.runs import RunFolder, plain, read_json_lines, write_json, write_whole
 from sftframe.stages import report
-from sftframe.stored import read_record
+from sftframe.stored import read_json, read_record
 
 NUM_TOKEN_EXAMPLES = 3
 """Examples whose tokens the report shows."""
@@ -84,6 +83,8 @@ def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> S
 def item_results(folder: RunFolder, material: Material) -> list[ItemResult]:
     """All that is known of every test item that the fine-tuned model answered, in the order of the data."""
     likelihoods = {item.index: item for item in AnswerFiles.after(folder).known_likelihoods()}
+    answers = answered_examples(folder, material)
+    check_measured(likelihoods, (answered.example.index for answered in answers), folder.likelihoods_path)
     return [
         ItemResult(
             index=answered.example.index,
@@ -98,7 +99,7 @@ def item_results(folder: RunFolder, material: Material) -> list[ItemResult]:
             verdict=answered.verdict.status if answered.verdict else None,
             reason=answered.verdict.reason if answered.verdict else "",
         )
-        for answered in answered_examples(folder, material)
+        for answered in answers
     ]
 
 
@@ -110,11 +111,7 @@ def _judge(folder: RunFolder) -> str:
 def _train_summary(folder: RunFolder) -> TrainSummary | None:
     if not folder.train_path.exists():
         return None
-    try:
-        document = json.loads(folder.train_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"cannot read {folder.train_path}: {error}; restore it, or train anew") from error
-    return read_record(TrainSummary, document, folder.train_path)
+    return read_record(TrainSummary, read_json(folder.train_path), folder.train_path)
 
 
 def _page(

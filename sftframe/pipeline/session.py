@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from sftframe import checkpoints
 from sftframe.adapters import check_lora
 from sftframe.config import Layer, merge
 from sftframe.consent import claims_of, judge_claims, remember, require, require_run
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
-from sftframe.errors import JudgeError, TrainingError
+from sftframe.errors import DataError, JudgeError, TrainingError
 from sftframe.files import DiskError
 from sftframe.interfaces import CausalLM
 from sftframe.judging import Judgement, Judging
 from sftframe.pipeline import manifest
 from sftframe.pipeline.announcement import announce
-from sftframe.pipeline.answers import AnswerFiles, judge_files, write_answers, write_responses_document
+from sftframe.pipeline.answers import AnswerFiles, judge_files, mend, write_answers, write_responses_document
 from sftframe.pipeline.memory import check_memory, disk_bytes
 from sftframe.pipeline.models import RunModels, load
 from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
@@ -32,10 +33,27 @@ from sftframe.pipeline.setup import (
 )
 from sftframe.pipeline.training import FineTuning
 from sftframe.pipeline.working import at_work_on
+from sftframe.places import check_inside
 from sftframe.progress import Observer
 from sftframe.records import Summary
 from sftframe.registry import Registry
 from sftframe.runs import RUNS_DIR, RunFolder
+
+
+def _is_trained(folder: RunFolder) -> bool:
+    return folder.model_dir.is_dir() and folder.train_path.exists()
+
+
+@contextmanager
+def _naming_the_new_place(path: Path) -> Iterator[None]:
+    """Say of data that cannot be had what to do if they were moved."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(
+            f"{error}; if the data of {path} lie elsewhere now, say where: --set data.source=FILE (its content "
+            "has to be the same)"
+        ) from error
 
 
 class Session:
@@ -107,23 +125,51 @@ class Session:
         return cls(setup, folder, observer, untuned=model)
 
     @classmethod
-    def resume(cls, path: Path, registry: Registry, observer: Observer, *, needs_judge: bool = True) -> Session:
+    def resume(
+        cls,
+        path: Path,
+        registry: Registry,
+        observer: Observer,
+        *,
+        needs_judge: bool = True,
+        accepts_changes: bool = False,
+        layer: Layer | None = None,
+    ) -> Session:
         """Go on with a run that was interrupted, or begin it, where its process was killed before it had begun.
+
+        Args:
+            accepts_changes: go on although `config.toml` was edited so that something else is trained from here on;
+                the manifest says what and since which step.
+            layer: where the data lie now.
 
         Raises:
             SftframeError: as `reopen`; or the judge is not there.
         """
         folder = RunFolder(path)
         if path.is_dir() and folder.is_half_made:
+            check_inside(path)
             observer.note(f"{path} was killed before its run had begun: it begins now")
             layer = manifest.read_config(folder).model_dump(mode="json", exclude_none=True)
             layer.pop("out", None)
             require(path, claims_of(layer, registry, inside=[path], asks_judge=needs_judge))
             return cls.start({**layer, "out": path}, registry, observer, needs_judge=needs_judge)
-        session = cls.reopen(path, registry, observer)
+        if accepts_changes:
+            cls._accept_changes(RunFolder.open(path), observer)
+        session = cls.reopen(path, registry, observer, layer=layer)
         if needs_judge:
             session.check_judge()
         return session
+
+    @staticmethod
+    def _accept_changes(folder: RunFolder, observer: Observer) -> None:
+        if _is_trained(folder):
+            manifest.check_settings(folder, is_trained=True)
+            return
+        newest, _ = checkpoints.latest(folder.checkpoints_dir)
+        with folder.lock():
+            words = manifest.accept_changes(folder, step=newest.step if newest else 0)
+        if words:
+            observer.warn(f"settings were changed behind step {newest.step if newest else 0}: {words}")
 
     @classmethod
     def reopen(cls, path: Path, registry: Registry, observer: Observer, *, layer: Layer | None = None) -> Session:
@@ -140,17 +186,19 @@ class Session:
         config = manifest.read_changed_config(folder, layer or {})
         registry = registry.preferring(manifest.providers(folder))
         require_run(path, registry, layer or {})
+        manifest.check_settings(folder, is_trained=_is_trained(folder))
         saved = folder.model_dir if folder.model_dir.is_dir() else None
         components = Components.choose(config, registry, saved=saved)
         manifest.check_unchanged(folder, components)
-        material = prepare_data(
-            config,
-            components,
-            observer,
-            saved=saved,
-            is_begun=True,
-            cuts_beginning=manifest.cuts_beginning(folder),
-        )
+        with _naming_the_new_place(path):
+            material = prepare_data(
+                config,
+                components,
+                observer,
+                saved=saved,
+                is_begun=True,
+                cuts_beginning=manifest.cuts_beginning(folder),
+            )
         manifest.check_unchanged(folder, components, material)
         device = choose_device(config.device)
         process = replace(set_up_process(config.threads), foreign_cores=others.cores())
@@ -174,6 +222,7 @@ class Session:
     def run_all(self) -> Summary:
         """Every stage that is not done yet."""
         with self.at_work():
+            mend(self.folder, self.setup.material, self._observer.warn)
             self.announce()
             if self.setup.config.before:
                 self.measure_before()

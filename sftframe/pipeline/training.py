@@ -19,6 +19,7 @@ from sftframe.files import DiskError, JsonLines, disk, read_json_lines, whole_di
 from sftframe.interfaces import CausalLM
 from sftframe.interrupts import StopRequest, deferred_interrupt
 from sftframe.pipeline.evaluation import Validation
+from sftframe.pipeline.manifest import last_change
 from sftframe.pipeline.resuming import are_metrics, read_state
 from sftframe.pipeline.setup import Components, Material
 from sftframe.pipeline.stopping import BestWeights, missing_best
@@ -179,7 +180,9 @@ class FineTuning:
         known = _up_to(checkpoint.step, lines)
         taken, evaluated = ([line["step"] for line in known if line["kind"] == kind] for kind in ("step", "eval"))
         steps = range(1, checkpoint.step + 1)
-        if taken != list(steps) or evaluated != [0, *filter(self._is_evaluated, steps)]:
+        changed = last_change(self._folder)  # before it, evaluations were as often as the settings then said
+        wanted = [0, *(step for step in steps if step > changed and self._is_evaluated(step))]
+        if taken != list(steps) or [step for step in evaluated if step > changed or step == 0] != wanted:
             return f"{self._folder.metrics_path} lacks lines before it"
         try:
             read_state(checkpoint)

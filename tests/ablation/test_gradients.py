@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sftframe.ablation import Ablation, AblationObserver, Plan
-from sftframe.ablation.gradients import gradient_cosines, read_gradient_cosines, write_gradient_cosines
+from sftframe.ablation.gradients import gradient_cosines, write_gradient_cosines
 
 Plans = Callable[..., Plan]
 
@@ -51,4 +51,4 @@ def test_what_was_measured_is_kept_and_not_measured_again(plan: Plans, toys: Any
     written = ablation.folder.gradients_path.stat().st_mtime_ns
     write_gradient_cosines(ablation, toys.registry, AblationObserver())
     assert ablation.folder.gradients_path.stat().st_mtime_ns == written
-    assert [one.step for one in read_gradient_cosines(ablation.folder)] == [1, 2, 3]
+    assert [one.step for one in ablation.folder.read_gradients()] == [1, 2, 3]

@@ -254,3 +254,84 @@ def test_what_stays_on_this_machine_is_no_network() -> None:
         assert other.recv(1) == b"x"
         one.close()
         other.close()
+
+
+@pytest.fixture
+def precious(tmp_path: Path, run: Path) -> Path:
+    """A folder of the user's own with a model, whose manifest was lost."""
+    folder = Path(shutil.copytree(run, tmp_path / "precious"))
+    (folder / "manifest.json").unlink()
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, but for locks."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".lock")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["runs", "runs/mask-pad", "runs/mask-pad/seed-123", "ablation.json", "gradients.jsonl", "report.html", ".lock"],
+)
+def test_links_in_an_ablation_lead_nowhere(cli: Cli, grid: Path, precious: Path, place: str) -> None:
+    before, target = contents(precious), grid / place
+    shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    target.symlink_to(precious if place.startswith("runs") else precious / "config.toml")
+    for command in (["ablate", "--resume", grid], ["report", grid]):
+        outcome = cli(*command)
+        assert (outcome.code, "is a link to" in outcome.last_line) == (2, True), outcome.err
+    assert contents(precious) == before
+
+
+def test_a_cell_whose_folder_holds_something_else_is_an_error_of_that_cell(
+    cli: Cli, grid: Path, precious: Path
+) -> None:
+    before, cell = contents(precious), grid / "runs/mask-pad/seed-123"
+    shutil.rmtree(cell)
+    precious.rename(cell)
+    outcome = cli("ablate", "--resume", grid)
+    assert (outcome.code, contents(cell)) == (8, before)
+    assert "it has no manifest.json" in outcome.last_line
+
+
+def test_a_run_of_another_grid_is_not_gone_on_with(cli: Cli, grid: Path) -> None:
+    theirs, other = grid / "runs/mask-pad/seed-123", grid / "runs/mask-instruction/seed-123"
+    shutil.rmtree(theirs)
+    shutil.copytree(other, theirs)
+    before = contents(theirs)
+    outcome = cli("ablate", "--resume", grid)
+    assert (outcome.code, contents(theirs)) == (8, before)
+    assert "collate.name is 'mask-instruction'" in outcome.last_line
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("gradients.jsonl", '{"step": 1}\n'),
+        ("gradients.jsonl", "\x00\n"),
+        ("ablation.json", "[]"),
+        ("ablation.json", '{"cells": [{"run": 5}]}'),
+        ("ablation.json", '{"judge_noise": {"repeats": 2, "variance": NaN}}'),
+        ("ablation.toml", "[" * 5000),
+    ],
+)
+def test_a_damaged_file_of_an_ablation_is_named_before_a_cell_is_computed(
+    cli: Cli, grid: Path, name: str, content: str
+) -> None:
+    (grid / name).write_text(content)
+    cell = grid / "runs/mask-pad/seed-123"
+    (cell / "summary.json").unlink()
+    outcome = cli("ablate", "--resume", grid)
+    assert (outcome.code, name in outcome.last_line, "internal" in outcome.err) == (2, True, False), outcome.err
+    assert not (cell / "summary.json").exists()
+
+
+def test_a_half_made_run_with_a_link_is_refused(cli: Cli, run: Path, precious: Path) -> None:
+    for path in [*run.iterdir()]:
+        if path.name not in ("config.toml", ".sftframe"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (run / ".lock").symlink_to(precious / "config.toml")
+    before = contents(precious)
+    outcome = cli("run", "--resume", run)
+    assert (outcome.code, "is a link" in outcome.last_line, contents(precious)) == (2, True, before)
