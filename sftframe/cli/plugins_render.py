@@ -15,7 +15,6 @@ from rich.text import Text
 from sftframe.cli.console import out, prose
 from sftframe.cli.streams import write, write_json
 from sftframe.registry import PluginInfo, Registry, Seam
-from sftframe.visible import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,4 +226,4 @@ def _plain(info: PluginInfo) -> dict[str, Any]:
 
 def _print_lines(lines: Iterable[Sequence[str]]) -> None:
     for fields in lines:
-        write(visible("\t".join(fields)) + "\n")
+        write("\t".join(fields) + "\n")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from sftframe.errors import OutputError, ReaderGone
-from sftframe.visible import json_text
+from sftframe.visible import json_text, visible
 
 _ERRORS = "sftframe.plain"
 """Name of the codec error handler `_plain`."""
@@ -55,12 +55,12 @@ def output() -> Output:
 
 
 def write(text: str) -> None:
-    """Write a text that is (a part of) the result.
+    """Write a text that is (a part of) the result; what would steer a terminal is shown (`sftframe.visible`).
 
     Raises:
         OutputError: it cannot be written.
     """
-    output().results.write(text)
+    output().results.write(visible(text))
 
 
 def write_json(document: object) -> None:
@@ -74,7 +74,7 @@ def write_json(document: object) -> None:
         text.encode(output().results.encoding or "utf-8")
     except UnicodeEncodeError:
         text = json_text(document, is_ascii=True)
-    write(f"{text}\n")
+    output().results.write(f"{text}\n")
 
 
 def write_page(text: str) -> None:

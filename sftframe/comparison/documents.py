@@ -14,6 +14,7 @@ from sftframe.comparison.result import ComparisonResult
 from sftframe.comparison.tables import YardstickTable
 from sftframe.files import plain
 from sftframe.statistics import Comparison
+from sftframe.visible import visible
 
 SCHEMA_VERSION = 1
 
@@ -89,7 +90,7 @@ def comparison_markdown(result: ComparisonResult) -> str:
     lines += ["", "| set-up | |", "|---|---|"] if facts else []
     lines += [f"| {label} | {_cell(value)} |" for label, value in facts]
     lines += ["", comparison_methods(result)]
-    return "\n".join(lines) + "\n"
+    return visible("\n".join(lines)) + "\n"
 
 
 def comparison_csv(result: ComparisonResult) -> str:
@@ -147,8 +148,8 @@ def _markdown_row(table: YardstickTable, found: Comparison, means: dict[str, flo
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _code(text: str) -> str:
-    return "`" + text.replace("`", "'").replace("|", "\\|") + "`"
+    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"

@@ -29,16 +29,26 @@ def test_every_command_is_looked_at():
     assert {"run", "doctor", "init", "ablate", "plugins check"} <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("columns", [60, 80, 120])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_fits_and_cuts_no_flag_and_no_placeholder(cli, monkeypatch, name, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     shown = cli(*name.split(), "--help").out
     assert max(len(line) for line in shown.splitlines()) <= columns
+    assert "<bool>" not in shown  # a flag takes no value
     words = set(re.split(r"[\s│]+", shown))
     for parameter in COMMANDS[name].params:
         assert set(parameter.opts if parameter.param_type_name == "option" else ()) <= words
         assert set((parameter.metavar or "").split()) <= words
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("name", ["", "plugins"])
+def test_the_help_of_a_group_shows_flags_as_flags(cli, monkeypatch, name, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = cli(*name.split(), "--help").out
+    assert "--debug" in shown
+    assert "<bool>" not in shown
 
 
 @pytest.mark.parametrize("name", COMMANDS)

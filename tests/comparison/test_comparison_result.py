@@ -162,6 +162,13 @@ def test_markdown_has_the_verdict_first_and_keeps_a_tables_columns(run: Runs) ->
     assert "| `x\\|y'z` | 50.2 | +5.2 | " in text
 
 
+def test_markdown_shows_what_turns_the_direction_of_text(run: Runs) -> None:
+    arms = group_into_arms([run("a", scores=LOW), run("b", scores=HIGH, collate="mask\u2067\n\x1b[2J")])
+    text = comparison_markdown(compare(arms))
+    assert "| `mask<U+2067> ␛[2J` | 50.2 | +5.2 | " in text
+    assert not {"\u2067", "\x1b"} & set(text)
+
+
 def test_csv_has_a_line_per_yardstick_and_pair(two: Any) -> None:
     rows = list(csv.DictReader(io.StringIO(comparison_csv(compare(two)))))
     assert [row["yardstick"] for row in rows] == [
