@@ -203,6 +203,22 @@ def test_check_of_a_component_takes_options():
     assert "collate.weight: expected 1 or less, found 7" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        (
+            "weight=0.3",
+            "no option 'weight' of what is checked: expected collate.KEY=VALUE; did you mean collate.weight?",
+        ),
+        ("train.lr=1", "no option 'train' of what is checked: expected collate.KEY=VALUE"),
+        ("collate=0.3", "no option 'collate' of what is checked: expected collate.KEY=VALUE"),
+    ],
+)
+def test_check_refuses_what_is_no_option_of_the_component(word, says):
+    result = run("check", "prompt-weight", "--set", word)
+    assert (result.exit_code, says in result.stderr) == (2, True)
+
+
 def test_check_of_a_broken_component_goes_on_and_ends_with_exit_code_3(tmp_path, monkeypatch):
     install(tmp_path, "leaky", LEAKY)
     monkeypatch.syspath_prepend(str(tmp_path))

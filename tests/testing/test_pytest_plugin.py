@@ -51,6 +51,12 @@ def test_options_are_set_and_checks_selected_as_tests_are(tmp_path):
     assert (code, "is in the ordinary answer" in said) == (1, True)
 
 
+def test_an_option_without_its_section_is_a_usage_error(tmp_path):
+    code, said = pytest_in(tmp_path, "--sftframe", "prompt-weight", "--sftframe-set", "weight=0.5")
+    assert code == 4
+    assert "did you mean collate.weight?" in said
+
+
 def test_an_unknown_name_is_a_usage_error_with_a_suggestion(tmp_path):
     code, said = pytest_in(tmp_path, "--sftframe", "alpca")
     assert code == 4
