@@ -158,6 +158,7 @@ def require_run(run: Path, registry: Registry, given: Mapping[str, Any]) -> None
     """
     from sftframe.config import read_toml
 
+    require(run, pickle_claims(run))
     if is_offline():
         return
     try:
@@ -169,6 +170,31 @@ def require_run(run: Path, registry: Registry, given: Mapping[str, Any]) -> None
     document.pop("out", None)
     claims = claims_of(document, registry, given=given, inside=[run], asks_judge=False, reads_files=not is_vouched_for)
     require(run, claims)
+
+
+def pickle_claims(run: Path) -> list[Claim]:
+    """The files of a run's model that run code when they are loaded, whatever they are called."""
+    return [
+        Claim(words=f"load the pickle {path}, which can run any code", mark=("pickle", _hash_of(path)), key="model")
+        for path in sorted((run / "model").rglob("*"))
+        if path.is_file() and _is_pickle(path)
+    ]
+
+
+def _is_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4)
+    # a pickle of protocol 2 to 5, or torch's zip archive around one
+    is_marked = head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
+    return is_marked or head == b"PK\x03\x04" or path.suffix.lower() in _PICKLES
+
+
+_PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
+
+
+def _hash_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def judge_claims(judge: Judge, given: Iterable[str], *, inside: Iterable[Path] = ()) -> list[Claim]:

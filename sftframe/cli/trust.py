@@ -34,18 +34,24 @@ def trust(
     Example: sftframe trust runs/theirs
     """
     from sftframe.cli.console import out, prose
-    from sftframe.consent import around, claims_of, remember
+    from sftframe.consent import around, claims_of, pickle_claims, remember
 
     registry = settings.registry()
     inside = around(path) if path.is_file() else [path]
     claims: dict[tuple[str, ...], Claim] = {}
     for document in _documents(path):
         claims |= {claim.mark: claim for claim in claims_of(document, registry, inside=inside)}
+    claims |= {claim.mark: claim for place in _runs(path) for claim in pickle_claims(place)}
     remember(claims.values())
     for claim in claims.values():
         prose(out(), _line(claim))
     told = f"{path} may do this now." if claims else f"{path} asks for nothing that needs to be accepted."
     prose(out(), told)
+
+
+def _runs(path: Path) -> list[Path]:
+    """The folders of runs in a place."""
+    return [path, *sorted(path.glob("runs/*/*"))] if path.is_dir() else []
 
 
 def ask(source: Path, claims: Sequence[Claim]) -> bool:

@@ -13,6 +13,7 @@ from sftframe import checkpoints
 from sftframe.adapters import LoraAdapters
 from sftframe.checkpoints import Checkpoint
 from sftframe.config import RunConfig
+from sftframe.consent import pickle_claims, remember
 from sftframe.device import peak_memory_bytes
 from sftframe.errors import ConfigError, Interrupted
 from sftframe.files import DiskError, JsonLines, disk, read_json_lines, whole_dir, write_json, write_json_lines
@@ -265,6 +266,7 @@ class FineTuning:
             counted_share=self._loader.counts.shares,
         )
         write_json(self._folder.train_path, summary)
+        remember(pickle_claims(self._folder.path))  # what this machine's own plugin has written
         return summary
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import socket
 import threading
@@ -335,3 +336,13 @@ def test_a_half_made_run_with_a_link_is_refused(cli: Cli, run: Path, precious: P
     before = contents(precious)
     outcome = cli("run", "--resume", run)
     assert (outcome.code, "is a link" in outcome.last_line, contents(precious)) == (2, True, before)
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "pytorch_model.bin", "deep/er/state", "archive.safetensors"])
+def test_a_pickle_in_a_model_is_refused_before_a_plugin_sees_it(cli: Cli, run: Path, name: str) -> None:
+    path = run / "model" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"PK\x03\x04" if name == "archive.safetensors" else pickle.dumps({"a": 1}))
+    for command in (["chat", run], ["report", run], ["generate", run], ["export", run, "--to", "hf"]):
+        outcome = cli(*command)
+        assert (outcome.code, f"load the pickle {path}" in outcome.last_line) == (2, True), outcome.err
