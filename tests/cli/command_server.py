@@ -14,7 +14,8 @@ import sys
 import time
 from typing import Any
 
-ORDER_S = 120.0
+ORDER_S = 900.0
+"""Never reached but by a command that hangs: machines may be very busy."""
 
 IMPORTED = """
 matplotlib.pyplot scipy.stats torch pydantic httpx safetensors.torch tiktoken
