@@ -16,7 +16,10 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="streams are broken in Linux's way")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="streams are broken in Linux's way"),
+    pytest.mark.timeout(1800),  # the first one waits for a server with everything imported, and for two runs
+]
 
 QUICK = ("--max-steps", "1", "--set", "before=false", "--set", "generate.max_new_tokens=4", "--set", "threads=1")
 ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "100", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}

@@ -14,6 +14,7 @@ import pytest
 
 pty = pytest.importorskip("pty", reason="there are no such terminals here")
 pyte = pytest.importorskip("pyte")
+pytestmark = pytest.mark.timeout(900)
 
 PATIENCE_S = 300.0
 WIDTHS = [60, 80, 120]
