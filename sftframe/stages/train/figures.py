@@ -48,7 +48,7 @@ def _sum_of_squares(values: Tensor) -> Tensor:
     """Of float32 values in one dimension; a float64 scalar."""
     num_in_rows = values.numel() // NORM_ROW * NORM_ROW
     rows, rest = values[:num_in_rows].view(-1, NORM_ROW), values[num_in_rows:]
-    row_norms = torch.linalg.vector_norm(rows, dim=1)  # torch's own kernel: a BLAS adds in an order of its own
+    row_norms: Tensor = torch.linalg.vector_norm(rows, dim=1)  # torch's own kernel: each BLAS adds in its own order
     return row_norms.double().square().sum() + rest.double().square().sum()
 
 
