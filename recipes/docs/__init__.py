@@ -1,1 +1,1 @@
-"""How the generated parts of `docs/` are made: reference pages, pictures, the tutorial's output."""
+"""Scripts that make the generated parts of `docs/`: reference pages, pictures, the tutorial's output."""

@@ -1,4 +1,4 @@
-"""`python -m recipes.docs` writes the reference pages anew; `--check` says which are out of date and ends with 1."""
+"""`python -m recipes.docs` writes the reference pages; with `--check` it lists old pages and ends with exit code 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GENERATED = {
     "reference/errors.md": errors_page,
     "assets/data-flow.svg": data_flow_svg,
 }
-"""Path below `docs/` to the function that gives its text."""
+"""For each path below `docs/`, the function that makes its text."""
 
 
 def main() -> None:

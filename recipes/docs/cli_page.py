@@ -1,6 +1,6 @@
-"""The reference of the command line, read from the Typer app itself.
+"""Makes the reference of the command line from the Typer app.
 
-Gives Markdown. Flags that most commands share stand once, in tables of their own; every command says which it takes.
+Shared flags have their own tables; every command says which of them it has.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from recipes.docs.markdown import GENERATED_NOTE, cell, table
 from sftframe.cli.app import app
 
 _SHARED_PANELS = ("Pieces", "Data and training", "Run")
-"""Where `sftframe.cli.settings` puts the flags that several commands have in common."""
+"""The help panels of `sftframe.cli.settings`, with the flags that several commands share."""
 
 
 def cli_page() -> str:
@@ -34,15 +34,15 @@ def cli_page() -> str:
 def _introduction(root: Any) -> list[str]:
     flags = [(_flag(option), cell(option.help)) for option in root.params if not option.hidden]
     return [
-        "The result of a command goes to stdout, all talk to stderr; in a pipe there are no colours and no bars.",
-        "What a command ends with is in [errors and exit codes](errors.md).",
+        "Results go to stdout. Progress and messages go to stderr. In a pipe there are no colours and no bars.",
+        "Exit codes are listed in [errors and exit codes](errors.md).",
         "",
         *table(("before the command", "what it does"), flags),
         "",
         "## Shared settings",
         "",
-        "They mean the same wherever they stand. A flag wins over `--set`, which wins over the file of `--config`,",
-        "which wins over what the model proposes and the defaults. Every other setting is reached with `--set`: see",
+        "They mean the same in every command. A flag wins over `--set`, which wins over the file of `--config`,",
+        "which wins over the model's own defaults and sftframe's defaults. For every other setting use `--set`: see",
         "[configuration](configuration.md).",
         "",
     ]
@@ -90,13 +90,13 @@ def _section(path: str, command: Any, shared: set[str]) -> list[str]:
 
 
 def _taken(taken: set[str], shared: set[str]) -> str:
-    """Which shared settings a command takes, said the shorter way."""
+    """A sentence on the shared settings of a command, in its shorter form."""
     missing = sorted(shared - taken)
     if not missing:
         return "It takes the [shared settings](#shared-settings)."
     if len(missing) < len(taken):
-        return f"It takes the [shared settings](#shared-settings) but {_listed(missing)}."
-    return f"Of the [shared settings](#shared-settings) it takes {_listed(sorted(taken))}."
+        return f"It takes the [shared settings](#shared-settings) except {_listed(missing)}."
+    return f"It takes these [shared settings](#shared-settings): {_listed(sorted(taken))}."
 
 
 def _listed(names: list[str]) -> str:

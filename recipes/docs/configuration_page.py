@@ -1,6 +1,6 @@
-"""The reference of the configuration, read from the pydantic models and from the options of what comes with sftframe.
+"""Makes the reference of the configuration from the pydantic models and from the options of sftframe's own components.
 
-Gives Markdown. Components of other distributions are left out, so that the page does not depend on what is installed.
+Components of other packages are left out, so that the page does not depend on what is installed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _HEAD = ("key", "values", "default", "what it does")
 _INTRODUCTION = """\
 # Configuration
 
-Every setting can stand in a TOML file (`--config FILE`) and on the command line (`--set section.key=value`); the
-commonest have a [flag](cli.md#shared-settings) of their own. A flag wins over `--set`, which wins over the file, which
-wins over what the model proposes, which wins over the defaults below. An unknown key is an error that names the
-nearest known one. `sftframe init` writes a file with all settings as comments; a run's own `config.toml` has every
-value that it used.
+Write settings in a TOML file (`--config FILE`) or on the command line (`--set section.key=value`). The most common
+settings have their own [flag](cli.md#shared-settings). A flag wins over `--set`, which wins over the file, which wins
+over the model's own defaults, which win over the defaults below. An unknown key gives an error that names the nearest
+known key. `sftframe init` writes a file with all settings as comments. A run's own `config.toml` has every value that
+the run used.
 """
 
 
@@ -40,7 +40,7 @@ def configuration_page() -> str:
         section = _section_of(field)
         if section is not None and name not in tuple(Seam):
             lines += _section(name, section)
-    lines += ["## `[ablate]`", "", "Read by `sftframe ablate` alone: see [ablations](../ablate.md).", ""]
+    lines += ["## `[ablate]`", "", "Only `sftframe ablate` reads this section: see [ablations](../ablate.md).", ""]
     lines += [*table(_HEAD, [_field_row(name, field) for name, field in AblateConfig.model_fields.items()]), ""]
     lines += _components(load_registry())
     return "\n".join(lines).rstrip() + "\n"
@@ -73,7 +73,7 @@ def _property(name: str, field: FieldInfo) -> dict[str, Any]:
 
 def _components(registry: Registry) -> Iterator[str]:
     yield from ("## Options of components", "")
-    yield "What a component of your own can be told is shown by `sftframe plugins show NAME`."
+    yield "`sftframe plugins show NAME` shows the options of your own components."
     yield ""
     for seam in Seam:
         for name in registry.names(seam):
@@ -99,7 +99,7 @@ def _row(name: str, schema: dict[str, Any], default: Any, description: Any) -> t
 
 
 def _values(schema: dict[str, Any]) -> str:
-    """What may be set, in words: a type with its range, or the values themselves."""
+    """The allowed values in words: a type with its range, or a list of values."""
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
@@ -132,6 +132,6 @@ def _toml(value: Any) -> str:
 
 
 def _section_of(field: FieldInfo) -> type[Section] | None:
-    """The section that a field holds, also where it may be left out."""
+    """The section of a field, also if the field is optional."""
     kinds = (field.annotation, *get_args(field.annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)

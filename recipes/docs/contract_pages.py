@@ -1,4 +1,4 @@
-"""The references of hooks and of errors, read from `sftframe.hookspecs`, the interfaces and the exception classes."""
+"""Makes the references of hooks and errors from `sftframe.hookspecs`, the interfaces and the exception classes."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _HOOKS_INTRODUCTION = f"""\
 # Hooks
 
 The entry-point group is `{hookspecs.GROUP}`. A hook returns an iterable of component *classes*. Every component has a
-`name` and a one-line `summary`, and may have `Options`. How to write one is in
-[the plugin guide](../plugins/README.md); the classes in full are in [the Python API](python.md).
+`name` and a one-line `summary`, and may have `Options`. [The plugin guide](../plugins/README.md) shows how to write
+one. [The Python API](python.md) has the full classes.
 """
 
 _ERRORS_INTRODUCTION = f"""\
 {GENERATED_NOTE}
 # Errors and exit codes
 
-What a user can mend raises a `SftframeError`; the command prints its message on one line of stderr and ends with its
-`exit_code`. `--debug` shows the traceback. Anything else is a bug: the message says `internal error`, the exit code
-is 1.
+An error that a user can fix is a `SftframeError`. The command prints its message on one line of stderr and ends with
+its `exit_code`. `--debug` shows the traceback. Any other error is a bug: the message says `internal error`, and the
+exit code is 1.
 """
 
 _ERRORS_END = """
-Wrong flags end with 2 too; `sftframe doctor` ends with 1 where something keeps a run from working. Classes that share a
-code are told apart in Python only. A plugin may raise those that `sftframe` exports.
+Wrong flags end with 2 too. `sftframe doctor` ends with 1 if a run would not work. Only Python code sees the difference
+between classes that share a code. A plugin may raise the classes that `sftframe` exports.
 
-Output never ends a run. A stdout or stderr that is closed takes everything and shows nothing. A message that cannot be
-written to stderr is dropped. A result that cannot be written to stdout ends with 9, after the work is done and saved.
-What an encoding cannot show is replaced: by a similar sign, by `?`, and by an escape in JSON. What plugins print goes
-to stderr, unless stdout is a terminal.
+Output never ends a run. Output to a closed stdout or stderr is lost without an error. A message that cannot be written
+to stderr is dropped. If a result cannot be written to stdout, the command ends with 9; the work is done and saved.
+Characters that an encoding lacks are replaced: with a similar sign, with `?`, or with an escape in JSON. Output of
+plugins goes to stderr, unless stdout is a terminal.
 """
 
 
 def hooks_page() -> str:
-    """Every hook with its exact signature, and what its components may do."""
+    """The page of hooks: exact signatures, and the methods that components override."""
     lines = [_HOOKS_INTRODUCTION]
     registry = load_registry()
     for seam in Seam:
@@ -56,14 +56,14 @@ def hooks_page() -> str:
 
 
 def errors_page() -> str:
-    """Exit codes and the classes behind them."""
+    """The page of exit codes and their classes."""
     known = [(str(error.exit_code), f"`{error.__name__}`", cell(_first_line(error))) for error in sorted_errors()]
     rows = [("0", "–", "done"), *known]
     return "\n".join([_ERRORS_INTRODUCTION, *table(("exit code", "class", "when"), rows), _ERRORS_END])
 
 
 def sorted_errors() -> list[type[SftframeError]]:
-    """Every class of error that sftframe itself defines, by exit code and name."""
+    """Every error class of sftframe itself, by exit code and name."""
     for module in pkgutil.walk_packages(sftframe.__path__, "sftframe."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -83,7 +83,7 @@ def _returned(hook: str) -> str:
 
 
 def _members(base: type[Any]) -> list[str]:
-    """What a component overrides: first what it has to, then what it may."""
+    """The methods that a component overrides: first the required ones, then the optional ones."""
     rows = []
     for owner in (base, base.__mro__[1]):
         for name, member in vars(owner).items():
@@ -91,7 +91,7 @@ def _members(base: type[Any]) -> list[str]:
             if is_open and (inspect.isfunction(member) or isinstance(member, property)) and not _is_final(member):
                 rows.append((_signature(name, member), _need(member), cell(_first_line(member))))
     rows.sort(key=lambda row: row[1] != "yes")
-    return table((f"of `{base.__name__}`", "required", "what it gives"), rows)
+    return table((f"of `{base.__name__}`", "required", "what it is"), rows)
 
 
 def _signature(name: str, member: Any) -> str:

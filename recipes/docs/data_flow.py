@@ -1,4 +1,4 @@
-"""The picture of how data flow: boxes for the stages, what passes between them underneath; no font, no script."""
+"""Draws the picture of the data flow: boxes for the stages, and below them the records between stages."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _STAGES = (
     ("judge", "Verdict", True),
     ("report", "Summary", False),
 )
-"""Stage, the record that it gives, and whether a plugin can take its place."""
+"""For each stage: its name, the record that it makes, and whether a plugin can replace it."""
 _WIDTH, _HEIGHT, _GAP, _PER_ROW = 150, 46, 50, 4
 
 
 def data_flow_svg() -> str:
-    """The picture, readable on light and on dark ground."""
+    """The picture, readable on light and dark backgrounds."""
     shapes = []
     for number, (stage, record, is_seam) in enumerate(_STAGES):
         row, column = divmod(number, _PER_ROW)

@@ -1,4 +1,4 @@
-"""A hook of mkdocs: pages that lie beside the code, not in `docs/`, are part of the site, and links lead there."""
+"""A hook of mkdocs: it adds pages from outside `docs/` to the site, and corrects links to them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """In the repository `docs/` lies between a page and the root; in the site it does not."""
+    """Correct the links of a page: in the repository its path has `docs/`, in the site it does not."""
     if page.file.src_uri.partition("/")[0] in _OUTSIDE:
         return markdown.replace("](../docs/", "](../")
     return re.sub(rf"\]\(\.\./((?:\.\./)*(?:{'|'.join(_OUTSIDE)})/README\.md)", r"](\1", markdown)

@@ -1,4 +1,4 @@
-"""The picture of a report for the README: the beginning of a page, as Chromium shows it.
+"""Makes the picture of a report for the README: the top of a page, as Chromium shows it.
 
     python -m recipes.docs.report_picture docs/assets/ablation-masks.html
 
@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 PICTURE = Path(__file__).parents[2] / "docs" / "assets" / "report.png"
 WIDTH, HEIGHT = 1200, 1120
-"""Pixels: the verdict and the drawing of the differences."""
+"""Pixels; enough for the verdict and the drawing of the differences."""
 
 
 def main(page_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""`python -m recipes.docs.terminal_picture` runs `sftframe run` for real and draws what it prints, for the README.
+"""`python -m recipes.docs.terminal_picture` runs `sftframe run` and draws its output for the README.
 
-Rich exports the SVG. Its own frame asks a server for a font; ours takes the reader's monospaced one.
+Rich exports the SVG. Rich's own frame loads a font from a server; this one uses the reader's monospaced font.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def picture(command: str, printed: str) -> str:
-    """A terminal with the command and what it printed, colours as ANSI codes, as SVG."""
+    """An SVG of a terminal with the command and its output, which has colours as ANSI codes."""
     console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.assemble(("$ ", "green"), (command, "bold")))
     console.print(Text.from_ansi(printed.rstrip()))

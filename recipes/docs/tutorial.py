@@ -1,7 +1,7 @@
-"""`python -m recipes.docs.tutorial` runs the tutorial's commands for real and puts what they print into the page.
+"""`python -m recipes.docs.tutorial` runs the tutorial's commands and writes their output into the page.
 
-Takes `docs/tutorial.md`: a bash block after `<!-- run -->` is run, in order, in one empty folder; the text block after
-`<!-- output -->` behind it gets stdout and stderr. Takes some minutes: it trains.
+In `docs/tutorial.md`, it runs every bash block after `<!-- run -->`, in order, in one empty folder. The next text block
+after `<!-- output -->` gets stdout and stderr. It trains, so it takes some minutes.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The command line: one module per group of commands, `render` for all that a person sees."""
+"""The command line: one module per group of commands; `render` prints progress and results."""

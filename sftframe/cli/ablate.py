@@ -1,4 +1,4 @@
-"""`sftframe ablate`: a grid of paired runs, and the verdict on what was varied."""
+"""`sftframe ablate`: runs a grid of paired runs and shows the verdict on the settings that vary."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 _PANEL = "Ablation"
 _VERDICT = "Verdict"
 _MANY_CELLS = 60
-"""More than this are not begun unless the user says --yes."""
+"""A larger grid starts only with --yes."""
 
 Seeds = Annotated[
     str | None,
-    typer.Option("--seeds", help="How many, or which: 5, or 1,2,3. 3 by default.", rich_help_panel=_PANEL, metavar="N"),
+    typer.Option(
+        "--seeds", help="Number of seeds, or a list: 5, or 1,2,3. Default: 3.", rich_help_panel=_PANEL, metavar="N"
+    ),
 ]
 YardstickKey = Annotated[
     str | None,
     typer.Option(
         "--yardstick",
-        help="What the verdict is about: judge (the default), response_nll_per_byte, exact_match, stop_rate or "
+        help="The yardstick that decides: judge (default), response_nll_per_byte, exact_match, stop_rate or "
         "length_ratio. All are reported.",
         rich_help_panel=_VERDICT,
         metavar="KEY",
@@ -41,7 +43,7 @@ Margin = Annotated[
     float | None,
     typer.Option(
         "--margin",
-        help="Differences up to this count as none. Default: judge, exact_match and stop_rate 2 points, length_ratio "
+        help="Smaller differences count as none. Default: judge, exact_match and stop_rate 2 points, length_ratio "
         "0.05, response_nll_per_byte 2 % of the baseline.",
         rich_help_panel=_VERDICT,
         metavar="X",
@@ -51,19 +53,20 @@ Baseline = Annotated[
     str | None,
     typer.Option(
         "--baseline",
-        help="The arm that the others are compared with; the first by default.",
+        help="The arm that the others are compared with. Default: the first.",
         rich_help_panel=_VERDICT,
         metavar="ARM",
     ),
 ]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", help="Runs at the same time; 1 by default.", rich_help_panel=_PANEL, metavar="N")
+    int | None,
+    typer.Option("--jobs", help="Number of runs at the same time. Default: 1.", rich_help_panel=_PANEL, metavar="N"),
 ]
 Deviation = Annotated[
     float | None,
     typer.Option(
         "--sd",
-        help="Standard deviation of an item's paired difference, to say what the grid can detect before it is run.",
+        help="Standard deviation of an item's paired difference. Shows the smallest difference that the grid can find.",
         rich_help_panel=_PANEL,
         metavar="X",
     ),
@@ -72,7 +75,7 @@ Pilot = Annotated[
     Path | None,
     typer.Option(
         "--pilot",
-        help="An earlier ablation, for the same purpose.",
+        help="An earlier ablation to take that standard deviation from.",
         rich_help_panel=_PANEL,
         metavar="DIR",
         autocompletion=completion.ablations,
@@ -82,7 +85,7 @@ Repeats = Annotated[
     int | None,
     typer.Option(
         "--repeats",
-        help="Grade one run's answers this often, to tell the judge's noise from the rest.",
+        help="Judge one run's answers K times, to measure the judge's noise.",
         rich_help_panel=_PANEL,
         metavar="K",
     ),
@@ -99,7 +102,7 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="The ablation's folder; a new one under ablations/ by default.",
+        help="The ablation's folder. Default: a new one under ablations/.",
         rich_help_panel=_PANEL,
         metavar="DIR",
     ),
@@ -114,7 +117,7 @@ Resume = Annotated[
         autocompletion=completion.ablations,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Begin even a very large grid.", rich_help_panel=_PANEL)]
+Yes = Annotated[bool, typer.Option("--yes", help="Start grids of more than 60 cells too.", rich_help_panel=_PANEL)]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PANEL)]
 
 
@@ -135,7 +138,7 @@ def ablate(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Compare prompts, masks, models or any setting by paired runs over several seeds.
+    """Compare prompts, masks, models or any setting with paired runs over several seeds.
 
     Give --prompt, --collate, --model, --epochs, --lr or --set several values, with commas between.
 
@@ -174,9 +177,13 @@ def _seeds(text: str | None) -> int | list[int] | None:
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"--seeds: expected how many seeds, or seeds with commas between, found {text!r}") from None
+        raise ConfigError(
+            f"--seeds: expected a number of seeds, or seeds with commas between, found {text!r}"
+        ) from None
     if min(numbers) < 0 or numbers == [0]:
-        raise ConfigError(f"--seeds: expected how many seeds (1 or more), or seeds of 0 or more, found {text!r}")
+        raise ConfigError(
+            f"--seeds: expected a number of seeds (1 or more), or a list of seeds (0 or more), found {text!r}"
+        )
     return numbers[0] if "," not in text else numbers
 
 
@@ -187,7 +194,7 @@ def _planned(settings: Settings, table: dict[str, Any], registry: Registry) -> P
 
 
 def _request(settings: Settings, table: dict[str, Any]) -> Request:
-    """The flags over `--set` over the file, as for a run; a flag or setting with several values is an axis."""
+    """What the user asked for. Flags win over `--set`, which wins over the file. Several values make an axis."""
     from sftframe.ablation import read_request
     from sftframe.config import merge
 
@@ -196,7 +203,7 @@ def _request(settings: Settings, table: dict[str, Any]) -> Request:
 
 
 def _varied(settings: Settings) -> tuple[list[Axis], Layer]:
-    """Of flags and `--set`: what has several values, and what has one."""
+    """The settings of flags and `--set`: those with several values, and those with one."""
     from sftframe.ablation import Axis, split_axes
     from sftframe.config import merge, nested
 
@@ -217,8 +224,8 @@ def _reopened(path: Path, settings: Settings, table: dict[str, Any], out: Path |
 
     if settings.config_path is not None or out is not None:
         raise ConfigError(
-            "--resume DIR keeps the settings and the folder of the ablation: leave --config and --out out; seeds and "
-            "values can be added with --seeds, --prompt, --collate, --model and --set"
+            "--resume DIR keeps the settings and the folder of the ablation: do not give --config or --out; add "
+            "seeds and values with --seeds, --prompt, --collate, --model and --set"
         )
     axes, fixed = _varied(settings)
     if not axes and not fixed and "seeds" not in table:
@@ -234,7 +241,7 @@ def _started(plan: Plan, registry: Registry, out: Path | None) -> Ablation:
 
 
 def _detectable(plan: Plan, registry: Registry, sd: float | None, pilot: Path | None) -> str | None:
-    """What difference the grid could find, in words; None where nothing is known of the spread."""
+    """The smallest difference that the grid can find, in words; None if the spread is not known."""
     from sftframe.ablation.conclusion import detectable_difference
 
     if sd is None and pilot is None:
@@ -252,8 +259,8 @@ def _check_size(plan: Plan, registry: Registry, *, is_wanted: bool) -> None:
     seconds = num_cells * estimated_training_s(plan.grid.arms[0].layer, registry)
     raise ConfigError(
         f"this grid has {num_cells:,} cells ({len(plan.grid.arms):,} arms by {len(plan.grid.seeds)} seeds); training "
-        f"alone would take about {duration(seconds)}, by the speed of the first arm's first steps: "
-        "vary less, or begin it with --yes"
+        f"alone would take about {duration(seconds)}, judging by the first steps of the first arm: "
+        "vary less, or start it with --yes"
     )
 
 
@@ -276,6 +283,6 @@ def _leave_if_partial(ablation: Ablation, cells: list[CellResult]) -> None:
         names = "; ".join(f"{result.cell.name}: {result.error}" for result in failed[:3])
         more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
         raise PartialError(
-            f"{len(failed)} of {len(cells)} cells failed: {names}{more}; mend the cause and try them again with "
+            f"{len(failed)} of {len(cells)} cells failed: {names}{more}; fix the cause, then try them again with "
             f"sftframe ablate --resume {ablation.folder.path}"
         )

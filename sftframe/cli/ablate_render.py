@@ -1,6 +1,6 @@
-"""What a person sees of an ablation: the grid filling up on stderr, the comparison on stdout.
+"""Prints an ablation: its progress on stderr, the comparison on stdout.
 
-In a terminal one live table shows every cell; in a pipe there is a line per cell that begins or ends.
+A terminal shows one live table of all cells. A pipe gets one line for each cell that ends.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sftframe.comparison import ComparisonResult, comparison_document
 
 _SYMBOL = {"waiting": "·", "done": "✓", "failed": "✗"}
 _FEW_STEPS = 4
-"""So many steps of a cell say how fast it trains."""
+"""Steps of a cell that are enough to estimate its speed."""
 _SHOWN = (("judge", "judge", 1, 1), ("exact_match", "exact %", 100, 1), ("response_nll_per_byte", "NLL/byte", 1, 4))
 
 
 def show_plan(plan: Plan, detectable: str | None) -> None:
-    """What is about to be run."""
+    """Print the grid that will run."""
     grid = plan.grid
     num_cells = len(grid.arms) * len(grid.seeds)
     axes = ", ".join(f"{axis.label} ({len(axis.values)})" for axis in grid.axes)
@@ -38,13 +38,13 @@ def show_plan(plan: Plan, detectable: str | None) -> None:
         f"varied: {axes}; verdict on {plan.config.yardstick}"
     )
     if len(grid.seeds) == 1:
-        warn("one seed: the verdict can only speak of other items, not of other runs; --seeds 3 or more can")
+        warn("one seed: the verdict covers other items, but not other runs; --seeds 3 or more covers both")
     if detectable is not None:
         note(detectable)
 
 
 class GridObserver(AblationObserver):
-    """The grid filling up. Used as a context manager around an ablation."""
+    """Shows the progress of the grid. Used as a context manager around an ablation."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -83,7 +83,7 @@ class GridObserver(AblationObserver):
             if estimate:
                 self._say(Text(estimate))
         if event.kind == "warn" and event.text not in self._warned:
-            self._warned.add(event.text)  # every cell finds the same in the data that it shares with the others
+            self._warned.add(event.text)  # all cells share the data, so each gives the same warning
             self._say(Text(f"{cell.name}: {event.text}", style="yellow"))
         if event.kind == "failed":
             self._say(Text(f"{cell.name} failed: {event.text}", style="red"))
@@ -119,12 +119,12 @@ class GridObserver(AblationObserver):
         return table
 
     def _now(self) -> list[Text]:
-        """What the running cells are at."""
+        """What the running cells do now."""
         pairs = zip(self._cells, self._states, strict=True)
         return [Text(f"{cell.name}: {state.stage_text()}") for cell, state in pairs if state.status == "running"]
 
     def _pace(self) -> str:
-        """Time left: from the cells that were run this time, or before one has ended from the steps so far."""
+        """Time left, from the cells that ended in this process, or from the steps so far if none has."""
         spent = [state.seconds for state in self._states if state.status == "done" and state.seconds > 1]
         num_left = sum(state.status in ("waiting", "running") for state in self._states)
         if not num_left:
@@ -136,7 +136,7 @@ class GridObserver(AblationObserver):
         return f"about {duration(sum(spent) / len(spent) * (num_left - partly) / num_running)} left"
 
     def _first_estimate(self) -> str:
-        """Training time left by the speed of the first steps; empty before there are some, or once a cell has ended."""
+        """Training time left, from the speed of the first steps; empty before them and after a cell has ended."""
         if any(state.status == "done" and state.seconds for state in self._states):
             return ""
         training = [state for state in self._states if state.steps_timed >= _FEW_STEPS]
@@ -151,18 +151,18 @@ class GridObserver(AblationObserver):
         num_running = sum(state.status == "running" for state in self._states)
         return (
             f"about {duration(left * step_s / num_running)} of training left in all cells, estimated from the first "
-            f"{num_timed} steps; answers and verdicts come on top"
+            f"{num_timed} steps; answers and verdicts take extra time"
         )
 
 
 class _CellState:
-    """What is known of a cell."""
+    """The state of one cell."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._train_from = self._train_to = 0.0
         self.num_steps = self.steps_done = self.steps_timed = 0
-        """Optimizer steps: in all (0 before it is known), taken, and of these the ones that were taken this time."""
+        """Optimizer steps: all (0 = not known yet), taken, and taken in this process."""
         self.status = "waiting"
         self.seconds = 0.0
         self._summary: Mapping[str, Any] = {}
@@ -179,7 +179,7 @@ class _CellState:
             self._done += event.amount
             if self._stage == "train":
                 self.steps_done = self._done
-                if event.figures:  # without any it tells of the steps before an interruption
+                if event.figures:  # no figures: these steps were taken before an interruption
                     self.steps_timed += event.amount
                     self._train_to = self._clock()
         elif event.kind in ("done", "failed"):
@@ -188,12 +188,12 @@ class _CellState:
 
     @property
     def train_s(self) -> float:
-        """From the beginning of training to the last step."""
+        """Seconds from the start of training to the last step."""
         return self._train_to - self._train_from
 
     @property
     def share(self) -> float:
-        """Of the cell that is done, 0-1, taking training for nearly all of it."""
+        """The part of the cell that is done, 0-1; training counts as 0.9."""
         if self._stage == "train":
             return 0.9 * self._done / self._total if self._total else 0.0
         return 0.0 if self._stage in ("data", "tokens", "load model", "") else 0.9
@@ -231,7 +231,7 @@ def _means(states: Sequence[_CellState]) -> list[str]:
 def show_comparison(
     ablation: Ablation, cells: Sequence[CellResult], result: ComparisonResult | None, *, as_json: bool
 ) -> None:
-    """The verdict, the table of differences and where everything lies."""
+    """Print the verdict, the table of differences and the paths of the files."""
     if as_json:
         document = {
             "ablation": str(ablation.folder.path),
@@ -252,7 +252,7 @@ def show_comparison(
 
 
 def duration(seconds: float) -> str:
-    """A time for people.
+    """A time as text.
 
     >>> duration(42), duration(330), duration(9000), duration(400000)
     ('42 s', '5.5 min', '2.5 h', '4.6 days')

@@ -1,4 +1,4 @@
-"""The command `sftframe`: its groups of commands, and the place where errors become one line and an exit code.
+"""The command `sftframe`: its commands, and the code that turns errors into one line and an exit code.
 
 Nothing heavy is imported before a command runs.
 """
@@ -20,7 +20,7 @@ from sftframe.errors import ReaderGone, SftframeError
 
 app = Commands(
     name="sftframe",
-    help="Instruction fine-tuning of GPT-2-class models from pluggable pieces.",
+    help="Fine-tune GPT-2-class models on instructions, with plugins for every part.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -54,11 +54,11 @@ def root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    """Instruction fine-tuning of GPT-2-class models from pluggable pieces."""
+    """Fine-tune GPT-2-class models on instructions, with plugins for every part."""
 
 
 def main() -> None:
-    """The console script: run a command, and end with the exit code of what went wrong."""
+    """The console script: run a command and end with its exit code."""
     wait_politely()
     with safe_streams():
         _run()
@@ -80,7 +80,7 @@ def _run() -> None:
 
 def _exit_code() -> int:
     try:
-        return app(prog_name="sftframe", standalone_mode=False) or 0  # typer gives the code of an early exit back
+        return app(prog_name="sftframe", standalone_mode=False) or 0  # typer returns the code of an early exit
     except _UsageError as error:
         _refuse(error)
     finally:
@@ -92,7 +92,7 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def _refuse(error: Any) -> NoReturn:
-    """Say what is wrong with the command line; without any command the help says it."""
+    """Say what is wrong with the command line; without a command, show the help."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         sys.exit(error.exit_code)

@@ -1,4 +1,4 @@
-"""`sftframe chat`: ask a run's model, in a terminal or through a pipe."""
+"""`sftframe chat`: asks a run's model questions, in a terminal or through a pipe."""
 
 from __future__ import annotations
 
@@ -30,27 +30,32 @@ def chat(
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", metavar="X", help="0 is greedy; more is freer.", rich_help_panel=_DECODING),
+        typer.Option(
+            "--temperature", metavar="X", help="0 is greedy; higher values vary more.", rich_help_panel=_DECODING
+        ),
     ] = None,
     top_k: Annotated[
         int | None,
-        typer.Option("--top-k", metavar="K", help="Sample among the K likeliest tokens.", rich_help_panel=_DECODING),
+        typer.Option("--top-k", metavar="K", help="Sample from the K most likely tokens.", rich_help_panel=_DECODING),
     ] = None,
     top_p: Annotated[
         float | None,
         typer.Option(
-            "--top-p", metavar="P", help="Sample among the likeliest tokens that reach P.", rich_help_panel=_DECODING
+            "--top-p",
+            metavar="P",
+            help="Sample from the most likely tokens that together reach P.",
+            rich_help_panel=_DECODING,
         ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", metavar="N", min=0, help="Of sampling; by default the run's.", rich_help_panel=_DECODING
+            "--seed", metavar="N", min=0, help="Seed of sampling. Default: the run's.", rich_help_panel=_DECODING
         ),
     ] = None,
     history: Annotated[bool, typer.Option("--history/--no-history", help="Keep typed lines for the next chat.")] = True,
 ) -> None:
-    """Ask a run's model. Every question stands alone, as in training; /help lists the commands.
+    """Ask a run's model. It sees one question at a time, as in training; /help lists the commands.
 
     Example: sftframe chat runs/mine --temperature 0.7
     """
@@ -71,7 +76,7 @@ def chat(
     from sftframe.cli.chat_terminal import history_path, line_editing
 
     prose(err(), f"{run.config.model.name} · prompt {run.config.prompt.name} · {path}")
-    prose(err(), "Every question stands alone: earlier ones are not given to the model.")
+    prose(err(), "The model sees one question at a time; it does not see earlier ones.")
     prose(err(), "/help lists the commands, Ctrl-D quits.")
     with line_editing(history_path() if history else None):
         talk(conversation)

@@ -1,4 +1,4 @@
-"""Editing and recalling typed lines, where Python has `readline`; elsewhere `input` does without."""
+"""Line editing and history for `sftframe chat`, if Python has `readline`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MAX_LINES = 1000
-"""Typed lines that are kept, the newest."""
+"""Typed lines that are kept; the oldest are dropped."""
 
 
 def history_path() -> Path:
-    """Where typed lines are kept between chats: in the user's state folder."""
+    """The file of typed lines between chats, in the user's state folder."""
     import platformdirs
 
     return platformdirs.user_state_path("sftframe", appauthor=False) / "chat-history"
@@ -20,10 +20,10 @@ def history_path() -> Path:
 
 @contextmanager
 def line_editing(history: Path | None) -> Iterator[None]:
-    """Let `input` edit its line and recall earlier ones.
+    """Let `input` edit its line and show earlier ones again.
 
     Args:
-        history: what was typed in earlier chats, to which this one's lines are added; None = keep nothing.
+        history: the file of earlier chats' lines, which gets this chat's lines too; None = keep nothing.
     """
     try:
         import readline
@@ -31,7 +31,7 @@ def line_editing(history: Path | None) -> Iterator[None]:
         yield
         return
     if os.environ.get("TERM", "dumb") != "dumb":
-        readline.parse_and_bind("set enable-bracketed-paste on")  # lines that are pasted at once are one entry
+        readline.parse_and_bind("set enable-bracketed-paste on")  # lines that are pasted together are one entry
     if history is not None:
         with suppress(OSError):
             readline.read_history_file(history)
@@ -39,7 +39,7 @@ def line_editing(history: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        # a chat is worth more than its history: where it cannot be written, it is not
+        # a history that cannot be written must not end the chat
         if history is not None:
             with suppress(OSError):
                 history.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def line_editing(history: Path | None) -> Iterator[None]:
 
 
 def cleared_line() -> str:
-    """What stood in the line that Ctrl-C has just cleared."""
+    """The text of the line that Ctrl-C has just cleared."""
     try:
         import readline
     except ImportError:

@@ -1,7 +1,7 @@
-"""The turns of a chat: what a line means, and how instructions come in from a terminal and from a pipe.
+"""The turns of a chat: reads entries from a terminal or a pipe, runs their commands and answers their instructions.
 
-Every instruction is answered by itself, because the models are tuned on single turns: what was said before is not given
-to them. In a terminal a mistake is told and the chat goes on; in a pipe it ends the command.
+The model sees one instruction at a time, because it is tuned on single turns. In a terminal a mistake gives a message
+and the chat continues; in a pipe it ends the command.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from sftframe.records import Example
 from sftframe.visible import visible
 
 BLOCK = '"""'
-"""Begins and ends an entry of several lines."""
+"""Starts and ends an entry of several lines."""
 
 HELP = (
-    ("/input TEXT", "text for the next instruction to work on; without TEXT there is none"),
-    ("/reset", "forget the input, and begin again with the first seed"),
+    ("/input TEXT", "set the input of the next instruction; without TEXT, remove it"),
+    ("/reset", "remove the input, and start again with the first seed"),
     ("/help", "this list"),
     ("/quit", "end the chat, as exit, quit and Ctrl-D do"),
-    (BLOCK, f"begins an instruction (or, after /input, an input) of several lines; {BLOCK} ends it"),
-    ("//…", "an instruction that begins with one /"),
+    (BLOCK, f"starts an instruction (or, after /input, an input) of several lines; {BLOCK} ends it"),
+    ("//…", "an instruction that starts with one /"),
     ("Ctrl-C", "stops an answer, or clears the line"),
 )
 
 LEAVING = ("exit", "quit", "exit()", "quit()")
-"""Words that end a chat in a terminal, where nobody means them as an instruction. In a pipe every line is one."""
+"""Words that end a chat in a terminal. In a pipe they are instructions."""
 
 HOW_TO_QUIT = "to quit press Ctrl-D, or type /quit"
 
 
 class Chat:
-    """What lines do: they are commands, or instructions that the model answers on stdout.
+    """Handles entries: runs commands, and prints the model's answers to instructions on stdout.
 
     Args:
-        seed: of the first answer's sampling; the next ones count on.
+        seed: of the first answer's sampling; each next answer uses the next number.
     """
 
     def __init__(self, tuned: TunedModel, *, seed: int) -> None:
@@ -72,7 +72,7 @@ class Chat:
         }
         if command not in commands:
             raise ConfigError(
-                f"no command {command!r}{suggestion(command, commands)}; write // to begin an instruction with a slash"
+                f"no command {command!r}{suggestion(command, commands)}; write // to start an instruction with a slash"
             )
         return commands[command](text)
 
@@ -106,7 +106,7 @@ def talk(chat: Chat) -> None:
 
 
 def _turn(chat: Chat) -> bool:
-    """One entry from the terminal; False when it ends the chat. Ctrl-C gets through while an answer is written."""
+    """Handle one entry from the terminal; False when it ends the chat. Ctrl-C stops an answer."""
     try:
         entry = read_entry(input)
     except EOFError:
@@ -129,14 +129,14 @@ def _turn(chat: Chat) -> bool:
 
 
 def read_entry(read: Callable[[str], str]) -> str:
-    """One entry, which may have several lines between triple quotation marks.
+    """Read one entry. It may have several lines between triple quotation marks.
 
     >>> lines = iter(['/input \"""first', 'second\"""'])
     >>> read_entry(lambda prompt: next(lines))
     '/input first\\nsecond'
 
     Args:
-        read: gives the next line; its argument is the mark to show before it.
+        read: returns the next line; its argument is the prompt to show.
     """
     first = read("> ")
     command, opening, text = first.partition(BLOCK)

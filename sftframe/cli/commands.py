@@ -1,4 +1,4 @@
-"""What all commands have in common: stdout is theirs, their folder exists, and flags are shown as flags."""
+"""Base classes of all commands: they keep stdout for results, check the working folder, and print help."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sftframe.errors import ConfigError
 
 
 class Command(TyperCommand):
-    """A command that does something."""
+    """A command."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_type_of_flags(super().get_params(ctx))
@@ -26,14 +26,14 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """Commands under one name."""
+    """A group of commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_type_of_flags(super().get_params(ctx))
 
 
 class Commands(typer.Typer):
-    """A Typer whose commands are `Command`s, and whose texts are never read as rich's markup."""
+    """A Typer that makes `Command`s and never reads texts as rich's markup."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(cls=Group, **settings)
@@ -43,16 +43,17 @@ class Commands(typer.Typer):
 
 
 def check_folder() -> None:
-    """See that the working folder is there: torch ends the process where it is not.
+    """Check that the working folder exists: without it torch ends the process.
 
     Raises:
-        ConfigError: it has been deleted, or may not be entered.
+        ConfigError: it was deleted, or the user may not enter it.
     """
     try:
-        os.getcwd()  # noqa: PTH109  nothing but the question
+        os.getcwd()  # noqa: PTH109  only to see whether it works
     except OSError as error:
         raise ConfigError(
-            f"the working folder cannot be used ({error.strerror}): it may have been deleted; change to one that exists"
+            f"the working folder cannot be used ({error.strerror}): it may have been deleted; change to a folder that "
+            "exists"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""`sftframe compare`: finished runs on every yardstick, or two sets of answers head to head."""
+"""`sftframe compare`: compares finished runs on every yardstick, or two sets of answers with a judge."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class By(StrEnum):
-    """What a judge is asked."""
+    """What the judge gets: single answers or pairs."""
 
     PAIRS = "pairs"
     SCORES = "scores"
 
 
 class Format(StrEnum):
-    """How a comparison is printed."""
+    """Output formats of a comparison."""
 
     TEXT = "text"
     MD = "md"
@@ -43,19 +43,21 @@ Sides = Annotated[
     list[Path],
     typer.Argument(
         metavar="A B…",
-        help="Runs' folders, or two files of answers as `judge` takes them.",
+        help="Folders of runs, or two files of answers in the form that `judge` reads.",
         show_default=False,
         autocompletion=completion.runs,
     ),
 ]
 FormatOption = typer.Option(
-    "--format", help="text, md for a pull request, csv, json, or html: the whole report as a page.", show_default=False
+    "--format",
+    help="text, md (for a pull request), csv, json, or html (the whole report as a page).",
+    show_default=False,
 )
 ByOption = Annotated[
     By | None,
     typer.Option(
         "--by",
-        help="Ask for the better of two answers, or score each; by default pairs where the judge can.",
+        help="pairs: the judge picks the better answer; scores: it scores each. Default: pairs if the judge can.",
         show_default=False,
     ),
 ]
@@ -74,11 +76,11 @@ def compare(
     output_format: Annotated[Format, FormatOption] = Format.TEXT,
     as_json: Json = False,
 ) -> None:
-    """Compare finished runs on every yardstick, or two sets of answers by a judge.
+    """Compare finished runs on every yardstick, or two sets of answers with a judge.
 
-    Runs that differ in their seed alone are one arm.
+    Runs that differ only in their seed are one arm.
 
-    With --judge, --by or a file of answers the two sides go to the judge; one of pairs sees both orders.
+    With --judge, --by or a file of answers, the judge gets the two sides. Judges of pairs see each pair in both orders.
 
     Example: sftframe compare runs/one runs/two
     """
@@ -122,7 +124,7 @@ def _head_to_head(
         raise ConfigError(f"nothing at {missing}: expected a run's folder or a file of answers")
     if len(paths) > 2:
         raise ConfigError(
-            f"{len(paths)} sets of answers: a judge compares two; runs alone are compared without --judge"
+            f"{len(paths)} sets of answers: a judge compares two; without --judge, runs are compared on every yardstick"
         )
     settings = settings.with_found_config()
     config = validate((without_cache(settings) if no_cache else settings).layer())
@@ -146,7 +148,7 @@ def _head_to_head(
 
 
 def _scores_compared(found: HeadToHead, yardstick: str | None, margin: float | None) -> ComparisonResult | None:
-    """The statistics of two sets of scores; None where pairs were judged, or nothing was scored on both sides."""
+    """The statistics of two sets of scores; None for pairs, or if no item has scores on both sides."""
     from sftframe.comparison import arms_of_answers
     from sftframe.comparison import compare as compare_arms
 

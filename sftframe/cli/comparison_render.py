@@ -1,4 +1,4 @@
-"""What a person sees of a comparison of arms: the main table, all yardsticks in short, the verdict, changed answers."""
+"""Prints a comparison of arms: the verdict, the main table, all yardsticks in short, and changed answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sftframe.cli.console import out, prose
 from sftframe.comparison import ComparisonResult, YardstickTable
 
 NUM_FLIPS = 3
-"""Changed answers that are shown."""
+"""Number of changed answers that are shown."""
 
 
 def show_comparison_result(result: ComparisonResult) -> None:
@@ -26,7 +26,7 @@ def show_comparison_result(result: ComparisonResult) -> None:
 
 
 def show_flips(result: ComparisonResult, count: int = NUM_FLIPS) -> None:
-    """The answers that changed most between the baseline and the first candidate that changed any."""
+    """The answers that changed most, between the baseline and the first arm with changed answers."""
     candidate = next((name for name, flips in result.flips.items() if flips), None)
     if candidate is None:
         return
@@ -44,7 +44,7 @@ def show_flips(result: ComparisonResult, count: int = NUM_FLIPS) -> None:
 
 
 def _differences(main: YardstickTable) -> Table:
-    """Every arm against the baseline on one yardstick."""
+    """A table of every arm against the baseline on one yardstick."""
     yardstick, table = main.yardstick, main.table
     means = {arm.name: arm.mean for arm in table.arms}
     baseline = table.comparisons[0].baseline
@@ -75,7 +75,7 @@ def _differences(main: YardstickTable) -> Table:
 
 
 def _all_yardsticks(result: ComparisonResult) -> Table:
-    """Means of every arm, and what each yardstick says of it."""
+    """A table of every arm's means and verdicts on all yardsticks."""
     names = [arm.name for arm in result.arms]
     shown = _table("all yardsticks: mean, verdict against the baseline; ? = cannot tell", is_headed=True)
     shown.add_column("arm", min_width=_widest_word(names))

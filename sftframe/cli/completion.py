@@ -1,7 +1,6 @@
-"""What a shell offers when a word is half typed: names of components and plugins, runs, settings, fixed values.
+"""Shell completion: names of components and plugins, runs, settings, fixed values.
 
-Takes the word's beginning, gives words and what they mean. Whatever goes wrong means no offers: nobody who presses a
-key wants to read an error. Imports no torch; paths that are no runs are left to the shell, which completes files.
+On any error it offers nothing. It must not import torch. The shell itself completes other paths.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from pathlib import Path
 from sftframe.errors import SftframeError
 
 Offer = tuple[str, str]
-"""A word and what it means, which not every shell shows."""
+"""A word and its meaning; some shells do not show the meaning."""
 Completer = Callable[[str], list[Offer]]
 
 
 def components(seam: str) -> Completer:
-    """Names of a seam's components; of several with commas between, as `ablate` takes them, the last."""
+    """Names of a seam's components; after a comma, the next of several names, as `ablate` reads them."""
 
     def offers() -> Iterator[Offer]:
         from sftframe.registry import Seam, load_registry
@@ -44,7 +43,7 @@ def any_component(incomplete: str) -> list[Offer]:
 
 
 def plugin_ids(incomplete: str) -> list[Offer]:
-    """Ids of what is installed; nothing of it is imported."""
+    """Ids of installed plugins; none is imported."""
 
     def offers() -> Iterator[Offer]:
         from sftframe.registry.discovery import discover
@@ -55,12 +54,12 @@ def plugin_ids(incomplete: str) -> list[Offer]:
 
 
 def values(*known: str) -> Completer:
-    """One of these."""
+    """Completion from fixed words."""
     return lambda incomplete: _beginning(lambda: ((value, "") for value in known), incomplete)
 
 
 def settings(incomplete: str) -> list[Offer]:
-    """`section.key=` of every setting but the components' own options."""
+    """`section.key=` of every setting except the components' own options."""
 
     def offers() -> Iterator[Offer]:
         from pydantic import BaseModel
@@ -79,7 +78,7 @@ def settings(incomplete: str) -> list[Offer]:
 
 
 def runs(incomplete: str) -> list[Offer]:
-    """Runs, the newest first: those under `runs/`, and those in the folder that is being typed."""
+    """Runs, the newest first: those under `runs/`, and those in the folder of the typed path."""
     from sftframe.places import RUNS_DIR, is_run
 
     return _folders(incomplete, RUNS_DIR, is_run)
@@ -97,7 +96,7 @@ def ablations(incomplete: str) -> list[Offer]:
 
 _ABLATIONS_DIR = Path("ablations")
 _PLAN = "ablation.toml"
-"""As in `sftframe.ablation.folder`, whose import takes a second; a test holds them together."""
+"""As in `sftframe.ablation.folder`, whose import takes a second; a test checks that both agree."""
 
 
 def _folders(incomplete: str, usual: Path, is_wanted: Callable[[Path], bool]) -> list[Offer]:

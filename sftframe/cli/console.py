@@ -1,7 +1,7 @@
-"""The consoles that all commands print through: rich's, but a text is shown as it is, whatever is in it.
+"""The consoles that all commands print through. They never read a text as markup, and show its control characters.
 
-Texts come from data files, models, judges, plugins and paths. rich lets most control characters in them pass, and reads
-`[en]` as a style and `:cat:` as a picture; here a text is never markup: what is to be styled is a `Text`.
+Texts come from data files, models, judges, plugins and paths. rich itself passes most control characters on, and reads
+`[en]` as a style and `:cat:` as a picture. Styled text must be a `Text`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sftframe.visible import visible
 
 
 class Talk(IntEnum):
-    """How much a command says on stderr besides warnings and errors."""
+    """How much a command prints on stderr, apart from warnings and errors."""
 
     QUIET = 0
     NORMAL = 1
@@ -30,21 +30,21 @@ class Talk(IntEnum):
 
 
 talk: ContextVar[Talk] = ContextVar("talk", default=Talk.NORMAL)
-"""What `-q` and `-v` of the command that is running ask for."""
+"""The level that `-q` or `-v` of the running command set."""
 
 
 class SafeConsole(Console):
-    """A console that shows control characters of the text (see `sftframe.visible`); its own colours are left alone."""
+    """A console that shows control characters of the text (see `sftframe.visible`); its own colours stay."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **settings})
 
     def render_str(self, text: str, **settings: Any) -> Text:
-        """A text as something that can be laid out; rich's `Text` drops some control characters."""
+        """A text that rich can lay out; rich's `Text` drops some control characters."""
         return super().render_str(visible(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """What is about to be written, piece by piece; a piece with `control` is rich's own."""
+        """Make pieces of output safe; a piece with `control` is rich's own."""
         if isinstance(renderable, Text):
             renderable = _shown(renderable)
         for segment in super().render(renderable, options):
@@ -52,9 +52,9 @@ class SafeConsole(Console):
 
 
 def prose(console: Console, text: str | Text) -> None:
-    """Print a sentence: a terminal gets it broken between words, a file or a pipe on one line.
+    """Print a sentence. A terminal gets it wrapped between words; a file or a pipe gets it on one line.
 
-    A word that is longer than a line, as a path may be, is never cut in two.
+    A word that is longer than a line, such as a path, is never cut.
     """
     shown = Text(visible(text)) if isinstance(text, str) else _shown(text)
     if console.is_terminal:
@@ -63,13 +63,13 @@ def prose(console: Console, text: str | Text) -> None:
 
 
 def out() -> Console:
-    """For results; a command has one."""
+    """The console for results; a command has one."""
     command = output()
     return _kept(command.consoles, "out", file=command.results)
 
 
 def err() -> Console:
-    """For messages; a command has one, so that a progress bar knows of what is printed beside it."""
+    """The console for messages; a command has one, so that a progress bar knows of other messages."""
     return _kept(output().consoles, "err", stderr=True)
 
 
@@ -92,7 +92,7 @@ def _between_words(line: Text, width: int) -> Iterator[Text]:
 
 
 def _shown(text: Text) -> Text:
-    """The text with its hidden characters shown before it is laid out, so that lines keep their width."""
+    """Shows a text's hidden characters before its layout, so that lines keep their width."""
     hidden = [place for place, sign in enumerate(text.plain) if visible(sign) != sign]
     if not hidden:
         return text

@@ -1,4 +1,4 @@
-"""`sftframe doctor`: what is wrong with this machine and installation, and what to do about it."""
+"""`sftframe doctor`: says what is wrong with this machine and installation, and what to do about it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def doctor(
     settings: Settings,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Look for what could keep a run from working, and say what to do. Exit code 1 if something does.
+    """Find problems that would stop a run, and say what to do. Exit code 1 if there are any.
 
-    Without settings it is the bundled run that has to work. Judges and Hugging Face are asked whether they answer.
+    Without options it checks the bundled example. It asks judges and Hugging Face whether they answer.
 
     Example: sftframe doctor --judge ollama --set judge.model=llama3
     """

@@ -1,4 +1,4 @@
-"""Findings in a terminal, row by row as they come, each piece of advice below its finding; or as one JSON document."""
+"""Prints findings of `sftframe doctor` row by row with advice below, or as one JSON document."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MARK_WIDTH = 8
 
 
 class Rows:
-    """The rows, and on stderr what is being looked at. Used as a context manager around the examination."""
+    """Prints rows on stdout, and on stderr what it checks now. Used as a context manager around the examination."""
 
     def __init__(self, *, is_silent: bool) -> None:
         self._is_silent = is_silent
         self._out = out()
-        # on a terminal one console has to know of both, or rows are written into the spinner's line
+        # on a terminal one console must print both, or rows end up in the spinner's line
         shared = self._out if self._out.is_terminal and err().is_terminal else err()
         self._status = shared.status("", spinner="line" if shared.options.ascii_only else "dots")
         self._topic = ""
@@ -42,11 +42,11 @@ class Rows:
         self._status.stop()
 
     def begin(self, topic: str) -> None:
-        """Tell what is looked at now."""
-        self._status.update(Text(f"looking at {topic}"))
+        """Say what is checked now."""
+        self._status.update(Text(f"checking {topic}"))
 
     def add(self, finding: Finding) -> None:
-        """Show a finding."""
+        """Print a finding."""
         if self._is_silent:
             return
         topic = finding.topic if finding.topic != self._topic else ""
@@ -63,7 +63,7 @@ class Rows:
             self._out.print(Padding(advice, (0, 0, 0, _TOPIC_WIDTH + 1 + _MARK_WIDTH), expand=False))
 
     def conclude(self, findings: Sequence[Finding]) -> None:
-        """The last line."""
+        """Print the last line."""
         problems = sum(finding.status == "problem" for finding in findings)
         notes = sum(finding.status == "note" for finding in findings)
         noted = f"; {notes} note{'s' * (notes != 1)}" if notes else ""

@@ -1,4 +1,4 @@
-"""`sftframe export`: a run's model with its prompt, written for other programs."""
+"""`sftframe export`: writes a run's model and its prompt for other programs."""
 
 from __future__ import annotations
 
@@ -32,19 +32,17 @@ def export(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", metavar="DIR", help="The export's folder; by default RUN/export-FORM.", show_default=False
-        ),
+        typer.Option("--out", metavar="DIR", help="The export's folder. Default: RUN/export-FORM.", show_default=False),
     ] = None,
     dtype: Annotated[
-        Literal["float32", "float16"], typer.Option("--dtype", help="Precision of the matrices.")
+        Literal["float32", "float16"], typer.Option("--dtype", help="Precision of the weight matrices.")
     ] = "float32",
-    force: Annotated[bool, typer.Option("--force", help="Replace the export that --out holds.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the export in the folder --out.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print where the export is and what to do next as JSON.")
     ] = False,
 ) -> None:
-    """Write a run's model for other programs, its prompt included.
+    """Write a run's model and its prompt for other programs.
 
     Example: sftframe export runs/mine --to gguf --dtype float16
     """
@@ -81,7 +79,7 @@ def export(
 
 
 def _next(target: str, name: str, folder: Path) -> str:
-    """What to run with the export."""
+    """The command to run next with the export."""
     if target == "gguf":
         model = "".join(c if c.isalnum() or c in "-_." else "-" for c in name.lower())
         return f"ollama create {shlex.quote(model)} -f {shlex.quote(str(folder / 'Modelfile'))}"

@@ -1,4 +1,4 @@
-"""`sftframe init`: a configuration file with everything in it."""
+"""`sftframe init`: writes a configuration file with every setting."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def init(
     registry, layer = settings.registry(), settings.layer(asks_judge=False)
     text = commented_toml(chosen_components(layer, registry), proposals(layer, registry), path=str(path))
     if path.exists():
-        raise ConfigError(f"{path} exists already: it is left alone; give another name, or move it away first")
+        raise ConfigError(f"{path} exists already and is not changed: give another name, or move it away first")
     try:
         write_whole(path, text)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
-    remember(claims_of({}, registry, given=settings.given()))  # whoever has a judge written down has named it
+    remember(claims_of({}, registry, given=settings.given()))  # a user who chose the judge here has accepted it
     following = "sftframe run" if path == CONFIG_NAME else f"sftframe run --config {shlex.quote(str(path))}"
     with saved(path):
         if as_json:

@@ -1,4 +1,4 @@
-"""`sftframe judge`: the answers of a run, or of any file in the chapter's shape."""
+"""`sftframe judge`: scores the answers of a run, or of a file in the chapter's format."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ Answers = Annotated[
     ),
 ]
 Repeats = Annotated[
-    int, typer.Option("--repeats", min=1, metavar="K", help="Judge every answer K times: the judge's own noise.")
+    int, typer.Option("--repeats", min=1, metavar="K", help="Judge every answer K times, to measure the judge's noise.")
 ]
 VerdictFile = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Where to write a file's verdicts.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="File to write the verdicts to; only for a file of answers.", show_default=False
+    ),
 ]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask the judge even where its verdict is known.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask the judge again, even if its verdict exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print mean, interval and every verdict as JSON.")]
 
 
@@ -46,7 +49,7 @@ def judge(
     no_cache: NoCache = False,
     as_json: Json = False,
 ) -> None:
-    """Judge answers: a run's, where verdicts that this judge has given already are kept, or those of a file.
+    """Score the answers of a run or a file; verdicts that exist are reused.
 
     Example: sftframe judge answers.json --judge ollama --set judge.model=llama3
     """
@@ -56,13 +59,13 @@ def judge(
     if is_answer_file(path):
         _judge_file(path, settings, num_repeats, out, as_json=as_json)
     elif out is not None:
-        raise ConfigError(f"--out is for the verdicts on a file; those on a run lie in {path / 'verdicts.jsonl'}")
+        raise ConfigError(f"--out is for the verdicts on a file; those on a run are in {path / 'verdicts.jsonl'}")
     else:
         _judge_run(path, settings, num_repeats, as_json=as_json)
 
 
 def without_cache(settings: Settings) -> Settings:
-    """The settings with `judge.cache` off."""
+    """These settings, with `judge.cache` off."""
     return replace(settings, flags={**settings.flags, "judge.cache": False})
 
 
@@ -121,11 +124,11 @@ def _judge_file(path: Path, settings: Settings, num_repeats: int, out: Path | No
 
 
 _MOST_VERDICTS = 2**30
-"""Bytes of a file of verdicts that may be replaced."""
+"""Largest file of verdicts that may be replaced, in bytes."""
 
 
 def _check_free(out: Path) -> None:
-    """See that no other file is in the way, least of all the answers themselves: only verdicts are replaced."""
+    """Check that `out` is new or has verdicts: no other file is replaced, above all not the answers themselves."""
     from sftframe.files import read_named_file
 
     if not out.exists():
@@ -136,4 +139,4 @@ def _check_free(out: Path) -> None:
     except (OSError, ValueError, RecursionError):
         is_ours = False
     if not is_ours:
-        raise ConfigError(f"--out {out} exists and holds no verdicts: name another file, or delete it")
+        raise ConfigError(f"--out {out} exists and is no file of verdicts: name another file, or delete it")

@@ -1,6 +1,6 @@
-"""What a person sees of judgements and of answers head to head: a few lines that wrap, in a pipe without colours.
+"""Prints judgements and comparisons of two sets of answers in a few lines.
 
-Every mean stands with the number of items that it is over, and with what is missing.
+Every mean is printed with its number of items and with what is missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sftframe.records import JudgeItem, JudgeSummary, Preference, Verdict
 from sftframe.stages.judge import PairSummary, ScoreDifference, failure_counts
 
 NUM_LOWEST = 3
-"""Answers that are shown: the ones to look at first."""
+"""Number of answers that are shown."""
 
 
 def show_judgement_document(judgement: Judgement) -> None:
@@ -27,7 +27,7 @@ def show_judgement_document(judgement: Judgement) -> None:
 
 
 def show_judgement(judgement: Judgement, items: Sequence[JudgeItem], path: Path, written: Path | None) -> None:
-    """The mean over a file's answers, the lowest scores, and where the verdicts are."""
+    """Print the mean over a file's answers, the lowest scores, and where the verdicts are."""
     table = _table(f"{path} · judge {judgement.judge}")
     for label, text in _summary_rows(judgement.summary, judgement.verdicts):
         table.add_row(label, Text(text))
@@ -41,12 +41,12 @@ def show_judgement(judgement: Judgement, items: Sequence[JudgeItem], path: Path,
 
 
 def show_noise(judgement: Judgement) -> None:
-    """How far repeated judging comes apart; nothing where there was one asking."""
+    """Print the judge's noise; nothing if it judged only once."""
     noise = judgement.noise
     if noise is None:
         return
     if noise.item_sd is None or noise.mean_sd is None:
-        text = "not known, no item was scored every time"
+        text = "not known, since no item was scored every time"
     else:
         text = (
             f"standard deviation {noise.item_sd:.2f} of one score, {noise.mean_sd:.2f} of the mean "
@@ -61,7 +61,7 @@ def show_comparison_document(comparison: HeadToHead) -> None:
 
 
 def show_comparison(comparison: HeadToHead) -> None:
-    """Both sides, what the judge said of them, and what that means."""
+    """Print both sides, the judge's verdicts on them, and the conclusion."""
     table = _table(f"judge {comparison.judge}")
     for name, side in (("A", comparison.a), ("B", comparison.b)):
         table.add_row(name, Text(f"{side.label} ({len(side.items)} items)"))
@@ -72,7 +72,7 @@ def show_comparison(comparison: HeadToHead) -> None:
     out().print(table)
     sentence = _scores_say(comparison.scores) if comparison.scores else _pairs_say(comparison.pairs)
     prose(out(), Text(sentence, style="bold"))
-    prose(out(), "Over the items, that is: what another seed of training would do is not known.")
+    prose(out(), "The interval is over items only: another training seed may give another result.")
 
 
 def _table(title: str) -> Table:

@@ -1,7 +1,4 @@
-"""`sftframe plugins`: what is installed, what one component is and can be told, and whether it keeps its contract.
-
-How a new plugin is begun is in `plugins_new`.
-"""
+"""`sftframe plugins`: lists plugins, and shows and checks components. `plugins_new` starts a new plugin."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from sftframe.errors import ConfigError, PluginError
 if TYPE_CHECKING:
     from sftframe.registry import Registry
 
-app = Commands(help="List, show, check and begin plugins.")
+app = Commands(help="List, show, check and start plugins.")
 
 Name = Annotated[
     str,
@@ -32,7 +29,7 @@ NoPlugin = Annotated[
     list[str] | None,
     typer.Option(
         "--no-plugin",
-        help="Leave a plugin alone.",
+        help="Do not load this plugin.",
         metavar="ID",
         show_default=False,
         autocompletion=completion.plugin_ids,
@@ -47,7 +44,7 @@ Settings = Annotated[
 
 @app.callback(invoke_without_command=True)
 def plugins(context: typer.Context, no_plugin: NoPlugin = None, debug: Debug = False, as_json: Json = False) -> None:
-    """List, show and check plugins and their components. Alone it lists them.
+    """List, show and check plugins and their components. Without a command it lists them.
 
     Example: sftframe plugins --no-plugin sftframe:judges
     """
@@ -57,7 +54,7 @@ def plugins(context: typer.Context, no_plugin: NoPlugin = None, debug: Debug = F
         with own_stdout():
             list_(no_plugin=no_plugin, as_json=as_json)
     elif no_plugin or as_json:
-        raise ConfigError(f"put the options of {command} behind it: sftframe plugins {command} … --no-plugin ID --json")
+        raise ConfigError(f"put the options of {command} after it: sftframe plugins {command} … --no-plugin ID --json")
 
 
 @app.command("list")
@@ -73,7 +70,7 @@ def list_(no_plugin: NoPlugin = None, debug: Debug = False, as_json: Json = Fals
 
 @app.command("show")
 def show(name: Name, no_plugin: NoPlugin = None, debug: Debug = False, as_json: Json = False) -> None:
-    """Show what a component is, where it comes from, its options, and how to choose it.
+    """Show a component: what it is, its plugin, its options, and how to choose it.
 
     Example: sftframe plugins show prompt-weight
     """
@@ -92,7 +89,7 @@ def check(
     debug: Debug = False,
     as_json: Json = False,
 ) -> None:
-    """Check that a component keeps the contract of its seam. A model is checked with random weights where it can be.
+    """Check that a component follows the rules for its kind. Where possible, a model is checked with random weights.
 
     Example: sftframe plugins check gpt2-nano
     """

@@ -1,4 +1,4 @@
-"""`sftframe plugins new`: a complete distribution to start a plugin with. Asks nothing: flags differ from defaults."""
+"""`sftframe plugins new`: writes a complete package to start a plugin with."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ KINDS = "prompt, collate, model or judge"
 
 def new(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"{KINDS}.", show_default=False)],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What users will type.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The component's name, which users type.", show_default=False)
+    ],
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", metavar="DIR", help="The new folder; by default the package's name.", show_default=False),
+        typer.Option("--dir", metavar="DIR", help="The new folder. Default: the package's name.", show_default=False),
     ] = None,
     package: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What pip installs; by default sftframe-NAME.", show_default=False),
+        typer.Option(metavar="NAME", help="Name of the package for pip. Default: sftframe-NAME.", show_default=False),
     ] = None,
     author: Annotated[
-        str | None, typer.Option(metavar="NAME", help="By default who git says you are.", show_default=False)
+        str | None, typer.Option(metavar="NAME", help="The author. Default: your git user name.", show_default=False)
     ] = None,
     license_: Annotated[
         str, typer.Option("--license", metavar="ID", help="apache-2.0, mit or bsd-3-clause.")
@@ -36,7 +38,7 @@ def new(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a plugin as a package of its own, with a working example, tests, licence and CI.
+    """Write a new plugin package with a working example, tests, licence and CI.
 
     Example: sftframe plugins new prompt my-style --license mit
     """
@@ -55,18 +57,18 @@ def new(
 
 
 def _check_free(project: PluginProject) -> None:
-    """See that nothing that is installed has one of the names.
+    """Check that the names are free.
 
     Raises:
-        ConfigError: a component or a distribution has.
+        ConfigError: an installed component or distribution has one of them.
     """
     from sftframe.registry import load_registry
 
     registry, seam = load_registry(), project.seam
     for info, _ in registry.offers(seam, project.name):
         raise ConfigError(
-            f"there is a {seam.noun} {project.name!r} already, from {info.id}: two of a name cannot be used beside "
-            "each other; choose another"
+            f"there is a {seam.noun} {project.name!r} already, from {info.id}: two with one name cannot be used "
+            "together; choose another"
         )
     wanted = project.module.replace("_", "-")
     for info in registry.plugins:

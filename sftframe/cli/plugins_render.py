@@ -1,4 +1,4 @@
-"""How plugins look: tables in a terminal, tab-separated lines in a pipe, and JSON."""
+"""Prints plugins: tables in a terminal, tab-separated lines in a pipe, and JSON."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from sftframe.testing import Finding
 
 NARROW = 80
-"""Columns below which the column of providers is left out."""
+"""In a narrower terminal the column of providers is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A component as one plugin offers it."""
+    """One component of one plugin."""
 
     seam: Seam
     name: str
@@ -41,17 +41,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details(Row):
-    """All that is known of a component without making one."""
+    """What `plugins show` prints of a component; none is made for it."""
 
     is_first_party: bool
     options: dict[str, dict[str, Any]]
     """JSON schema by name: type, default, description, limits."""
     choose: str
-    """The command line that chooses it."""
+    """The command that chooses it."""
 
 
 def show_list(registry: Registry, *, as_json: bool) -> None:
-    """All components by seam, then the plugins that offer none because they are broken or disabled."""
+    """Print all components by seam, then the plugins without components: broken or disabled ones."""
     rows = [row for seam in Seam for row in _rows(registry, seam)]
     absent = [info for info in registry.plugins if info.status != "ok"]
     slow = [info for info in registry.plugins if info.is_slow]
@@ -73,7 +73,7 @@ def _seconds(info: PluginInfo) -> str:
 
 
 def show_components(registry: Registry, seams: Sequence[Seam], name: str, *, as_json: bool) -> None:
-    """One component of each seam: what it is, its options, and how to choose it."""
+    """Print one component of each seam: what it is, its options, and how to choose it."""
     details = [_details(registry, seam, name) for seam in seams]
     if as_json:
         write_json({"components": [asdict(each) for each in details]})
@@ -88,7 +88,7 @@ def show_components(registry: Registry, seams: Sequence[Seam], name: str, *, as_
 
 
 class CheckReport:
-    """One line per promise as it is checked, or one JSON document at the end."""
+    """Prints one line per promise when it was checked, or one JSON document at the end."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.num_checks = 0
@@ -99,13 +99,13 @@ class CheckReport:
         self._subject: dict[str, str] = {}
 
     def begin(self, seam: Seam, name: str) -> None:
-        """What follows is about this component."""
+        """Start the findings on a component."""
         self._subject = {"seam": seam.value, "name": name}
         if not self._as_json:
             self._console.print(Text.assemble((name, "bold"), f"  {seam.noun}"))
 
     def add(self, finding: Finding) -> None:
-        """One more promise."""
+        """Print the finding on one more promise."""
         self.num_checks += 1
         self.num_broken += not finding.is_kept
         self._documents.append(
@@ -117,7 +117,7 @@ class CheckReport:
             prose(self._console, Text.assemble(mark, finding.promise, reason))
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """Print the last line, or the JSON document."""
         if self._as_json:
             write_json({"is_kept": not self.num_broken, "checks": self._documents})
         elif not self.num_broken:
@@ -125,9 +125,11 @@ class CheckReport:
 
 
 def show_project(project: PluginProject, place: Path, files: Sequence[Path], *, as_json: bool) -> None:
-    """A plugin that was written, and what to do next."""
+    """Print the new plugin's files and what to do next."""
     choice = f"--{project.seam.value} {project.name}"
-    path = str(place) if place.is_absolute() else f"./{place.as_posix()}"  # pip takes a bare name for the index's
+    path = (
+        str(place) if place.is_absolute() else f"./{place.as_posix()}"
+    )  # pip reads a bare name as a package of the index
     install = f"pip install -e {shlex.quote(path + '[test]')}"
     steps = (install, f"pytest {shlex.quote(path)}", f"sftframe run {choice}")
     if as_json:
@@ -194,7 +196,7 @@ def _print_tables(console: Console, rows: Sequence[Row], absent: Sequence[Plugin
     for info in absent:
         console.print(Text.assemble((f"{info.status}  ", "bold red"), info.label, f"  {info.error}"))
     if any(row.status == "conflict" for row in rows):
-        console.print(Text("Choose a name in conflict with the plugin that it comes from: ID:NAME."))
+        console.print(Text("Choose a name in conflict with its plugin's id: ID:NAME."))
 
 
 def _option(seam: Seam, name: str, schema: dict[str, Any]) -> Text:

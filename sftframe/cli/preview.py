@@ -1,4 +1,4 @@
-"""`sftframe preview`: examples exactly as the model will see them, and the shape of every batch."""
+"""`sftframe preview`: shows examples exactly as the model will see them, and the shape of every batch."""
 
 from __future__ import annotations
 
@@ -17,29 +17,32 @@ if TYPE_CHECKING:
 def preview(
     settings: Settings,
     count: Annotated[
-        int, typer.Option("-n", "--examples", min=1, metavar="N", help="How many examples to show, or --tensors.")
+        int,
+        typer.Option(
+            "-n", "--examples", min=1, metavar="N", help="Number of examples to show, or of batches with --tensors."
+        ),
     ] = 3,
     index: Annotated[
-        list[int] | None, typer.Option("--index", help="Show this example of the data; repeatable.", metavar="I")
+        list[int] | None, typer.Option("--index", help="Show the example with this number; repeatable.", metavar="I")
     ] = None,
     ids: Annotated[bool, typer.Option("--ids", help="Show token ids too.")] = False,
     lengths: Annotated[
-        bool, typer.Option("--lengths", help="Measure all examples, also of large data, where 2,000 are measured.")
+        bool, typer.Option("--lengths", help="Measure the lengths of all examples, not only of 2,000.")
     ] = False,
     batches: Annotated[bool, typer.Option("--batches", help="List every training batch instead.")] = False,
     tensors: Annotated[
         bool,
-        typer.Option("--tensors", help="Print inputs, targets and weights of the first N batches too."),
+        typer.Option("--tensors", help="Also print inputs, targets and weights of the first N batches."),
     ] = False,
     epoch: Annotated[
         int | None,
         typer.Option(
-            "--epoch", min=0, metavar="E", help="Batches in the order of this epoch; by default in file order."
+            "--epoch", min=0, metavar="E", help="Show batches in the order of this epoch. Default: file order."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show examples as the model will see them: roles, counted targets, lengths, batches.
+    """Show examples as the model will see them: roles, targets that count, lengths, batches.
 
     Example: sftframe preview --prompt phi3 --collate mask-instruction
     """
@@ -78,7 +81,7 @@ def preview(
 
 
 _MANY = 2000
-"""More examples than this are shown only after all were tokenised."""
+"""To show more examples than this, all are tokenised first."""
 
 
 def _check_kept(wanted: Collection[int], data: Previewed) -> None:
@@ -87,6 +90,6 @@ def _check_kept(wanted: Collection[int], data: Previewed) -> None:
     missing = sorted(set(wanted).difference(*(store.indices for store in data.parts.values())))
     if missing:
         raise DataError(
-            f"--index {missing[0]}: this example is dropped, since it has more than {data.material.lengths.max_length} "
-            "tokens: raise --max-length, or choose another tokens.over_long"
+            f"--index {missing[0]}: this example is dropped because it has more than "
+            f"{data.material.lengths.max_length} tokens: raise --max-length, or choose another tokens.over_long"
         )

@@ -1,7 +1,7 @@
-"""How a preview looks: tokens coloured by role, counted targets underlined in colour and marked in a row without.
+"""Prints a preview of examples and batches.
 
-In a terminal the roles have colours and counted targets are underlined; where there is no colour, a second line under
-each line of text marks counted targets with `^`, and every stretch of one role is announced by its name.
+In a terminal the roles have colours and targets that count are underlined. Without colours, each stretch of one role
+begins with the role's name, and a second line under each line of text marks the targets that count with `^`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is said of the data as a whole."""
+    """Facts about the data as a whole."""
 
     collate: str
     counts: TargetCounts
@@ -65,7 +65,7 @@ class Facts:
         )
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The facts as JSON values."""
         return {
             "lengths": asdict(self.lengths),
             "counted_share": self.counts.shares,
@@ -75,7 +75,7 @@ class Facts:
 
 
 def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) -> None:
-    """Examples token by token, then the length report and the shares of counted targets."""
+    """Print examples token by token, then the lengths and the shares of targets that count."""
     if as_json:
         write_json(
             {
@@ -105,7 +105,7 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
 
 
 def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> None:
-    """Every batch's shape, counted targets and padding, and the tensors of those that have them."""
+    """Print every batch's shape, targets that count and padding, and the tensors if they are given."""
     if as_json:
         write_json({"collate": facts.collate, "batches": [_batch_document(view) for view in views], **facts.document()})
         return
@@ -136,7 +136,7 @@ def _tensors(batch: Batch) -> Iterator[tuple[str, Tensor | None]]:
 
 
 def _tensor_text(number: int, view: BatchView, batch: Batch) -> str:
-    """A batch's tensors as torch prints them, every number of them."""
+    """Print a batch's tensors as torch does, with every number."""
     lines = ["", f"batch {number}, examples {', '.join(map(str, view.indices))}"]
     for name, tensor in _tensors(batch):
         if tensor is None:
@@ -158,7 +158,7 @@ def _show_totals(console: Console, facts: Facts) -> None:
     )
     if facts.num_measured < facts.num_examples:
         console.print(
-            f"Lengths and shares are those of {facts.num_measured:,} examples, of {facts.num_examples:,} in the data; "
+            f"Lengths and shares are from {facts.num_measured:,} of the {facts.num_examples:,} examples; "
             "--lengths measures all.",
             soft_wrap=True,
         )
@@ -203,7 +203,7 @@ def _marked(tokens: Sequence[TokenView], width: int) -> Iterator[str]:
 
 
 def _wrapped(tokens: Sequence[TokenView], width: int) -> Iterator[tuple[str, str]]:
-    """Text and marks cut at line breaks and at the width."""
+    """The text and its marks, cut at line breaks and at the width."""
     text = marks = ""
     for token in tokens:
         for character in visible(token.text).replace("\n", "⏎\n"):

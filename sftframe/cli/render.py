@@ -1,6 +1,6 @@
-"""All that a person sees in a terminal: progress and warnings on stderr, results on stdout.
+"""Prints progress and warnings on stderr, and the results of a run on stdout.
 
-In a pipe there are no bars and no colours, only lines; a narrow terminal wraps.
+A pipe gets lines without bars or colours.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 
 
 def fail(message: str) -> None:
-    """An error, the last line of a command."""
+    """Print an error, the last line of a command."""
     prose(err(), Text.assemble(("error: ", "bold red"), _told(message)))
 
 
 def note(message: str) -> None:
-    """Something worth knowing; not with `-q`."""
+    """Print information; not with `-q`."""
     if talk.get() > Talk.QUIET:
         prose(err(), Text(visible(message)))
 
 
 def warn(message: str) -> None:
-    """A warning."""
+    """Print a warning."""
     prose(err(), Text.assemble(("warning: ", "yellow"), _told(message)))
 
 
 class TerminalObserver(Observer):
-    """Bars in a terminal, one line per stage elsewhere. Used as a context manager around a run."""
+    """Shows bars in a terminal, and one line per stage elsewhere. Used as a context manager around a run."""
 
     def __init__(self) -> None:
         self._console = err()
@@ -123,7 +123,7 @@ class TerminalObserver(Observer):
 
 
 class TellingObserver(Observer):
-    """Notes and warnings on stderr, and no progress."""
+    """Prints notes and warnings on stderr, but no progress."""
 
     def note(self, text: str) -> None:
         note(text)
@@ -133,7 +133,7 @@ class TellingObserver(Observer):
 
 
 def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
-    """The last table of a run, a few answers, and where everything lies."""
+    """Print the last table of a run, a few answers, and the paths of the files."""
     from sftframe.stages.report import summary_document
 
     if as_json:
@@ -152,7 +152,7 @@ def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
 
 
 def show_trained(session: Session, *, as_json: bool) -> None:
-    """What `train` ends with."""
+    """Print the result of `train`."""
     if as_json:
         from sftframe.stages.report import summary_document
 
@@ -165,7 +165,7 @@ def show_trained(session: Session, *, as_json: bool) -> None:
 
 
 def show_answered(session: Session, *, as_json: bool) -> None:
-    """What `generate` ends with."""
+    """Print the result of `generate`."""
     if as_json:
         from sftframe.stages.report import summary_document
 
@@ -179,13 +179,13 @@ def show_answered(session: Session, *, as_json: bool) -> None:
 
 
 def _told(message: str) -> str:
-    """A message on one line; what it quotes may have several."""
+    """A message on one line, even if it quotes several."""
     line = visible(" ".join(message.splitlines()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} … {line[-500:]}"
 
 
 _LONGEST = 2000
-"""Characters of a message: what it quotes may be a name of any length."""
+"""Most characters of a message; what it quotes may be long."""
 
 
 def _one_line(text: str) -> str:
@@ -194,14 +194,14 @@ def _one_line(text: str) -> str:
 
 
 class _Bar(BarColumn):
-    """A bar while something that is counted goes on; none for what is done, or of unknown length."""
+    """A bar while a counted stage runs; none when it is done or its length is not known."""
 
     def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override]  # rich says a bar
         return Text() if task.finished or not task.total else super().render(task)
 
 
 class _Figures(ProgressColumn):
-    """What is done, with its unit, loss and speed, and the time that it took and will take."""
+    """The progress of a stage: units done, loss, speed, time taken and time left."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -226,7 +226,7 @@ def _counted(task: Task) -> str:
 
 
 def _times(task: Task) -> list[str]:
-    """Seconds that a task took, or has taken and will take; nothing where that is not worth a word."""
+    """The time of a task: taken, or taken and left; empty if it is short."""
     elapsed = task.finished_time if task.finished else task.elapsed
     if elapsed is None or elapsed < _INSTANT_S:
         return []
@@ -237,11 +237,11 @@ def _times(task: Task) -> list[str]:
 
 
 _INSTANT_S = 0.5
-"""What is over sooner is told without a time."""
+"""Seconds; a shorter stage is shown without its time."""
 
 
 def _clock(seconds: float) -> str:
-    """A time for people.
+    """A time as text.
 
     >>> _clock(7.4), _clock(64), _clock(3700)
     ('0:07', '1:04', '1:01:40')

@@ -1,4 +1,4 @@
-"""`sftframe run`, and its stages one by one on a run's folder."""
+"""`sftframe run`, and its stages as single commands: `train`, `generate` and `report`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What a report is written as."""
+    """Formats of a report."""
 
     HTML = "html"
     MD = "md"
@@ -32,10 +32,12 @@ Folder = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="The run's folder; by default runs/NAME-N.", show_default=False),
+    typer.Option("--out", metavar="DIR", help="The run's folder. Default: runs/NAME-N.", show_default=False),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace the run that --out holds.")]
-SkipMemoryCheck = Annotated[bool, typer.Option("--skip-memory-check", help="Train even if memory may not suffice.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the run in the folder --out.")]
+SkipMemoryCheck = Annotated[
+    bool, typer.Option("--skip-memory-check", help="Train even if there may be too little memory.")
+]
 Reported = Annotated[
     Path,
     typer.Argument(
@@ -47,7 +49,7 @@ Reported = Annotated[
 ]
 DocumentFormat = Annotated[
     Format,
-    typer.Option("--format", help="Of an ablation: html writes report.html, md and csv go to standard output."),
+    typer.Option("--format", help="For an ablation: html writes report.html; md and csv go to standard output."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Resume = Annotated[
@@ -55,7 +57,7 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         metavar="RUN",
-        help="Go on with an interrupted run; takes no settings.",
+        help="Continue an interrupted run with its own settings.",
         show_default=False,
         autocompletion=completion.runs,
     ),
@@ -64,7 +66,7 @@ Resume = Annotated[
 
 AcceptChanges = Annotated[
     bool,
-    typer.Option("--accept-changes", help="With --resume: go on although config.toml was edited, and write that down."),
+    typer.Option("--accept-changes", help="With --resume: continue even if config.toml was edited, and record that."),
 ]
 
 
@@ -109,7 +111,7 @@ def train(
     accept_changes: AcceptChanges = False,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune only: a run's folder with a model, and no answers yet.
+    """Only fine-tune: the run's folder gets a model, but no answers yet.
 
     Example: sftframe train --epochs 1 --out runs/mine
     """
@@ -134,7 +136,7 @@ def train(
 
 @takes_settings("--judge", *MADE_WITH_THE_RUN)
 def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
-    """Answer the test questions anew with a run's model, and with the untuned one where the run has its answers.
+    """Answer the test questions again with a run's model, and with the untuned model if the run has its answers.
 
     Example: sftframe generate runs/mine --set generate.temperature=0.7
     """
@@ -152,9 +154,9 @@ def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
 def report(
     path: Reported, settings: Settings, document_format: DocumentFormat = Format.HTML, as_json: Json = False
 ) -> None:
-    """Write the report of a run or of an ablation again, without training, answering or judging anything.
+    """Write the report of a run or an ablation again. It does not train, answer or judge.
 
-    Of a run also its summary.json and loss.png, of an ablation its ablation.json.
+    It also writes a run's summary.json and loss.png, or an ablation's ablation.json.
 
     Example: sftframe report runs/mine
     """
@@ -168,7 +170,7 @@ def report(
         return
     if document_format is not Format.HTML:
         raise ConfigError(
-            f"--format {document_format.value} is for an ablation's folder; {path} is a run's: leave it out"
+            f"--format {document_format.value} is for an ablation's folder, but {path} is a run's: leave --format out"
         )
     with no_network("sftframe report"), TerminalObserver() as observer:
         session = _reopened(path, settings, observer)
@@ -187,7 +189,7 @@ def _report_ablation(path: Path, settings: Settings, document_format: Format, *,
 
     if settings.layer(asks_judge=False):
         raise ConfigError(
-            f"the report of an ablation takes no settings: change its yardstick, margin or baseline by "
+            f"the report of an ablation takes no settings: change its yardstick, margin or baseline with "
             f"sftframe ablate --resume {path}"
         )
     ablation = Ablation.reopen(path, settings.registry(), is_run=False)
@@ -205,7 +207,7 @@ def _report_ablation(path: Path, settings: Settings, document_format: Format, *,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """What `run` and `train` are told besides settings."""
+    """What `run` and `train` get in addition to settings."""
 
     out: Path | None
     force: bool
@@ -215,13 +217,13 @@ class _Request:
 
 
 def _session(settings: Settings, request: _Request, observer: Observer, *, needs_judge: bool = True) -> Session:
-    """A new run, or the one to go on with."""
+    """A new run, or the one to resume."""
     from sftframe.config import flattened, merge
     from sftframe.pipeline import Session
 
     if request.resume is None:
         if request.accept_changes:
-            raise ConfigError("--accept-changes is for a run that is gone on with: give --resume RUN too")
+            raise ConfigError("--accept-changes is for a resumed run: give --resume RUN too")
         settings = settings.with_found_config()
         settings.explain()
         layer = merge(settings.layer(asks_judge=needs_judge), {} if request.out is None else {"out": request.out})
@@ -238,8 +240,8 @@ def _session(settings: Settings, request: _Request, observer: Observer, *, needs
     is_changed = any(key != "data.source" for key, _ in flattened(layer))
     if is_changed or request.out is not None or request.force or request.skip_memory_check:
         raise ConfigError(
-            "--resume goes on with a run as it was configured: leave the other settings out, but --data where the data "
-            "lie elsewhere now"
+            "a resumed run keeps its settings: leave the other settings out, except --data if the data are in another "
+            "place now"
         )
     return Session.resume(
         request.resume,
@@ -258,7 +260,7 @@ def _reopened(path: Path, settings: Settings, observer: Observer) -> Session:
 
 
 def _check_force(settings: Settings, out: Path | None, *, force: bool) -> None:
-    """See that a folder is replaced only where the user himself has named it, and not some file."""
+    """Check that a folder to replace is named by the user, not by a file."""
     if force and out is None and "out" not in settings.given() and "out" in settings.file_layer(asks_judge=False):
         raise ConfigError(
             f"--force replaces the folder that you name, and {settings.config_path} names another: give --out DIR too"

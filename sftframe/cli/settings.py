@@ -1,6 +1,7 @@
-"""Flags that most commands share, turned into one configuration layer.
+"""Turns the flags that most commands share into one configuration layer.
 
-A command takes one parameter `settings`; the decorator gives it the flags. Precedence: flag > `--set` > TOML > default.
+A command has one parameter `settings`; the decorator replaces it with the flags. Precedence: flag > `--set` > TOML >
+default.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the shared flags say."""
+    """The values of the shared flags."""
 
     flags: dict[str, Any] = field(default_factory=dict)
-    """Values by configuration key, `section.key`; only those that were given."""
+    """The given values by configuration key, `section.key`."""
     assignments: tuple[str, ...] = ()
     config_path: Path | None = None
     """The configuration file: from `--config`, or found by `with_found_config`."""
     disabled: tuple[str, ...] = ()
     looks_for_config: bool = False
-    """Whether `with_found_config` may find one: not with `--config` or `--no-config`."""
+    """Whether `with_found_config` looks for a file: not with `--config` or `--no-config`."""
 
     def layer(self, *, asks_judge: bool = True) -> Layer:
-        """The layers laid over each other, the flags on top; the file's table `[ablate]` is for ablations alone.
+        """The merged layers, without the file's table `[ablate]`, which is for ablations only.
 
         Args:
             asks_judge: whether the command asks the judge; see `file_layer`.
@@ -49,17 +50,17 @@ class Settings:
         return merge({key: value for key, value in file.items() if key != "ablate"}, self.given())
 
     def given(self) -> Layer:
-        """What the user has set himself, just now."""
+        """What the user has set on this command line."""
         from sftframe.config import merge, nested, parse_settings
 
         flags = (nested(key, value) for key, value in self.flags.items())
         return merge(parse_settings(self.assignments), *flags)
 
     def file_layer(self, *, asks_judge: bool = True) -> Layer:
-        """What the configuration file sets, once the user has accepted whom it contacts and which files it names.
+        """What the configuration file sets. The user must have accepted its servers and files first.
 
         Args:
-            asks_judge: whether the command asks the judge; the user is not asked about one that gets nothing.
+            asks_judge: whether the command asks the judge; if not, its server needs no consent.
 
         Raises:
             ConfigError: the file cannot be read, or the user has not accepted what it asks for.
@@ -77,19 +78,19 @@ class Settings:
         return document
 
     def with_found_config(self) -> Settings:
-        """These settings over `sftframe.toml` of the working directory, where there is one: for what begins anew.
+        """These settings over `sftframe.toml` of the working directory, if it exists: for commands that start a run.
 
-        A run that exists keeps its settings, so commands on one do not look for the file.
+        Commands on an existing run do not look for the file, since the run keeps its settings.
         """
         from sftframe.cli.render import note
 
         if not self.looks_for_config or not CONFIG_NAME.is_file():
             return self
-        note(f"settings from {CONFIG_NAME} in this folder; --no-config leaves them out")
+        note(f"settings from {CONFIG_NAME} in this folder; --no-config ignores them")
         return replace(self, config_path=CONFIG_NAME)
 
     def explain(self) -> None:
-        """With `-v` say on stderr which source sets what."""
+        """With `-v`, print on stderr which source sets what."""
         from sftframe.cli.console import Talk, talk
         from sftframe.cli.render import note
         from sftframe.config import flattened, merge, parse_settings, read_toml
@@ -105,7 +106,7 @@ class Settings:
             note(f"{key} = {value!r} (flag)")
 
     def registry(self) -> Registry:
-        """The plugins, without those that are switched off; a broken one is a warning."""
+        """The plugins that are not switched off; a broken one gives a warning."""
         from sftframe.cli.render import warn
         from sftframe.registry import load_registry
 
@@ -127,7 +128,7 @@ class _Flag:
 
 
 CONFIG_NAME = Path("sftframe.toml")
-"""The configuration that commands find by themselves, in the working directory."""
+"""The configuration file that commands look for in the working directory."""
 
 _PIECES, _TRAINING, _MACHINE = "Pieces", "Data and training", "Run"
 
@@ -136,7 +137,7 @@ _FLAGS = (
         "--prompt",
         str,
         "prompt.name",
-        "Prompt style, or a file with one; alpaca by default.",
+        "Prompt style, or a file with one. Default: alpaca.",
         _PIECES,
         "NAME",
         components("prompt"),
@@ -145,17 +146,17 @@ _FLAGS = (
         "--collate",
         str,
         "collate.name",
-        "Collate strategy: which tokens count in the loss; mask-pad by default.",
+        "Collate strategy: which tokens count in the loss. Default: mask-pad.",
         _PIECES,
         "NAME",
         components("collate"),
     ),
-    _Flag("--model", str, "model.name", "Model backend; gpt2-nano by default.", _PIECES, "NAME", components("model")),
+    _Flag("--model", str, "model.name", "Model backend. Default: gpt2-nano.", _PIECES, "NAME", components("model")),
     _Flag(
         "--judge",
         str,
         "judge.name",
-        "Judge of the answers; reference by default.",
+        "Judge of the answers. Default: reference.",
         _PIECES,
         "NAME",
         components("judge"),
@@ -169,12 +170,12 @@ _FLAGS = (
         "SOURCE",
         values("starter", "ch07"),
     ),
-    _Flag("--limit", int, "data.limit", "Use the first N examples only.", _TRAINING, "N"),
+    _Flag("--limit", int, "data.limit", "Use only the first N examples.", _TRAINING, "N"),
     _Flag(
         "--shuffle-split",
         int,
         "data.shuffle_split",
-        "Split at random with this seed, not in file order.",
+        "Split at random with this seed. Default: in file order.",
         _TRAINING,
         "N",
     ),
@@ -182,7 +183,7 @@ _FLAGS = (
         "--max-length",
         int,
         "tokens.max_length",
-        "Longest example in tokens; default: the model's context length.",
+        "Longest example in tokens. Default: the model's context length.",
         _TRAINING,
         "N",
     ),
@@ -190,7 +191,7 @@ _FLAGS = (
         "--boundary",
         str,
         "tokens.boundary",
-        "whole (default), or split: tokenise prompt and answer apart.",
+        "whole (default), or split: tokenise prompt and answer separately.",
         _TRAINING,
         "HOW",
         values("whole", "split"),
@@ -199,7 +200,7 @@ _FLAGS = (
         "--epochs",
         float,
         "train.epochs",
-        "Passes over the training examples; default: the model's, 2 for gpt2-nano.",
+        "Passes over the training examples. Default: the model's, 2 for gpt2-nano.",
         _TRAINING,
         "X",
     ),
@@ -208,7 +209,7 @@ _FLAGS = (
         "--batch-size",
         int,
         "train.batch_size",
-        "Examples per forward pass; default: the model's, 8 for gpt2-nano.",
+        "Examples per forward pass. Default: the model's, 8 for gpt2-nano.",
         _TRAINING,
         "N",
     ),
@@ -216,16 +217,16 @@ _FLAGS = (
         "--lr",
         float,
         "train.lr",
-        "Peak learning rate; default: the model's, 0.0015 for gpt2-nano, 0.00005 for most.",
+        "Peak learning rate. Default: the model's, 0.0015 for gpt2-nano, 0.00005 for most.",
         _TRAINING,
         "X",
     ),
-    _Flag("--seed", int, "seed", "Random seed for data order, weights and sampling; default: 123.", _MACHINE, "N"),
+    _Flag("--seed", int, "seed", "Random seed for data order, weights and sampling. Default: 123.", _MACHINE, "N"),
     _Flag(
         "--device",
         str,
         "device",
-        "auto (default: the fastest there is), cpu, cuda, cuda:1 or mps.",
+        "auto (default: the fastest available), cpu, cuda, cuda:1 or mps.",
         _MACHINE,
         "NAME",
         values("auto", "cpu", "cuda", "mps"),
@@ -239,7 +240,7 @@ _FLAGS = (
         "NAME",
         values("float32", "bfloat16"),
     ),
-    _Flag("--threads", int, "threads", "CPU threads; by default the physical cores.", _MACHINE, "N"),
+    _Flag("--threads", int, "threads", "CPU threads. Default: the number of physical cores.", _MACHINE, "N"),
 )
 
 VARIED = tuple(
@@ -247,7 +248,7 @@ VARIED = tuple(
     for flag in _FLAGS
     if flag.key.partition(".")[0] in ("prompt", "collate", "model", "tokens", "train") or flag.key == "dtype"
 )
-"""Settings with a flag that an ablation can give several values."""
+"""Settings with a flag that takes several values in an ablation."""
 
 MADE_WITH_THE_RUN = (
     "--prompt",
@@ -265,11 +266,11 @@ MADE_WITH_THE_RUN = (
     "--seed",
     "--dtype",
 )
-"""Settings that a run is made with and keeps."""
+"""Settings that a run keeps."""
 
 
 def key_of(flag: str) -> str | None:
-    """The setting that a shared flag sets.
+    """The key of the setting that a shared flag sets.
 
     >>> key_of("--lr"), key_of("--json")
     ('train.lr', None)
@@ -278,13 +279,13 @@ def key_of(flag: str) -> str | None:
 
 
 def flag_values(key: str, given: Any) -> list[Any]:
-    """The values that one flag of `ablate` was given: text is taken apart at commas, where the setting can be varied.
+    """The values of one flag of `ablate`: a text is split at commas if the setting can vary.
 
     >>> flag_values("train.epochs", "1, 2"), flag_values("train.batch_size", "8"), flag_values("data.source", "a,b")
     ([1.0, 2.0], [8], ['a,b'])
 
     Raises:
-        ConfigError: a number was expected and is none.
+        ConfigError: a value is not a number.
     """
     from sftframe.ablation import split_values
 
@@ -306,10 +307,10 @@ def _number(flag: _Flag, text: str) -> int | float:
 def takes_settings(
     *leave_out: str, takes_several: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Replace a command's parameter `settings` by the shared flags, except those that do not apply.
+    """Replace a command's parameter `settings` with the shared flags, except those that do not apply.
 
     Args:
-        takes_several: flags of settings that can be varied take several values, with commas between; see `flag_values`.
+        takes_several: flags of settings that can vary take several values, with commas between; see `flag_values`.
     """
     flags = [
         replace(flag, kind=str, metavar=f"{flag.metavar},…") if takes_several and flag.key in VARIED else flag
@@ -342,7 +343,7 @@ def takes_settings(
 
 @contextmanager
 def _talking(*, quiet: bool, verbose: bool) -> Iterator[None]:
-    """As little or as much talk on stderr as is asked for."""
+    """Set how much is printed on stderr."""
     from sftframe.cli.console import Talk, talk
 
     if quiet and verbose:
@@ -359,7 +360,7 @@ def _talking(*, quiet: bool, verbose: bool) -> Iterator[None]:
 
 
 def takes_only(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """As `takes_settings`, with these of the shared flags alone."""
+    """As `takes_settings`, with only these shared flags."""
     return takes_settings(*(flag.name for flag in _FLAGS if flag.name not in names))
 
 
@@ -387,8 +388,8 @@ def _general() -> list[inspect.Parameter]:
                 str | None,
                 _option(
                     "--config",
-                    "TOML file with settings. Default: sftframe.toml in the working directory, for commands that begin "
-                    "something; '' reads none.",
+                    "TOML file with settings. Default: sftframe.toml in the working directory, for commands that start "
+                    "something new. '' reads no file.",
                     "FILE",
                 ),
             ],
@@ -398,7 +399,8 @@ def _general() -> list[inspect.Parameter]:
         _keyword(
             "set_",
             Annotated[
-                list[str], _option("--set", "Any setting, as train.lr=1e-4; repeatable.", "KEY=VALUE", setting_keys)
+                list[str],
+                _option("--set", "Any setting, for example train.lr=1e-4; repeatable.", "KEY=VALUE", setting_keys),
             ],
             (),
         ),
@@ -407,12 +409,15 @@ def _general() -> list[inspect.Parameter]:
         ),
         _keyword(
             "quiet",
-            Annotated[bool, _switch("--quiet", "-q", help="Say nothing but results, warnings and errors.")],
+            Annotated[bool, _switch("--quiet", "-q", help="Print only results, warnings and errors.")],
             False,
         ),
         _keyword(
             "verbose",
-            Annotated[bool, _switch("--verbose", "-v", help="Say more: who sets what, and what libraries log.")],
+            Annotated[
+                bool,
+                _switch("--verbose", "-v", help="Print more: where each setting comes from, and the log of libraries."),
+            ],
             False,
         ),
         _keyword("debug", Annotated[bool, _switch("--debug", help="Show tracebacks.")], False),

@@ -1,8 +1,8 @@
-"""The command's streams: results on stdout, messages on stderr, and nothing that is written can end a run.
+"""The command's streams: results go to stdout, messages to stderr, and output can never end a run.
 
-`safe_streams` is for the whole process: a stream that is closed gets a place where text goes nowhere, a character that
-an encoding lacks is replaced, an error of the system is judged in one place whoever writes. `own_stdout` is for the
-time of one command: it keeps stdout for the command's results, and sends whatever else is printed to stderr.
+`safe_streams` is for the whole process. It makes writing to a closed stream harmless, replaces characters that an
+encoding lacks, and handles all write errors in one place. `own_stdout` is for one command. It keeps stdout for the
+command's results, and sends all other output to stderr.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ _PLAIN = {
     **dict.fromkeys("│┃║", "|"),
     **{"→": "->", "…": "...", "✓": "+", "✗": "x", "±": "+/-", "×": "x", "≥": ">=", "≤": "<=", "⏎": "|"},
 }
-"""What our own signs become where an encoding lacks them; all other characters become a question mark."""
+"""Replacements of our own signs if an encoding lacks them; all other characters become a question mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a command writes."""
+    """The streams of a command."""
 
     results: TextIO
     consoles: dict[str, Any] = field(default_factory=dict)
-    """One per stream, made by `sftframe.cli.console`: a progress bar has to know of what is printed beside it."""
+    """One per stream, made by `sftframe.cli.console`: a progress bar must know of other messages."""
 
 
 _OUTPUT: ContextVar[Output] = ContextVar("output")
 
 
 def output() -> Output:
-    """The running command's; outside of a command results go to `sys.stdout`."""
+    """The streams of the running command; outside of a command results go to `sys.stdout`."""
     found = _OUTPUT.get(None)
     return Output(sys.stdout) if found is None else found
 
 
 def write(text: str) -> None:
-    """Write a text that is (a part of) the result; what would steer a terminal is shown (`sftframe.visible`).
+    """Write a result, or a part of it; control characters are made visible (`sftframe.visible`).
 
     Raises:
         OutputError: it cannot be written.
@@ -64,7 +64,7 @@ def write(text: str) -> None:
 
 
 def write_json(document: object) -> None:
-    """Write a document as the result: valid JSON in every encoding, with escapes for what the encoding lacks.
+    """Write a document as the result: valid JSON, with escapes for characters that the encoding lacks.
 
     Raises:
         OutputError: it cannot be written.
@@ -78,7 +78,7 @@ def write_json(document: object) -> None:
 
 
 def write_page(text: str) -> None:
-    """Write an HTML page as the result, in UTF-8 whatever the stream's encoding: the page itself says so.
+    """Write an HTML page as the result, always in UTF-8, as the page itself says.
 
     Raises:
         OutputError: it cannot be written.
@@ -94,7 +94,7 @@ def write_page(text: str) -> None:
 
 @contextmanager
 def saved(path: Path) -> Iterator[None]:
-    """Say where the work lies if the body, which prints the result, cannot.
+    """If the body cannot print the result, add the path of the saved work to the error.
 
     Raises:
         OutputError: the result cannot be written.
@@ -110,7 +110,7 @@ def saved(path: Path) -> Iterator[None]:
 
 @contextmanager
 def safe_streams() -> Iterator[None]:
-    """Make stdin, stdout and stderr safe while the body runs; streams in memory, as in tests, stay what they are."""
+    """Make stdin, stdout and stderr safe while the body runs; streams in memory, as in tests, do not change."""
     before = sys.stdin, sys.stdout, sys.stderr
     _fill_closed_descriptors()
     stdin, stdout, stderr = (
@@ -128,13 +128,13 @@ def safe_streams() -> Iterator[None]:
 
 @contextmanager
 def own_stdout() -> Iterator[None]:
-    """Keep stdout for the command's results: what others print while the body runs goes to stderr.
+    """Keep stdout for the command's results: all other output goes to stderr while the body runs.
 
-    Others are plugins and libraries, by `print`, file descriptor 1, a child process or C. A terminal stays
-    as it is: there one person reads both, and line editing needs it.
+    This covers plugins and libraries that write with `print`, to file descriptor 1, from a child process or from C. A
+    terminal is not changed: one person reads both there, and line editing needs it.
 
     Raises:
-        OutputError: what was written last cannot be written.
+        OutputError: the last of the output cannot be written.
     """
     stdout = sys.stdout
     is_shared = stdout.isatty()
@@ -153,9 +153,9 @@ def own_stdout() -> Iterator[None]:
 
 
 def _moved(stdout: TextIO) -> TextIO:
-    """The same stream on a file descriptor that nobody else knows; descriptor 1 is stderr's from then on, to the end.
+    """The same stream on a new, private file descriptor; descriptor 1 then leads to stderr until the process ends.
 
-    It is not given back when the command ends: a C library's buffer is written when the process ends.
+    It is not restored when the command ends, because C libraries write their buffers when the process ends.
     """
     if _descriptor(stdout) != 1:
         return stdout
@@ -166,13 +166,13 @@ def _moved(stdout: TextIO) -> TextIO:
 
 
 def _fill_closed_descriptors() -> None:
-    """Give closed descriptors 0, 1 and 2 to the null device: the next file that is opened would get their number."""
+    """Open the null device for closed descriptors 0, 1 and 2: the next opened file would get their number."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             with suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+                os.open(os.devnull, os.O_RDWR)  # the system uses the lowest free number, which is this one
 
 
 def _nothing(number: int, mode: str) -> TextIO:
@@ -213,14 +213,14 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 class _Sink(io.RawIOBase):
-    """The way of all bytes of a stream; what goes wrong there is judged by `lost`."""
+    """Writes all bytes of a stream; `lost` handles errors."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
         self._is_gone = False
 
     def lost(self, error: OSError) -> None:
-        """Bytes could not be written: raise, or let them go."""
+        """Bytes could not be written: raise an error, or drop them."""
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
@@ -233,7 +233,7 @@ class _Sink(io.RawIOBase):
             return size
 
     def _write(self, data: Any) -> int:
-        while (written := self._raw.write(data)) is None:  # a pipe that somebody has set not to block, and that is full
+        while (written := self._raw.write(data)) is None:  # a full pipe in non-blocking mode
             select.select([], [self._raw.fileno()], [])
         return written
 
@@ -252,16 +252,16 @@ class _Sink(io.RawIOBase):
 
 
 class _MessageSink(_Sink):
-    """Messages that cannot be written are dropped: a run is worth more than what it says."""
+    """Drops messages that cannot be written: they must not end a run."""
 
 
 class _ResultSink(_Sink):
-    """A result that cannot be written is an error, once; what comes after it is dropped."""
+    """Raises an error when a result cannot be written, once; later output is dropped."""
 
     def lost(self, error: OSError) -> None:
         self._is_gone = True
         if error.errno == errno.EIO and self.isatty():
-            return  # a terminal that has been closed: nobody is there to be told
+            return  # a closed terminal: nobody would read the error
         if error.errno in (errno.EPIPE, errno.ESHUTDOWN) or (os.name == "nt" and error.errno == errno.EINVAL):
             raise ReaderGone("the reader of the output has ended") from error
         reason = error.strerror or str(error)

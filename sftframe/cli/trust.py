@@ -1,4 +1,4 @@
-"""`sftframe trust`: accept what a run, an ablation or a configuration from elsewhere asks for."""
+"""`sftframe trust`: accepts what a run, an ablation or a configuration from elsewhere asks for."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def trust(
     ],
     settings: Settings,
 ) -> None:
-    """Accept what somebody else's run, ablation or configuration asks for, and remember it.
+    """Accept what another person's run, ablation or configuration asks for, and remember it.
 
-    That is whom its judge contacts, which variables it sends as keys, and which files and addresses it names. The
-    command lists them all.
+    It may ask for servers that its judge contacts, variables that it sends as keys, files and addresses. The command
+    lists them all.
 
     Example: sftframe trust runs/theirs
     """
@@ -50,12 +50,12 @@ def trust(
 
 
 def _runs(path: Path) -> list[Path]:
-    """The folders of runs in a place."""
+    """The folders of runs in a path."""
     return [path, *sorted(path.glob("runs/*/*"))] if path.is_dir() else []
 
 
 def ask(source: Path, claims: Sequence[Claim]) -> bool:
-    """Ask in the terminal; no where there is none, or where nothing is typed."""
+    """Ask in the terminal. The answer is no without a terminal, or if nothing is typed."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
         return False
     from sftframe.cli.console import err, prose
@@ -76,7 +76,7 @@ def _line(claim: Claim) -> str:
 
 
 def _documents(path: Path) -> Iterator[dict[str, Any]]:
-    """The configurations in a place."""
+    """The configurations in a path."""
     from sftframe.ablation import AblationFolder
     from sftframe.config import read_toml
     from sftframe.places import CONFIG

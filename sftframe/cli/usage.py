@@ -1,4 +1,4 @@
-"""What is said when a command line cannot be understood: the flag or command, what was expected, what may be meant."""
+"""Messages about wrong command lines: the flag or command, what was expected, and the nearest known name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UsageFault = Any
 
 
 def usage_message(fault: UsageFault) -> str:
-    """A usage error of typer's as one line."""
+    """A usage error of typer as one line."""
     option, context = getattr(fault, "option_name", None), fault.ctx
     path = getattr(context, "command_path", "sftframe")
     unknown = re.match(r"No such command '(.*?)'\.", fault.message)
@@ -38,7 +38,7 @@ def usage_message(fault: UsageFault) -> str:
 def _bad_value(fault: UsageFault, param: Any, path: str) -> str:
     expected, found = _lower(fault.message), ""
     cause = fault.__cause__
-    if hasattr(cause, "errors"):  # pydantic's
+    if hasattr(cause, "errors"):  # from pydantic
         from sftframe.config import expectation
         from sftframe.errors import brief
 
@@ -59,7 +59,7 @@ def _alternatives(listed: str) -> str:
 
 
 def _several(param: Any, cause: Any, path: str) -> str:
-    """What to do where one value was expected and several were given."""
+    """What to do when several values were given and one was expected."""
     value = cause.errors()[0]["input"] if hasattr(cause, "errors") else None
     if not isinstance(value, str) or "," not in value:
         return ""
@@ -130,6 +130,6 @@ def _nearest_command(name: str, context: Any) -> str:
 
 
 def _lower(text: str) -> str:
-    """A sentence as the middle of a line: on one line, without capital letter and full stop."""
+    """A sentence for the middle of a line: without line breaks, first capital letter and full stop."""
     words = " ".join(text.split()).rstrip(".")
     return words[:1].lower() + words[1:]

@@ -1,8 +1,7 @@
-"""A run's configuration: what can be set, how the layers are merged, and what is said about a bad value.
+"""A run's configuration: its settings, the merging of layers, and the messages about bad values.
 
 Layers, the strongest first: command-line flag, `--set section.key=value`, TOML file, the model backend's own
-defaults, the defaults of `sections`. It knows no component: a component's options are checked against its own
-`Options`.
+defaults, the defaults of `sections`. A component's options are checked against its own `Options`.
 """
 
 from sftframe.config.findings import expectation, explain, known_keys

@@ -1,6 +1,6 @@
-"""pydantic's findings as one line that a user can act on: the key's full name, what was expected, what was found.
+"""Turns pydantic's findings into one line: the key's full name, what was expected, what was found.
 
-No type of pydantic's and no class shows in a message.
+No message names a class or a type of pydantic.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from sftframe.config.layers import SEAMS
 from sftframe.errors import brief, nearest, suggestion
 
 Path = tuple[str | int, ...]
-"""Keys, and places in lists, from the outside in."""
+"""Keys and list positions, from the outermost to the innermost."""
 
 _SECTION_EXPECTED = ("model_type", "model_attributes_type", "dataclass_type", "dataclass_exact_type", "dict_type")
-"""What pydantic calls it when a value stands where a section belongs."""
+"""pydantic's types of findings for a value in place of a section."""
 _LIST_EXPECTED = ("tuple_type", "list_type", "set_type", "frozen_set_type", "iterable_type")
 _WORDS = {
     "int_type": "a whole number",
@@ -54,13 +54,15 @@ def explain(error: ValidationError, model: type[Any], values: Any, prefix: tuple
     """pydantic's first finding as one line: the key's full name, what was expected, what was found.
 
     Args:
-        model: what the values were checked against.
-        values: what was checked.
+        model: the model of the values.
+        values: the checked values.
         prefix: the section that the values belong to.
     """
     found = [(_path_in(values, finding), finding) for finding in error.errors(include_url=False)]
     first = found[0][0]
-    path = max((path for path, _ in found if path[: len(first)] == first), key=len)  # of a union's ways the nearest
+    path = max(
+        (path for path, _ in found if path[: len(first)] == first), key=len
+    )  # the nearest alternative of a union
     findings = [finding for own, finding in found if own == path]
     num_others = len({own for own, _ in found if own[: len(first)] != first})
     more = f"; {num_others} more setting{'s are' if num_others > 1 else ' is'} wrong too" if num_others else ""
@@ -68,7 +70,7 @@ def explain(error: ValidationError, model: type[Any], values: Any, prefix: tuple
 
 
 def expectation(finding: Mapping[str, Any]) -> str:
-    """What one of pydantic's findings expected, in words.
+    """What pydantic expected, in words.
 
     >>> expectation({"type": "greater_than_equal", "ctx": {"ge": 1}, "msg": "Input should be …"})
     '1 or more'
@@ -102,7 +104,7 @@ def _message(findings: Sequence[Mapping[str, Any]], path: Path, model: type[Any]
     if finding["type"] == "missing":
         return f"{name}: expected a value, found none"
     if finding["type"] == "value_error" and isinstance(value, Mapping):
-        return f"{name}: {expectation(finding)}"  # about several settings together
+        return f"{name}: {expectation(finding)}"  # it is about several settings together
     if any(one["type"] in _SECTION_EXPECTED for one in findings):
         expected = "a name, or a section with keys" if name in SEAMS else "a section with keys"
     else:
@@ -122,7 +124,7 @@ def _found(value: Any) -> str:
 
 
 def _name(path: Path) -> str:
-    """The key in full; a place in a list counts from 1.
+    """The full key; list positions count from 1.
 
     >>> _name(("train", "betas", 0))
     'train.betas (value 1)'
@@ -133,7 +135,7 @@ def _name(path: Path) -> str:
 
 
 def _path_in(values: Any, finding: Mapping[str, Any]) -> Path:
-    """The part of pydantic's location that leads through the values; names of a union's choices and the like do not."""
+    """The part of pydantic's location that is a path through the values, without names of a union's choices."""
     path: list[str | int] = []
     last = len(finding["loc"]) - 1 if finding["type"] == "missing" else None
     for number, part in enumerate(finding["loc"]):
@@ -152,7 +154,7 @@ def _keys_of_dict(finding: Mapping[str, Any]) -> list[str]:
 
 
 def _instead(path: Path, known: Sequence[str], model: type[Any], prefix: tuple[str, ...]) -> str:
-    """The tail of an unknown key's message: the key that may be meant, in this section or elsewhere, and all of it."""
+    """The end of the message on an unknown key: the nearest key, here or in another section, and all known keys."""
     wanted, here = str(path[-1]), ".".join(map(str, (*prefix, *path[:-1])))
     places: dict[str, list[str]] = {}
     keys = list(known_keys(model, prefix))
@@ -172,7 +174,7 @@ def _instead(path: Path, known: Sequence[str], model: type[Any], prefix: tuple[s
 
 
 def known_keys(model: Any, prefix: tuple[str, ...] = ()) -> Iterator[str]:
-    """Full names of all settings of a model, sections within it included.
+    """Full names of all settings of a model, including its sections.
 
     >>> from sftframe.config.sections import GenerateConfig
     >>> next(known_keys(GenerateConfig, ("generate",)))
@@ -187,7 +189,7 @@ def known_keys(model: Any, prefix: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def _fields_at(model: Any, path: Iterable[str]) -> list[str]:
-    """Names of the fields of a section, or of a section within it; none where that is not known."""
+    """Names of the fields of a section, or of a section in it; empty if they are not known."""
     for part in path:
         field = getattr(model, "model_fields", {}).get(part)
         model = None if field is None else _section_in(field.annotation)
@@ -195,6 +197,6 @@ def _fields_at(model: Any, path: Iterable[str]) -> list[str]:
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds, also where it may be left out."""
+    """The section of a field, also if the field is optional."""
     kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

@@ -1,8 +1,4 @@
-"""What one source sets, and how several sources are laid over each other.
-
-Takes TOML files, `section.key=value` words and plain mappings; gives nested mappings. Does not know which keys there
-are, only which sections choose a component.
-"""
+"""Reads settings from TOML files and `section.key=value` words, and merges several sources."""
 
 from __future__ import annotations
 
@@ -16,14 +12,14 @@ from sftframe.errors import ConfigError, brief
 from sftframe.files import read_named_text
 
 Layer = dict[str, Any]
-"""A nested mapping of what one source sets, and nothing else."""
+"""A nested mapping of the settings of one source."""
 
 SEAMS = ("prompt", "collate", "model", "judge")
-"""Sections that choose a component: a name, or a table with a name and the component's own options."""
+"""Sections that choose a component: a name, or a table with a name and the component's options."""
 
 
 def read_toml(path: Path) -> Layer:
-    """The layer that a TOML file sets.
+    """The layer of a TOML file.
 
     Raises:
         ConfigError: it cannot be read, or is not TOML.
@@ -38,14 +34,14 @@ def read_toml(path: Path) -> Layer:
         is_escape = "\\" in str(error) or "hex" in str(error).lower()
         hint = "; a path with backslashes needs 'single quotes'" if is_escape else ""
         raise ConfigError(f"{path} is not valid TOML: {error}{hint}") from error
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 1,000 brackets
+    except (ValueError, RecursionError) as error:  # for example a number of 5,000 digits, or 1,000 brackets
         raise ConfigError(f"{path} is TOML that cannot be read: {error}; expected settings of a few levels") from error
 
 
 def parse_settings(settings: Iterable[str]) -> Layer:
-    """The layer of `section.key=value` words, the later the stronger.
+    """The layer of `section.key=value` words; later words win.
 
-    A value is a number, a boolean, a quoted string, a list or a table as TOML writes it, or else a string as it stands.
+    A value is a number, a boolean, a quoted string, a list or a table in TOML. Any other text is a string.
 
     >>> parse_settings(["train.lr=1e-3", "judge.model=llama3"])
     {'train': {'lr': 0.001}, 'judge': {'model': 'llama3'}}
@@ -63,7 +59,7 @@ def parse_settings(settings: Iterable[str]) -> Layer:
 
 
 def nested(key: str, value: Any) -> Layer:
-    """The layer that sets one key.
+    """A layer with one key.
 
     >>> nested("train.lr", 0.1)
     {'train': {'lr': 0.1}}
@@ -76,7 +72,7 @@ def nested(key: str, value: Any) -> Layer:
 
 
 def flattened(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Full keys and values.
+    """The full keys and values of a layer.
 
     >>> dict(flattened({"seed": 1, "train": {"lr": 0.1}}))
     {'seed': 1, 'train.lr': 0.1}
@@ -89,7 +85,7 @@ def flattened(layer: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def settings_in_words(settings: Mapping[str, Any]) -> str:
-    """Settings by full key, as they tell one run from another.
+    """Settings in words, as the names of arms show them.
 
     >>> settings_in_words({"collate.name": "prompt-weight", "collate.weight": 0.1})
     'prompt-weight · weight 0.1'
@@ -102,14 +98,14 @@ def settings_in_words(settings: Mapping[str, Any]) -> str:
 def _toml_value(text: str) -> Any:
     try:
         value, *others = tomllib.loads(f"value = {text}").values()
-    except (ValueError, RecursionError):  # no TOML, or more than can be read
+    except (ValueError, RecursionError):  # not TOML, or too large to read
         return text
-    # more values come from text of several lines; 2024-05-17 is a model's name sooner than a date, no option is one
+    # text of several lines could add values; 2024-05-17 is rather a model's name, since no option is a date
     return text if others or isinstance(value, date | time) else value
 
 
 def merge(*layers: Mapping[str, Any]) -> Layer:
-    """Nested mappings laid over each other, the later the stronger. A component's other name drops its options.
+    """Merge nested mappings; later ones win. If a component's name changes, its old options are dropped.
 
     >>> merge({"judge": {"name": "ollama", "model": "llama3"}}, {"judge": "reference"})
     {'judge': {'name': 'reference'}}
@@ -132,7 +128,7 @@ def merge(*layers: Mapping[str, Any]) -> Layer:
 
 
 def _is_switched(under: Any, over: Any) -> bool:
-    """Whether another component than before is named."""
+    """Whether the layer names another component than before."""
     if not isinstance(under, Mapping) or not isinstance(over, Mapping) or "name" not in under:
         return False
     return bool(over.get("name", under["name"]) != under["name"])

@@ -1,7 +1,4 @@
-"""All that a run can be told, section by section, with types, ranges, defaults and a line of help each.
-
-pydantic does the checking. Knows no component: what a component's own table may hold is for its `Options` to say.
-"""
+"""All settings of a run by section, with types, ranges, defaults and a line of help. pydantic checks them."""
 
 from __future__ import annotations
 
@@ -17,14 +14,14 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, an unknown key is an error, and so is a number that is not finite."""
+    """Base of all sections: immutable; unknown keys and numbers that are not finite are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _one_as_list(cls, values: Any) -> Any:
-        """A single text where a list of texts belongs is the list's only member."""
+        """Make a single text the only item of a list of texts."""
         if not isinstance(values, Mapping):
             return values
         single = [name for name, value in values.items() if isinstance(value, str) and name in cls.model_fields]
@@ -41,15 +38,15 @@ class Choice(Section):
 
     @property
     def options(self) -> Layer:
-        """What is set for the component, not yet checked against its `Options`."""
+        """The component's options, not yet checked against its `Options`."""
         return dict(self.model_extra or {})
 
 
 class JudgeChoice(Choice):
-    """The judge's name, and what holds for every judge."""
+    """The judge's name, and the settings of every judge."""
 
     cache: bool = True
-    """keep verdicts for later, and do not ask again for those that are kept"""
+    """keep verdicts and use them again, instead of asking the judge again"""
 
 
 def _name_or_false(value: Any) -> Any:
@@ -67,40 +64,40 @@ class DataConfig(Section):
     source: str = "starter"
     """`starter` (bundled), `ch07` (downloaded), or a file: .json, .jsonl, .csv, .parquet"""
     fields: dict[Literal["instruction", "input", "output", "response"], FieldName] = Field(default_factory=dict)
-    """names that the file uses for the three fields (`input = false`: there is no input), and in `judge FILE` for the
-    answers: `model_response`"""
+    """the file's names of the three fields (`input = false`: there is no input), and for `judge FILE` its name of
+    the answers: `model_response`"""
     limit: int | None = Field(default=None, ge=1)
-    """use the first N examples only"""
+    """use only the first N examples"""
     shuffle_split: int | None = None
-    """seed of a random split; without it the split is in file order"""
+    """seed of a random split; default: split in file order"""
 
 
 class TokensConfig(Section):
     """How rendered examples become tokens."""
 
     max_length: int | None = Field(default=None, ge=2)
-    """longest example in tokens, end token included; without it the model's context length"""
+    """longest example in tokens with its end token; default: the model's context length"""
     over_long: Literal["error", "drop", "truncate-prompt", "truncate-end"] = "error"
     """what happens to longer examples"""
     boundary: Literal["whole", "split"] = "whole"
-    """`whole`: one tokenisation of prompt and answer; `split`: the two sides apart, at training and at inference"""
+    """`whole`: tokenise prompt and answer together; `split`: separately, in training and in inference"""
 
 
 class LoraConfig(Section):
-    """Low-rank adapters instead of all weights; merged before the model is saved."""
+    """Trains low-rank adapters instead of all weights; they are merged before the model is saved."""
 
     rank: int = Field(default=16, ge=1)
     """width of the adapters"""
     alpha: int | None = Field(default=None, ge=1)
-    """scale times rank; by default twice the rank"""
+    """scale times rank; default: twice the rank"""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """dropout before the adapters"""
     targets: tuple[str, ...] = ()
-    """last names of the linear maps that get one, for instance c_attn; by default all"""
+    """last names of the linear layers that get an adapter, for example c_attn; default: all"""
 
 
 class TrainConfig(Section):
-    """Fine-tuning. The defaults are the chapter's."""
+    """Fine-tuning. The defaults are from the chapter."""
 
     epochs: float = Field(default=2, gt=0, le=1e6)
     """passes over the training examples"""
@@ -115,43 +112,43 @@ class TrainConfig(Section):
     weight_decay: float = Field(default=0.1, ge=0)
     """AdamW's decoupled weight decay, on all parameters as in the chapter"""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
-    """AdamW's decay rates of the two moments"""
+    """AdamW's decay rates for the two moments"""
     eps: float = Field(default=1e-8, gt=0)
     """AdamW's term for numerical stability"""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """course of the learning rate after warm-up; linear and cosine end at 0"""
+    """how the learning rate changes after warm-up; linear and cosine end at 0"""
     warmup_steps: int = Field(default=0, ge=0)
     """steps in which the learning rate rises linearly"""
     clip_norm: float | None = Field(default=None, gt=0)
     """largest L2 norm of the gradients"""
     shuffle: bool = True
-    """a new order in every epoch, a function of seed and epoch alone"""
+    """use a new order in every epoch; it depends only on seed and epoch"""
     drop_last: bool = False
-    """leave out an epoch's last batch when it is not full"""
+    """leave out an epoch's last batch if it is not full"""
     patience: int | None = Field(default=None, ge=1)
     """stop after this many evaluations without a lower response NLL"""
     select: Literal["last", "best"] | None = None
-    """the model gets the `last` weights, or the `best`: with the lowest response NLL; by default best with patience"""
+    """weights of the final model: `last`, or `best` (lowest response NLL); default: best with patience, else last"""
     keep_best: bool = False
-    """keep the weights of the best evaluation beside the checkpoints, whichever become the model"""
+    """keep the weights of the best evaluation next to the checkpoints, even if the model gets the last weights"""
     lora: LoraConfig | None = None
     """train low-rank adapters only: train.lora.rank=16"""
     gradient_checkpointing: bool = False
     """compute activations again in the backward pass: less memory, about a third more time"""
     compact: bool = True
-    """leave out what cannot matter in a batch; the loss and its gradients stay the same"""
+    """skip computations that cannot change the loss; loss and gradients stay the same"""
     log_every: int | None = Field(default=None, ge=1)
-    """optimizer steps whose losses are read from the device together; by default 10 on a CUDA device, else 1"""
+    """read the losses of this many optimizer steps from the device together; default: 10 on CUDA, else 1"""
     compile: bool = False
-    """let torch compile the layers, for any lengths; takes a minute or so at the start, needs a C++ compiler"""
+    """compile the layers with torch, for all lengths; needs a C++ compiler and about a minute at the start"""
     eval_every: int | None = Field(default=None, ge=1)
-    """optimizer steps between evaluations; by default a tenth of the run"""
+    """optimizer steps between evaluations; default: a tenth of the run"""
     eval_examples: int = Field(default=64, ge=1)
-    """examples per evaluation, at most"""
+    """most examples per evaluation"""
     checkpoint_every: int | None = Field(default=None, ge=1)
-    """optimizer steps between checkpoints; by default once an epoch, at most ten in a run"""
+    """optimizer steps between checkpoints; default: one per epoch, at most ten per run"""
     keep_checkpoints: int = Field(default=2, ge=1)
-    """how many checkpoints are kept; with two, the one before is there when the last is damaged"""
+    """number of checkpoints to keep; with two, an older one is left if the last is damaged"""
 
     @property
     def selects_best(self) -> bool:
@@ -166,33 +163,33 @@ class TrainConfig(Section):
 
 def _workable(temperature: float) -> float:
     if 0 < temperature < 0.001:
-        raise ValueError("0, or 0.001 or more: logits divided by less are no longer finite")
+        raise ValueError("0, or 0.001 or more: a smaller number makes the logits infinite")
     return temperature
 
 
 class GenerateConfig(Section):
-    """How answers are written. The defaults are greedy."""
+    """Writing of answers; greedy by default."""
 
     max_new_tokens: int = Field(default=256, ge=1)
     """longest answer in tokens"""
     temperature: Annotated[float, AfterValidator(_workable)] = Field(default=0.0, ge=0)
     """0 = greedy; else 0.001 or more"""
     top_k: int | None = Field(default=None, ge=1)
-    """sample among the k most likely tokens"""
+    """sample from the k most likely tokens"""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """sample among the most likely tokens that together reach this probability"""
+    """sample from the most likely tokens that together reach this probability"""
     batch_size: int | None = Field(default=None, ge=1)
-    """prompts that are written to at the same time; by default what is fastest within `max_cache_bytes`"""
+    """prompts that are answered at the same time; default: the fastest number that fits in `max_cache_bytes`"""
     max_cache_bytes: int = Field(default=2 * 2**30, ge=1)
-    """memory for keys and values of the tokens before; lower it when answering runs out of memory"""
+    """memory for keys and values of earlier tokens; lower it if answering runs out of memory"""
     on_overflow: Literal["error", "slide"] = "error"
     """`error`, or `slide`: forget the oldest tokens when the context is full"""
     lookup: Literal["auto", "on", "off"] = "auto"
-    """guess tokens from the text so far and check several at once, greedy only; `auto` = where an answer is alone"""
+    """guess tokens from the text so far and check several at once (greedy only); `auto`: only for single answers"""
 
 
 class RunConfig(Section):
-    """All that a run can be told.
+    """All settings of a run.
 
     >>> config = RunConfig(prompt="phi3", train={"epochs": 1})
     >>> config.prompt.name, config.train.lr
@@ -214,17 +211,17 @@ class RunConfig(Section):
     before: bool = True
     """measure the untuned model too"""
     max_failures: float = Field(default=0.05, ge=0, le=1)
-    """largest share of items that a judge may fail on"""
+    """largest share of items that may have no verdict"""
     seed: int = Field(default=123, ge=0, lt=2**63)
-    """of the data order, of random weights and of sampling"""
+    """random seed for data order, weights and sampling"""
     out: Path | None = None
-    """the run's folder; by default a new one under `runs/`"""
+    """the run's folder; default: a new one under `runs/`"""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1` or `mps`"""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """of the computation; bfloat16 is autocast over float32 weights"""
+    """precision of the computation; bfloat16 is autocast over float32 weights"""
     threads: int | None = Field(default=None, ge=1, le=1024)
-    """CPU threads; by default the physical cores"""
+    """CPU threads; default: the number of physical cores"""
 
     @field_validator(*SEAMS, mode="before")
     @classmethod
@@ -234,7 +231,7 @@ class RunConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _partial_choices(cls, values: Any) -> Any:
-        """A component's table may leave out the name: the default component is meant."""
+        """Add the default component's name to a table without a name."""
         if not isinstance(values, Mapping):
             return values
         filled = dict(values)

@@ -1,8 +1,4 @@
-"""A configuration file with every setting in it, made from the configuration's own models, so that it cannot drift.
-
-Takes the chosen components' names and option tables, gives TOML in which every default is a comment. Knows no
-component.
-"""
+"""Makes a configuration file with every setting from the configuration's models. Every default is a comment."""
 
 from __future__ import annotations
 
@@ -19,24 +15,24 @@ from sftframe.config.layers import SEAMS
 from sftframe.config.sections import RunConfig, Section
 
 _HEADER = """\
-What a run of sftframe can be told: every setting with its default. A line that is commented out
-changes nothing; take off the `#` in front of a setting to change it. A file with the name
-sftframe.toml is read from the working directory; any other with
+Every setting of a run of sftframe, with its default. A line that is commented out changes nothing:
+remove the `#` in front of a setting to change it. sftframe reads a file with the name
+sftframe.toml from the working directory; for any other name use
 
     sftframe run --config {path}
 
-Flags win over `--set section.key=value`, which wins over this file, which wins over what the model proposes.
+Flags win over `--set section.key=value`, which wins over this file, which wins over the model's own defaults.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenComponent:
-    """What a seam's table is written from."""
+    """The contents of a seam's table."""
 
     name: str
     summary: str
     others: tuple[str, ...]
-    """Names that could be chosen instead."""
+    """Names of the other components."""
     options: Mapping[str, Mapping[str, Any]]
     """JSON schema by option, as `option_fields` gives it."""
 
@@ -47,9 +43,9 @@ def commented_toml(
     """The file.
 
     Args:
-        chosen: by seam.
-        proposed: what the chosen model backend proposes, by section and key.
-        path: how the file is called.
+        chosen: the components by seam.
+        proposed: the chosen model backend's own defaults, by section and key.
+        path: the file's name.
     """
     lines = [*_comment(_HEADER.format(path=path)), ""]
     fields = RunConfig.model_fields
@@ -94,12 +90,12 @@ def _component(seam: str, chosen: ChosenComponent, choice: type[BaseModel]) -> I
 def _setting(name: str, field: FieldInfo, proposed: Mapping[str, Any]) -> Iterator[str]:
     yield from _comment(field.description or "")
     if name in proposed:
-        yield from _comment(f"the chosen model proposes {_value(proposed[name])}")
+        yield from _comment(f"default of the chosen model: {_value(proposed[name])}")
     yield from _assignment(name, field.get_default(call_default_factory=True))
 
 
 def _assignment(name: str, default: Any) -> Iterator[str]:
-    """A default of none has no value that TOML could write."""
+    """A commented line; a default of None has no value in TOML."""
     yield f"# {name} =" if default is None else f"# {name} = {_value(default)}"
     yield ""
 
@@ -120,6 +116,6 @@ def _comment(text: str) -> list[str]:
 
 
 def _section_of(field: FieldInfo) -> type[Section] | None:
-    """The section that a field holds, also where it may be left out."""
+    """The section of a field, also if the field is optional."""
     kinds = (field.annotation, *get_args(field.annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)

@@ -1,4 +1,4 @@
-"""From merged layers to a checked configuration or a component's options."""
+"""Makes a checked configuration, or a component's options, from merged layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sftframe.errors import ConfigError, nearest, suggestion
 
 
 def validate(layer: Layer) -> RunConfig:
-    """The configuration that the merged layers describe.
+    """The configuration of the merged layers.
 
     Raises:
         ConfigError: an unknown key or a bad value, with the key's full name.
@@ -28,7 +28,7 @@ def validate(layer: Layer) -> RunConfig:
 def build_options(
     owner: type[Any], values: Layer, section: str, *, others_with: Callable[[str], list[str]] | None = None
 ) -> Any:
-    """A component's options from what a configuration sets for it.
+    """A component's options from its table in a configuration.
 
     Args:
         owner: the component's class; its `Options` is a dataclass or a pydantic model.
@@ -58,7 +58,7 @@ def option_fields(options: type[Any]) -> dict[str, dict[str, Any]]:
 
 
 def _listed(value: Any, schema: Mapping[str, Any]) -> Any:
-    """A single text where a list of texts belongs, as the list's only member; all else as it is."""
+    """A single text as the only item of a list of texts; other values do not change."""
     is_list = schema.get("type") == "array" and schema.get("items", {}).get("type") == "string"
     return (value,) if is_list and isinstance(value, str) else value
 

@@ -1,7 +1,4 @@
-"""Plugins and judges: which are broken, which offer the same name, which judges could work now?
-
-Knows no component: it looks at all that the registry has, and asks each judge itself whether it can work.
-"""
+"""Plugins and judges: which are broken, which offer the same name, which judges could work now?"""
 
 from __future__ import annotations
 

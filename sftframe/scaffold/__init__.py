@@ -1,7 +1,6 @@
 """A new plugin as a distribution of its own: written whole, or not at all.
 
-Takes a `PluginProject`, gives a folder that installs, passes its own tests and works in `sftframe run`. The texts are
-Jinja templates beside this file; what is installed and taken is for the caller to know.
+The texts are Jinja templates beside this file; what is installed and taken is for the caller to know.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What a new plugin is called, in each of the places where it has a name.
 
-A component `my-style` of the distribution `sftframe-my-style` is the class `MyStyle` of the module
-`sftframe_my_style`. Takes what the author chose, gives the names or says which cannot be.
+A component `my-style` of the distribution `sftframe-my-style` is the class `MyStyle` of the module `sftframe_my_style`.
 """
 
 from __future__ import annotations

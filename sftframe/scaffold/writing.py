@@ -1,7 +1,4 @@
-"""A plugin's files, rendered from the templates beside this module and put in their place as one folder.
-
-Takes a `PluginProject` and a place, gives the paths of what was written.
-"""
+"""A plugin's files, rendered from the templates beside this module and put in their place as one folder."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_a_resume_adds_seeds_and_arms_and_refuses_what_would_change_the_cells(cl
         (
             ("--collate", "mask-pad,pad-only", "--seeds", "many"),
             2,
-            "--seeds: expected how many seeds, or seeds with commas between, found 'many'",
+            "--seeds: expected a number of seeds, or seeds with commas between, found 'many'",
         ),
         (
             ("--collate", "mask-pad,pad-only", "--baseline", "mask-pat"),
@@ -101,10 +101,10 @@ def test_a_resume_adds_seeds_and_arms_and_refuses_what_would_change_the_cells(cl
             2,
             "--seed: expected a whole number, found '7,8'; several seeds are for sftframe ablate --se",
         ),
-        (("--seeds", "0"), 2, "--seeds: expected how many seeds (1 or more)"),
+        (("--seeds", "0"), 2, "--seeds: expected a number of seeds (1 or more)"),
         (("--set", "collate.weight=0.2,0.7"), 2, "no arm's --collate has such an option; prompt-weight has it"),
         (("--resume", "nowhere"), 2, "no ablation in nowhere"),
-        (("--resume", "nowhere", "--out", "there"), 2, "leave --config and --out out"),
+        (("--resume", "nowhere", "--out", "there"), 2, "do not give --config or --out"),
         (("--collate", "mask-pad,pad-only", "--sd", "-3"), 2, "expected a positive standard deviation"),
         (("--collate", "mask-pad,pad-only", "--data", "nothing.json"), 4, "nothing.json"),
     ],

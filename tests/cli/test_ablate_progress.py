@@ -45,7 +45,7 @@ def test_time_is_estimated_from_the_first_steps_and_said_once(
     # after the fourth step 14 of 6 x 50 steps are taken: 286 steps of 2 s
     assert told == (
         "about 9.5 min of training left in all cells, estimated from the first 4 steps; "
-        "answers and verdicts come on top"
+        "answers and verdicts take extra time"
     )
 
 

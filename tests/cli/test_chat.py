@@ -234,7 +234,7 @@ def open_terminal(run_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Termi
 
 def test_a_chat_from_the_first_question_to_ctrl_d(open_terminal: Callable[..., Terminal]) -> None:
     terminal = open_terminal("--no-history")
-    assert "Every question stands alone" in terminal.read_until("\n> ")
+    assert "The model sees one question at a time" in terminal.read_until("\n> ")
     terminal.ask("Hello, you.", "Hello, you.")
 
     terminal.type("Sing for ever.\r")

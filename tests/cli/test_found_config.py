@@ -20,7 +20,7 @@ def found(tmp_path: Path, data_file: Path) -> Path:
 def test_the_file_is_read_and_one_line_says_so(cli, found: Path) -> None:
     outcome = cli("preview", "-n", "1", "--json")
     assert outcome.json["collate"] == "pad-only"
-    assert outcome.err.splitlines() == ["settings from sftframe.toml in this folder; --no-config leaves them out"]
+    assert outcome.err.splitlines() == ["settings from sftframe.toml in this folder; --no-config ignores them"]
 
 
 @pytest.mark.parametrize("arguments", [("--no-config",), ("--config", ""), ("--config", "other.toml")])

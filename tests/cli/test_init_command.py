@@ -70,7 +70,7 @@ def test_the_options_of_the_chosen_pieces_are_listed(cli, tmp_path):
 def test_what_the_model_proposes_is_said_beside_the_default(cli, tmp_path):
     cli("init")
     text = (tmp_path / "sftframe.toml").read_text(encoding="utf-8")
-    assert "# the chosen model proposes 0.0015\n# lr = 5e-05" in text
+    assert "# default of the chosen model: 0.0015\n# lr = 5e-05" in text
 
 
 def test_a_run_takes_the_file(cli, data_file, tmp_path):

@@ -85,7 +85,7 @@ def test_plugins_alone_leaves_a_plugin_out():
 def test_an_option_before_the_command_is_refused_and_not_forgotten(option):
     result = run(*option, "list")
     assert isinstance(result.exception, ConfigError)
-    assert "put the options of list behind it" in str(result.exception)
+    assert "put the options of list after it" in str(result.exception)
 
 
 def test_broken_and_conflicting_plugins_are_rows():
@@ -257,7 +257,7 @@ def test_a_wide_terminal_shows_where_components_come_from():
     shown = in_terminal(120, "list")
     assert "sftframe:prompts" in shown
     assert "prompt style  --prompt NAME" in shown
-    assert "Choose a name in conflict with the plugin" in shown
+    assert "Choose a name in conflict with its plugin" in shown
 
 
 def test_a_narrow_terminal_is_not_exceeded():

@@ -105,9 +105,7 @@ def many(tmp_path: Path) -> str:
 
 def test_of_many_examples_those_that_are_shown_and_the_first_are_measured_and_that_is_said(cli, many: str) -> None:
     outcome = cli("preview", "--data", many, "-n", "1")
-    assert (
-        "Lengths and shares are those of 2,000 examples, of 3,000 in the data; --lengths measures all." in outcome.out
-    )
+    assert "Lengths and shares are from 2,000 of the 3,000 examples; --lengths measures all." in outcome.out
     document = cli("preview", "--data", many, "-n", "1", "--json").json
     assert document["lengths"]["num_examples"] == document["measured"]["examples"] == 2000
     assert cli("preview", "--data", many, "--lengths").code == 4  # the long one is found

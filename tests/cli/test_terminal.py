@@ -116,7 +116,7 @@ Chat(None, seed=1).take("/help")
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_the_help_of_a_chat_keeps_its_columns(look: Look, columns: int) -> None:
     lines = look(["-c", CHAT_HELP], columns)
-    assert "text for the next instruction to work on; without TEXT there is none" in " ".join(
+    assert "set the input of the next instruction; without TEXT, remove it" in " ".join(
         line[13:].strip() for line in lines
     )
     assert all(
