@@ -23,7 +23,7 @@ def test_the_docs_have_a_section_per_judge(name):
 def test_the_template_of_the_docs_is_one():
     from sftframe_plugins.judges.question import score_question
 
-    _, _, example = DOCS.read_text(encoding="utf-8").partition("without one, all is the user's.\n\n")
+    _, _, example = DOCS.read_text(encoding="utf-8").partition("the whole text is the user's message.\n\n")
     template, _, _ = example.partition("\n\n`template`")
     question = score_question(textwrap.dedent(template))
     assert question.template.text.startswith("You are a strict examiner.")
