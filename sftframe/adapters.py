@@ -1,6 +1,6 @@
 """Low-rank adapters on a model's linear maps, through peft; merged into the weights before they are saved.
 
-Takes a module and changes it in place. Works with any module that has `nn.Linear` layers; knows no model.
+The module is changed in place. Any module with `nn.Linear` layers works.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sftframe.errors import ConfigError
 
 
 def check_lora_package() -> None:
-    """See that peft is there.
+    """Check that peft is installed.
 
     Raises:
         ConfigError: it is not.
@@ -25,7 +25,7 @@ def check_lora_package() -> None:
 
 
 def check_lora(module: nn.Module, config: LoraConfig) -> None:
-    """See that a module can have the adapters.
+    """Check that a module can have the adapters.
 
     Raises:
         ConfigError: peft is not installed, or no linear map has one of the names in `targets`.
@@ -64,7 +64,7 @@ class LoraAdapters:
         self._tuner = LoraModel(module, settings, "default")
 
     def merge(self) -> None:
-        """Add the adapters to the weights and take them away: the module has its own layers again."""
+        """Add the adapters to the weights and remove them: the module has its own layers again."""
         self._tuner.merge_and_unload()
 
 

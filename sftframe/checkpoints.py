@@ -1,8 +1,8 @@
-"""Checkpoints: a module, its optimizer and a state, whole or not at all, and never as a pickle.
+"""Checkpoints: a module, its optimizer and a state; written whole or not at all, and never as a pickle.
 
 A checkpoint is a folder `step-N` with `module.safetensors`, `optimizer.safetensors`, `state.json` and the SHA-256 of
-each in `hashes.json`; the folder appears by one rename. A damaged one is found by its hashes and passed over. Weights
-alone are kept in the same way. Knows nothing of what the state means.
+each in `hashes.json`; the folder appears by one rename. A damaged one is found by its hashes and skipped. Weights alone
+are kept in the same way.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Checkpoint:
     folder: Path
     step: int
     state: Mapping[str, Any]
-    """What `save` was given."""
+    """The state that was saved."""
 
     def restore(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Put the saved values back, and the random states of torch and of the module's device with them.
 
         Raises:
-            ConfigError: it is another model's.
+            ConfigError: it belongs to another model.
         """
         load_weights(self.folder, module)
         try:
@@ -56,7 +56,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassedOver:
-    """A checkpoint that cannot be gone on from."""
+    """A checkpoint that cannot be used."""
 
     folder: Path
     reason: str
@@ -70,10 +70,10 @@ def save(
     optimizer: torch.optim.Optimizer,
     state: Mapping[str, Any],
 ) -> Checkpoint:
-    """Write `folder/step-N`; which older ones stay is for `prune` to say.
+    """Write `folder/step-N`; `prune` decides which older ones stay.
 
     Raises:
-        DiskError: it cannot be written; the checkpoints there are stay.
+        DiskError: it cannot be written; the existing checkpoints stay.
     """
     target = folder / f"step-{step}"
     if folder.is_dir():
@@ -90,9 +90,9 @@ def save(
 
 
 def prune(folder: Path, *, step: int, keep: int) -> None:
-    """Delete all checkpoints but the newest `keep` up to a step; what cannot be deleted now stays until the next time.
+    """Delete all checkpoints but the newest `keep` up to a step; one that cannot be deleted stays until next time.
 
-    Later steps are from before the run went back to an earlier checkpoint: damaged, or not this run's future.
+    Checkpoints of later steps are deleted too: the run went back to an earlier one, so they are damaged or out of date.
     """
     for old in _unwanted(_folders(folder), step, keep):
         with suppress(OSError):
@@ -102,10 +102,10 @@ def prune(folder: Path, *, step: int, keep: int) -> None:
 def latest(
     folder: Path, *, objection: Callable[[Checkpoint], str | None] = lambda _: None
 ) -> tuple[Checkpoint | None, list[PassedOver]]:
-    """The newest whole checkpoint to which there is no objection, and the newer ones that were passed over.
+    """The newest whole checkpoint without an objection, and the newer ones that were skipped.
 
     Args:
-        objection: why a whole checkpoint cannot be gone on from; None where it can.
+        objection: why a whole checkpoint cannot be used; None if it can.
     """
     passed_over: list[PassedOver] = []
     for candidate in _folders(folder):
@@ -122,7 +122,7 @@ def latest(
 
 
 def steps(folder: Path) -> list[int]:
-    """The steps of which there is a checkpoint, whole or damaged, the newest first."""
+    """The steps that have a checkpoint, whole or damaged, the newest first."""
     return [_step(path) for path in _folders(folder)]
 
 
@@ -139,7 +139,7 @@ def load_weights(folder: Path, module: torch.nn.Module) -> None:
     """Put the weights of a checkpoint, or of `save_weights`, into a module.
 
     Raises:
-        ConfigError: they are another model's.
+        ConfigError: they belong to another model.
     """
     try:
         load_model(module, str(folder / _MODULE))
@@ -148,10 +148,10 @@ def load_weights(folder: Path, module: torch.nn.Module) -> None:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether every file of a checkpoint, or of `save_weights`, is what was written."""
+    """Whether every file of a checkpoint, or of `save_weights`, is still as written."""
     try:
         hashes = decoded((folder / _HASHES).read_bytes())
-        # only what lies in the folder is read: a name could lead elsewhere, and a device has no end
+        # only files in the folder are read: a name could lead elsewhere, and a device has no end
         is_known = _MODULE in hashes and {path.name for path in folder.iterdir() if path.is_file()}.issuperset(hashes)
         return is_known and _hashes(folder, list(hashes)) == hashes
     except (OSError, ValueError, TypeError, RecursionError):
@@ -159,7 +159,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def _state(folder: Path) -> dict[str, Any] | None:
-    """What `save` was given; None where it is no JSON object."""
+    """The state that was saved; None if it is no JSON object."""
     try:
         state = decoded((folder / _STATE).read_bytes())
     except (OSError, ValueError):
@@ -196,7 +196,7 @@ def _step(folder: Path) -> int:
 
 
 def _hashes(folder: Path, names: list[str]) -> dict[str, str]:
-    """SHA-256 by name; files are read side by side, since hashing is most of a checkpoint's cost."""
+    """SHA-256 by name; files are read in parallel, since hashing is most of a checkpoint's cost."""
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
         return dict(zip(names, pool.map(lambda name: _hash(folder / name), names), strict=True))
 
@@ -211,7 +211,7 @@ def _device(module: torch.nn.Module) -> torch.device:
 
 
 def _random_states(device: torch.device) -> dict[str, torch.Tensor]:
-    """torch's random state, and that of the device that dropout draws from."""
+    """torch's random state, and the one of the device, which dropout uses."""
     states = {"rng": torch.get_rng_state()}
     if device.type == "cuda":
         states["rng.cuda"] = torch.cuda.get_rng_state(device)
@@ -221,7 +221,7 @@ def _random_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 
 def _set_random_states(tensors: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Take the random states out of a checkpoint's tensors; a run may go on on another kind of device."""
+    """Restore the random states from a checkpoint's tensors; a run may be resumed on another kind of device."""
     torch.set_rng_state(tensors.pop("rng"))
     cuda, mps = tensors.pop("rng.cuda", None), tensors.pop("rng.mps", None)
     if cuda is not None and device.type == "cuda":
@@ -250,5 +250,5 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torc
 def _does_not_fit(folder: Path, error: Exception) -> ConfigError:
     reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
     return ConfigError(
-        f"{folder} does not fit the model ({reason}): expected the one that the run was started with; start a new run"
+        f"{folder} does not fit the model ({reason}): expected the model that started the run; start a new run"
     )

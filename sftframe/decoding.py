@@ -1,7 +1,7 @@
 """Rules of decoding that every model shares: which token comes next, and when an answer is over.
 
-A model computes logits as it likes; `Sampler` picks from them, an `Answer` collects what was picked and says when to
-stop. Knows nothing of caches and batches in time; `decode_plainly` is the slow definition that fast models must equal.
+A model computes logits; `Sampler` picks tokens from them, an `Answer` collects the tokens and says when to stop.
+`decode_plainly` is the slow definition that fast models must equal.
 
 Shapes: B rows, T positions, V vocabulary.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Sampler:
-    """Picks the next token of each row. Each prompt draws from its own generator, so batching changes nothing."""
+    """Picks the next token of each row. Each prompt has its own random generator, so batching changes nothing."""
 
     def __init__(self, settings: GenerationSettings) -> None:
         self._settings = settings
@@ -46,7 +46,7 @@ class Sampler:
         return torch.cat(picked).to(logits.device)
 
     def _probabilities(self, logits: Tensor) -> Tensor:
-        # the largest becomes 0 first: a very low temperature must end in greedy, not in infinities
+        # the largest becomes 0 first: a very low temperature must give greedy decoding, not infinities
         logits = (logits - logits.amax(dim=-1, keepdim=True)) / self._settings.temperature
         if self._settings.top_k is not None and self._settings.top_k < logits.shape[-1]:
             least = logits.topk(self._settings.top_k, dim=-1).values[..., -1:]  # (B, 1)
@@ -80,7 +80,7 @@ class Answer:
         self._num_settled = 0
 
     def add(self, token_id: int) -> bool:
-        """Take one more token; True when the answer is over with it."""
+        """Add one token; True when it ends the answer."""
         if token_id == self._tokenizer.end_id:
             self.stop_reason = "end"
             return True
@@ -95,10 +95,10 @@ class Answer:
         return self.stop_reason is not None
 
     def settle(self) -> str:
-        """The text, from where the last call ended, that stays as it is whatever tokens come.
+        """The new text since the last call that no later token can change.
 
-        Held back are the bytes of a character that is not complete and what may become a stop string. Once the answer
-        is over, the rest comes: all that was ever given, joined, is `Completion.text`.
+        It leaves out the bytes of an incomplete character and text that may become a stop string. After the answer is
+        over, the rest comes: all pieces joined are `Completion.text`.
         """
         text = self._text() if self.stop_reason else self._settled_text()
         news = text[self._num_settled :]
@@ -121,7 +121,7 @@ class Answer:
     def _settled_text(self) -> str:
         num_bytes = len(self._bytes) - max((_overlap(self._bytes, stop) for stop in self._stops), default=0)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        return decoder.decode(self._bytes[:num_bytes])  # a decoder that is not told of the end keeps a cut character
+        return decoder.decode(self._bytes[:num_bytes])  # without `final` the decoder keeps back a cut character
 
 
 def _overlap(text: bytes, stop: bytes) -> int:
@@ -137,18 +137,18 @@ def check_fits(
     *,
     labels: Sequence[str] = (),
 ) -> None:
-    """See that every prompt leaves room for its answer.
+    """Check that every prompt leaves room for its answer.
 
     Args:
-        labels: what a message calls each prompt; by default `prompt` and its position.
+        labels: the name of each prompt in messages; by default `prompt` and its position.
 
     Raises:
-        ModelError: a prompt is empty, or prompt and `max_new_tokens` exceed the context and nothing may be forgotten.
+        ModelError: a prompt is empty, or prompt and `max_new_tokens` exceed the context and the context may not slide.
     """
     for position, prompt in enumerate(prompts):
         label = labels[position] if labels else f"prompt {position}"
         if not prompt:
-            raise ModelError(f"{label} is empty: a model needs at least one token to go on from")
+            raise ModelError(f"{label} is empty: a model needs at least one token to continue from")
         needed = len(prompt) + settings.max_new_tokens
         if needed > context_length and settings.on_overflow == "error":
             raise ModelError(
@@ -161,7 +161,7 @@ def check_fits(
 def decode_plainly(
     model: CausalLM, prompts: Sequence[Sequence[int]], settings: GenerationSettings
 ) -> Iterator[Completion]:
-    """One prompt after the other, the whole window computed again for every token."""
+    """Decode one prompt after the other, and compute the whole window again for every token."""
     check_fits(prompts, settings, model.context_length)
     sampler = Sampler(settings)
     for position, prompt in enumerate(prompts):

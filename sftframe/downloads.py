@@ -1,8 +1,8 @@
-"""Files from the network: whole, checked, resumed where they were cut, and kept.
+"""Downloads: whole, checked, resumed after a break, and kept.
 
 Proxies and certificates are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, see
-`sftframe.network`). A redirect to another host is followed, since public files lie on many, but never from https to
-http; a key in the address never follows.
+`sftframe.network`). A redirect to another host is followed, since public files are spread over many hosts, but never
+from https to http. A key in the address is not sent to the other host.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import httpx
 
 OnBytes = Callable[[int, int | None], None]
-"""Gets the bytes of a file so far, and their total where it is known."""
+"""Gets the bytes of a file so far, and their total if it is known."""
 
 _MAX_PAUSE_S = 30.0
 _NOTHING_MORE = 416  # "Range Not Satisfiable": there is no byte after those that we have
@@ -32,13 +32,13 @@ _WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class DownloadError(SftframeError):
-    """A file that cannot be had from the network, or is not the one that was asked for."""
+    """A file that cannot be downloaded, or is not the expected one."""
 
     exit_code = 5
 
 
 def cache_dir() -> Path:
-    """Where downloads are kept: `SFTFRAME_CACHE`, or the system's place for a user's caches."""
+    """Where downloads are kept: `SFTFRAME_CACHE`, or the system's folder for a user's caches."""
     import platformdirs
 
     moved = os.environ.get("SFTFRAME_CACHE")
@@ -57,22 +57,22 @@ def fetch(
     attempts: int = 4,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """Have `url` as the file `target`, downloading it unless it is there already.
+    """Download `url` to the file `target`, unless the file is there already.
 
-    The file grows beside its place as `NAME.part` and is renamed when it is whole and checked, so a `target` that
-    exists is whole. What a broken connection or a killed process left is gone on with. Processes that want the same
-    file wait for each other.
+    The file grows as `NAME.part` and is renamed when it is whole and checked, so a `target` that exists is whole. A
+    download that a broken connection or a killed process left is continued. Processes that want the same file wait for
+    each other.
 
     Args:
-        sha256: what the file's hash must be, hexadecimal; checked of a file that is there too.
-        size: how many bytes it must have.
-        max_bytes: how many bytes it can have at most, where the size is not known; a longer one is given up.
-        timeout_s: the longest silence of the server.
-        attempts: how often in a row to try without getting one byte further.
+        sha256: the file's expected hash, hexadecimal; a file that is there already is checked too.
+        size: the file's expected size in bytes.
+        max_bytes: the largest allowed size, if `size` is not known; a longer download is stopped.
+        timeout_s: the longest wait for the server's next bytes.
+        attempts: how often in a row to try without getting a single new byte.
         sleep: waits between attempts.
 
     Raises:
-        DownloadError: it cannot be had; says whether the connection, the server, the content or the disk is to blame.
+        DownloadError: the download failed; the message says whether connection, server, content or disk is the cause.
     """
     from filelock import FileLock
 
@@ -82,7 +82,7 @@ def fetch(
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(f"{target.name}.lock")):
-            # another process may have brought it while this one waited
+            # another process may have downloaded it while this one waited
             if not wanted.is_there():
                 _download(wanted, on_bytes or (lambda done, total: None), timeout_s, attempts, sleep)
     except OSError as error:
@@ -97,7 +97,7 @@ def fetch(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
-    """A file that is asked for, and what shows that it is the right one."""
+    """A wanted file, and how to recognise it."""
 
     url: str
     target: Path
@@ -107,12 +107,12 @@ class _Wanted:
 
     @property
     def part(self) -> Path:
-        """What there is of it so far."""
+        """The part downloaded so far."""
         return self.target.with_name(f"{self.target.name}.part")
 
     @property
     def etag_path(self) -> Path:
-        """The server's name for the version that `part` is of."""
+        """The server's name (ETag) for the version in `part`."""
         return self.target.with_name(f"{self.target.name}.part.etag")
 
     def is_there(self) -> bool:
@@ -132,19 +132,19 @@ class _Wanted:
         return None
 
     def num_kept(self) -> int:
-        """Bytes of an earlier attempt that can be gone on with: only where a hash or an ETag will tell a wrong join."""
+        """Bytes of an earlier attempt that can be continued: only if a hash or an ETag will show a wrong join."""
         if not self.part.is_file() or (self.sha256 is None and not self.etag_path.is_file()):
             return 0
         return self.part.stat().st_size
 
     def discard(self) -> None:
-        """Forget what there is so far."""
+        """Delete the part downloaded so far."""
         self.part.unlink(missing_ok=True)
         self.etag_path.unlink(missing_ok=True)
 
 
 class _WorthRetryingError(Exception):
-    """This attempt failed, the next may not."""
+    """This attempt failed, the next one may succeed."""
 
     def __init__(self, reason: str, pause_s: float | None = None) -> None:
         super().__init__(reason)
@@ -169,7 +169,7 @@ def _download(
 
 
 def _attempt(client: httpx.Client, wanted: _Wanted, on_bytes: OnBytes) -> None:
-    """One request, to the finished file; whatever arrived before it broke stays in `part`."""
+    """One request, until the file is finished; the bytes before a break stay in `part`."""
     import httpx
 
     kept = wanted.num_kept()
@@ -202,7 +202,7 @@ def _headers(wanted: _Wanted, kept: int) -> dict[str, str]:
 
 
 def _first_byte(response: httpx.Response, wanted: _Wanted, kept: int) -> int:
-    """Which byte of the file the body begins with: 0, or `kept` where the server goes on."""
+    """Which byte of the file the body begins with: 0, or `kept` if the server continues there."""
     told = response.headers.get("content-range", "")
     if response.status_code == _NOTHING_MORE and kept and told == f"bytes */{kept}":
         return kept
@@ -228,14 +228,15 @@ def _receive(response: httpx.Response, wanted: _Wanted, start: int, on_bytes: On
     length = None if is_encoded else response.headers.get("content-length")
     total = wanted.size if length is None else start + int(length)
     if wanted.size is not None and total != wanted.size:
-        raise DownloadError(f"{wanted.url} has {total} bytes, expected {wanted.size}: it is not the file asked for")
+        raise DownloadError(f"{wanted.url} has {total} bytes, expected {wanted.size}: it is not the expected file")
     most = wanted.size if wanted.size is not None else wanted.max_bytes
     if most is not None and total is not None and total > most:
         raise _too_long(wanted, most)
     free = shutil.disk_usage(wanted.part.parent).free
     if total is not None and total - start > free:
         raise DownloadError(
-            f"not enough disk for {wanted.target}: {(total - start) / 1e6:.0f} MB are to come, {free / 1e6:.0f} MB free"
+            f"not enough disk for {wanted.target}: {(total - start) / 1e6:.0f} MB are missing, {free / 1e6:.0f} MB "
+            "are free"
         )
     if start == 0:
         wanted.discard()
@@ -260,7 +261,7 @@ def _receive(response: httpx.Response, wanted: _Wanted, start: int, on_bytes: On
 
 def _too_long(wanted: _Wanted, most: int) -> DownloadError:
     wanted.discard()
-    return DownloadError(f"{wanted.url} is longer than {most} bytes: it is not the file asked for")
+    return DownloadError(f"{wanted.url} is longer than {most} bytes: it is not the expected file")
 
 
 def _finish(wanted: _Wanted, *, is_resumed: bool) -> None:
@@ -269,7 +270,7 @@ def _finish(wanted: _Wanted, *, is_resumed: bool) -> None:
         wanted.discard()
         if is_resumed:
             raise _WorthRetryingError(f"{wanted.url} {wrong} after it was resumed")
-        raise DownloadError(f"{wanted.url} {wrong}: it is damaged, or not the file asked for")
+        raise DownloadError(f"{wanted.url} {wrong}: it is damaged, or not the expected file")
     wanted.part.replace(wanted.target)
     sync_dir(wanted.target.parent)
     wanted.etag_path.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
 """The four hooks of a sftframe plugin. Each returns an iterable of component *classes*.
 
-A plugin is a module (or any object) named by an entry point of the group `sftframe`:
+A plugin is a module (or any object) with an entry point in the group `sftframe`:
 
     [project.entry-points.sftframe]
     vicuna = "sftframe_vicuna"
 
-and implements the hooks that it has something for:
+It implements the hooks that it needs:
 
     from sftframe import hookimpl
 

@@ -1,7 +1,4 @@
-"""One process at a time in a folder, and who it is.
-
-Takes a folder, gives a context in which no other process holds it. Does not know what the folder is for.
-"""
+"""Locks: one process at a time in a folder, and which process it is."""
 
 from __future__ import annotations
 
@@ -19,24 +16,24 @@ from sftframe.files import disk, write_json
 _LOCK = ".lock"
 _OWNER = ".lock-owner.json"
 LOCK_FILES = (_LOCK, _OWNER)
-"""What holding leaves in a folder; the system ties the lock to the first, so it stays."""
+"""The files of a lock; the system's lock is on the first one, so it stays."""
 
 
 @contextmanager
 def hold(folder: Path, *, patience_s: float = 0.0) -> Iterator[None]:
-    """Hold a folder. The system lets go for a process that dies, however it dies.
+    """Lock a folder. The system releases the lock when the process ends, for whatever reason.
 
     Args:
-        patience_s: how long to wait for another process that holds it.
+        patience_s: how long to wait for another process to release it.
 
     Raises:
-        ConfigError: another process holds it, or a lock cannot be made there.
+        ConfigError: another process has the lock, or a lock cannot be made there.
     """
     from filelock import FileLock, Timeout
 
     for name in LOCK_FILES:
-        if (folder / name).is_symlink():  # locking would empty what it leads to
-            raise ConfigError(f"{folder / name} is a link, expected a file of sftframe's own: remove it")
+        if (folder / name).is_symlink():  # locking would empty the link's target
+            raise ConfigError(f"{folder / name} is a link, expected sftframe's own file: remove it")
     lock = FileLock(folder / _LOCK, timeout=patience_s)
     try:
         lock.acquire()
@@ -45,18 +42,18 @@ def hold(folder: Path, *, patience_s: float = 0.0) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"cannot lock {folder}: {error.strerror or error}") from error
     try:
-        # a file of its own: Windows lets nobody read one that is locked
+        # a separate file: on Windows nobody can read a locked one
         since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         write_json(folder / _OWNER, {"pid": os.getpid(), "host": socket.gethostname(), "since": since})
         yield
     finally:
-        with suppress(OSError):  # whoever comes next writes its own
+        with suppress(OSError):  # the next process writes its own
             disk().remove(folder / _OWNER)
         lock.release()
 
 
 def owner(folder: Path) -> str:
-    """Who holds a folder, in words: `process 4711 on host since …`."""
+    """The process that has a folder's lock, in words: `process 4711 on host since …`."""
     try:
         found = json.loads((folder / _OWNER).read_bytes())
         return f"process {found['pid']} on {found['host']} since {found['since']}"

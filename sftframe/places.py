@@ -1,7 +1,6 @@
-"""Where a run may be made: a numbered folder of its own, or the one that the user names, and never over other work.
+"""Where a run may be made: in a new numbered folder, or in the one that the user names, never over other work.
 
-Takes paths, gives folders that are empty but for sftframe's own hidden files. Only a folder that a run was made in is
-ever emptied. Does not know what a run holds beyond the two files that make it one.
+Only a folder in which a run was made is ever emptied.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from sftframe.files import disk, is_leftover, write_whole
 from sftframe.locks import LOCK_FILES, hold
 
 RUNS_DIR = Path("runs")
-"""Where runs go that were given no folder, under the current directory."""
+"""Folder under the current directory for runs without `--out`."""
 CONFIG = "config.toml"
 MANIFEST = "manifest.json"
 _MARKER = ".sftframe"
@@ -27,7 +26,7 @@ _HOUSEKEEPING = frozenset({_MARKER, *LOCK_FILES})
 
 def make_numbered(label: str) -> Path:
     """A new folder `runs/LABEL-N`, N one more than the highest there is; two processes never get the same."""
-    label = label.replace(":", "-")  # a prompt style from a file has one; Windows allows none in names
+    label = label.replace(":", "-")  # the name of a prompt style from a file has one; Windows allows none in names
     ends = (path.name.rpartition("-") for path in RUNS_DIR.glob("*"))
     start = 1 + max((int(number) for name, _, number in ends if name == label and is_number(number)), default=0)
     with explained(RUNS_DIR):
@@ -41,7 +40,7 @@ def make_numbered(label: str) -> Path:
 
 
 def make_named(path: Path, *, force: bool) -> Path:
-    """The folder that the user names, made or, with force, emptied of the run that is in it."""
+    """The folder that the user names: made or, with force, emptied of the run in it."""
     check_place(path, force=force)
     with explained(path):
         disk().make_dir(path)
@@ -51,10 +50,10 @@ def make_named(path: Path, *, force: bool) -> Path:
 
 
 def check_place(path: Path, *, force: bool) -> None:
-    """See that a run may be made in a folder, without making anything.
+    """Check that a run may be made in a folder, without making anything.
 
     Raises:
-        ConfigError: it is a file, or holds something that must not be replaced.
+        ConfigError: it is a file, or contains something that must not be replaced.
     """
     with explained(path):
         if path.exists() and not path.is_dir():
@@ -63,17 +62,18 @@ def check_place(path: Path, *, force: bool) -> None:
             return
         if not _was_made_for_a_run(path):
             raise ConfigError(
-                f"{path} is not empty and not a run: sftframe leaves it alone, --force or not; choose another --out"
+                f"{path} is not empty and not a run: sftframe does not change it, even with --force; choose another "
+                "--out"
             )
         if not force:
-            raise ConfigError(f"{path} holds a run already: choose another --out, or replace it with --force")
+            raise ConfigError(f"{path} contains a run already: choose another --out, or replace it with --force")
 
 
 def check_inside(path: Path) -> None:
-    """See that all that lies in the folder of a run or an ablation is plain files and folders of its own.
+    """Check that the folder of a run or an ablation contains only plain files and folders.
 
-    A folder from a stranger may hold links: what is written to it would be written elsewhere, what is read from it
-    could come from anywhere, and a named pipe would never end.
+    A folder from a stranger may contain links or pipes. A link sends writes to another place, and reads can come from
+    anywhere; a named pipe never ends.
 
     Raises:
         ConfigError: an entry, at any depth, is a link or something else.
@@ -83,13 +83,13 @@ def check_inside(path: Path) -> None:
             what = _strange(place)
             if what:
                 raise ConfigError(
-                    f"{place} is {what}: the folder of a run or an ablation holds its own files only, so that nothing "
-                    "outside is read or overwritten; put the file or folder itself there, or remove it"
+                    f"{place} is {what}: the folder of a run or an ablation may contain only its own files, so that "
+                    "nothing outside is read or overwritten; put the file or folder itself there, or remove it"
                 )
 
 
 def _strange(place: Path) -> str:
-    """What an entry is that is neither file nor folder; empty for those, and for one that has just been renamed."""
+    """What an entry is, if it is neither file nor folder; empty for those, and for one that has just been renamed."""
     try:
         mode = place.lstat().st_mode
     except FileNotFoundError:
@@ -100,15 +100,15 @@ def _strange(place: Path) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether the end of a name is a number that sftframe may have written; somebody else's can have any length."""
+    """Whether the end of a name is a number that sftframe may have written; other numbers can have any length."""
     return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 def check_vacant(path: Path) -> None:
-    """See that a new run may be made in a folder that nobody has named: it is absent, empty, or was never begun.
+    """Check that a new run may be made in a folder that the user did not name: absent, empty, or never started.
 
     Raises:
-        ConfigError: something lies there; it may be anybody's, and stays.
+        ConfigError: something else is there; it may belong to anybody, and stays.
     """
     with explained(path):
         if path.is_symlink() or (path.exists() and not path.is_dir()):
@@ -116,8 +116,8 @@ def check_vacant(path: Path) -> None:
         if path.exists() and is_taken(path):
             missing = " and no ".join(name for name in (CONFIG, MANIFEST) if not (path / name).is_file())
             raise ConfigError(
-                f"{path} holds {min(_contents(path))} and is no whole run (it has no {missing}): sftframe leaves it "
-                "as it is; move it away, and the run is made again"
+                f"{path} contains {min(_contents(path))} and is no whole run (it has no {missing}): sftframe does not "
+                "change it; move it away, then the run is made again"
             )
 
 
@@ -127,7 +127,7 @@ def is_run(path: Path) -> bool:
 
 
 def is_half_made(path: Path) -> bool:
-    """A run was being made here and its process was killed between configuration and manifest: nothing was begun."""
+    """A process started to make a run here and was killed before it wrote the manifest: nothing was started."""
     return (path / CONFIG).is_file() and is_marked(path) and not is_taken(path)
 
 
@@ -142,12 +142,12 @@ def _marked(path: Path) -> Path:
 
 
 def is_taken(path: Path) -> bool:
-    """Something lies in the folder; a configuration alone is no run yet where sftframe's mark says what it is."""
+    """Something is in the folder; a configuration alone is no run yet if sftframe's marker is there."""
     return _contents(path) - ({CONFIG} if is_marked(path) else set()) != set()
 
 
 def _contents(path: Path) -> set[str]:
-    """What lies in a folder beside sftframe's own hidden files, and what was left of their making."""
+    """The contents of a folder, without sftframe's hidden files and their unfinished copies."""
     own = {*_HOUSEKEEPING, CONFIG, MANIFEST}
     return {entry.name for entry in path.iterdir() if not is_leftover(entry, own)} - _HOUSEKEEPING
 
@@ -155,16 +155,16 @@ def _contents(path: Path) -> set[str]:
 def _clear(path: Path) -> None:
     """Empty the folder of an old run; the folder itself stays, it may be a link or a mount."""
     with hold(path):
-        # the configuration goes last: with it, a folder that was not emptied to the end still says that it was a run
+        # the configuration goes last: a folder that is only partly emptied then still shows that it was a run
         for entry in sorted(path.iterdir(), key=lambda entry: entry.name == CONFIG):
             if entry.name not in _HOUSEKEEPING:
                 disk().remove(entry)
 
 
 def _was_made_for_a_run(path: Path) -> bool:
-    """A `config.toml` or a `manifest.json` alone may be anyone's; so may what came into a folder after its run left.
+    """A lone `config.toml` or `manifest.json` may be anybody's; so may files that came after the run was deleted.
 
-    Nobody's home or working tree is a run, whatever lies in it.
+    A home folder or a working tree is never a run, whatever is in it.
     """
     place = path.resolve()
     precious = [Path.cwd().resolve()]
@@ -177,7 +177,7 @@ def _was_made_for_a_run(path: Path) -> bool:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Say of a system error which folder it was about, and what to do."""
+    """Add to a system error the folder and what to do."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""A run's folder: what lies where in it, how a new one is made, how an old one is found, and who may write to it.
+"""A run's folder: its files, how a new one is made, how an old one is found, and which process may write to it.
 
-Takes paths, gives `RunFolder`s. Knows the names of a run's files and nothing of what is in them. Which folders may be
-taken is in `sftframe.places`, how a file comes to be whole in `sftframe.files`, whose functions are offered here too.
+Which folders may be used is decided in `sftframe.places`. Files are written by the functions of `sftframe.files`, which
+are exported here too.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The folder of one run. Nothing is read or written before it is asked for.
+    """The folder of one run. Making the object reads and writes nothing.
 
     >>> RunFolder(Path("runs/nano-1")).metrics_path.as_posix()
     'runs/nano-1/metrics.jsonl'
@@ -61,16 +61,16 @@ class RunFolder:
         Args:
             path: where; None = `runs/LABEL-N` under the current directory, N one more than the highest there is.
             label: letters, digits, `-`, `_` and `.`.
-            force: replace the run that `path` holds. Only a folder that a run was made in is ever emptied.
+            force: replace the run in `path`. Only a folder in which a run was made is ever emptied.
 
         Raises:
-            ConfigError: `path` is taken, or cannot be made or written to.
+            ConfigError: `path` is in use, or cannot be made or written to.
         """
         return cls(make_numbered(label) if path is None else make_named(path, force=force))
 
     @staticmethod
     def check_place(path: Path | None, *, force: bool = False) -> None:
-        """See that `create` would not refuse the path, without making anything; for before a long preparation.
+        """Check that `create` would accept the path, without making anything; for use before a long preparation.
 
         Raises:
             ConfigError: as `create`.
@@ -83,7 +83,7 @@ class RunFolder:
         """The run that is in `path`.
 
         Raises:
-            ConfigError: there is none; the message says what is missing and names the newest run nearby. Or it holds
+            ConfigError: there is none; the message says what is missing and names the newest run nearby. Or it contains
                 links, see `check_inside`.
         """
         run = cls(path)
@@ -91,12 +91,12 @@ class RunFolder:
             raise ConfigError(f"no run at {path}: {_nearest(path)}")
         if run.is_half_made:
             raise ConfigError(
-                f"{path} is half a run, its process was killed while it was made: "
-                f"begin it with: sftframe run --resume {path}"
+                f"{path} is half a run: its process was killed while it made the folder; "
+                f"start it with: sftframe run --resume {path}"
             )
         if run.is_empty:
             raise ConfigError(
-                f"{path} is empty but for sftframe's mark, its process was killed before its settings were written: "
+                f"{path} has no settings: its process was killed before it wrote them; "
                 f"run the same command again with --out {path}"
             )
         missing = [file.name for file in (run.config_path, run.manifest_path) if not file.is_file()]
@@ -107,12 +107,13 @@ class RunFolder:
 
     @property
     def is_half_made(self) -> bool:
-        """Whether its process was killed between writing the configuration and the manifest: nothing was begun."""
+        """Whether its process was killed after it wrote the configuration and before the manifest: nothing was
+        started."""
         return is_half_made(self.path)
 
     @property
     def is_empty(self) -> bool:
-        """Whether its process was killed before anything but the folder was made."""
+        """Whether its process was killed after it made the folder and before it wrote anything else."""
         return is_marked(self.path) and not is_taken(self.path)
 
     @property
@@ -147,7 +148,7 @@ class RunFolder:
 
     @property
     def responses_json_path(self) -> Path:
-        """The chapter's shape: the test entries with `model_response` added."""
+        """The test entries with `model_response` added, in the chapter's format."""
         return self.path / "responses.json"
 
     @property
@@ -201,13 +202,13 @@ class RunFolder:
         return self.path / "report.html"
 
     def free_bytes(self) -> int:
-        """Bytes that may still be written to the disk of the folder, which need not be there yet."""
+        """Free bytes on the disk of the folder; the folder need not exist yet."""
         path = self.path.absolute()
         with explained(path):
             return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
 
     def require_space(self, num_bytes: int) -> None:
-        """See that a run fits on the disk, before anything is spent on it.
+        """Check early that a run fits on the disk.
 
         Raises:
             ConfigError: it does not.
@@ -220,16 +221,16 @@ class RunFolder:
             )
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the run, so that no other process writes to it; a process that dies lets go.
+        """Lock the run, so that no other process writes to it; the lock ends with its process.
 
         Raises:
-            ConfigError: another holds it; the message says who.
+            ConfigError: another process has the lock; the message says which.
         """
         return hold(self.path)
 
 
 def _nearest(path: Path) -> str:
-    """What to try instead of a path that is no run: the newest run in it, beside it or in `runs/`."""
+    """What to try instead of a path that is no run: the newest run in it, next to it or in `runs/`."""
     for folder in (path, path.parent, RUNS_DIR):
         found = list(_runs_in(folder))
         if found:

@@ -1,7 +1,7 @@
-"""Records read back from files: what a file says is believed only as far as its types are right.
+"""Records read back from files, with their types checked.
 
-Takes values as JSON has them and a record class, gives the record. A run's folder may come from anywhere, and a file of
-it may have been edited: a wrong value is named where it is read, not where it is reckoned with. Knows no file.
+A run's folder may come from anywhere, and a file in it may have been edited. A wrong value is reported when the file is
+read, not later when it is used.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Record = TypeVar("Record")
 
 
 def read_record(kind: type[Record], value: object, where: object) -> Record:
-    """The record of a class that a JSON object holds; keys that the class does not have are passed over.
+    """The record of a class in a JSON object; keys that the class does not have are ignored.
 
     Args:
         kind: a dataclass of plain types.
-        where: the file, and the line where it has lines, for messages.
+        where: the file, with the line if it has lines, for messages.
 
     Raises:
-        ConfigError: it is no object, a key is missing, or a value is of another type.
+        ConfigError: it is no object, a key is missing, or a value has the wrong type.
     """
     from pydantic import ValidationError
 
@@ -38,7 +38,7 @@ def read_record(kind: type[Record], value: object, where: object) -> Record:
         )
     absurd = next((key for key, found in value.items() if type(found) is int and abs(found) >= 2**63), None)
     if absurd is not None:
-        raise ConfigError(f"{where}: {absurd}: expected a number of 64 bits, found a larger one; {_MEND}")
+        raise ConfigError(f"{where}: {absurd}: expected a number of at most 64 bits, found a larger one; {_MEND}")
     try:
         record: Record = _adapter(cast(Hashable, kind)).validate_python(value)
     except ValidationError as error:
@@ -61,11 +61,11 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise ConfigError(f"{path} is not JSON that can be read: {error}; {_MEND}") from error
+        raise ConfigError(f"{path} is not valid JSON: {error}; {_MEND}") from error
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises as `read_json`, and where it is another value."""
+    """The object in a JSON file. Raises as `read_json`, and if the value is not an object."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected a JSON object, found {reprlib.repr(value)}; {_MEND}")
@@ -76,13 +76,13 @@ def read_records(kind: type[Record], path: Path) -> list[Record]:
     """The records of a JSON Lines file, one per line.
 
     Raises:
-        ConfigError: a line is no such record; the message has its number.
+        ConfigError: a line is no such record; the message has the line number.
     """
     lines = enumerate(read_json_lines(path), start=1)
     return [read_record(kind, line, f"{path}, line {number}") for number, line in lines]
 
 
-_MEND = "the file was changed, is damaged, or is of another version of sftframe"
+_MEND = "the file was changed, is damaged, or is from another version of sftframe"
 
 
 @cache

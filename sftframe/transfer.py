@@ -1,7 +1,4 @@
-"""Batches on their way to a device: tensors of one type travel as one copy that nobody waits for.
-
-Takes tensors in the CPU's memory, gives the same on a device. Knows nothing of models or of what the numbers mean.
-"""
+"""Copies of batches to a device: one copy for all tensors of one type, and the CPU does not wait for it."""
 
 from __future__ import annotations
 
@@ -14,15 +11,15 @@ from sftframe.records import Batch
 
 
 def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """Tensors of one type on a device, copied together; on a CUDA device from pinned memory and without waiting.
+    """Tensors of one type on a device, copied together; to a CUDA device from pinned memory and without waiting.
 
-    What needs them is queued behind the copy on the device, and torch keeps the pinned memory until it is done.
+    The device runs later work after the copy, and torch keeps the pinned memory until the copy is done.
 
     >>> [part.tolist() for part in send([torch.tensor([1, 2]), torch.tensor([[3]])], torch.device("cpu"))]
     [[1, 2], [[3]]]
     """
     flat = torch.cat([tensor.flatten() for tensor in tensors])
-    # elsewhere a copy that is not waited for may read memory that has been given away meanwhile
+    # on other devices a copy without waiting may read memory that is already used for something else
     is_pinned = device.type == "cuda"
     moved = (flat.pin_memory() if is_pinned else flat).to(device, non_blocking=is_pinned)
     parts = torch.split(moved, [tensor.numel() for tensor in tensors])
@@ -30,7 +27,7 @@ def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
 
 
 def batch_on(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device; it keeps its copy in the CPU's memory, see `Batch.host`."""
+    """The batch on a device; it keeps the one in the CPU's memory, see `Batch.host`."""
     if batch.inputs.device == device:
         return batch
     inputs, targets = send([batch.inputs, batch.targets], device)

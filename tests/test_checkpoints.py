@@ -208,7 +208,9 @@ def test_a_checkpoint_to_which_there_is_an_objection_is_passed_over_with_the_rea
 def test_another_models_checkpoint_is_refused(train: Callable[[int], Training], folder: Path) -> None:
     found = train(1).save(folder, 1)
     other = nn.Linear(3, 4)
-    with pytest.raises(ConfigError, match=r"step-1 does not fit the model \(.*\): expected the one that the run was "):
+    with pytest.raises(
+        ConfigError, match=r"step-1 does not fit the model \(.*\): expected the model that started the run"
+    ):
         found.restore(other, torch.optim.AdamW(other.parameters()))
 
 

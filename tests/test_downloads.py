@@ -231,7 +231,7 @@ def test_wrong_bytes_are_refused_and_not_kept(server: Server, target: Path, paus
 
 
 def test_a_wrong_size_is_refused_before_the_body_is_read(server: Server, target: Path) -> None:
-    with pytest.raises(DownloadError, match=r"has 262144 bytes, expected 5: it is not the file asked for"):
+    with pytest.raises(DownloadError, match=r"has 262144 bytes, expected 5: it is not the expected file"):
         fetch(server.url, target, size=5)
     assert not target.exists()
 
@@ -373,7 +373,7 @@ def test_a_body_that_comes_compressed_against_our_wish_is_unpacked(server: Serve
 def test_a_body_larger_than_the_disk_is_refused_before_it_is_read(server: Server, target: Path) -> None:
     server.plan = [lambda handler: answer(handler, 200, b"", {"Content-Length": str(10**18)})]
     with pytest.raises(
-        DownloadError, match=r"not enough disk for .*model\.bin: 1000000000000 MB are to come, \d+ MB free"
+        DownloadError, match=r"not enough disk for .*model\.bin: 1000000000000 MB are missing, \d+ MB are free"
     ):
         fetch(server.url, target)
     assert not target.exists()

@@ -142,7 +142,7 @@ def test_a_run_is_never_overwritten_without_force() -> None:
     before = names(Path("a"))
     with pytest.raises(ConfigError) as caught:
         RunFolder.create(Path("a"), label="x")
-    assert str(caught.value) == "a holds a run already: choose another --out, or replace it with --force"
+    assert str(caught.value) == "a contains a run already: choose another --out, or replace it with --force"
     assert caught.value.exit_code == 2
     assert names(Path("a")) == before
 
@@ -173,7 +173,9 @@ def test_force_knows_a_run_whose_hidden_files_were_not_copied() -> None:
 def test_a_strangers_folder_is_left_alone_with_and_without_force(name: str, force: bool) -> None:
     Path("a").mkdir()
     Path("a", name).write_text("mine")
-    with pytest.raises(ConfigError, match=r"^a is not empty and not a run: sftframe leaves it alone, --force or not; "):
+    with pytest.raises(
+        ConfigError, match=r"^a is not empty and not a run: sftframe does not change it, even with --force; "
+    ):
         RunFolder.create(Path("a"), label="x", force=force)
     assert Path("a", name).read_text() == "mine"
     assert names(Path("a")) == [name]
@@ -182,7 +184,7 @@ def test_a_strangers_folder_is_left_alone_with_and_without_force(name: str, forc
 def test_force_leaves_alone_what_came_into_a_folder_after_its_run_was_moved_away() -> None:
     RunFolder.create(Path("a"), label="x")
     Path("a/thesis.tex").write_text("mine")
-    with pytest.raises(ConfigError, match="not a run: sftframe leaves it alone"):
+    with pytest.raises(ConfigError, match="not a run: sftframe does not change it"):
         RunFolder.create(Path("a"), label="x", force=True)
     assert Path("a/thesis.tex").read_text() == "mine"
 
@@ -193,7 +195,7 @@ def test_home_and_the_current_directory_are_left_alone_even_if_they_look_like_a_
     folder.mkdir(exist_ok=True)
     for name in ("config.toml", "manifest.json", ".sftframe"):
         (folder / name).write_text("mine")
-    with pytest.raises(ConfigError, match="not a run: sftframe leaves it alone"):
+    with pytest.raises(ConfigError, match="not a run: sftframe does not change it"):
         RunFolder.create(folder, label="x", force=True)
     assert (folder / "config.toml").read_text() == "mine"
 
@@ -250,7 +252,7 @@ def test_a_place_is_checked_without_making_anything() -> None:
     RunFolder.check_place(None)
     RunFolder.check_place(Path("new/one"))
     RunFolder.check_place(Path("a"), force=True)
-    with pytest.raises(ConfigError, match=r"^a holds a run already: "):
+    with pytest.raises(ConfigError, match=r"^a contains a run already: "):
         RunFolder.check_place(Path("a"))
     assert names(Path("a")) == before
     assert names(Path()) == ["a"]

@@ -27,7 +27,7 @@ def test_keys_of_a_later_version_are_passed_over() -> None:
         ([], "f, line 2: expected a JSON object with a Response, found []"),
         ({}, "f, line 2: index: expected a value, found none"),
         (RESPONSE | {"index": None}, "index: expected a whole number, found None"),
-        (RESPONSE | {"index": 10**30}, "index: expected a number of 64 bits, found a larger one"),
+        (RESPONSE | {"index": 10**30}, "index: expected a number of at most 64 bits, found a larger one"),
         (RESPONSE | {"text": 5}, "text: expected text, found 5"),
         (RESPONSE | {"ids": [1, "x"]}, "ids.1: expected a whole number"),
         (RESPONSE | {"stop_reason": "bored"}, "stop_reason: expected 'end', 'stop-string' or 'length', found 'bored'"),

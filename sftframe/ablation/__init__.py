@@ -1,7 +1,4 @@
-"""A grid of runs that differ in what was meant to differ and in nothing else: planned, run, gone on with.
-
-Takes a configuration in which settings have several values, gives finished runs and what they say.
-"""
+"""A grid of runs that differ in what was meant to differ and in nothing else: planned, run, gone on with."""
 
 from sftframe.ablation.config import AblateConfig, Request, read_request
 from sftframe.ablation.folder import AblationFolder

@@ -1,7 +1,4 @@
-"""From the runs of an ablation to its verdict: compared, written down, reported; and what a grid could detect.
-
-Takes an ablation and its cells' states, gives a `ComparisonResult` and writes `ablation.json` and `report.html`.
-"""
+"""From the runs of an ablation to its verdict: compared, written down, reported; and what a grid could detect."""
 
 from __future__ import annotations
 

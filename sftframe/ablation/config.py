@@ -1,8 +1,4 @@
-"""What an ablation can be told: the table `[ablate]` of a configuration file, and how flags are laid over it.
-
-Takes layers, gives a checked `AblateConfig`, the layer that all arms share, and the axes in the order in which they
-were named. Knows no plugin.
-"""
+"""What an ablation can be told: the table `[ablate]` of a configuration file, and how flags are laid over it."""
 
 from __future__ import annotations
 

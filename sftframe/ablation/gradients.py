@@ -1,7 +1,7 @@
 """Why arms differ: the cosine between the gradients that they take on the same examples at the same weights.
 
-Takes an ablation, gives `gradients.jsonl`. The weights are those of the baseline arm as it trains with the first seed;
-at a number of its steps every other arm's gradient is computed too, and thrown away.
+The weights are those of the baseline arm as it trains with the first seed; at a number of its steps every other arm's
+gradient is computed too, and thrown away.
 """
 
 from __future__ import annotations

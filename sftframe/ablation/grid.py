@@ -1,7 +1,6 @@
 """What an ablation varies: axes with their values, the arms that they span, and the cells, one per arm and seed.
 
-Takes configuration layers in which a key may have several values, gives layers in which each has one. Pure: it knows
-neither runs nor plugins, but for the question which options a component has.
+Pure: it knows neither runs nor plugins, but for the question which options a component has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""How much of the spread is the judge's own: one run's answers, graded again.
-
-Takes an ablation with a complete run, gives the variance of one score between gradings of the same answer.
-"""
+"""How much of the spread is the judge's own: one run's answers, graded again."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """From a request to a plan that can be run: every arm's configuration and components checked before the first cell.
 
-Takes a request and the plugins, gives a `Plan`. Makes no folder and loads no model.
+Makes no folder and loads no model.
 """
 
 from __future__ import annotations

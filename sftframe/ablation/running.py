@@ -1,6 +1,6 @@
 """An ablation from its plan to runs that are all there: cells run, gone on with, and written down.
 
-Takes a plan and a folder, gives the state of every cell. What the runs say is not looked at here.
+What the runs say is not looked at here.
 """
 
 from __future__ import annotations

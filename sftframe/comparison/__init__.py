@@ -1,7 +1,6 @@
 """Finished runs compared: on the same items, pair by pair, with intervals over items and seeds.
 
-Takes run folders, gives frozen records and documents made of them. What an interval or a p-value is, is for
-`sftframe.statistics` to know; how runs come to be, for the pipeline.
+What an interval or a p-value is, is for `sftframe.statistics` to know; how runs come to be, for the pipeline.
 """
 
 from sftframe.comparison.answers import arms_of_answers

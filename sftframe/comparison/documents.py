@@ -1,7 +1,4 @@
-"""A comparison as JSON, Markdown and CSV. `docs/ablate.md` describes the JSON, to which fields are only added.
-
-Takes a `ComparisonResult`, gives text or JSON values.
-"""
+"""A comparison as JSON, Markdown and CSV. `docs/ablate.md` describes the JSON, to which fields are only added."""
 
 from __future__ import annotations
 

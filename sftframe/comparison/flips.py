@@ -1,7 +1,4 @@
-"""The items that two arms answer differently, the largest differences first, with both answers and the reference.
-
-Takes two arms, gives one `FlippedItem` per item and pair whose score or answer changed.
-"""
+"""The items that two arms answer differently, the largest differences first, with both answers and the reference."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A whole comparison: arms, tables of all yardsticks, axes, flipped items, and the verdict in words.
-
-Takes arms, gives one `ComparisonResult`, from which `--json`, the report, Markdown and CSV are made.
-"""
+"""A whole comparison: arms, tables of all yardsticks, axes, flipped items, and the verdict in words."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Finished runs as the arms of a comparison: read, grouped by what was set, refused where they do not belong together.
 
-Takes run folders, gives `Arm`s. Everything is read from the folders: no data file, plugin or model is needed.
+Everything is read from the folders: no data file, plugin or model is needed.
 """
 
 from __future__ import annotations

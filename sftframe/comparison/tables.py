@@ -1,7 +1,6 @@
 """Arms compared on every yardstick: pair by pair, and level by level of each axis with the others averaged out.
 
-Takes arms, gives the statistics' own records. All numbers come from `sftframe.statistics`; here is decided what is put
-against what.
+All numbers come from `sftframe.statistics`; here is decided what is put against what.
 """
 
 from __future__ import annotations

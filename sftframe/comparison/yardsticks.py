@@ -1,7 +1,6 @@
 """The yardsticks that compare between arms, whatever mask or template: what each takes from an item, and its margin.
 
-Takes `ItemResult`s, gives scores as the statistics want them. Training losses are no yardstick: under different masks
-they are sums over different tokens.
+Training losses are no yardstick: under different masks they are sums over different tokens.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Files and folders that appear whole or not at all, and JSON lines that survive a kill at any byte.
 
-Takes paths and values, gives files: written beside the target, flushed to the disk, renamed over it. Knows nothing of
-what is in a run's folder; that is `sftframe.runs`. Every call that changes the disk goes through `Disk`.
+Every call that changes the disk goes through `Disk`.
 """
 
 from sftframe.files.disk import Disk, DiskError, disk, using_disk

@@ -1,6 +1,6 @@
 """The calls by which anything gets onto the disk, in one place: the seam into which a test can put a fault.
 
-Takes paths and bytes. Does not know which files there are, nor when they are whole.
+Takes paths and bytes.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ def run(
     Args:
         config: what differs from the defaults; what is not set is the model's own proposal, or the default.
         registry: the plugins to choose from; by default all that are installed.
-        observer: told of the progress.
-        force: replace the run that `config.out` holds.
+        observer: gets the progress.
+        force: replace the run in `config.out`.
         skip_memory_check: train even if memory may not suffice.
 
     Returns:
@@ -44,7 +44,7 @@ def run(
 
 
 def resume(path: Path, *, registry: Registry | None = None, observer: Observer | None = None) -> Summary:
-    """Go on with a run that was interrupted; what is done is not done again.
+    """Resume a run that was interrupted; finished work is not done again.
 
     Raises:
         SftframeError: the folder is no run, or template, tokenizer or data have changed since.

@@ -11,7 +11,7 @@ from sftframe.stages.data import Dataset, num_duplicates, unused_columns_told
 
 
 def announce(setup: Setup, observer: Observer) -> None:
-    """Tell the observer what there is, and warn of unused text, of cut or dropped examples and of repeated ones."""
+    """Report the pieces of the run, and warn of unused text and of cut, dropped or repeated examples."""
     config, lengths, parts = setup.config, setup.material.lengths, setup.material.split
     observer.note(
         f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
@@ -31,7 +31,7 @@ def announce(setup: Setup, observer: Observer) -> None:
         observer.warn(line)
     num_repeated = num_duplicates(parts).test_in_train
     if num_repeated:
-        observer.warn(f"{num_repeated} test examples stand in the training examples too")
+        observer.warn(f"{num_repeated} test examples are in the training data too")
 
 
 def _about_words(setup: Setup) -> Iterator[str]:
@@ -39,8 +39,8 @@ def _about_words(setup: Setup) -> Iterator[str]:
     style, parts = setup.components.style, setup.material.split
     for name in control_tokens_in(style, setup.components.tokenizer):
         yield (
-            f"prompt style {style.name!r} writes {name!r}, the name of a control token: here it is trained as the "
-            "ordinary tokens of its letters, other programs read one token, so the model cannot be exported"
+            f"prompt style {style.name!r} writes {name!r}, the name of a control token: this run trains it as the "
+            "ordinary tokens of its letters, but other programs read one token, so the model cannot be exported"
         )
     for stop in style.stop_strings:
         cut = {
@@ -52,12 +52,12 @@ def _about_words(setup: Setup) -> Iterator[str]:
             numbers = " and ".join(f"{count} {label}" for label, count in cut.items())
             yield (
                 f"{numbers} outputs contain {stop!r}, the text at which prompt style {style.name!r} stops an answer: "
-                "answers end there, and can never be the whole output; choose another style, or change the data"
+                "answers end there and are never the whole output; choose another style, or change the data"
             )
 
 
 def announce_unused_columns(dataset: Dataset, observer: Observer) -> None:
-    """Tell which columns of the file nothing is read from: a warning if one of them holds text, else a note."""
+    """Report the columns of the file that are not read: a warning if one of them contains text, else a note."""
     columns = dataset.unused_columns
     if not columns:
         return

@@ -1,6 +1,6 @@
 """The answering part of a run: likelihoods, responses and verdicts on the test examples, each file resumable.
 
-What a file already holds is not written again. The untuned and the fine-tuned model are measured in the same way.
+What a file already contains is not written again. The untuned and the fine-tuned model are measured in the same way.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Record = TypeVar("Record", Response, Verdict, Likelihood)
 
 
 ANSWERED_TOGETHER = 512
-"""Questions of one call of the model. What else is in a batch decides the last bits of its numbers, so where a run goes
-on, answers are computed again together with those that were missing: this is the most that an interruption costs."""
+"""Questions of one call of the model. The other rows of a batch change the last bits of its numbers. So a resumed run
+computes the answers of an unfinished group again: this is the most that an interruption costs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFiles:
-    """Where one model's measurements lie."""
+    """The files of one model's measurements."""
 
     label: str
     likelihoods: Path
@@ -70,7 +70,7 @@ class AnswerFiles:
         return [replace(response, ids=tuple(response.ids)) for response in _records(self.responses, Response)]
 
     def known_verdicts(self, judge: str) -> list[Verdict]:
-        """The verdicts had so far from the judge of this identity; its last word on an item counts."""
+        """The verdicts so far of the judge with this identity; its last verdict on an item counts."""
         verdicts = _records(self.verdicts, Verdict)
         latest = {verdict.index: verdict for verdict in verdicts if verdict.judge == judge}
         return [latest[index] for index in sorted(latest)]
@@ -80,7 +80,7 @@ class AnswerFiles:
         return _records(self.likelihoods, Likelihood)
 
     def forget(self) -> None:
-        """Delete what an older generation left; verdicts first, so that none is ever found beside other answers."""
+        """Delete the older measurements; verdicts first, so that none is ever found next to other answers."""
         for path in (self.verdicts, self.responses, self.likelihoods):
             disk().remove(path)
 
@@ -114,8 +114,9 @@ def write_answers(
     observer.end()
     if differing:
         observer.warn(
-            f"{len(differing)} answers that were written before the interruption come out otherwise now (the first is "
-            f"of example {differing[0]}): machine, threads or versions have changed; sftframe generate answers all anew"
+            f"{len(differing)} answers from before the interruption are different now (the first is "
+            f"of example {differing[0]}): the machine, threads or versions have changed; sftframe generate writes all "
+            "answers again"
         )
 
 
@@ -138,9 +139,9 @@ def _computed(
 def judge_files(
     judging: Judging, examples: Sequence[Example], files: AnswerFiles, *, num_repeats: int = 1
 ) -> Judgement:
-    """Judge the responses that have no verdict yet; every verdict is written as it comes.
+    """Judge the responses that have no verdict yet; each verdict is written as soon as it arrives.
 
-    Once all are there, this judge's are put into the order of the items.
+    When all are there, this judge's verdicts are put into the order of the items.
 
     Raises:
         JudgeError: the judge cannot go on.
@@ -156,7 +157,7 @@ def judge_files(
 
 
 def _put_in_order(path: Path, judge: str, indices: Sequence[int]) -> None:
-    """Sort what this judge said last, so that a file has the same bytes whichever server was the faster one."""
+    """Sort this judge's last verdicts, so that the file has the same bytes however fast a server answers."""
     records = read_json_lines(path)
     start = len(records)
     while start and records[start - 1].get("judge") == judge:
@@ -168,10 +169,10 @@ def _put_in_order(path: Path, judge: str, indices: Sequence[int]) -> None:
 
 
 def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yardsticks | None:
-    """What the files of one model say; None where it was not measured.
+    """The measurements in the files of one model; None if it was not measured.
 
     Args:
-        judge: whose verdicts are meant; answers that it has not judged yet are in the denominator.
+        judge: use its verdicts; answers that it has not judged yet are in the denominator.
     """
     likelihoods, responses = files.known_likelihoods(), files.known_responses()
     if not likelihoods:
@@ -184,7 +185,7 @@ def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yards
 
 
 def check_measured(measured: Container[int], asked: Iterable[int], path: Path) -> None:
-    """See that the likelihoods of all these examples are known.
+    """Check that the likelihoods of all these examples are known.
 
     Raises:
         ConfigError: the file lacks one.
@@ -198,10 +199,10 @@ def check_measured(measured: Container[int], asked: Iterable[int], path: Path) -
 
 
 def mend(folder: RunFolder, material: Material, warn: Callable[[str], None]) -> None:
-    """Leave out of a run's files what cannot be read and is made again when the run goes on.
+    """Remove from a run's files what cannot be read; the resumed run makes it again.
 
     Args:
-        warn: told what is left out.
+        warn: gets what is left out.
     """
     for files in (AnswerFiles.before(folder), AnswerFiles.after(folder)):
         _mend_lines(files.verdicts, Verdict, set(material.test.indices), warn)
@@ -219,7 +220,7 @@ def mend(folder: RunFolder, material: Material, warn: Callable[[str], None]) -> 
         if folder.train_path.exists():
             read_record(TrainSummary, read_json(folder.train_path), folder.train_path)
     except ConfigError as error:
-        warn(f"{error}; training is ended again from its last checkpoint")
+        warn(f"{error}; training continues from its last checkpoint")
         disk().remove(folder.train_path)
 
 
@@ -236,18 +237,18 @@ def _mend_lines(path: Path, kind: type[Record], wanted: Container[int], warn: Ca
             record = read_record(kind, decoded_object(line), f"{path}, line {number}")
             kept += [record] if record.index in wanted else []
     if len(kept) < len(lines):
-        warn(f"{path}: {len(lines) - len(kept)} of {len(lines)} lines cannot be used; what is missing is made again")
+        warn(f"{path}: {len(lines) - len(kept)} of {len(lines)} lines cannot be used; the missing ones are made again")
         write_json_lines(path, kept)
 
 
 def _check_known(records: Iterable[Likelihood | Response], material: Material, files: AnswerFiles) -> None:
-    """Every record is of a test example; another one's could not be compared with a reference."""
+    """Check that every record is about a test example: others have no reference to compare with."""
     known = set(material.test.indices)
     strange = next((record.index for record in records if record.index not in known), None)
     if strange is not None:
         raise ConfigError(
-            f"{files.responses.parent}: the answers {files.label} fine-tuning hold example {strange}, which is no test "
-            "example of this run: the files were changed; answer anew with sftframe generate"
+            f"{files.responses.parent}: the answers {files.label} fine-tuning contain example {strange}, which is no "
+            "test example of this run: the files were changed; answer again with sftframe generate"
         )
 
 
@@ -274,7 +275,7 @@ def _write_likelihoods(
     files: AnswerFiles,
     observer: Observer,
 ) -> None:
-    """All at once: it is one forward pass, and a part of it is of no use."""
+    """All at once: it is one forward pass, and a part of it has no use."""
     num_bytes = response_bytes(material.test, material.references(), components.tokenizer)
     batches = evaluation_batches(material.test, components.strategy, config.train.batch_size)
     observer.begin(f"likelihood {files.label}", len(material.test), "examples")

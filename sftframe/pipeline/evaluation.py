@@ -1,4 +1,4 @@
-"""A look at the validation examples during training: likelihoods, and one question answered."""
+"""Evaluation on the validation examples during training: likelihoods, and one answered question."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sftframe.stages.generate import generate_responses, generation_settings
 from sftframe.stages.tokens import encode_prompts
 
 SAMPLE_TOKENS = 48
-"""Of the answer, which is there to be glanced at: an untuned model never stops, and a token of 124M takes 25 ms."""
+"""Of the sample answer, which is kept short: an untuned model never stops, and a token of 124M takes 25 ms."""
 
 
 class Validation:
@@ -52,7 +52,7 @@ class Validation:
             weight += own_weight
         if not math.isfinite(loss):
             raise TrainingError(
-                f"validation loss {loss} behind step {step}: these weights are of no use, the checkpoint before them "
+                f"validation loss {loss} after step {step}: these weights cannot be used, the checkpoint before them "
                 "is intact. Lower --lr, or set train.clip_norm=1"
             )
         measured, answer, question = yardsticks(found), self._answer(), self._question

@@ -1,6 +1,6 @@
-"""A finished run put to use: its model and its prompt style, without its data, its judge or its collate strategy.
+"""A finished run's model and prompt style, for use without its data, judge or collate strategy.
 
-Takes a run's folder, gives a model that answers in the way it was trained to. Chat and export build on it.
+Chat and export build on it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class FinishedRun:
 
         Raises:
             ConfigError: there is no run, or it has no model yet.
-            PluginError: the prompt style renders otherwise than when the model was trained.
+            PluginError: the prompt style writes other text than when the model was trained.
         """
         folder = RunFolder.open(path)
         if not folder.model_dir.is_dir():
@@ -73,7 +73,7 @@ class TunedModel:
     model: CausalLM
 
     def answer(self, example: Example, on_text: Callable[[str], None], *, seed: int | None = None) -> Response:
-        """Answer an example's instruction as the run does, telling the answer while it is written.
+        """Answer an example's instruction as the run does, and pass on the answer while it is written.
 
         Args:
             example: its output does not matter.
@@ -96,7 +96,7 @@ class TunedModel:
         )
 
     def _fitted(self, settings: GenerationSettings, num_prompt: int) -> GenerationSettings:
-        """The settings with no more new tokens than the context has room for, unless it slides."""
+        """The settings, with `max_new_tokens` reduced to the room in the context, unless the context slides."""
         if settings.on_overflow == "slide":
             return settings
         context = self.model.context_length
@@ -109,12 +109,12 @@ class TunedModel:
 
 
 class _Telling:
-    """What a model writes, told as the answer that the style extracts from it."""
+    """Passes on the answer that the style extracts from what the model writes."""
 
     def __init__(self, style: PromptStyle, on_text: Callable[[str], None]) -> None:
         self._style = style
         self._on_text = on_text
-        # the common `extract` keeps what it said of a beginning; of another one only the whole can be told
+        # the default `extract` only appends as text grows; another one can only be used on the whole text
         self._is_progressive = type(style).extract is PromptStyle.extract
         self._written = ""
         self._num_told = 0
@@ -126,7 +126,7 @@ class _Telling:
             self._tell(self._style.extract(self._written))
 
     def finish(self, written: str) -> str:
-        """All is written; tell what is left of the answer and return it whole."""
+        """All is written; pass on the rest of the answer and return it whole."""
         answer = self._style.extract(written)
         self._tell(answer)
         return answer

@@ -1,4 +1,4 @@
-"""A run's manifest: what exactly went into it, so that it can be repeated, and refused when something has changed."""
+"""A run's manifest: what exactly a run was made of. With it a run can be repeated, and changes are found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sftframe.stages.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerp
 from sftframe.stored import read_object
 
 _CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
-"""Sections and keys that may differ each time a run is worked on."""
+"""Sections and keys that may change each time a command works on a run."""
 _FREE = tuple(
     f"train.{key}"
     for key in (
@@ -40,9 +40,9 @@ _FREE = tuple(
         "gradient_checkpointing",
     )
 )
-"""Settings that change what is kept or how fast it is, and not what is trained."""
+"""Settings that change what is kept or how fast it is, but not what is trained."""
 _ACCEPTABLE = ("train.", "seed", "dtype")
-"""Settings that may be changed in the middle of a run, if that is wanted."""
+"""Settings that may be changed in the middle of a run, with `--accept-changes`."""
 _REQUIRED = ("components", "data", "template", "tokenizer", "judge")
 """What the stages of an existing run read from its manifest."""
 _TEXTS = ("judge", "data.source", "data.sha256", "template.sha256", "tokenizer.sha256")
@@ -66,7 +66,7 @@ def read_config(folder: RunFolder) -> RunConfig:
 
 
 def read_changed_config(folder: RunFolder, layer: Layer) -> RunConfig:
-    """The configuration of an existing run with a layer over it.
+    """The configuration of an existing run, changed by a layer.
 
     Raises:
         ConfigError: the layer changes what the run was made with; only judge, generation and machine may change.
@@ -84,7 +84,7 @@ def read_changed_config(folder: RunFolder, layer: Layer) -> RunConfig:
 
 
 def _fixed(config: RunConfig) -> dict[str, Any]:
-    """What a run keeps from beginning to end, by full key; for where its data lie their hash stands in."""
+    """What a run keeps from beginning to end, by full key; the data's hash takes the place of their path."""
     pairs = flattened(config.model_dump(mode="json", exclude=set(_CHANGEABLE)))
     return {
         key: absolute_path_or_text(value) if isinstance(value, str) else value
@@ -94,16 +94,16 @@ def _fixed(config: RunConfig) -> dict[str, Any]:
 
 
 def _kept_settings(config: RunConfig) -> dict[str, Any]:
-    """What decides what is trained, as the manifest has it: of `_fixed` that which is set and is not free."""
+    """The settings that decide what is trained: those of `_fixed` that are set and not free."""
     kept = {key: value for key, value in _fixed(config).items() if value is not None and key not in _FREE}
     made: dict[str, Any] = plain(kept)
     return made
 
 
 def changed_settings(folder: RunFolder) -> dict[str, tuple[Any, Any]]:
-    """By full key what `config.toml` said when the run was started and what it says now, where these differ.
+    """By full key the value in `config.toml` when the run was started and the value now, where these differ.
 
-    A path that became another path is no change: the hashes of what lies there are compared.
+    Another path is no change by itself: the hashes of the files are compared.
     """
     recorded, now = read_manifest(folder), _kept_settings(read_config(folder))
     then = recorded.get("settings")
@@ -118,10 +118,10 @@ def changed_settings(folder: RunFolder) -> dict[str, tuple[Any, Any]]:
 
 
 def check_settings(folder: RunFolder, *, is_trained: bool) -> None:
-    """Refuse to go on with a run whose configuration was edited so that something else would be trained.
+    """Refuse to resume a run if its configuration was edited so that something else would be trained.
 
     Raises:
-        ConfigError: it was; the message says what was changed and what to do.
+        ConfigError: the configuration was edited; the message says what was changed and what to do.
     """
     changes = changed_settings(folder)
     if not changes:
@@ -130,13 +130,13 @@ def check_settings(folder: RunFolder, *, is_trained: bool) -> None:
     way = (
         f"or train its model further in a new run, with --set model.weights={folder.model_dir}"
         if is_trained
-        else f"go on with the change by sftframe run --resume {folder.path} --accept-changes, or make a new run"
+        else f"accept the change with sftframe run --resume {folder.path} --accept-changes, or make a new run"
     )
     raise ConfigError(f"{folder.config_path} was changed since this run was started: {listed}; put it back, {way}")
 
 
 def accept_changes(folder: RunFolder, *, step: int) -> str:
-    """Write down which settings differ from a step on, and let the run go on with them.
+    """Write into the manifest which settings differ from a step on; the run continues with them.
 
     Args:
         step: the last step that was taken with the old settings.
@@ -171,14 +171,14 @@ def accept_changes(folder: RunFolder, *, step: int) -> str:
 
 
 def last_change(folder: RunFolder) -> int:
-    """The step behind which settings were changed for the last time; 0 where they never were."""
+    """The step after which settings were last changed; 0 if they never were."""
     entries = read_manifest(folder).get("changes")
     steps = [_at(entry, "behind_step") for entry in entries] if isinstance(entries, list) else []
     return max((step for step in steps if type(step) is int), default=0)
 
 
 def check_made_with(folder: RunFolder, layer: Layer, registry: Registry) -> None:
-    """See that an existing run is the one that a layer describes, as far as what is trained goes.
+    """Check that an existing run trains what a layer describes.
 
     Raises:
         ConfigError: it is another run.
@@ -196,8 +196,8 @@ def check_made_with(folder: RunFolder, layer: Layer, registry: Registry) -> None
                 raise ConfigError(f"{key} is {_shown(found.get(key))}, expected {_shown(wanted.get(key))}")
     except ConfigError as error:
         raise ConfigError(
-            f"{folder.path} holds another run than the one that belongs there: {error}; sftframe leaves it as it is; "
-            "move it away, and the run is made again"
+            f"{folder.path} contains another run than the one that belongs there: {error}; sftframe does not change "
+            "it; move it away, then the run is made again"
         ) from error
 
 
@@ -218,7 +218,7 @@ def dumped_options(component: Component) -> dict[str, Any]:
 
 
 def absolute_path_or_text(value: str) -> str:
-    """A path that exists as an absolute one, so that the run can be gone on with from another folder."""
+    """A path that exists, made absolute, so that the run can be resumed from another working directory."""
     path = Path(value)
     try:
         is_path = (len(path.parts) > 1 or path.suffix != "") and path.exists()
@@ -267,54 +267,55 @@ def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
 
 
 def _unused(material: Material) -> dict[str, Any]:
-    """What the data have and the run does not use; nothing where all is used."""
+    """What the data contain and the run does not use; empty if all is used."""
     names = [column.name for column in material.dataset.unused_columns]
     return {"unused_columns": names} if names else {}
 
 
 def template_identity(style: PromptStyle, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What the style writes and what it becomes: hash of the rendering, and ids of the fixed examples' prompts."""
+    """What the style writes, and its tokens: hash of the rendering, and ids of the fixed examples' prompts."""
     return {"sha256": style_fingerprint(style), "prompt_ids": encode_prompts(FIXED_EXAMPLES, style, tokenizer)}
 
 
 def check_unchanged(folder: RunFolder, components: Components, material: Material | None = None) -> None:
-    """Refuse to go on with a run whose template, tokenizer or data are not those it was started with.
+    """Refuse to resume a run if its template, tokenizer or data have changed since it was started.
 
     Raises:
-        PluginError: the prompt style renders otherwise, or its ids differ.
-        ModelError: the tokenizer is another.
-        ConfigError: the data are others.
+        PluginError: the prompt style writes other text, or its ids differ.
+        ModelError: the tokenizer is a different one.
+        ConfigError: the data have changed.
     """
     check_template(folder, components.style, components.tokenizer)
     recorded = read_manifest(folder)
     if material is not None and material.dataset.sha256 != recorded["data"]["sha256"]:
         raise ConfigError(
             f"{folder.path}: the data {material.dataset.source} have changed since this run was started: SHA-256 "
-            f"{material.dataset.sha256[:12]}…, expected {recorded['data']['sha256'][:12]}…; restore them, or start anew"
+            f"{material.dataset.sha256[:12]}…, expected {recorded['data']['sha256'][:12]}…; restore them, or start a "
+            "new run"
         )
 
 
 def check_weights(folder: RunFolder, model: CausalLM) -> None:
-    """Refuse to go on with a run whose weights before training are not those it was started with.
+    """Refuse to resume a run if its weights before training have changed.
 
     Raises:
-        ModelError: they are others.
+        ModelError: they have changed.
     """
     started_with = _at(read_manifest(folder), "pairing.initial_weights")
     found = weights_hash(model.module)
     if started_with not in (None, found):
         raise ModelError(
             f"{folder.path}: the weights before training are not those that this run was started with: SHA-256 "
-            f"{found[:12]}…, expected {str(started_with)[:12]}…; restore them, or start anew"
+            f"{found[:12]}…, expected {str(started_with)[:12]}…; restore them, or start a new run"
         )
 
 
 def check_template(folder: RunFolder, style: PromptStyle, tokenizer: Tokenizer) -> None:
-    """Refuse a style or tokenizer that gives other prompts than those that the run's model was trained with.
+    """Refuse a style or tokenizer that gives other prompts than those in training.
 
     Raises:
-        PluginError: the style renders otherwise, or its ids differ.
-        ModelError: the tokenizer is another.
+        PluginError: the style writes other text, or its ids differ.
+        ModelError: the tokenizer is a different one.
     """
     recorded = read_manifest(folder)
     found = template_identity(style, tokenizer)
@@ -322,18 +323,19 @@ def check_template(folder: RunFolder, style: PromptStyle, tokenizer: Tokenizer) 
         what = "renders" if recorded["template"]["sha256"] != found["sha256"] else "is tokenised"
         made_with = defaultdict(lambda: "?", recorded["components"]["prompt"])
         raise PluginError(
-            f"{folder.path}: prompt style {style.name!r} {what} otherwise than when this run was trained "
+            f"{folder.path}: prompt style {style.name!r} {what} differently from when this run was trained "
             f"(with {made_with['plugin']} {made_with['version']}): install that version, or train again"
         )
     if recorded["tokenizer"]["sha256"] != tokenizer.fingerprint:
         raise ModelError(
-            f"{folder.path}: the tokenizer is another than when this run was trained: SHA-256 "
-            f"{tokenizer.fingerprint[:12]}…, expected {recorded['tokenizer']['sha256'][:12]}…; restore it or train anew"
+            f"{folder.path}: the tokenizer is not the one that this run was trained with: SHA-256 "
+            f"{tokenizer.fingerprint[:12]}…, expected {recorded['tokenizer']['sha256'][:12]}…; restore it or train "
+            "again"
         )
 
 
 def cuts_beginning(folder: RunFolder) -> bool:
-    """Whether the run was begun when `truncate-prompt` cut the beginning of a prompt: a run keeps the rule it has."""
+    """Whether the run was started when `truncate-prompt` still cut the beginning of a prompt; a run keeps its rule."""
     document = read_manifest(folder)
     is_cut = _at(document, "lengths.num_truncated") not in (None, 0)
     return is_cut and _at(document, "lengths.prompt_cut") != "input"
@@ -362,7 +364,7 @@ def read_manifest(folder: RunFolder) -> Mapping[str, Any]:
 
 
 def providers(folder: RunFolder) -> dict[Seam, str]:
-    """The id of the plugin that each of a run's components came from, as far as its manifest says."""
+    """The plugin id of each of a run's components, as far as its manifest says."""
     components = read_manifest(folder)["components"]
     found = {seam: _at(components, f"{seam.value}.plugin") for seam in Seam}
     return {seam: plugin for seam, plugin in found.items() if isinstance(plugin, str)}
@@ -376,7 +378,7 @@ def _at(document: object, name: str) -> object:
 
 
 def record_judge(folder: RunFolder, config: RunConfig, components: Components, registry: Registry) -> None:
-    """Write into the manifest which judge the verdicts are from; its digest is known once it was checked."""
+    """Write into the manifest which judge gave the verdicts; its digest is known after its check."""
     document = dict(read_manifest(folder))
     document["judge"] = components.judge.identity
     document["components"] = {

@@ -1,4 +1,4 @@
-"""Whether a run will fit into memory and onto the disk, said before anything is spent."""
+"""Whether a run will fit into memory and onto the disk, checked before anything expensive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sftframe.interfaces import CausalLM, ModelBackend
 
 
 def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, device: str) -> None:
-    """See that weights, gradients, AdamW's moments and activations fit.
+    """Check that weights, gradients, AdamW's moments and activations fit.
 
     Args:
         longest: tokens of the longest training example.
@@ -30,8 +30,8 @@ def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, devi
     raise TrainingError(
         f"{config.model.name} in float32 with AdamW and batches of {settings.batch_size} x {longest} tokens needs "
         f"about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: lower --batch-size (and raise "
-        "train.accumulate), set train.gradient_checkpointing=true or train.lora.rank=16, choose a smaller model, or go "
-        "on all the same with --skip-memory-check"
+        "train.accumulate), set train.gradient_checkpointing=true or train.lora.rank=16, choose a smaller model, or "
+        "continue with --skip-memory-check"
     )
 
 

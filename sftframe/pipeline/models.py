@@ -1,4 +1,4 @@
-"""The two models of a run: as it began, and as training left it; each loaded when somebody asks for it."""
+"""The two models of a run, untuned and fine-tuned; each is loaded at its first use."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class RunModels:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the folder has the fine-tuned model, and what training it came to."""
+        """Whether the folder has the fine-tuned model and the summary of its training."""
         return self._folder.model_dir.is_dir() and self._folder.train_path.exists()
 
     @property
     def untuned(self) -> CausalLM:
-        """The model that the run began with.
+        """The model before training.
 
         Raises:
-            SftframeError: its weights are not to be had, or not those of the run's manifest.
+            SftframeError: its weights are missing, or are not those of the run's manifest.
         """
         if self._untuned is None:
             self._untuned = load(self._setup, self._observer)
@@ -45,7 +45,7 @@ class RunModels:
 
     @property
     def tuned(self) -> CausalLM:
-        """The model that training left.
+        """The model after training.
 
         Raises:
             ConfigError: the run has none yet.
@@ -57,7 +57,7 @@ class RunModels:
         return self._tuned
 
     def have_trained(self) -> None:
-        """The untuned model was changed in place and is the tuned one now; whoever asks for it again gets a new one."""
+        """Note that training changed the untuned model in place; `untuned` then loads it again."""
         self._tuned, self._untuned = self._untuned, None
 
 

@@ -1,7 +1,6 @@
-"""What two runs must have in common for their difference to come from what was meant to differ, as hashes.
+"""Hashes of what two runs must share, so that their difference comes only from what was varied on purpose.
 
-Takes a checked setup and the model before its first step; gives one SHA-256 per thing. Does not compare: whoever
-compares runs knows which of these were meant to differ.
+Nothing is compared here: the code that compares runs knows which hashes may differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the model will see: tokens with roles and counted targets, and the shape of every batch.
 
-Everything goes through the very objects that train: the prompt style, the tokenizer and the collate strategy. Of large
-data only what is shown or measured is tokenised.
+The preview uses the same prompt style, tokenizer and collate strategy as training. If the data are large, only the
+shown or measured examples are tokenised.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class BatchView:
     counted: int
     """Targets that count."""
     padding: int
-    """Positions behind a row's end."""
+    """Positions after a row's end."""
     indices: tuple[int, ...]
     """`Example.index` of each row."""
     tensors: Batch | None = None
@@ -68,7 +68,7 @@ class Previewed:
     material: Material
     num_measured: int
     num_examples: int
-    """Of all that could have been measured."""
+    """Number of examples that could have been measured."""
 
     @property
     def parts(self) -> dict[str, TokenStore]:
@@ -83,7 +83,7 @@ def read_data(
     """Load and split all of the data, and tokenise what a preview needs.
 
     Args:
-        indices: examples that will be shown, with the batches of their neighbours; none = the first ones.
+        indices: examples that will be shown, with their batches; empty = the first ones.
         measures_all: tokenise everything.
 
     Raises:
@@ -124,7 +124,7 @@ def read_data(
 def _tokenized(
     config: RunConfig, components: Components, examples: Sequence[Example], *, is_shown: bool
 ) -> tuple[TokenStore, LengthReport]:
-    """Args: is_shown: an example over the maximum is left whole where it would be an error."""
+    """Args: is_shown: an example over the maximum is kept whole where it would be an error."""
     tokens, context_length = config.tokens, components.backend.context_length()
     ordered = sorted(examples, key=lambda example: example.index)
     if not is_shown or tokens.over_long != "error":
@@ -139,7 +139,7 @@ def _tokenized(
 def view_examples(
     components: Components, examples: Sequence[TokenizedExample], batch_size: int, wanted: Collection[int] | None = None
 ) -> Iterator[tuple[TokenizedExample, list[TokenView]]]:
-    """Each example with its tokens, padding included, from the batch of its neighbours that it would be trained in.
+    """Each example with its tokens, padding included, from the batch in which it would be trained.
 
     Args:
         wanted: `Example.index` of those to show; by default all.
@@ -166,7 +166,7 @@ def view_batches(
 
     Args:
         epoch: in the order of this epoch, counted from 0; None = in file order.
-        num_tensors: of how many batches, from the first, the tensors are kept.
+        num_tensors: keep the tensors of the first so many batches.
     """
     settings = config.train
     order = epoch_order(

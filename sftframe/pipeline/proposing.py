@@ -1,4 +1,4 @@
-"""What a run would be made of, as far as the registry alone can say: for files and pages that list every setting."""
+"""The pieces of a run that the registry alone can tell, for files and pages that list every setting."""
 
 from __future__ import annotations
 

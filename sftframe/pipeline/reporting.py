@@ -1,4 +1,4 @@
-"""The report part of a run: everything here is made from the files of the run's folder, so it can be made again."""
+"""The report part of a run, made from the files of the run's folder, so it can be made again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUM_TOKEN_EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredExample:
-    """A test example with what the fine-tuned model made of it."""
+    """A test example with the fine-tuned model's answer."""
 
     example: Example
     response: Response
@@ -52,7 +52,7 @@ def write_report(folder: RunFolder, config: RunConfig, components: Components, m
 
 
 def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> Summary:
-    """What the run's files say."""
+    """The run's summary, from its files."""
     judge = _judge(folder)
     before, after = (
         read_yardsticks(files, material, judge) for files in (AnswerFiles.before(folder), AnswerFiles.after(folder))
@@ -104,7 +104,7 @@ def item_results(folder: RunFolder, material: Material) -> list[ItemResult]:
 
 
 def _judge(folder: RunFolder) -> str:
-    """Identity of the judge whose verdicts count."""
+    """Identity of the judge that the summary uses."""
     return str(manifest.read_manifest(folder)["judge"])
 
 

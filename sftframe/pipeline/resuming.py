@@ -1,7 +1,7 @@
-"""How far training came, as a checkpoint and the lines of `metrics.jsonl` tell it; neither is believed unchecked.
+"""How far training came, from a checkpoint and the lines of `metrics.jsonl`; both are checked.
 
-Takes what was read of the files, gives records. A run's folder may come from anywhere, and what is wrong in it must end
-a resume, or go back to an older checkpoint, before any of it is reckoned with.
+A run's folder may come from anywhere. Wrong values in it must stop the resume, or an older checkpoint is used, before
+any number is used.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sftframe.stored import read_record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedState:
-    """What training writes beside the weights of a checkpoint."""
+    """The state that training writes next to the weights of a checkpoint."""
 
     last: StepRecord
-    """The step behind which it was written."""
+    """The step after which it was written."""
     counts: Mapping[str, list[int]]
     """`TargetCounts.state`."""
     is_halving: bool
-    """Micro-batches were halved for want of memory."""
+    """Micro-batches were halved because memory ran out."""
 
 
 def read_state(checkpoint: Checkpoint) -> SavedState:
@@ -42,10 +42,10 @@ def read_state(checkpoint: Checkpoint) -> SavedState:
     state = read_record(SavedState, value, checkpoint.folder / "state.json")
     shapes = {key: len(counts) for key, counts in state.counts.items()}
     if state.last.step != checkpoint.step or shapes != {"all": len(LABELS), "counted": len(LABELS)}:
-        raise ConfigError(f"{checkpoint.folder} holds another step than its name says, or counts of other roles")
+        raise ConfigError(f"{checkpoint.folder} is of another step than its name says, or counts other roles")
     return state
 
 
 def are_metrics(lines: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether every line says what it is and behind which step."""
+    """Whether every line has its kind and its step."""
     return all(line.get("kind") in ("step", "eval") and type(line.get("step")) is int for line in lines)

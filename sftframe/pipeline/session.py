@@ -1,4 +1,4 @@
-"""One run being worked on: the stages in their order, each of which can be done again from the run's folder alone."""
+"""Work on one run: the stages in their order. Each stage can be done again from the run's folder alone."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def _is_trained(folder: RunFolder) -> bool:
 
 @contextmanager
 def _naming_the_new_place(path: Path) -> Iterator[None]:
-    """Say of data that cannot be had what to do if they were moved."""
+    """Add to an error about missing data what to do if they were moved."""
     try:
         yield
     except DataError as error:
         raise DataError(
-            f"{error}; if the data of {path} lie elsewhere now, say where: --set data.source=FILE (its content "
-            "has to be the same)"
+            f"{error}; if the data of {path} were moved, give the new place: --set data.source=FILE (its content "
+            "must be the same)"
         ) from error
 
 
@@ -81,10 +81,10 @@ class Session:
         """Check everything, load the model, then make the run's folder with its configuration and manifest.
 
         Args:
-            force: replace the run that `out` holds. Until the next version it is also a warning, not an error, that
+            force: replace the run in `out`. Until the next version it is also a warning, not an error, that
                 memory may not suffice.
             skip_memory_check: train even if memory may not suffice.
-            needs_judge: see that the judge is there.
+            needs_judge: check that the judge is there.
 
         Raises:
             SftframeError: something is wrong; nothing was made.
@@ -121,7 +121,9 @@ class Session:
             manifest.write_config(folder, config, components)
             manifest.write_manifest(folder, setup, model)
         except DiskError as error:
-            raise DiskError(f"{error}; nothing was begun: make room, or choose another folder with --out") from error
+            raise DiskError(
+                f"{error}; the run was not started: make room, or choose another folder with --out"
+            ) from error
         return cls(setup, folder, observer, untuned=model)
 
     @classmethod
@@ -135,12 +137,12 @@ class Session:
         accepts_changes: bool = False,
         layer: Layer | None = None,
     ) -> Session:
-        """Go on with a run that was interrupted, or begin it, where its process was killed before it had begun.
+        """Resume a run that was interrupted, or start it, if its process was killed before the first step.
 
         Args:
-            accepts_changes: go on although `config.toml` was edited so that something else is trained from here on;
+            accepts_changes: resume although `config.toml` was edited so that something else is trained from here on;
                 the manifest says what and since which step.
-            layer: where the data lie now.
+            layer: where the data are now.
 
         Raises:
             SftframeError: as `reopen`; or the judge is not there.
@@ -148,7 +150,7 @@ class Session:
         folder = RunFolder(path)
         if path.is_dir() and folder.is_half_made:
             check_inside(path)
-            observer.note(f"{path} was killed before its run had begun: it begins now")
+            observer.note(f"the process of {path} was killed before the run started: it starts now")
             layer = manifest.read_config(folder).model_dump(mode="json", exclude_none=True)
             layer.pop("out", None)
             require(path, claims_of(layer, registry, inside=[path], asks_judge=needs_judge))
@@ -169,11 +171,11 @@ class Session:
         with folder.lock():
             words = manifest.accept_changes(folder, step=newest.step if newest else 0)
         if words:
-            observer.warn(f"settings were changed behind step {newest.step if newest else 0}: {words}")
+            observer.warn(f"settings were changed after step {newest.step if newest else 0}: {words}")
 
     @classmethod
     def reopen(cls, path: Path, registry: Registry, observer: Observer, *, layer: Layer | None = None) -> Session:
-        """Go on with a run, from what its folder says.
+        """Continue a run from its folder.
 
         Args:
             layer: settings that differ from then on, for instance another judge.
@@ -216,7 +218,7 @@ class Session:
         return session
 
     def at_work(self) -> AbstractContextManager[None]:
-        """Hold the run's folder; see `at_work_on` for what is raised."""
+        """Lock the run's folder; see `at_work_on` for what is raised."""
         return at_work_on(self.folder)
 
     def run_all(self) -> Summary:
@@ -236,7 +238,7 @@ class Session:
             return self.report()
 
     def warn_of_neighbours(self) -> None:
-        """Say so where other processes hold the cores that training will want."""
+        """Warn if other processes use the cores that training will need."""
         process = self.setup.process
         line = crowding(process.foreign_cores, threads=process.threads, cores=allowed_cores())
         if line is not None:
@@ -265,7 +267,7 @@ class Session:
         """Likelihoods and answers of the fine-tuned model.
 
         Args:
-            anew: forget the answers and verdicts there are; the untuned model's too where it has any, so that both
+            anew: forget the existing answers and verdicts; the untuned model's too if it has any, so that both
                 models always answer in the same way.
         """
         setup, files, before = self.setup, AnswerFiles.after(self.folder), AnswerFiles.before(self.folder)
@@ -295,7 +297,7 @@ class Session:
 
         Args:
             num_repeats: how often to judge the fine-tuned model's answers, to see the judge's own noise.
-            on_judgement: gets `after` or `before` and what the judge said, whether or not it was enough.
+            on_judgement: gets `after` or `before` and the verdicts, even if too many failed.
 
         Raises:
             JudgeError: it failed on more than `max_failures` of the items; all verdicts so far are kept.
@@ -316,7 +318,7 @@ class Session:
         return judge_files(judging, setup.material.test_examples(), files, num_repeats=num_repeats)
 
     def check_judge(self) -> None:
-        """See that the judge is there.
+        """Check that the judge is there.
 
         Raises:
             JudgeError: it is not.
@@ -347,7 +349,7 @@ class Session:
         return answered[:: max(1, len(answered) // count)][:count]
 
     def _keep_configuration(self) -> None:
-        """Write settings that differ from now on; behind `forget`, or answers of older ones would pass for theirs."""
+        """Write changed settings; only after `forget`, or answers of the old settings would count as theirs."""
         if self._is_reconfigured:
             manifest.write_config(self.folder, self.setup.config, self.setup.components)
             self._is_reconfigured = False
@@ -358,11 +360,11 @@ class Session:
 
 
 def _check_memory(setup: Setup, observer: Observer, *, force: bool) -> None:
-    """As `check_memory`; with `force` it is a warning still, as users of the version before expect."""
+    """As `check_memory`; with `force` it is still only a warning, as in the version before."""
     longest = int(setup.material.train.lengths.max())
     try:
         check_memory(setup.config, setup.components.backend, longest=longest, device=setup.device)
     except TrainingError as error:
         if not force:
             raise
-        observer.warn(f"{error}; --force goes on this time, and will only replace a run in the next version")
+        observer.warn(f"{error}; --force continues this time; in the next version it only replaces a run")

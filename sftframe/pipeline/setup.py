@@ -1,6 +1,6 @@
-"""From a configuration to everything that a run needs before its first step, with all that can fail checked early.
+"""From a configuration to everything that a run needs before its first step; checks early what can fail.
 
-Names, options, files, device, judge and lengths are seen to before a model is loaded or a folder is made.
+Names, options, files, device, judge and lengths are checked before a model is loaded or a folder is made.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sftframe.stages.tokens import LengthReport, TokenStore, encode_prompts, tok
 
 
 def resolve(layer: Layer, registry: Registry) -> RunConfig:
-    """The configuration of merged layers, laid over what the chosen model backend proposes.
+    """The configuration of merged layers, on top of the defaults that the chosen model backend proposes.
 
     Raises:
-        ConfigError: an unknown key, component or option, or a bad value, or a file with a prompt style that is none.
-        PluginError: what the backend proposes is no configuration.
+        ConfigError: an unknown key, component or option, a bad value, or a prompt style's file that is not valid.
+        PluginError: the backend's defaults are no valid configuration.
     """
     layer = with_own_defaults(layer, registry)
     name = validate(layer).model.name
@@ -38,12 +38,12 @@ def resolve(layer: Layer, registry: Registry) -> RunConfig:
     try:
         validate(proposed)
     except ConfigError as error:
-        raise PluginError(f"model backend {name!r} proposes a default that cannot be: {error}") from error
+        raise PluginError(f"model backend {name!r} proposes a default that is not valid: {error}") from error
     return _with_kept_prompt(validate(merge(proposed, layer)), registry)
 
 
 def with_own_defaults(layer: Layer, registry: Registry) -> Layer:
-    """The layer, where a component that nobody chose is sftframe's own, whoever else offers its name."""
+    """The layer; a component that nobody chose is sftframe's own, even if another plugin offers its name."""
     chosen, named = validate(layer), merge(layer)
     for seam in Seam:
         default = getattr(RunConfig(), seam.value).name
@@ -54,7 +54,7 @@ def with_own_defaults(layer: Layer, registry: Registry) -> Layer:
 
 
 def _with_kept_prompt(config: RunConfig, registry: Registry) -> RunConfig:
-    """A prompt style that is a file comes with its text from here on, so that a run outlives the file."""
+    """Add the text of a prompt style's file to the options, so that the run does not need the file again."""
     if prompt_file(config.prompt.name) is None:
         return config
     style = registry.prompt_style(config.prompt.name, config.prompt.options)
@@ -76,7 +76,7 @@ class Components:
         """Make the pieces that the configuration names.
 
         Args:
-            saved: a run's `model/`, whose tokenizer is meant.
+            saved: a run's `model/`; its tokenizer is used.
 
         Raises:
             ConfigError: a component or option that does not exist.
@@ -85,7 +85,7 @@ class Components:
         style = registry.prompt_style(config.prompt.name, config.prompt.options)
         backend = registry.model_backend(config.model.name, config.model.options)
         judge = registry.judge(config.judge.name, config.judge.options)
-        registry.find(Seam.COLLATE, config.collate.name)  # a wrong name is said before a vocabulary is fetched
+        registry.find(Seam.COLLATE, config.collate.name)  # a wrong name is reported before a vocabulary is fetched
         tokenizer = backend.tokenizer(saved)
         strategy = registry.collate_strategy(config.collate.name, config.collate.options, pad_id=tokenizer.end_id)
         return cls(style=style, strategy=strategy, backend=backend, judge=judge, tokenizer=tokenizer)
@@ -102,10 +102,10 @@ class Material:
     validation: TokenStore
     test: TokenStore
     shortened: Mapping[int, Example] = field(default_factory=dict)
-    """By index the examples that are asked with a shorter input than the data have, for their length."""
+    """By index the examples whose input was shortened because they were too long."""
 
     def asked(self, examples: Iterable[Example]) -> list[Example]:
-        """The examples as the model is asked, in training and for answers alike."""
+        """The examples as the model sees them, in training and when it answers."""
         return [self.shortened.get(example.index, example) for example in examples]
 
     def test_examples(self) -> list[Example]:
@@ -114,7 +114,7 @@ class Material:
         return [example for example in self.split.test if example.index in kept]
 
     def sample_example(self) -> Example:
-        """The validation example that is answered at every evaluation: the first that was not dropped."""
+        """The validation example that is answered at every evaluation: the first one that was not dropped."""
         kept = set(self.validation.indices)
         return next(example for example in self.split.validation if example.index in kept)
 
@@ -134,7 +134,7 @@ class Setup:
     device: str
     """A torch device."""
     process: ProcessSetup
-    """What was changed of the process, and who else holds the cores."""
+    """Changes to the process's threads, and other processes that use the cores."""
 
 
 def prepare_data(
@@ -150,10 +150,10 @@ def prepare_data(
     """Load, split and tokenise.
 
     Args:
-        saved: a run's `model/`, whose tokenizer and context are meant.
-        is_begun: a run was begun with these data; see `load_examples`.
-        cuts_beginning: the run was begun when `truncate-prompt` still cut the beginning of a prompt.
-        loaded: what `load_parts` gave, where that is at hand.
+        saved: a run's `model/`; its tokenizer and context are used.
+        is_begun: a run was started with these data; see `load_examples`.
+        cuts_beginning: the run was started when `truncate-prompt` still cut the beginning of a prompt.
+        loaded: the result of `load_parts`, if there is one.
 
     Raises:
         DataError: a file, an entry or a length that cannot be used.
@@ -181,7 +181,7 @@ def prepare_data(
         if not len(examples):
             raise DataError(
                 f"{dataset.source}: no {label} example is left, all of them are over {lengths.max_length} tokens and "
-                "were dropped: raise --max-length, or choose another tokens.over_long"
+                "were dropped: raise --max-length, or set another tokens.over_long"
             )
     return Material(dataset=dataset, split=parts, lengths=lengths, shortened=shortened, **kept)
 
@@ -205,10 +205,10 @@ def load_parts(config: RunConfig, observer: Observer, *, is_begun: bool = False)
 
 
 def check_answers_fit(config: RunConfig, components: Components, material: Material, context_length: int) -> None:
-    """See that every question that will be asked leaves room for its answer, before anything is spent.
+    """Check early that every prompt leaves room for its answer.
 
     Raises:
-        ModelError: one does not, and nothing may be forgotten.
+        ModelError: one does not, and the context may not slide.
     """
     asked = [*material.test_examples(), material.sample_example()]
     prompts = encode_prompts(material.asked(asked), components.style, components.tokenizer)
@@ -226,7 +226,7 @@ def check_answers_fit(config: RunConfig, components: Components, material: Mater
 
 
 def check_first_step(config: RunConfig, components: Components, material: Material) -> None:
-    """See that the collate strategy makes what it promises, on the first step's rows, before anything is spent.
+    """Check early, on the first step's rows, that the collate strategy makes what it promises.
 
     Raises:
         DataError: a row in which nothing counts.
@@ -240,7 +240,7 @@ def check_first_step(config: RunConfig, components: Components, material: Materi
 
 
 def check_resources(config: RunConfig, components: Components, *, needs_judge: bool) -> str:
-    """See that device, packages, weights and (where it is needed) judge are there before anything is spent.
+    """Check early that device, packages, weights and, if needed, the judge are there.
 
     Returns:
         The torch device.

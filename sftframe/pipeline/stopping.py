@@ -1,4 +1,4 @@
-"""Which evaluation was the best, its weights, and whether it is time to stop early."""
+"""The best evaluation, its weights, and whether it is time to stop early."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sftframe.files import DiskError, disk
 class BestWeights:
     """Watches the response NLL on the validation examples and keeps the weights of its lowest value.
 
-    They lie beside the checkpoints as `best-N`, N the step. One that a newer best has replaced stays until the next
-    checkpoint, so that whichever checkpoint a run goes back to, the best before it is there.
+    They are next to the checkpoints as `best-N`, N the step. Replaced best weights stay until the next checkpoint, so
+    that a run can go back to any checkpoint and finds the best weights before it.
 
     Args:
         folder: where the checkpoints are.
@@ -44,7 +44,7 @@ class BestWeights:
         return self._patience is not None and num_since >= self._patience
 
     def observe(self, step: int, response_nll: float, module: torch.nn.Module) -> None:
-        """Take an evaluation of the module, and keep its weights where it is the best so far.
+        """Read an evaluation of the module, and keep the weights if it is the best so far.
 
         Raises:
             DiskError: they cannot be written.
@@ -54,7 +54,7 @@ class BestWeights:
             checkpoints.save_weights(self._place(step), module)
 
     def forget_others(self) -> None:
-        """Delete all weights but the best, and the best before each checkpoint that one may go back to."""
+        """Delete all weights but the best, and the best before each checkpoint that is kept."""
         ends = [*checkpoints.steps(self._folder), self._seen[-1][0]] if self._seen else []
         wanted = {self._place(step) for end in ends if (step := _best_step(self._seen, end)) is not None}
         for path in self._folder.glob("best-*"):
@@ -73,7 +73,7 @@ class BestWeights:
             return
         place = self._place(step)
         if not checkpoints.is_whole(place):
-            raise DiskError(f"the best weights in {place} are damaged: they have to be trained again")
+            raise DiskError(f"the best weights in {place} are damaged: train again")
         checkpoints.load_weights(place, module)
 
     def _place(self, step: int) -> Path:
@@ -81,7 +81,7 @@ class BestWeights:
 
 
 def missing_best(folder: Path, past: Iterable[Mapping[str, Any]]) -> str | None:
-    """Why the best weights of what a run went through cannot be had; None where they can, or nothing was evaluated."""
+    """Why the best weights up to now cannot be read; None if they can, or nothing was evaluated."""
     step = _best_step(_evaluations(past))
     if step is None or checkpoints.is_whole(folder / f"best-{step}"):
         return None
@@ -89,11 +89,11 @@ def missing_best(folder: Path, past: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def _evaluations(lines: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
-    """Step and response NLL; the untuned model's evaluation is no mark to beat."""
+    """Step and response NLL; the untuned model's evaluation does not count."""
     return [(line["step"], line["response_nll_per_token"]) for line in lines if line["kind"] == "eval" and line["step"]]
 
 
 def _best_step(seen: Sequence[tuple[int, float]], end: int | None = None) -> int | None:
-    """Where the lowest value up to a step is, the first of equals; None without any."""
+    """Position of the lowest value up to a step, the first of equals; None without any."""
     values = [(value, step) for step, value in seen if end is None or step <= end]
     return min(values)[1] if values else None

@@ -1,4 +1,4 @@
-"""The training part of a run: steps, evaluations, checkpoints, and the way back after an interruption."""
+"""The training part of a run: steps, evaluations, checkpoints, and resuming after an interruption."""
 
 from __future__ import annotations
 
@@ -96,17 +96,17 @@ class FineTuning:
         return self._finish()
 
     def _steps(self) -> Iterator[StepData]:
-        """The data of the steps that are left, until training gets no better."""
+        """The data of the remaining steps, until early stopping."""
         steps = self._loader.steps(after=self._done)
         while not self._is_stopped:
             data = next(steps, None)
             if data is None:
                 return
             yield data
-        self._observer.note(f"stopped early behind step {self._done} of {self._loader.num_steps}")
+        self._observer.note(f"stopped early after step {self._done} of {self._loader.num_steps}")
 
     def _read(self, metrics: JsonLines) -> StepRecord:
-        """Write down all steps that were taken and not yet read; the last of them."""
+        """Write the records of all steps that were taken and not yet read; return the last one."""
         for record in self._trainer.read():
             metrics.append({"kind": "step", **asdict(record)})
             self._observer.advance(loss=record.loss, tokens=record.tokens_seen, seconds=record.seconds)
@@ -136,26 +136,26 @@ class FineTuning:
         return step % self._checkpoint_every == 0 or step == self._loader.num_steps
 
     def _is_pause(self, step: int) -> bool:
-        """Whether the weights are looked at behind a step."""
+        """Whether the weights are used after a step, for an evaluation or a checkpoint."""
         return self._is_evaluated(step) or self._is_saved(step)
 
     def _resume(self) -> None:
-        """Go back to the newest checkpoint that is of use, and cut the metrics to what it knows."""
+        """Go back to the newest usable checkpoint, and cut the metrics after its step."""
         lines = self._metrics_so_far()
         checkpoint, passed_over = checkpoints.latest(
             self._folder.checkpoints_dir, objection=lambda found: self._objection(found, lines)
         )
         for one in passed_over:
-            self._observer.warn(f"checkpoint {one.folder} was passed over: {one.reason}")
+            self._observer.warn(f"checkpoint {one.folder} was skipped: {one.reason}")
         if checkpoint is not None:
             checkpoint.restore(self._model.module, self._trainer.optimizer)
             state = read_state(checkpoint)
             self._trainer.last = state.last
             self._trainer.is_halving = state.is_halving
             self._loader.counts = TargetCounts.from_state(state.counts)
-            self._observer.note(f"resumed behind step {checkpoint.step} of {self._loader.num_steps}")
+            self._observer.note(f"resumed after step {checkpoint.step} of {self._loader.num_steps}")
         elif lines:
-            self._observer.note("no checkpoint to go on from: training starts from its first step")
+            self._observer.note("no checkpoint to resume from: training starts from its first step")
         known = _up_to(self._done, lines) if checkpoint is not None else []
         if len(known) < len(lines):
             write_json_lines(self._folder.metrics_path, known)
@@ -163,25 +163,26 @@ class FineTuning:
             self._best = BestWeights(self._folder.checkpoints_dir, patience=self._config.train.patience, past=known)
 
     def _metrics_so_far(self) -> list[dict[str, Any]]:
-        """Lines of an earlier attempt; none where the file is missing or damaged, which costs the checkpoints too."""
+        """Lines of an earlier attempt; none if the file is missing or damaged; then no checkpoint can be used
+        either."""
         if not self._folder.metrics_path.exists():
             return []
         try:
             lines = read_json_lines(self._folder.metrics_path)
             if are_metrics(lines):
                 return lines
-            raise ConfigError(f"{self._folder.metrics_path} has lines without kind and step: it was changed")
+            raise ConfigError(f"{self._folder.metrics_path} has lines without kind and step: the file was changed")
         except ConfigError as error:
             self._observer.warn(f"{error}: training starts from its first step")
             disk().remove(self._folder.metrics_path)
             return []
 
     def _objection(self, checkpoint: Checkpoint, lines: list[dict[str, Any]]) -> str | None:
-        """Why the run cannot go on from a checkpoint, whole as it is."""
+        """Why the run cannot resume from a checkpoint, although its files are whole."""
         known = _up_to(checkpoint.step, lines)
         taken, evaluated = ([line["step"] for line in known if line["kind"] == kind] for kind in ("step", "eval"))
         steps = range(1, checkpoint.step + 1)
-        changed = last_change(self._folder)  # before it, evaluations were as often as the settings then said
+        changed = last_change(self._folder)  # before it, the old settings decided how often to evaluate
         wanted = [0, *(step for step in steps if step > changed and self._is_evaluated(step))]
         if taken != list(steps) or [step for step in evaluated if step > changed or step == 0] != wanted:
             return f"{self._folder.metrics_path} lacks lines before it"
@@ -201,7 +202,7 @@ class FineTuning:
         except DiskError as error:
             if not stop.requested:
                 raise
-            raise self._interrupted(f"this step is not saved: {error}; make room or mend the disk") from error
+            raise self._interrupted(f"this step is not saved: {error}; make room or repair the disk") from error
         if stop.requested:
             raise self._interrupted()
 
@@ -227,12 +228,12 @@ class FineTuning:
             self._best.forget_others()
 
     def _tell_of_stop(self) -> None:
-        self._observer.note("stopping behind this step, with a checkpoint; once more stops at once, without one")
+        self._observer.note("stopping after this step, with a checkpoint; once more stops at once, without one")
 
     def _interrupted(self, fate: str = "everything is saved") -> Interrupted:
         return Interrupted(
-            f"stopped behind step {self._done} of {self._loader.num_steps}, {fate}; "
-            f"go on with: sftframe run --resume {self._folder.path}"
+            f"stopped after step {self._done} of {self._loader.num_steps}, {fate}; "
+            f"continue with: sftframe run --resume {self._folder.path}"
         )
 
     def _evaluate(self, metrics: JsonLines) -> None:
@@ -246,7 +247,7 @@ class FineTuning:
     def _finish(self) -> TrainSummary:
         last = self._trainer.last
         assert last is not None, "a run has at least one step"
-        self._forget_older()  # the process that wrote the last checkpoint may not have come to it
+        self._forget_older()  # the process that wrote the last checkpoint may have ended before this
         if self._best is not None and self._config.train.selects_best:
             self._best.restore(self._model.module)
         if self._adapters is not None:
@@ -254,7 +255,7 @@ class FineTuning:
         try:
             with whole_dir(self._folder.model_dir) as making:
                 disk().fill(making, self._model.save)
-        except SafetensorError as error:  # what safetensors makes of a full disk
+        except SafetensorError as error:  # safetensors raises this when the disk is full
             raise DiskError(f"cannot write {self._folder.model_dir}: {error}") from error
         summary = TrainSummary(
             steps=last.step,

@@ -1,4 +1,4 @@
-"""Work on a run's folder, and what is said when it has to end early: each message says how to go on."""
+"""Work on a run's folder, and messages for an early end: each one says how to continue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sftframe.runs import RunFolder
 
 @contextmanager
 def at_work_on(folder: RunFolder) -> Iterator[None]:
-    """Hold a run's folder, and turn Ctrl-C, SIGTERM and SIGHUP into a message that says how to go on.
+    """Lock a run's folder, and turn Ctrl-C, SIGTERM and SIGHUP into a message that says how to continue.
 
     Raises:
         ConfigError: another process works on the run.
@@ -29,7 +29,7 @@ def at_work_on(folder: RunFolder) -> Iterator[None]:
             yield
         except KeyboardInterrupt:
             raise Interrupted(
-                f"stopped, what was saved so far is kept; go on with: sftframe run --resume {folder.path}"
+                f"stopped, what was saved so far is kept; continue with: sftframe run --resume {folder.path}"
             ) from None
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -47,6 +47,6 @@ def _saying_how_to_go_on(path: Path) -> Iterator[None]:
         yield
     except DiskError as error:
         raise DiskError(
-            f"{error}; what was saved before it is kept: make room or mend the disk, then go on with: "
+            f"{error}; what was saved before it is kept: make room or repair the disk, then continue with: "
             f"sftframe run --resume {path}"
         ) from error

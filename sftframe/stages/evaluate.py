@@ -1,7 +1,6 @@
 """Yardsticks on held-out examples that compare whatever the collate strategy or prompt style.
 
-Every figure is a sum over tokens divided by a count of tokens or bytes, never a mean of batch means. Takes a model
-and batches; gives one `Likelihood` per example, and `Yardsticks` from those, the answers and a judge's summary.
+Every figure is a sum over tokens divided by a count of tokens or bytes, never a mean of batch means.
 
 Shapes: B rows, T positions.
 """

@@ -1,7 +1,6 @@
 """Answers: prompts in, one `Response` per prompt out, as they are finished.
 
-The prompt style that trained the model extracts the answer from what the model wrote. Knows nothing of references
-and judges.
+The prompt style that trained the model extracts the answer from what the model wrote.
 """
 
 from __future__ import annotations

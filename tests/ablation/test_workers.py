@@ -126,7 +126,7 @@ def test_a_parent_that_is_stopped_waits_until_its_workers_have_saved(
     assert [pid for pid in pids if is_alive(pid)] == []
     check_saved(tmp_path)
     talk = (tmp_path / "talk.txt").read_text()
-    assert "go on with: sftframe ablate --resume grid" in talk
+    assert "continue with: sftframe ablate --resume grid" in talk
     assert "Traceback" not in talk
 
 

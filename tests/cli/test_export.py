@@ -123,7 +123,7 @@ def test_a_style_that_renders_otherwise_than_in_training_is_refused(cli, run_dir
     manifest["template"]["sha256"] = "0" * 64
     (run_dir / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     outcome = cli("export", "Mine 1", "--to", "hf")
-    assert (outcome.code, "renders otherwise than when this run was trained" in outcome.last_line) == (3, True)
+    assert (outcome.code, "renders differently from when this run was trained" in outcome.last_line) == (3, True)
 
 
 def test_a_chat_gives_the_answers_that_the_run_gives(cli, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_test_examples_that_are_trained_on_are_a_warning(announced: Callable[...
     path = tmp_path / "repeated.json"
     path.write_text(json.dumps(entries), encoding="utf-8")
     # of the test examples 34 to 37 the last two are the first two again
-    assert announced(data={"source": str(path)}).warnings == ["2 test examples stand in the training examples too"]
+    assert announced(data={"source": str(path)}).warnings == ["2 test examples are in the training data too"]
 
 
 def test_outputs_that_contain_the_stop_string_are_a_warning(

@@ -47,7 +47,7 @@ def layer(data_file: Path, tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def stopped(toys: Any, layer: dict[str, Any], tmp_path: Path) -> Path:
-    """A run that was stopped behind step 4, with a checkpoint of step 2."""
+    """A run that was stopped after step 4, with a checkpoint of step 2."""
     with pytest.raises(Killed):
         Session.start(layer, toys.registry, Stop()).run_all()
     return tmp_path / "run"

@@ -55,7 +55,7 @@ def test_a_style_that_renders_otherwise_than_in_training_is_refused(run_dir: Pat
     manifest = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
     manifest["template"]["sha256"] = "0" * 64
     (run_dir / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    with pytest.raises(PluginError, match="prompt style 'brief' renders otherwise than when this run was trained"):
+    with pytest.raises(PluginError, match="prompt style 'brief' renders differently from when this run was trained"):
         FinishedRun.open(run_dir, toys.registry)
 
 

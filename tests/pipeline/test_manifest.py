@@ -69,7 +69,7 @@ def test_a_style_that_renders_otherwise_is_refused(
 
     with pytest.raises(
         PluginError,
-        match=r"prompt style 'brief' renders otherwise than when this run was trained \(with toys \): install that",
+        match=r"prompt style 'brief' renders differently from when this run was trained \(with toys \): install that",
     ):
         reopened(finished, make_toys(style=Newer))
 
@@ -82,7 +82,7 @@ def test_a_style_that_no_longer_works_on_the_data_is_refused_for_its_rendering_f
             yield Segment(Role.TEMPLATE, "x" if example.index < 3 else None)
             yield Segment(Role.RESPONSE, example.output)
 
-    with pytest.raises(PluginError, match="renders otherwise"):
+    with pytest.raises(PluginError, match="renders differently"):
         reopened(finished, make_toys(style=Broken))
 
 
@@ -97,7 +97,7 @@ def test_a_tokenizer_that_makes_other_ids_is_refused(
         def tokenizer(self, saved: Path | None = None) -> Any:
             return Shifted()
 
-    with pytest.raises(PluginError, match="prompt style 'brief' is tokenised otherwise"):
+    with pytest.raises(PluginError, match="prompt style 'brief' is tokenised differently"):
         reopened(finished, make_toys(backend=Other))
 
 
@@ -111,7 +111,7 @@ def test_a_tokenizer_with_another_vocabulary_is_refused(
         def tokenizer(self, saved: Path | None = None) -> Any:
             return Renamed()
 
-    with pytest.raises(ModelError, match=r"the tokenizer is another .* SHA-256 words…, expected bytes…"):
+    with pytest.raises(ModelError, match=r"the tokenizer is not the one .* SHA-256 words…, expected bytes…"):
         reopened(finished, make_toys(backend=Other))
 
 

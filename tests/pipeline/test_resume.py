@@ -125,7 +125,7 @@ def test_ctrl_c_in_training_ends_behind_the_step_with_a_checkpoint_of_it(
     folder = tmp_path / "run"
     with pytest.raises(
         Interrupted,
-        match=rf"^stopped behind step {step} of 9, everything is saved; go on with: sftframe run --resume .*run$",
+        match=rf"^stopped after step {step} of 9, everything is saved; continue with: sftframe run --resume .*run$",
     ):
         whole_run(CtrlC(step), **SETTINGS)
     assert checkpoints.steps(folder / "checkpoints")[0] == step
@@ -134,7 +134,9 @@ def test_ctrl_c_in_training_ends_behind_the_step_with_a_checkpoint_of_it(
 
 
 def test_ctrl_c_between_steps_says_how_to_go_on(whole_run: Callable[..., Summary], tmp_path: Path) -> None:
-    with pytest.raises(Interrupted, match=r"^stopped, what was saved so far is kept; go on with: .* --resume .*run$"):
+    with pytest.raises(
+        Interrupted, match=r"^stopped, what was saved so far is kept; continue with: .* --resume .*run$"
+    ):
         whole_run(StopAt(4, KeyboardInterrupt()), **SETTINGS)
 
 
@@ -170,8 +172,8 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
     assert (newest.name, older.name) == ("step-4", "step-2")
     (newest / "module.safetensors").write_bytes(b"damaged")
     resume(tmp_path / "run", registry=toys.registry, observer=heard)
-    assert heard.warnings == [f"checkpoint {newest} was passed over: it is damaged"]
-    assert "resumed behind step 2 of 9" in heard.notes
+    assert heard.warnings == [f"checkpoint {newest} was skipped: it is damaged"]
+    assert "resumed after step 2 of 9" in heard.notes
     assert outcome(tmp_path / "run") == straight
 
 

@@ -62,7 +62,7 @@ def test_force_alone_still_trains_where_memory_may_not_suffice_and_says_what_to_
     Session.start(layer(), registry, heard, skip_memory_check=True)
     assert not [text for text in heard.warnings if "GiB" in text]
     Session.start(layer(), registry, heard, force=True)
-    assert [text for text in heard.warnings if "GiB" in text and "only replace a run in the next version" in text]
+    assert [text for text in heard.warnings if "GiB" in text and "in the next version it only replaces a run" in text]
 
 
 def test_the_summary_is_the_documented_document(whole_run: Callable[..., Summary], tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_the_configuration_in_the_folder_repeats_the_run(
 
 def test_a_run_that_is_there_is_not_replaced_unless_forced(start: Callable[..., Session], tmp_path: Path) -> None:
     start()
-    with pytest.raises(ConfigError, match="holds a run already"):
+    with pytest.raises(ConfigError, match="contains a run already"):
         start()
     start(force=True, seed=5)
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text(encoding="utf-8"))["seed"] == 5

@@ -32,7 +32,8 @@ def test_an_impossible_proposal_is_the_backends_fault(
         defaults: ClassVar = {"train": {"learning_rate": 1.0}}
 
     with pytest.raises(
-        PluginError, match=r"model backend 'toy' proposes a default that cannot be: no configuration key 'train\.lear"
+        PluginError,
+        match=r"model backend 'toy' proposes a default that is not valid: no configuration key 'train\.lear",
     ):
         resolve(layer(), make_toys(backend=Wrong).registry)
 

@@ -142,7 +142,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_last_checkpoint_intact(
 def test_weights_that_went_astray_are_not_saved_over_a_good_checkpoint(
     train: Callable[..., Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"validation loss nan behind step 1: .* the checkpoint before them is int"):
+    with pytest.raises(TrainingError, match=r"validation loss nan after step 1: .* the checkpoint before them is int"):
         train(train={"lr": 1e38, "weight_decay": 1e3, "checkpoint_every": 1, "eval_every": 1})
     assert not list((tmp_path / "run").glob("checkpoints/step-*"))
 
@@ -207,7 +207,7 @@ def test_early_stopping_ends_training_and_keeps_the_best_weights(
     ]
     best, best_step = min(values)
     assert values[-1][1] == best_step + 2 * 2 < 81
-    assert f"stopped early behind step {values[-1][1]} of 81" in heard.notes
+    assert f"stopped early after step {values[-1][1]} of 81" in heard.notes
     summary = json.loads((folder / "train.json").read_text(encoding="utf-8"))
     assert summary["steps"] == values[-1][1]
     kept = load_file(folder / "model" / "toy.safetensors")
@@ -308,7 +308,7 @@ def test_ctrl_c_among_queued_steps_ends_behind_the_next_one_with_a_checkpoint(tr
         def evaluated(self, record: EvalRecord, sample: Sample) -> None:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(Interrupted, match="stopped behind step 1 of 9"):
+    with pytest.raises(Interrupted, match="stopped after step 1 of 9"):
         train(Impatient(), train={"log_every": 5, "eval_every": 9})
 
 

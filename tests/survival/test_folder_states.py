@@ -86,7 +86,7 @@ def test_a_folder_that_was_made_by_half_is_begun_by_resume_and_by_the_same_comma
             launch(run, config=settings, kill_at=ended.operations.index(moment) + 2)
             result = launch(run, resume=is_resumed, config=settings, stages=STAGES)
             if name == "mark" and is_resumed:
-                assert (result.status, "its process was killed before its settings were written" in result.message) == (
+                assert (result.status, "its process was killed before it wrote them" in result.message) == (
                     2,
                     True,
                 )

@@ -46,7 +46,7 @@ def test_sigterm_ends_behind_the_step_with_a_checkpoint_and_says_how_to_go_on(tm
     child.send_signal(signal.SIGTERM)
     _, talk = child.communicate()
     assert child.returncode == 130, talk.decode()
-    assert b"everything is saved; go on with: sftframe run --resume run" in talk.replace(b"\n", b" ")
+    assert b"everything is saved; continue with: sftframe run --resume run" in talk.replace(b"\n", b" ")
     assert b"Traceback" not in talk
     check_saved(tmp_path)
 

@@ -1,7 +1,4 @@
-"""The arms in figures: every yardstick with its seeds and verdict, and the tokens that counted by role.
-
-Takes a `ComparisonResult`, gives rows as the page's tables show them.
-"""
+"""The arms in figures: every yardstick with its seeds and verdict, and the tokens that counted by role."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Training as it went in every arm: losses and the yardstick that compares, one line per arm and a thin one per seed.
 
-Takes the runs' `metrics.jsonl`, gives the figures and their drawings. Training losses are drawn together only where
-they are means over the same tokens.
+Training losses are drawn together only where they are means over the same tokens.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The flipped items as JSON inside the page, from which its script makes rows when they are looked at.
-
-Takes a `ComparisonResult`, gives text that is safe inside a `<script>` element: no character in it can end the element
-or begin a comment, whatever an answer holds.
-"""
+"""The flipped items as JSON inside the page, from which its script makes rows when they are looked at."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The forest plot: every difference with its interval on one scale, axes of a grid first, then arm by arm.
-
-Takes a `ComparisonResult`, gives rows of figures and their drawing as SVG.
-"""
+"""The forest plot: every difference with its interval on one scale, axes of a grid first, then arm by arm."""
 
 from __future__ import annotations
 

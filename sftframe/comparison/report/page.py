@@ -1,7 +1,7 @@
 """`report.html` of a comparison: one self-contained page, in the order of a reader's questions.
 
-Takes records, gives the page as a string; reads and writes no file. Everything that came from data goes through
-jinja2's escaping, and the flipped items through JSON that cannot end its element.
+Everything that came from data goes through jinja2's escaping, and the flipped items through JSON that cannot end its
+element.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""With what the runs were made: versions, machine and data of all of them, pairing hashes by seed, folders.
-
-Takes a `ComparisonResult`, gives tables of text.
-"""
+"""With what the runs were made: versions, machine and data of all of them, pairing hashes by seed, folders."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The verdict in words, and what must be known to read it: the first thing on the page.
-
-Takes a `ComparisonResult`, gives lines of text.
-"""
+"""The verdict in words, and what must be known to read it: the first thing on the page."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """Which targets count in a batch: measured, never declared.
 
-Takes batches and the examples they were made of, gives shares per role. Knows no strategy by name.
-
 Shapes: B rows, T positions.
 """
 

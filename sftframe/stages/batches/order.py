@@ -1,4 +1,4 @@
-"""The order in which examples are trained on: a function of seed and epoch, cut into batches. Knows no example."""
+"""The order in which examples are trained on: a function of seed and epoch, cut into batches."""
 
 from __future__ import annotations
 

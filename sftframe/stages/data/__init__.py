@@ -1,7 +1,6 @@
 """The first step of a run: from a named source or a file to checked examples, and from those to the three parts.
 
-Takes a `DataConfig`; gives a `Dataset`, a `Split` and the count of duplicates across its parts. Knows file formats and
-field names; knows nothing of prompt styles, tokens or models.
+Knows file formats and field names; knows nothing of prompt styles, tokens or models.
 """
 
 from sftframe.stages.data.answered import AnsweredDataset, load_answered

@@ -1,6 +1,6 @@
 """Files of answered examples: instruction data with a model's answer in every entry, as the chapter writes them.
 
-Takes a file and the names of its fields; gives the examples and the answers. Who answered is not known here.
+Who answered is not known here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""From a file's entries to examples: every entry has to have its fields, and every field has to be usable text.
-
-Takes `Entries` of any format; gives `Example`s or an error that names the entry. Does not know where the file lies.
-"""
+"""From a file's entries to examples: every entry has to have its fields, and every field has to be usable text."""
 
 from __future__ import annotations
 

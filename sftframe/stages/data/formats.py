@@ -1,7 +1,7 @@
 """File formats: from a file's bytes to its entries, as the file has them.
 
-Takes bytes, a label for messages and the field names; gives `Entries`. What an entry must hold is not checked here
-(`examples` does); that a table has the columns is, because only here the columns are known.
+What an entry must hold is not checked here (`examples` does); that a table has the columns is, because only here the
+columns are known.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The three parts of a dataset: what is trained on, what is answered and judged, what is looked at during training.
 
-Takes a `Dataset`, gives a `Split`. Decides nothing by content: only position, or a seed, says where an example goes.
+Decides nothing by content: only position, or a seed, says where an example goes.
 """
 
 from __future__ import annotations

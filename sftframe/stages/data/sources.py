@@ -1,7 +1,6 @@
 """Where the data comes from: bundled with sftframe, downloaded from the chapter, or a file of the user's.
 
-Takes a `DataConfig`; gives a `Dataset`. Knows names, places and hashes; what is in a file is for `formats` and
-`examples`.
+Knows names, places and hashes; what is in a file is for `formats` and `examples`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Judging: answered examples go to a judge, and every one of them comes back with a verdict; pairs, with a preference.
 
-Takes examples and answers, gives verdicts in the examples' order and what they sum up to. Holds the judge to its
-contract, so that no list is ever shifted by one and no failed item left out in silence. Knows the `Judge` interface
-and the records; it does not know which judges there are, and writes nothing: each verdict is handed on as it comes.
+Holds the judge to its contract, so that no list is ever shifted by one and no failed item left out in silence. Knows
+the `Judge` interface and the records; it does not know which judges there are, and writes nothing: each verdict is
+handed on as it comes.
 """
 
 from sftframe.stages.judge.contract import is_score

@@ -1,9 +1,8 @@
 """Which of two answers is better, asked in both orders, and what the preferences over many pairs sum up to.
 
-Takes matched items and a judge's preferences in either order, gives outcomes and their summary. The answers of one side
-are called a, those of the other b, whichever of them is shown first. A judge that names a and then, shown the other
-way round, b, has told its liking for a place and not for an answer: that is a tie. Equal answers are a tie without
-being asked about.
+The answers of one side are called a, those of the other b, whichever of them is shown first. A judge that names a and
+then, shown the other way round, b, has told its liking for a place and not for an answer: that is a tie. Equal answers
+are a tie without being asked about.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """A judge's own noise: the same answers judged again and again.
 
-Takes the verdicts of every repeat, gives two standard deviations: how much one item's score moves, and how much the
-mean over all items does. A difference between two models that is not well above the second may be the judge's alone.
+A difference between two models that is not well above the second may be the judge's alone.
 """
 
 from __future__ import annotations

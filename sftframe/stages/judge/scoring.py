@@ -1,8 +1,7 @@
 """Asking a judge: for scores or for preferences, with the same care.
 
-Takes items or pairs and what is known of them already; gives one word on each, in their order. Words are handed on as
-they come, which may be in another order. Every word is checked against the item that it must be for, whatever a plugin
-raises becomes an error that names it, and a judge that has gone is not waited for.
+Words are handed on as they come, which may be in another order. Every word is checked against the item that it must be
+for, whatever a plugin raises becomes an error that names it, and a judge that has gone is not waited for.
 """
 
 from __future__ import annotations

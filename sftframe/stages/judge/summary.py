@@ -1,7 +1,6 @@
 """Verdicts in one line: the mean score, and the mean difference between two answers to the same questions.
 
-Takes verdicts, gives summaries. Intervals are over the items; what other seeds or another hour of the same judge would
-have said is not in them.
+Intervals are over the items; what other seeds or another hour of the same judge would have said is not in them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The last stage: a run's records as `summary.json`, `loss.png` and `report.html`.
-
-Takes records and the parsed lines of the run's files, gives documents as bytes, text or JSON; the caller writes them.
-matplotlib and jinja2 are imported when a chart or a page is made.
-"""
+"""The last stage: a run's records as `summary.json`, `loss.png` and `report.html`."""
 
 from sftframe.stages.report.charts import loss_chart, loss_svg
 from sftframe.stages.report.curves import Curves, read_curves

@@ -1,6 +1,6 @@
 """The loss chart of a run: as a PNG file, and as SVG that stands inside an HTML page.
 
-Takes `Curves`, gives bytes or text. Imports matplotlib on use.
+Imports matplotlib on use.
 """
 
 from __future__ import annotations

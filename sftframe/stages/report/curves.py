@@ -1,7 +1,4 @@
-"""The course of a training run, as `metrics.jsonl` tells it.
-
-Takes the parsed lines of the file, gives `Curves` and the few figures that are derived from them. Draws nothing.
-"""
+"""The course of a training run, as `metrics.jsonl` tells it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A run's manifest as tables: any nesting of names and values, flattened to one line per value.
-
-Knows nothing of what a manifest holds, so that new entries show up in reports by themselves.
-"""
+"""A run's manifest as tables: any nesting of names and values, flattened to one line per value."""
 
 from __future__ import annotations
 

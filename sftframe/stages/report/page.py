@@ -1,7 +1,7 @@
 """`report.html`: one self-contained page about one run.
 
-Takes records and the run's own texts, gives the page as a string; reads and writes no file of the run. All data goes
-through jinja2's autoescape, and a content security policy lets the page load nothing and run only its own script.
+All data goes through jinja2's autoescape, and a content security policy lets the page load nothing and run only its own
+script.
 """
 
 from __future__ import annotations

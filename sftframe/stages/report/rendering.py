@@ -1,7 +1,6 @@
 """How a report's content becomes a page: jinja2 with everything escaped, in a frame that all reports share.
 
-Takes a package with templates and the content, gives one self-contained HTML document. A content security policy lets
-the page load nothing and run only its own script.
+A content security policy lets the page load nothing and run only its own script.
 """
 
 from __future__ import annotations

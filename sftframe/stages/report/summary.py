@@ -1,7 +1,7 @@
 """`summary.json`: a run's `Summary` as a JSON document, and back.
 
-Takes and gives records and plain mappings. Fields are added over time, never renamed, so unknown keys are passed over
-when reading. A number that is not finite is `null` in the document, because JSON has no NaN. Knows no files.
+Fields are added over time, never renamed, so unknown keys are passed over when reading. A number that is not finite is
+`null` in the document, because JSON has no NaN.
 """
 
 from __future__ import annotations

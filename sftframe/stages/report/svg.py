@@ -1,8 +1,6 @@
 """Drawings of matplotlib as SVG that stands inside an HTML page.
 
-Takes a figure, gives one `<svg>` element with text as text and without colours of its own: it names CSS properties
-(`--chart-ink`, …) with a light scheme as fallback, so that one drawing serves light and dark pages. Imports matplotlib
-on use, never pyplot, and leaves matplotlib's settings as they were.
+Imports matplotlib on use, never pyplot, and leaves matplotlib's settings as they were.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The headline table: each yardstick before and after fine-tuning, with its unit and what it means.
 
-Takes the summary's `Yardsticks`, gives rows of finished text. Whether a change could be chance is not found out here
-but handed in.
+Whether a change could be chance is not found out here but handed in.
 """
 
 from __future__ import annotations

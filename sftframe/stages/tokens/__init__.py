@@ -1,8 +1,4 @@
-"""Examples to tokens with roles: one tokenisation of the whole text, boundaries by byte offset.
-
-Takes examples, a prompt style and a tokenizer; gives a `TokenStore` and a `LengthReport`. Knows nothing of which
-tokens count in a loss.
-"""
+"""Examples to tokens with roles: one tokenisation of the whole text, boundaries by byte offset."""
 
 from sftframe.stages.tokens.encoding import byte_lengths, encode_prompts, token_roles, tokenize
 from sftframe.stages.tokens.fingerprint import FIXED_EXAMPLES, style_fingerprint

@@ -1,7 +1,4 @@
-"""What a prompt style is known by, so that a model is never asked in another layout than it was trained in.
-
-Takes a style, gives a hash of what it writes. Knows no tokenizer.
-"""
+"""What a prompt style is known by, so that a model is never asked in another layout than it was trained in."""
 
 from __future__ import annotations
 

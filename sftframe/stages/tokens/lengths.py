@@ -1,7 +1,7 @@
 """Examples that are too long: refused, dropped or cut, and in any case counted.
 
-Takes tokenised examples one by one; gives the store of those that stay, and a report. A cut example keeps at least one
-target of its answer, and a cut answer gets no end token: it would teach to stop in the middle of a sentence.
+A cut example keeps at least one target of its answer, and a cut answer gets no end token: it would teach to stop in the
+middle of a sentence.
 """
 
 from __future__ import annotations

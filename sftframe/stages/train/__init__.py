@@ -1,7 +1,4 @@
-"""Fine-tuning: the data of one optimizer step in, a changed model and one record out.
-
-Knows nothing of files, of the order of data, or of when to evaluate.
-"""
+"""Fine-tuning: the data of one optimizer step in, a changed model and one record out."""
 
 from sftframe.stages.train.figures import gradient_norm, steps_between_readings
 from sftframe.stages.train.schedule import learning_rate

@@ -94,7 +94,7 @@ def test_ch07_is_kept_where_the_environment_says(
 
 def test_other_bytes_than_the_chapters_are_refused(mirror: Path, tmp_path: Path) -> None:
     (mirror / "instruction-data.json").write_text(json.dumps([GOOD]))
-    with pytest.raises(DataError, match=r"has SHA-256 .*, expected 7e09a9af353722ca.*not the file asked for"):
+    with pytest.raises(DataError, match=r"has SHA-256 .*, expected 7e09a9af353722ca.*not the expected file"):
         load_examples(DataConfig(source="ch07"), cache_dir=tmp_path)
 
 
