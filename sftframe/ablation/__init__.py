@@ -1,4 +1,4 @@
-"""A grid of runs that differ in what was meant to differ and in nothing else: planned, run, gone on with."""
+"""A grid of runs that differ only in what is varied: planned, run, resumed and extended."""
 
 from sftframe.ablation.config import AblateConfig, Request, read_request
 from sftframe.ablation.folder import AblationFolder

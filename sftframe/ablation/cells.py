@@ -1,7 +1,6 @@
 """The cells of a grid as runs, one after the other; `sftframe.ablation.workers` runs several at a time.
 
-A cell is a wall: whatever goes wrong in one is said and written down, and the others go on. Only a stop that the user
-asks for ends them all.
+An error in one cell is reported and written down, and the other cells continue. Only the user's stop ends them all.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a job."""
+    """The result of a job."""
 
     number: int
     error: str = ""
@@ -46,7 +45,7 @@ class Outcome:
 
 
 def is_done(path: Path) -> bool:
-    """The run is complete: nothing would be done if it were gone on with."""
+    """The run is complete: a resume would do nothing."""
     folder = RunFolder(path)
     return is_run(path) and folder.summary_path.exists() and folder.items_path.exists()
 

@@ -1,4 +1,4 @@
-"""From the runs of an ablation to its verdict: compared, written down, reported; and what a grid could detect."""
+"""The verdict of an ablation's runs, its report, and the difference that a grid could detect."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def conclude(
 ) -> ComparisonResult | None:
     """Compare the arms that have a complete run, and write the results and the report.
 
-    Arms without one are left out, and so are seeds that not all of the others have; the caller knows which failed.
+    Arms without one are left out, and so are seeds that not every other arm has; the caller knows which failed.
 
     Args:
-        asks_judge: have the judge grade again, where its noise is asked for and not known yet.
-        warn: told what is left out.
+        asks_judge: let the judge grade again, if its noise is wanted and not known yet.
+        warn: gets what is left out.
 
     Returns:
-        None where fewer than two arms are left.
+        None if fewer than two arms are left.
 
     Raises:
         DataError: the arms do not pair.
-        JudgeError: the judge's noise was asked for, and it is not there.
+        JudgeError: the judge's noise is wanted, and the judge is not there.
     """
     variance = measured_judge_variance(ablation, cells, asks_judge=asks_judge, warn=warn)
     result = _compared(ablation, cells, variance)
@@ -75,44 +75,45 @@ def conclude(
 
 
 def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = None, pilot: Path | None = None) -> str:
-    """What difference a grid would find, in words, before it is run. Either of the two says how scores scatter.
+    """The difference that a grid would find, in words, before it is run. Give `sd` or `pilot`, for the scatter of
+    scores.
 
     Args:
-        sd: standard deviation of one item's paired difference between two arms; the luck of seeds is then not counted.
-        pilot: an earlier ablation, whose variances are taken.
+        sd: standard deviation of one item's paired difference between two arms; differences between seeds do not count
+        then. pilot: an earlier ablation; its variances are used.
 
     Raises:
         ConfigError: neither or both are given, the pilot has no results, or the standard deviation is not positive.
         DataError: the data cannot be read.
     """
     if sd is not None and pilot is not None:
-        raise ConfigError("--sd and --pilot both say how scores scatter: give the one that is to be believed")
+        raise ConfigError("--sd and --pilot both say how much scores vary: give only one of them")
     yardstick = find_yardstick(plan.config.yardstick)
     components = _given_spread(sd) if pilot is None else _pilot_spread(pilot, yardstick.key)
     num_items, num_seeds = _num_test_items(plan, registry), len(plan.grid.seeds)
     found = minimum_detectable_difference(
         components, num_items=num_items, num_seeds=num_seeds, alpha=0.05 / max(1, len(plan.grid.arms) - 1), power=0.8
     )
-    caveat = "" if components.seed is not None else "; how much seeds differ is not known, so it may well be more"
+    caveat = "" if components.seed is not None else "; the variation between seeds is not known, so it may be more"
     return (
-        f"with {num_items} items and {num_seeds} seed{'s' * (num_seeds != 1)} a true difference of {found:.3g} "
-        f"({yardstick.unit}) would be found with a chance of 80 %{caveat}"
+        f"with {num_items} items and {num_seeds} seed{'s' * (num_seeds != 1)} the smallest difference found with "
+        f"80 % power is {found:.3g} ({yardstick.unit}){caveat}"
     )
 
 
 def remedy(result: ComparisonResult, path: Path, *, num_seeds: int) -> str:
-    """The command that adds the seeds which would settle what is open; empty where more seeds alone do not do it.
+    """The command that adds enough seeds for a verdict; empty if more seeds alone are not enough.
 
     Args:
         path: of the ablation.
-        num_seeds: that it has.
+        num_seeds: the number it has now.
     """
     wanted = [found.needed.seeds for found in result.told if found.verdict == "cannot tell" and found.needed]
     num_more = max((number for number in wanted if number), default=0)
     if not num_more:
         return ""
     command = shlex.join(["sftframe", "ablate", "--resume", str(path), "--seeds", str(num_seeds + num_more)])
-    return f"Add {num_more} seed{'s' * (num_more != 1)}, and keep the runs there are, with: {command}"
+    return f"Add {num_more} seed{'s' * (num_more != 1)} and keep the existing runs with: {command}"
 
 
 def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float | None) -> ComparisonResult | None:
@@ -147,7 +148,7 @@ def _given_spread(sd: float | None) -> VarianceComponents:
 
 
 def _pilot_spread(pilot: Path, yardstick: str) -> VarianceComponents:
-    """Of the pair that scatters most."""
+    """Components of the pair with the largest variance."""
     folder = AblationFolder.open(pilot)
     tables = (folder.read_results().comparison or {}).get("yardsticks")
     found = [table for table in tables if _is_table(table, yardstick)] if isinstance(tables, list) else []

@@ -1,4 +1,4 @@
-"""What an ablation can be told: the table `[ablate]` of a configuration file, and how flags are laid over it."""
+"""An ablation's settings: the table `[ablate]` of a configuration file, and the flags that change it."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class AblateConfig(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An ablation that was asked for, with its own settings checked and the runs' not yet."""
+    """A requested ablation; its own settings are checked, those of its runs are not yet."""
 
     config: AblateConfig
     base: Layer
-    """What all arms share, as a run's configuration."""
+    """The settings that all arms share, as a run's configuration."""
     axes: tuple[Axis, ...]
 
 
 def read_request(layer: Layer, axes: Sequence[Axis] = (), *, settings: Layer | None = None) -> Request:
-    """What merged layers ask for.
+    """The request in merged layers.
 
     Args:
         layer: a run's configuration with, possibly, the table `[ablate]`.

@@ -1,4 +1,4 @@
-"""How long a run would take, from a few of its own steps: for grids that one thinks twice about."""
+"""How long a run would take, from a few of its own steps; shown before large grids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sftframe.stages.batches import StepLoader
 from sftframe.stages.train import Trainer
 
 NUM_STEPS = 4
-"""Steps that are taken; the first, which is slower, does not count."""
+"""Number of steps; the first one is slower and does not count."""
 
 
 def estimated_training_s(layer: Layer, registry: Registry) -> float:

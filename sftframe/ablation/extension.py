@@ -1,4 +1,5 @@
-"""More seeds and arms for an ablation that exists. Its cells stay as they are; what would change them is refused."""
+"""More seeds and arms for an existing ablation. Its cells do not change; settings that would change them are
+refused."""
 
 from __future__ import annotations
 
@@ -17,13 +18,13 @@ _NAMED = ("prompt", "collate", "model")
 def extended_document(
     document: Mapping[str, Any], *, seeds: int | Sequence[int] | None, axes: Sequence[Axis], settings: Layer
 ) -> dict[str, Any]:
-    """The plan of an ablation with what is to be added. Pure.
+    """The plan of an ablation with more seeds and arms. Pure.
 
     Args:
         document: as `Plan.document` gives it.
-        seeds: how many there shall be in all, or seeds to add.
-        axes: values to add, by key; those that are there already stay once.
-        settings: keys with one value; where the key is an axis, it is one more value of it.
+        seeds: the new total number of seeds, or a list of seeds to add.
+        axes: values to add, by key; existing values are not added twice.
+        settings: keys with one value; if the key is an axis, the value is added to it.
 
     Raises:
         ConfigError: fewer seeds than there are.
@@ -61,13 +62,13 @@ def _seeds(known: Sequence[int], wanted: int | Sequence[int] | None) -> list[int
 
 
 def check_cells_are_kept(old: Plan, new: Plan, path: object) -> None:
-    """See that every cell of a plan is one of another, in the same folder and with the same settings.
+    """Check that every cell of the old plan is in the new plan, in the same folder and with the same settings.
 
     Args:
         path: of the ablation, for the message.
 
     Raises:
-        ConfigError: it is not; the message names the setting.
+        ConfigError: one is not; the message names the setting.
     """
     before, after = dict(flattened(old.base)), dict(flattened(new.base))
     for key in sorted({*before, *after}):

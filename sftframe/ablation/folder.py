@@ -1,4 +1,4 @@
-"""An ablation's folder: what lies where in it, how a new one is made and an old one found.
+"""An ablation's folder: its files, how a new one is made and how an old one is found.
 
 Its runs are ordinary runs.
 """
@@ -23,23 +23,23 @@ from sftframe.places import check_inside, is_number
 from sftframe.stored import read_json, read_record, read_records
 
 ABLATIONS_DIR = Path("ablations")
-"""Where ablations go that were given no folder, under the current directory."""
+"""Folder under the current directory for ablations without `--out`."""
 _PLAN = "ablation.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellState:
-    """What became of a cell."""
+    """The state of a cell."""
 
     run: str
-    """Its folder, from the ablation's."""
+    """Its folder, relative to the ablation's."""
     error: str = ""
-    """Why it failed; empty where it did not."""
+    """Why it failed; empty if it did not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeNoise:
-    """How far the judge's gradings of the same answers come apart."""
+    """How much the judge's gradings of the same answers differ."""
 
     repeats: int
     variance: Annotated[float, Ge(0)] | None = None
@@ -47,7 +47,7 @@ class JudgeNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What `ablation.json` says, as far as it is read again."""
+    """The part of `ablation.json` that is read again."""
 
     cells: tuple[CellState, ...] = ()
     judge_noise: JudgeNoise | None = None
@@ -56,21 +56,21 @@ class Results:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradientCosine:
-    """Two arms' gradients of the loss of one step's examples: of all weights, before clipping, without dropout."""
+    """Two arms' gradients of one step's loss: for all weights, before clipping, without dropout."""
 
     step: int
-    """Counted from 1: the step that the baseline was about to take."""
+    """The baseline's next step, counted from 1."""
     baseline: str
     candidate: str
     cosine: float | None
-    """Of the angle between the two, over all trainable parameters together; None where one of them is zero."""
+    """Cosine of the angle between the two, over all trainable parameters together; None if one of them is zero."""
     norm_ratio: float | None
-    """L2 norm of the candidate's over that of the baseline's."""
+    """L2 norm of the candidate's gradient divided by that of the baseline's."""
 
 
 @dataclass(frozen=True, slots=True)
 class AblationFolder:
-    """The folder of one ablation. Nothing is read or written before it is asked for."""
+    """The folder of one ablation. Making the object reads and writes nothing."""
 
     path: Path
 
@@ -80,10 +80,10 @@ class AblationFolder:
 
         Args:
             path: where; None = `ablations/N` under the current directory.
-            plan: the configuration, table `[ablate]` and all.
+            plan: the configuration, with the table `[ablate]`.
 
         Raises:
-            ConfigError: the folder is taken, or cannot be made.
+            ConfigError: the folder is in use, or cannot be made.
         """
         try:
             folder = cls(_numbered() if path is None else _taken_over(path))
@@ -97,18 +97,18 @@ class AblationFolder:
         """The ablation that is in `path`, with files that can be read.
 
         Raises:
-            ConfigError: there is none; it holds links, see `check_inside`; or one of its files is damaged.
+            ConfigError: there is none; it contains links, see `check_inside`; or one of its files is damaged.
         """
         folder = cls(path)
         if not folder.plan_path.is_file():
             raise ConfigError(f"no ablation in {path}: it has no {_PLAN}; `sftframe ablate` makes one")
         check_inside(path)
-        folder.read_results(), folder.read_gradients()  # before anything is spent on its cells
+        folder.read_results(), folder.read_gradients()  # checked before its cells are run
         return folder
 
     @property
     def plan_path(self) -> Path:
-        """What was asked for."""
+        """The plan."""
         return self.path / _PLAN
 
     @property
@@ -123,12 +123,12 @@ class AblationFolder:
 
     @property
     def gradients_path(self) -> Path:
-        """Cosines between the arms' gradients, where they were asked for."""
+        """Cosines between the arms' gradients, if they were measured."""
         return self.path / "gradients.jsonl"
 
     @property
     def workers_dir(self) -> Path:
-        """What worker processes hold while they work on cells."""
+        """Locks of worker processes while they work on cells."""
         return self.path / ".workers"
 
     def run_path(self, cell: Cell) -> Path:
@@ -136,19 +136,15 @@ class AblationFolder:
         return self.path / "runs" / cell.arm.slug / f"seed-{cell.seed}"
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
-        """Write down what is asked for, in place of what was."""
+        """Replace the plan."""
         write_whole(self.plan_path, tomli_w.dumps(dict(plan)))
 
     def read_plan(self) -> dict[str, Any]:
-        """What was asked for.
-
-        Raises:
-            ConfigError: it cannot be read.
-        """
+        """The plan.  Raises: ConfigError: it cannot be read."""
         return read_toml(self.plan_path)
 
     def read_results(self) -> Results:
-        """What was found out so far; empty before the first cell was done.
+        """The results so far; empty before the first cell is done.
 
         Raises:
             ConfigError: the file is damaged.
@@ -158,7 +154,7 @@ class AblationFolder:
         return read_record(Results, read_json(self.results_path), self.results_path)
 
     def read_gradients(self) -> list[GradientCosine]:
-        """What was measured of gradients; empty where it was not asked for.
+        """The measured gradients; empty if they were not measured.
 
         Raises:
             ConfigError: the file is damaged.
@@ -168,10 +164,10 @@ class AblationFolder:
         return read_records(GradientCosine, self.gradients_path)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the ablation, so that no other process works on it.
+        """Lock the ablation, so that no other process works on it.
 
         Raises:
-            ConfigError: another holds it; the message says who.
+            ConfigError: another process has the lock; the message says which.
         """
         return hold(self.path)
 
@@ -192,7 +188,7 @@ def _numbered() -> Path:
 def _taken_over(path: Path) -> Path:
     if (path / _PLAN).exists():
         raise ConfigError(
-            f"{path} holds an ablation already: go on with it by --resume {path}, or choose another --out"
+            f"{path} contains an ablation already: continue it with --resume {path}, or choose another --out"
         )
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ConfigError(f"{path} is not an empty folder: choose another --out")

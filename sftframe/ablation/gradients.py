@@ -1,7 +1,7 @@
-"""Why arms differ: the cosine between the gradients that they take on the same examples at the same weights.
+"""Why arms differ: the cosine between their gradients on the same examples at the same weights.
 
-The weights are those of the baseline arm as it trains with the first seed; at a number of its steps every other arm's
-gradient is computed too, and thrown away.
+The weights are those of the baseline arm during its training with the first seed. At some of its steps every other
+arm's gradient is computed too, and not used for training.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def write_gradient_cosines(ablation: Ablation, registry: Registry, observer: Abl
     grid = ablation.plan.grid
     named = next((arm for arm in grid.arms if arm.name == ablation.plan.config.baseline), grid.arms[0])
     others = [arm for arm in grid.arms if arm is not named]
-    observer.note(f"gradients of {len(grid.arms)} arms on the same batches, along the training of {named.name}")
+    observer.note(f"gradients of {len(grid.arms)} arms on the same batches, during the training of {named.name}")
     found = list(gradient_cosines(named, others, registry, seed=grid.seeds[0]))
     write_whole(folder.gradients_path, "".join(f"{json.dumps(asdict(one))}\n" for one in found))
 
@@ -53,10 +53,10 @@ def write_gradient_cosines(ablation: Ablation, registry: Registry, observer: Abl
 def gradient_cosines(
     baseline: Arm, others: Sequence[Arm], registry: Registry, *, seed: int, num_looks: int = NUM_LOOKS
 ) -> Iterator[GradientCosine]:
-    """Train as the baseline arm does, and look at every arm's gradient along the way.
+    """Train as the baseline arm does, and measure every arm's gradient at some steps.
 
     Args:
-        num_looks: at how many steps, at most.
+        num_looks: the largest number of these steps.
     """
     config, loader, components = _prepared(baseline, registry, seed)
     set_up_threads(config.threads)
@@ -83,7 +83,7 @@ def _prepared(arm: Arm, registry: Registry, seed: int) -> tuple[RunConfig, StepL
 def _rivals(
     config: RunConfig, loader: StepLoader, others: Sequence[Arm], registry: Registry, seed: int
 ) -> Iterator[tuple[Arm, StepLoader]]:
-    """The arms whose steps hold the same examples, for the same model."""
+    """The arms whose steps have the same examples, for the same model."""
     schedule = list(loader.schedule())
     for arm in others:
         own, rival, _ = _prepared(arm, registry, seed)
@@ -94,7 +94,7 @@ def _rivals(
 def _gradient(model: CausalLM, data: StepData) -> list[Tensor]:
     """The gradient of a step's loss, one tensor per trainable parameter; the model is left without gradients."""
     parameters = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
-    model.module.zero_grad(set_to_none=True)  # a step leaves its own behind
+    model.module.zero_grad(set_to_none=True)  # the step before has left its own
     model.module.eval()  # without dropout: two gradients of the same batch are then equal
     for batch in data.micro_batches:
         (model.loss_sum(batch_on(batch, model.device)) / data.weight).backward()  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
-"""What an ablation varies: axes with their values, the arms that they span, and the cells, one per arm and seed.
+"""What an ablation varies: axes with their values, the arms made of them, and the cells, one per arm and seed.
 
-Pure: it knows neither runs nor plugins, but for the question which options a component has.
+Pure functions; the caller tells which options a component has.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HasOption = Callable[[str, str, str], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """One configuration key and the values that it takes.
+    """One configuration key and its values.
 
     >>> Axis(key="collate.name", values=("mask-pad", "mask-instruction")).label
     'collate'
@@ -77,7 +77,7 @@ class Grid:
     seeds: tuple[int, ...]
 
     def cells(self) -> Iterator[Cell]:
-        """Seed by seed, so that a grid which is stopped early holds whole pairs."""
+        """Seed by seed, so that a grid that is stopped early has whole pairs."""
         return (Cell(arm=arm, seed=seed) for seed in self.seeds for arm in self.arms)
 
 
@@ -88,13 +88,13 @@ def make_grid(
     has_option: HasOption,
     with_option: Callable[[str, str], Sequence[str]] = lambda seam, option: (),
 ) -> Grid:
-    """The grid that the axes span.
+    """The grid of all combinations of the axes' values.
 
-    An option of a component (`collate.weight`) varies only the arms whose component has it; the others stand once.
+    An option of a component (`collate.weight`) varies only the arms whose component has it; the other arms occur once.
 
     Args:
         base: what all arms share.
-        with_option: `with_option(seam, option)`: names of all components that have the option, for a message.
+        with_option: `with_option(seam, option)`: names of all components with the option, for a message.
 
     Raises:
         ConfigError: fewer than two arms, a value or seed twice, or an option that no arm's component has.
@@ -127,7 +127,7 @@ def make_grid(
 
 
 def split_axes(settings: Iterable[str]) -> tuple[Layer, list[Axis]]:
-    """`section.key=value` words apart: those with one value as a layer, those with several as axes.
+    """Parse `section.key=value` words: those with one value become a layer, those with several become axes.
 
     Commas outside brackets, braces and quotes separate values.
 
@@ -154,7 +154,7 @@ def split_axes(settings: Iterable[str]) -> tuple[Layer, list[Axis]]:
 
 
 def full_key(key: str) -> str:
-    """The key of a component's name, where the seam alone stands for it.
+    """The full key; a seam alone means the name of its component.
 
     >>> full_key("collate"), full_key("train.lr")
     ('collate.name', 'train.lr')
@@ -163,7 +163,7 @@ def full_key(key: str) -> str:
 
 
 def split_values(text: str) -> list[str]:
-    """A list of values as a flag takes it, each still as text.
+    """The values in a flag's list, each still as text.
 
     >>> split_values('a, [1, 2], {x = 1, y = 2}, "b, c"')
     ['a', '[1, 2]', '{x = 1, y = 2}', '"b, c"']
@@ -185,7 +185,7 @@ def split_values(text: str) -> list[str]:
 
 
 def seeds_from(count_or_list: int | Sequence[int], base_seed: int) -> tuple[int, ...]:
-    """The seeds of a grid: as many as asked for from the base seed on, or those that were listed.
+    """The seeds of a grid: a count, starting at the base seed, or a list.
 
     >>> seeds_from(3, 123), seeds_from([7, 1], 123)
     ((123, 124, 125), (7, 1))
@@ -204,7 +204,7 @@ def _check_distinct(axes: Sequence[Axis], seeds: Sequence[int]) -> None:
     for label, values in [*named, ("seeds", tuple(seeds))]:
         repeated = next((value for i, value in enumerate(values) if value in values[:i]), None)
         if repeated is not None:
-            raise ConfigError(f"{label}: {repeated} stands twice; every value once, please")
+            raise ConfigError(f"{label}: {repeated} occurs twice; give every value once")
     keys = [axis.key for axis in axes]
     twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
     if twice is not None:
@@ -218,14 +218,14 @@ def _product(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
 
 
 def _applies(axis: Axis, layer: Layer, has_option: HasOption) -> bool:
-    assert axis.seam is not None, "only asked of a component's options"
+    assert axis.seam is not None, "only called for a component's options"
     component = layer.get(axis.seam, {}).get("name", "")
     option = axis.key.partition(".")[2].partition(".")[0]
     return has_option(axis.seam, component, option)
 
 
 def _layer(base: Layer, settings: Mapping[str, Any]) -> Layer:
-    # names first: another name drops the options of the component before
+    # names first: a new name drops the options of the old component
     ordered = sorted(settings.items(), key=lambda pair: not pair[0].endswith(".name"))
     return merge(base, *(nested(key, value) for key, value in ordered))
 

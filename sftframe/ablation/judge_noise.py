@@ -1,4 +1,4 @@
-"""How much of the spread is the judge's own: one run's answers, graded again."""
+"""The judge's own noise, measured by grading one run's answers again."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def measured_judge_variance(
 ) -> float | None:
     """Variance of one score, in squared points.
 
-    What the ablation's results hold already is not measured again. A deterministic judge has none.
+    A value in the ablation's results is not measured again. A deterministic judge has no noise.
 
     Args:
-        asks_judge: measure what is not known yet; False for a report, which asks nobody.
-        warn: told where it is not known and not measured.
+        asks_judge: measure it if it is not known yet; False for a report, which calls no judge.
+        warn: gets a line if it is not known and not measured.
 
     Returns:
-        None where it is not known, or the judge is not deterministic and `ablate.repeats` asks for one grading.
+        None if it is not known, or if the judge is not deterministic and `ablate.repeats` is 1.
 
     Raises:
-        ConfigError: the judge is one that the user has not accepted.
+        ConfigError: the user has not accepted this judge.
         JudgeError: the judge is not there, or fails on too many answers.
     """
     config = resolve(ablation.plan.base, ablation.registry)
@@ -50,7 +50,7 @@ def measured_judge_variance(
     path = ablation.folder.path
     if not asks_judge:
         warn(
-            f"the judge's own noise is not part of this report, since it was not measured yet: "
+            f"the judge's own noise is not part of this report, because it is not measured yet: "
             f"sftframe ablate --resume {path} measures it"
         )
         return None

@@ -1,4 +1,4 @@
-"""From a request to a plan that can be run: every arm's configuration and components checked before the first cell.
+"""From a request to a plan: every arm's configuration and components are checked before the first cell.
 
 Makes no folder and loads no model.
 """
@@ -20,16 +20,16 @@ from sftframe.registry import Registry, Seam
 from sftframe.stages.data import load_examples, split
 
 _UNVARIED = {
-    "data": "arms are compared on the same items, so they share their data",
-    "seed": "seeds are not arms: every arm is run with all of them, see --seeds",
-    "judge": "scores of different judges do not compare, so an ablation has one",
-    "out": "every run has its own folder in the ablation's",
+    "data": "arms are compared on the same items, so all arms use the same data",
+    "seed": "seeds are not arms: every arm is run with all seeds, see --seeds",
+    "judge": "scores of different judges cannot be compared, so an ablation has one judge",
+    "out": "every run has its own folder inside the ablation's folder",
     "before": "it does not change the fine-tuned model",
     "max_failures": "it does not change the fine-tuned model",
 }
 """Keys that no axis may vary, and why."""
 _SEAMS = ("prompt", "collate", "model")
-"""Whose components may be an axis."""
+"""Seams whose components may be an axis."""
 _CHANGES_WEIGHTS = ("model.",)
 _CHANGES_ORDER = tuple(
     f"train.{key}" for key in ("batch_size", "accumulate", "epochs", "max_steps", "shuffle", "drop_last", "patience")
@@ -38,7 +38,7 @@ _CHANGES_ORDER = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A grid whose every arm can be run."""
+    """A grid in which every arm can be run."""
 
     config: AblateConfig
     base: Layer
@@ -46,7 +46,7 @@ class Plan:
 
     @property
     def designed_differences(self) -> Mapping[str, str]:
-        """Pairing hashes that differ because an axis says so, and by which axis."""
+        """Pairing hashes that an axis changes on purpose, with the axis."""
         differing = {}
         for axis in self.grid.axes:
             if axis.key.startswith(_CHANGES_WEIGHTS):
@@ -56,7 +56,7 @@ class Plan:
         return differing
 
     def document(self) -> dict[str, Any]:
-        """The plan as a configuration file, from which `read_plan` makes it again."""
+        """The plan as a configuration file, for `read_plan`."""
         named = {seam: list(axis.values) for seam in _SEAMS if (axis := self._axis(f"{seam}.name"))}
         other = {axis.key: list(axis.values) for axis in self.grid.axes if not axis.key.endswith(".name")}
         table = self.config.model_dump(mode="json", exclude_none=True, exclude={"prompt", "collate", "model", "set"})
@@ -70,10 +70,10 @@ class Plan:
 
 
 def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> Plan:
-    """Check everything that can be checked without spending anything.
+    """Check everything that can be checked cheaply.
 
     Args:
-        is_run: whether its cells are going to be run. For a report nothing of what they need has to be there.
+        is_run: whether its cells will be run. A report needs neither data nor judge.
 
     Raises:
         ConfigError: a setting cannot be varied, an arm's configuration is wrong, or there is nothing to compare.
@@ -99,7 +99,7 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
 
 
 def read_plan(document: Mapping[str, Any], registry: Registry, *, is_run: bool = True) -> Plan:
-    """The plan that `Plan.document` gave. Raises as `make_plan`."""
+    """The plan in a `Plan.document`. Raises as `make_plan`."""
     return make_plan(read_request(dict(document)), registry, is_run=is_run)
 
 
@@ -110,7 +110,7 @@ def _check_may_vary(axis: Axis) -> None:
 
 
 def _with_named_components(base: Layer, registry: Registry) -> Layer:
-    """The layer with its components' names spelled out, so that an arm's options can be told from another's."""
+    """The layer with its components' names written out, so that an option is always that of a named component."""
     config = resolve(base, registry)
     named = {seam: {"name": getattr(config, seam).name} for seam in (*_SEAMS, "judge")}
     whole = {**base, **{seam: {**name, **base.get(seam, {})} for seam, name in named.items()}}
@@ -118,7 +118,7 @@ def _with_named_components(base: Layer, registry: Registry) -> Layer:
 
 
 def _prompt_texts(request: Request) -> dict[str, str]:
-    """By name the text of every prompt style that is a file, as it was when the ablation began: its arms share it."""
+    """By name the text of every prompt style's file, as it was when the ablation started; all arms use this text."""
     known, texts = request.config.prompt_texts, {}
     for name in (value for axis in request.axes if axis.key == "prompt.name" for value in axis.values):
         file = prompt_file(name)

@@ -1,4 +1,4 @@
-"""What an ablation tells while its cells run: events, made in whatever process runs a cell, and an observer of them."""
+"""The progress of an ablation: events from the processes that run cells, and an observer that gets them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class CellEvent:
     """Something happened in a cell. Can be pickled."""
 
     number: int
-    """Which cell of the grid, counted from 0 in its order."""
+    """The cell's position in the grid, counted from 0."""
     kind: EventKind
     text: str = ""
     """The stage that begins, the note or warning, or why the cell failed."""
@@ -28,11 +28,11 @@ class CellEvent:
     summary: Mapping[str, Any] | None = None
     """Of a cell that is done: its run's `summary.json`."""
     seconds: float = 0.0
-    """Of a cell that is done or failed: what it took this time; 0 where nothing was left to do."""
+    """Of a cell that is done or failed: seconds that it took this time; 0 if nothing was left to do."""
 
 
 class AblationObserver:
-    """Told of every cell; every method may be overridden, none has to be."""
+    """Gets the events of all cells; every method may be overridden, none has to be."""
 
     def planned(self, cells: Sequence[Cell]) -> None:
         """The cells, in the order in which they start."""
@@ -41,14 +41,14 @@ class AblationObserver:
         """Something happened in a cell."""
 
     def note(self, text: str) -> None:
-        """Something worth knowing of the ablation as a whole, one line."""
+        """Useful information about the whole ablation, one line."""
 
     def warn(self, text: str) -> None:
-        """Something worth worrying about, one line."""
+        """A warning, one line."""
 
 
 class CellObserver(Observer):
-    """A run's observer that tells of the run as of a cell."""
+    """A run's observer that passes on its events as those of a cell."""
 
     def __init__(self, number: int, tell: Callable[[CellEvent], None]) -> None:
         self._number = number

@@ -1,6 +1,6 @@
 """The report of an ablation: one page about all of its arms.
 
-Takes an ablation, its comparison and its cells' states, writes `report.html` into its folder.
+It is written to `report.html` in the ablation's folder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def write_ablation_report(
     """Write `report.html`.
 
     Args:
-        warn: told what is left out.
+        warn: gets what is left out.
 
     Raises:
         DataError: a run's `metrics.jsonl` is damaged.
@@ -62,18 +62,18 @@ def _token_examples(
     unknown = unaccepted(claims_of(ablation.folder.read_plan(), ablation.registry, inside=[path], asks_judge=False))
     if unknown:
         words = "; ".join(claim.words for claim in unknown)
-        warn(f"no example is shown as tokens: for it sftframe would {words}; accept it with: {accepting(path)}")
+        warn(f"no example is shown as tokens, because sftframe would {words}; accept it with: {accepting(path)}")
         return {}
     arms = {arm.name: arm for arm in ablation.plan.grid.arms}
     found: dict[str, ShownTokens] = {}
     for compared in result.arms:
-        with suppress(SftframeError):  # a vocabulary that is no longer there costs an example, not the report
+        with suppress(SftframeError):  # without its vocabulary the example is missing, not the report
             found[compared.name] = _tokens_of(arms[compared.name], compared.any_run().seed, ablation.registry)
     return {name: tokens for name, tokens in found.items() if tokens}
 
 
 def _tokens_of(arm: Arm, seed: int, registry: Registry) -> ShownTokens:
-    """Of the first example with an input in the first batch in file order, or of its first; empty if it was dropped."""
+    """Tokens of the first example with an input in the first batch in file order; of its first if none has one."""
     config = resolve(merge(arm.layer, {"seed": seed}), registry)
     components = Components.choose(config, registry)
     batch = split(load_examples(config.data), config.data).train[: config.train.batch_size]

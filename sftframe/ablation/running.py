@@ -1,6 +1,6 @@
-"""An ablation from its plan to runs that are all there: cells run, gone on with, and written down.
+"""Runs the cells of an ablation's plan, resumes them, and writes down their states.
 
-What the runs say is not looked at here.
+The runs are compared elsewhere.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from sftframe.runs import RunFolder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellResult:
-    """A cell and what became of it."""
+    """A cell and its state."""
 
     cell: Cell
     path: Path
     """The folder of its run."""
     error: str = ""
-    """Why it failed, one line; empty where the run is complete."""
+    """Why it failed, one line; empty if the run is complete."""
 
 
 class Ablation:
@@ -54,7 +54,7 @@ class Ablation:
         """Make the folder.
 
         Raises:
-            ConfigError: it is taken, or cannot be made.
+            ConfigError: it is in use, or cannot be made.
         """
         document = plan.document()
         remember(claims_of(document, registry))
@@ -64,15 +64,15 @@ class Ablation:
     def reopen(
         cls, path: Path, registry: Registry, changes: dict[str, Any] | None = None, *, is_run: bool = True
     ) -> Ablation:
-        """Go on with an ablation, from what its folder says.
+        """Continue an ablation from its folder.
 
         Args:
-            changes: keys of `[ablate]` that differ from then on: what is compared and how, never what is run.
-            is_run: whether its cells are going to be run; a report asks no judge and needs no data.
+            changes: keys of `[ablate]` to change from now on: what is compared and how, never what is run.
+            is_run: whether its cells will be run; a report calls no judge and needs no data.
 
         Raises:
-            ConfigError: the folder is no ablation, or its plan asks for what the user has not accepted.
-            SftframeError: something in its plan is no longer there.
+            ConfigError: the folder is no ablation, or its plan needs something that the user has not accepted.
+            SftframeError: something in its plan is missing now.
         """
         folder = AblationFolder.open(path)
         document = folder.read_plan()
@@ -92,16 +92,16 @@ class Ablation:
         axes: Sequence[Axis] = (),
         settings: Layer | None = None,
     ) -> Ablation:
-        """Go on with an ablation and add seeds and arms to it. The cells there are stay as they are.
+        """Continue an ablation and add seeds and arms to it. The existing cells do not change.
 
         Args:
-            changes: as `reopen` takes it.
-            seeds: how many there shall be in all, or seeds to add.
-            axes: values to add to its axes, or new axes that its arms do not have.
-            settings: keys with one value: one more value of an axis.
+            changes: as for `reopen`.
+            seeds: the new total number of seeds, or a list of seeds to add.
+            axes: values to add to its axes, or new axes for options that its arms do not have.
+            settings: keys with one value, which is added to an axis.
 
         Raises:
-            SftframeError: as `reopen`; or what is added would change cells that are there.
+            SftframeError: as `reopen`; or the addition would change existing cells.
         """
         known = cls.reopen(path, registry, changes)
         document = known.folder.read_plan()
@@ -120,7 +120,7 @@ class Ablation:
         return tuple(self.plan.grid.cells())
 
     def state(self) -> list[CellResult]:
-        """Every cell's state as its folder tells it; nothing is run."""
+        """Every cell's state, read from its folder; nothing is run."""
         known = {state.run: state.error for state in self.folder.read_results().cells}
         cells = [(cell, self.folder.run_path(cell)) for cell in self.cells]
         return [
@@ -129,11 +129,11 @@ class Ablation:
         ]
 
     def run(self, observer: AblationObserver, *, jobs: int = 1, disabled: Sequence[str] = ()) -> list[CellResult]:
-        """Run what is not complete yet, and give every cell's state in the order of the cells.
+        """Run the cells that are not complete yet, and return every cell's state in the order of the cells.
 
         Args:
             jobs: cells at the same time. More than one needs plugins that are installed.
-            disabled: plugins that are to be left alone.
+            disabled: plugins that are not loaded.
 
         Raises:
             ConfigError: a plugin has another version than in the cells that are complete.
@@ -153,8 +153,8 @@ class Ablation:
             except (KeyboardInterrupt, Interrupted):
                 num_done = sum(is_done(self.folder.run_path(cell)) for cell in cells)
                 raise Interrupted(
-                    f"stopped with {num_done} of {len(cells)} cells complete, what was at work is saved; "
-                    f"go on with: sftframe ablate --resume {self.folder.path}"
+                    f"stopped with {num_done} of {len(cells)} cells complete, the running cells are saved; "
+                    f"continue with: sftframe ablate --resume {self.folder.path}"
                 ) from None
         return [
             CellResult(cell=cell, path=self.folder.run_path(cell), error=errors[number])
@@ -162,7 +162,7 @@ class Ablation:
         ]
 
     def _check_pieces(self, cells: Sequence[Cell]) -> None:
-        """Cells of different versions of a plugin would not compare: better known before they are run."""
+        """Check that every plugin has the version of the complete cells: cells of two versions cannot be compared."""
         paths = [self.folder.run_path(cell) for cell in cells]
         done = [path for path in paths if is_done(path)]
         if len(done) == len(paths):
@@ -176,8 +176,8 @@ class Ablation:
                 made_with = (known["plugin"], known["version"])
                 if made_with != (now.id, now.version):
                     raise ConfigError(
-                        f"{path} was made with {known['name']} of {made_with[0]} {made_with[1]}, and now it is of "
-                        f"{now.id} {now.version}: cells of the two do not compare; install the version from before, or "
+                        f"{path} was made with {known['name']} from {made_with[0]} {made_with[1]}, and now it is from "
+                        f"{now.id} {now.version}: their cells cannot be compared; install the old version again, or "
                         "start a new ablation"
                     )
 

@@ -1,8 +1,8 @@
 """Cells of a grid several at a time, each in a worker process that ends with the process that started it.
 
-The line between the two is a pipe. Its end of file asks a worker to stop: it comes when the parent closes the pipe and
-when the parent dies, whatever it dies of. A worker saves its cell first, as a single run does after Ctrl-C. Each worker
-holds a lock, so that a later process can tell that an earlier one's workers are still saving.
+A pipe connects the two. Its end of file asks a worker to stop: it comes when the parent closes the pipe, and when the
+parent dies for any reason. A worker saves its cell first, as a single run does after Ctrl-C. Each worker has a lock,
+which shows a later process that workers of an earlier one are still saving.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sftframe.locks import hold, owner
 from sftframe.registry import Registry, load_registry
 
 _LOOK_S = 0.25
-"""How often the parent looks whether a stop was asked for, and a worker whether its parent is still there."""
+"""How often the parent checks for a stop, and a worker checks that its parent is still there."""
 _PATIENCE_S = 60.0
 """How long earlier workers may take to save their cells: the rest of a step and a checkpoint."""
 
@@ -36,21 +36,21 @@ _PATIENCE_S = 60.0
 def run_in_processes(
     jobs: Sequence[Job], *, num_processes: int, disabled: Sequence[str], locks_dir: Path, observer: AblationObserver
 ) -> Iterator[Outcome]:
-    """Run several jobs at a time, in processes that load the installed plugins themselves. Yields in the order of ends.
+    """Run several jobs at a time, in processes that load the installed plugins. Yields outcomes as jobs end.
 
-    A process that dies takes its cell with it and no other. The first Ctrl-C, SIGTERM or SIGHUP lets every worker stop
-    after its step, the second stops them at once, the third kills them. They have ended when this ends.
+    A process that dies ends only its own cell. The first Ctrl-C, SIGTERM or SIGHUP stops every worker after its step,
+    the second stops them at once, the third kills them. All workers have ended when this function ends.
 
     Args:
         disabled: plugins that are not loaded.
-        locks_dir: a folder for the workers' locks, made if it is not there.
+        locks_dir: a folder for the workers' locks, made if it does not exist.
 
     Raises:
         Interrupted: the user asked for a stop; the cells at work are saved.
     """
 
     def tell() -> None:
-        observer.note("stopping: every cell at work saves its step first; once more stops at once, without that")
+        observer.note("stopping: every running cell saves its step first; once more stops at once, without saving")
 
     waiting = deque(jobs)
     places = [locks_dir / str(number) for number in range(min(num_processes, len(jobs)))]
@@ -78,10 +78,10 @@ def run_in_processes(
 
 
 def await_earlier_workers(locks_dir: Path, observer: AblationObserver, *, patience_s: float = _PATIENCE_S) -> None:
-    """Wait for workers of an earlier process that has died, if they are still saving their cells.
+    """Wait for the workers of an earlier process that died, if they are still saving their cells.
 
     Args:
-        locks_dir: as `run_in_processes` takes it; it need not be there.
+        locks_dir: as for `run_in_processes`; it need not exist.
 
     Raises:
         ConfigError: they took longer than `patience_s`; the message names the process.
@@ -103,7 +103,7 @@ def await_earlier_workers(locks_dir: Path, observer: AblationObserver, *, patien
 
 
 class _Worker:
-    """A process that runs one cell after the other, and the line to it."""
+    """A process that runs one cell after the other, and the pipe to it."""
 
     def __init__(self, disabled: Sequence[str], place: Path) -> None:
         context = multiprocessing.get_context("spawn")
@@ -120,22 +120,22 @@ class _Worker:
 
     def give(self, job: Job) -> None:
         self.job = job
-        with suppress(OSError):  # it has died: hearing it will tell
+        with suppress(OSError):  # it has died; reading from it will show that
             self.connection.send(job)
 
     def hear(self, observer: AblationObserver) -> Outcome | None:
-        """Pass on what it says; give the outcome if that was its last word on its job.
+        """Pass on its message; return the outcome if its job has ended.
 
         Raises:
-            Interrupted: somebody asked this worker alone to stop.
+            Interrupted: this worker alone was stopped.
         """
-        assert self.job is not None, "only a worker with a job is listened to"
+        assert self.job is not None, "only a worker with a job is read from"
         try:
             said = self.connection.recv()
         except (EOFError, OSError):
             self._process.join()
             message = (
-                f"its process ended with code {self._process.exitcode}, perhaps for want of memory: "
+                f"its process ended with code {self._process.exitcode}, perhaps because memory ran out: "
                 "try fewer --jobs, or a smaller --batch-size"
             )
             said = failed(self.job, message, 0.0, observer.happened)
@@ -145,18 +145,18 @@ class _Worker:
         self.job = None
         if isinstance(said, Interrupted):
             raise said
-        assert isinstance(said, Outcome), "a worker says events and outcomes"
+        assert isinstance(said, Outcome), "a worker sends events and outcomes"
         return said
 
     def let_go(self) -> None:
-        """Ask it to end; a cell at work is saved first."""
+        """Ask it to end; a running cell is saved first."""
         self.connection.close()
 
     def join(self) -> None:
         self._process.join()
 
     def terminate(self) -> None:
-        """End it without saving the step it is at."""
+        """End it without saving its current step."""
         self._process.terminate()
 
     def kill(self) -> None:
@@ -164,7 +164,7 @@ class _Worker:
 
 
 def _end(workers: Sequence[_Worker]) -> None:
-    """Let all workers go and wait for them; more signals of the user hurry them."""
+    """Ask all workers to end and wait for them; more signals from the user end them faster."""
     for worker in workers:
         worker.let_go()
     for hurry in (_Worker.terminate, _Worker.kill):
@@ -181,7 +181,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 def _work(connection: Connection, disabled: Sequence[str], place: Path, parent: int) -> None:
     """What a worker process does."""
     if hasattr(os, "setpgrp"):
-        os.setpgrp()  # Ctrl-C in the terminal is the parent's to pass on
+        os.setpgrp()  # the parent passes on Ctrl-C from the terminal
     # a parent in a script's background ignores SIGINT, and its children would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(OSError):
@@ -193,11 +193,11 @@ def _work(connection: Connection, disabled: Sequence[str], place: Path, parent: 
             registry = load_registry(disabled=disabled)
             while (job := jobs.get()) is not None:
                 connection.send(_outcome(job, registry, connection))
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the listener's may come when all is done
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the listener's signal may come when all is done
 
 
 def _listen(connection: Connection, jobs: SimpleQueue[Job | None], parent: int) -> None:
-    """Take in what the parent says; at its end, which may be the parent's own, ask the main thread to stop."""
+    """Read from the parent; when the pipe or the parent ends, ask the main thread to stop."""
     with suppress(EOFError, OSError):
         while os.getppid() == parent:  # a process that it forked may hold the pipe open
             if connection.poll(_LOOK_S):
@@ -209,14 +209,14 @@ def _listen(connection: Connection, jobs: SimpleQueue[Job | None], parent: int) 
     jobs.put(None)
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
-        signal.pthread_kill(main, signal.SIGINT)  # ends a system call that waits, too
+        signal.pthread_kill(main, signal.SIGINT)  # also ends a waiting system call
     else:
         signal.raise_signal(signal.SIGINT)
 
 
 def _outcome(job: Job, registry: Registry, connection: Connection) -> Outcome | Interrupted:
     def tell(event: CellEvent) -> None:
-        with suppress(OSError):  # nobody listens any more: the cell is saved all the same
+        with suppress(OSError):  # nobody reads any more: the cell is saved anyway
             connection.send(event)
 
     try:
@@ -224,4 +224,4 @@ def _outcome(job: Job, registry: Registry, connection: Connection) -> Outcome | 
     except Interrupted as stop:
         return stop
     except KeyboardInterrupt:
-        return Interrupted("stopped before the run had begun")
+        return Interrupted("stopped before the run had started")

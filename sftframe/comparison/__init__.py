@@ -1,6 +1,6 @@
-"""Finished runs compared: on the same items, pair by pair, with intervals over items and seeds.
+"""Comparisons of finished runs: on the same items, pair by pair, with intervals over items and seeds.
 
-What an interval or a p-value is, is for `sftframe.statistics` to know; how runs come to be, for the pipeline.
+Intervals and p-values come from `sftframe.statistics`, runs from the pipeline.
 """
 
 from sftframe.comparison.answers import arms_of_answers

@@ -1,4 +1,4 @@
-"""Two sets of scored answers as arms: files in which nothing stands but questions, references, answers and scores."""
+"""Two sets of scored answers as arms, from files with only questions, references, answers and scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ONLY_SEED = 0
 
 
 def arms_of_answers(head_to_head: HeadToHead) -> list[ComparedArm]:
-    """Both sides on their common questions; of likelihoods and of how answers ended nothing is known.
+    """Both sides on their common questions; likelihoods and stop reasons are not known.
 
     Args:
         head_to_head: with scores of single answers.

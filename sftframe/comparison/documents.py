@@ -1,4 +1,4 @@
-"""A comparison as JSON, Markdown and CSV. `docs/ablate.md` describes the JSON, to which fields are only added."""
+"""A comparison as JSON, Markdown and CSV. `docs/ablate.md` describes the JSON; its fields are never removed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
 
 
 def comparison_markdown(result: ComparisonResult) -> str:
-    """A verdict, two tables, the set-up and a paragraph on methods, short enough for a pull request."""
+    """The verdict, two tables, the set-up and a paragraph on methods, short enough for a pull request."""
     main = result.main
     first = main.table
     means = {arm.name: arm.mean for arm in first.arms}

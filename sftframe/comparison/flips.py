@@ -13,7 +13,7 @@ from sftframe.records import ItemResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlippedItem:
-    """An item on which the candidate is not what the baseline is."""
+    """An item on which candidate and baseline differ."""
 
     index: int
     instruction: str
@@ -23,7 +23,7 @@ class FlippedItem:
     """One per common seed."""
     candidate_scores: tuple[float | None, ...]
     baseline_answer: str
-    """Of the seed at which the two differ most."""
+    """Both arms' answers of the seed at which the two differ most."""
     candidate_answer: str
     seed: int
     """That seed."""

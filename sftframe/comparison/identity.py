@@ -1,7 +1,7 @@
-"""Whether runs that were set up alike were made of the same pieces: one text of a style, one version of a plugin.
+"""Checks that runs with the same settings were made of the same pieces: text of a style, version of a plugin.
 
-A style that depends on hash order or on the date, or a plugin that was updated between two cells, gives runs of the
-same settings that are not the same experiment. Their manifests tell.
+If a style depends on hash order or on the date, or a plugin was updated between two cells, runs with the same settings
+are not the same experiment. Their manifests show it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _MAX_NAMED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trait:
-    """An entry of a manifest that is a function of some settings."""
+    """An entry of a manifest that depends only on some settings."""
 
     entry: str
     keys: tuple[str, ...] = ()
-    """Of the entry; all of them if there are none."""
+    """Keys of the entry that count; empty = all of them."""
     what: str
     sections: tuple[str, ...]
     """The settings that decide it."""
@@ -65,17 +65,17 @@ _TRAITS = (
 
 
 def check_identity(arms: Sequence[ComparedArm], *, is_grid: bool) -> list[str]:
-    """See that runs with the same settings of a piece have the same piece.
+    """Check that runs with the same settings of a piece have the same piece.
 
     Args:
-        is_grid: the arms are those of an ablation, so that arms have to share what is not varied. Of runs that were
-            made one by one it is only noted.
+        is_grid: the arms are those of an ablation, so they must share what is not varied. For runs that were made one
+        by one a difference is only noted.
 
     Returns:
         What arms do not share, one line each.
 
     Raises:
-        DataError: cells of one arm, or of one grid, differ; the message names what, and the cells.
+        DataError: cells of one arm, or of one grid, differ; the message names the piece and the cells.
     """
     notes = []
     for trait in _TRAITS:
@@ -83,8 +83,8 @@ def check_identity(arms: Sequence[ComparedArm], *, is_grid: bool) -> list[str]:
             told = "; ".join(f"{_shown(trait, value)} in {_named(cells)}" for value, cells in variants.items())
             if is_grid or not _is_by_arm(variants):
                 raise DataError(
-                    f"these runs have the same settings but not the same {trait.what}, so nothing compares: {told}; "
-                    f"{trait.advice}, then make those runs again"
+                    f"these runs have the same settings but not the same {trait.what}, so they cannot be compared: "
+                    f"{told}; {trait.advice}, then make those runs again"
                 )
             notes.append(f"arms with the same settings differ in their {trait.what}: {told}")
     return notes
@@ -114,7 +114,7 @@ def _value(trait: _Trait, manifest: Mapping[str, Any]) -> Any:
     entry: Any = manifest
     for key in trait.entry.split("."):
         entry = entry.get(key) if isinstance(entry, Mapping) else None
-    if isinstance(entry, Mapping) and trait.entry == "weights":  # where a file lies is not what is in it
+    if isinstance(entry, Mapping) and trait.entry == "weights":  # the place of a file is not its content
         return {key: value for key, value in entry.items() if not _is_place(value)} or None
     if not isinstance(entry, Mapping) or not trait.keys:
         return entry

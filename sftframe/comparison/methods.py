@@ -1,4 +1,4 @@
-"""What was compared and how, as facts and as a paragraph that can be pasted into a paper."""
+"""The set-up and methods of a comparison, as facts and as a paragraph that can be pasted into a paper."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sftframe.stages.report.facts import RunFacts
 from sftframe.statistics import Comparison
 
 MAX_TOLD = 6
-"""Results that the paragraph tells; of more the tables do."""
+"""Most results in the paragraph; the tables show the others."""
 _SHARED = (("split", "split"), ("initial_weights", "initial weights"), ("order", "order of batches"))
-"""Pairing hashes, and what they are called."""
+"""Pairing hashes and their names in the text."""
 
 
 def comparison_facts(result: ComparisonResult) -> tuple[tuple[str, str], ...]:
-    """With what the runs were made, label and value; empty where nothing but answers is known."""
+    """The set-up of the runs, label and value; empty if only answers are known."""
     runs = _runs(result)
     return facts.setup_facts(runs) if any(run.settings for run in runs) else ()
 
 
 def comparison_methods(result: ComparisonResult) -> str:
-    """The paragraph; of files of answers the statistics alone."""
+    """The paragraph; for files of answers only its statistics."""
     runs = _runs(result)
     parts = _made(result, runs) if any(run.settings for run in runs) else []
     return " ".join([*parts, *_statistics(result), *_results(result)])

@@ -23,33 +23,33 @@ from sftframe.statistics import Comparison
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonResult:
-    """What came out of comparing arms."""
+    """The result of comparing arms."""
 
     arms: tuple[ComparedArm, ...]
     baseline: str
     main: YardstickTable
     """The yardstick that the verdict is about."""
     tables: tuple[YardstickTable, ...]
-    """All yardsticks, the main one too."""
+    """All yardsticks, with the main one."""
     axes: tuple[AxisTable, ...]
-    """On the main yardstick, for grids in which every value of an axis stands with the same other choices."""
+    """On the main yardstick, for grids in which every value of an axis occurs with the same other choices."""
     flips: Mapping[str, tuple[FlippedItem, ...]]
     """On the main yardstick: per candidate the items that changed, largest first."""
     notes: tuple[str, ...]
     """What the arms do not share, one line each."""
     remedy: str = ""
-    """What to run to settle what is open, command and all; empty where nothing is known to do it."""
+    """The command that may settle open comparisons, in a sentence; empty if none is known."""
 
     @property
     def sentence(self) -> str:
         """The verdict in a sentence for each thing that was varied."""
         explanations = " ".join(comparison.explanation for comparison in self.told)
-        sentences = dict.fromkeys(explanations.removesuffix(".").split(". "))  # what holds for all is said once
+        sentences = dict.fromkeys(explanations.removesuffix(".").split(". "))  # a shared sentence is said once
         return " ".join(part for part in (". ".join(sentences) + ".", self.remedy) if part)
 
     @property
     def told(self) -> list[Comparison]:
-        """The comparisons that the verdict tells: axis by axis where there are axes, else arm by arm."""
+        """The comparisons in the verdict: axis by axis if there are axes, else arm by arm."""
         by_axis = [comparison for axis in self.axes for comparison in axis.table.comparisons]
         return by_axis or list(self.main.table.comparisons)
 
@@ -68,19 +68,19 @@ def compare(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     judge_variance: float | None = None,
 ) -> ComparisonResult:
-    """Compare arms on everything, and judge by one yardstick.
+    """Compare arms on all yardsticks; the verdict is about one of them.
 
     Args:
         yardstick: the key of the one that the verdict is about.
         margin: differences of it up to this count as none; by default the yardstick's own.
         baseline: the first arm unless named.
-        by_design: as `check_comparable` takes it.
-        settings: per arm its value by axis, where the arms are a grid.
-        judge_variance: of one score, where it was measured.
+        by_design: as for `check_comparable`.
+        settings: per arm its value by axis, if the arms are a grid.
+        judge_variance: of one score, if it was measured.
 
     Raises:
-        ConfigError: an unknown baseline or yardstick, one that no arm was measured by, or judges that differ.
-        DataError: the arms do not compare, or cells of one arm are not made of the same pieces.
+        ConfigError: an unknown baseline or yardstick, a yardstick without measurements, or different judges.
+        DataError: the arms cannot be compared, or cells of one arm are not made of the same pieces.
     """
     notes = check_comparable(arms, by_design=by_design) + check_identity(arms, is_grid=by_design is not None)
     names = [arm.name for arm in arms]
@@ -93,7 +93,9 @@ def compare(
     )
     main = next((table for table in tables if table.yardstick == wanted), None)
     if main is None:
-        raise ConfigError(f"no arm was measured by {yardstick!r}: judge the runs first, or choose another --yardstick")
+        raise ConfigError(
+            f"no arm has measurements of {yardstick!r}: judge the runs first, or choose another --yardstick"
+        )
     first = baseline or names[0]
     base_arm = arms[names.index(first)]
     return ComparisonResult(
@@ -113,5 +115,6 @@ def _check_one_judge(arms: Sequence[ComparedArm]) -> None:
     if other is not None:
         raise ConfigError(
             f"{runs[0].path} was judged by {runs[0].judge}, {other.path} by {other.judge}: scores of different judges "
-            f"do not compare; judge all by one, for instance sftframe judge {other.path} --judge reference"
+            f"cannot be compared; judge all runs with one judge, for instance sftframe judge {other.path} --judge "
+            "reference"
         )

@@ -1,4 +1,4 @@
-"""Finished runs as the arms of a comparison: read, grouped by what was set, refused where they do not belong together.
+"""Finished runs as the arms of a comparison: read, grouped by their settings, refused if they do not match.
 
 Everything is read from the folders: no data file, plugin or model is needed.
 """
@@ -19,7 +19,7 @@ from sftframe.stored import read_object, read_record, read_records
 _NOT_AN_ARM = ("seed", "out", "threads", "device", "before", "max_failures")
 """Settings in which runs of one arm may differ."""
 _NEEDED = ("data", "test")
-"""Pairing hashes without which nothing compares."""
+"""Pairing hashes that all compared runs must share."""
 _WHAT = {
     "data": "another data file",
     "split": "another split",
@@ -31,7 +31,7 @@ _WHAT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedRun:
-    """What a run's folder says that a comparison needs."""
+    """The contents of a run's folder that a comparison needs."""
 
     path: Path
     seed: int
@@ -47,14 +47,14 @@ class FinishedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedArm:
-    """Runs that differ in their seed alone."""
+    """Runs that differ only in their seed."""
 
     name: str
     runs: Mapping[int, FinishedRun]
     """By seed."""
 
     def any_run(self) -> FinishedRun:
-        """The run of the first seed, for what is the same in all."""
+        """The run of the first seed, for values that are the same in all."""
         return next(iter(self.runs.values()))
 
 
@@ -66,7 +66,7 @@ def read_run(path: Path) -> FinishedRun:
     """
     folder = RunFolder.open(path)
     if not (folder.items_path.exists() and folder.summary_path.exists()):
-        raise ConfigError(f"{path} is not finished: go on with it by sftframe run --resume {path}")
+        raise ConfigError(f"{path} is not finished: finish it with sftframe run --resume {path}")
     manifest, summary = read_object(folder.manifest_path), read_object(folder.summary_path)
     said = read_record(_Identity, manifest, folder.manifest_path)
     read_record(_Measured, summary, folder.summary_path)
@@ -84,7 +84,7 @@ def read_run(path: Path) -> FinishedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Identity:
-    """What of a manifest has to be there."""
+    """Required entries of a manifest."""
 
     seed: int
     pairing: dict[str, str]
@@ -99,13 +99,14 @@ class _Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Measured:
-    """What of a summary is shown."""
+    """Entries of a summary that are shown."""
 
     train: _Trained | None = None
 
 
 def group_into_arms(runs: Sequence[FinishedRun]) -> list[ComparedArm]:
-    """Runs whose settings differ in the seed alone are one arm, named after what tells it from the others.
+    """Group runs into arms: runs of one arm differ only in the seed. An arm's name shows how it differs from the
+    others.
 
     Raises:
         ConfigError: one arm only, or two runs with the same settings and seed.
@@ -123,23 +124,23 @@ def group_into_arms(runs: Sequence[FinishedRun]) -> list[ComparedArm]:
         members[run.seed] = run
     if len(groups) < 2:
         listed = ", ".join(str(run.path) for run in runs)
-        raise ConfigError(f"nothing to compare: {listed} differ in their seed alone; give a run with another setting")
+        raise ConfigError(f"nothing to compare: {listed} differ only in their seed; give a run with another setting")
     names = _names([settings for settings, _ in groups])
     return [ComparedArm(name=name, runs=members) for name, (_, members) in zip(names, groups, strict=True)]
 
 
 def check_comparable(arms: Iterable[ComparedArm], *, by_design: Mapping[str, str] | None = None) -> list[str]:
-    """See that all runs were asked the same items, and that runs of one seed are pairs.
+    """Check that all runs have the same test items, and that runs of one seed are pairs.
 
     Args:
-        by_design: pairing hashes that an axis of the ablation changes, with the axis. None: runs that were not made to
-            be paired, of which it is only said what they do not share.
+        by_design: pairing hashes that an axis of the ablation changes, with the axis. None: the runs were not made to
+        be paired, and what they do not share is only reported.
 
     Returns:
         What is not shared, one line each.
 
     Raises:
-        DataError: the runs are of other data or test items, or an ablation's arms do not pair.
+        DataError: the runs have different data or test items, or an ablation's arms do not pair.
     """
     everything = [(arm.name, run) for arm in arms for run in arm.runs.values()]
     first_name, first = everything[0]
@@ -147,8 +148,8 @@ def check_comparable(arms: Iterable[ComparedArm], *, by_design: Mapping[str, str
         for key in _NEEDED:
             if run.pairing.get(key) != first.pairing.get(key):
                 raise DataError(
-                    f"{run.path} ({name}) has {_WHAT[key]} than {first.path} ({first_name}), so nothing compares: "
-                    "make the runs with the same --data, split and length limit"
+                    f"{run.path} ({name}) has {_WHAT[key]} than {first.path} ({first_name}), so they cannot be "
+                    "compared: make the runs with the same --data, split and length limit"
                 )
     return list(_unpaired(everything, by_design))
 
@@ -166,7 +167,7 @@ def _unpaired(everything: Sequence[tuple[str, FinishedRun]], by_design: Mapping[
         else:
             raise DataError(
                 f"these arms do not pair: within seed {one.seed}, {other.path} has {what} than {one.path}; "
-                "look for a setting that drops or cuts examples in one arm alone, such as tokens.over_long"
+                "look for a setting that drops or cuts examples in one arm only, such as tokens.over_long"
             )
 
 

@@ -1,6 +1,6 @@
-"""Arms compared on every yardstick: pair by pair, and level by level of each axis with the others averaged out.
+"""Tables of arms on every yardstick: arm by arm, and value by value of each axis, averaged over the other axes.
 
-All numbers come from `sftframe.statistics`; here is decided what is put against what.
+All numbers come from `sftframe.statistics`; this module decides what is compared with what.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def compare_on_all_yardsticks(
     margins: Mapping[str, float] | None = None,
     judge_variance: float | None = None,
 ) -> list[YardstickTable]:
-    """Every yardstick that all arms have scores for.
+    """A table for every yardstick for which all arms have scores.
 
     Args:
         baseline: the first arm unless named.
-        margins: by yardstick key, where not the yardstick's own.
-        judge_variance: of one score of the judge, where it was measured.
+        margins: by yardstick key, instead of the yardstick's own margin.
+        judge_variance: of one score of the judge, if it was measured.
 
     Raises:
         DataError: no common item or seed.
@@ -86,14 +86,14 @@ def compare_on_all_yardsticks(
         }
         tables.append(YardstickTable(yardstick=yardstick, margin=margin, table=table, num_unscored=missing))
     if not tables:
-        raise DataError("no arm has an answer that could be measured")
+        raise DataError("no arm has an answer with a measurement")
     return tables
 
 
 def compare_levels(
     arms: Sequence[ComparedArm], levels: Sequence[AxisLevels], yardstick: Yardstick, margin: float
 ) -> list[AxisTable]:
-    """The values of each axis, every other choice averaged out: what the axis does in general, not in one setting."""
+    """The values of each axis, averaged over all other choices: the general effect of the axis."""
     scores, tables = _scores(arms, yardstick), []
     for axis in levels:
         averaged = {value: _averaged([scores[name] for name in names]) for value, names in axis.arms.items()}
@@ -112,7 +112,7 @@ def compare_levels(
 
 
 def axis_levels(settings: Mapping[str, Mapping[str, Any]]) -> list[AxisLevels]:
-    """The axes along which arms can be averaged: those whose every value stands with the same other choices.
+    """The axes over which arms can be averaged: every value occurs with the same other choices.
 
     Args:
         settings: per arm its value by axis.
@@ -137,7 +137,7 @@ def axis_levels(settings: Mapping[str, Mapping[str, Any]]) -> list[AxisLevels]:
 
 
 def _scores(arms: Sequence[ComparedArm], yardstick: Yardstick) -> Scores:
-    """Score by arm, seed and item; an item whose denominator is not the same everywhere has none."""
+    """Score by arm, seed and item; an item without the same denominator everywhere has none."""
     uneven = _uneven(arms, yardstick)
     return {
         arm.name: {
@@ -149,7 +149,7 @@ def _scores(arms: Sequence[ComparedArm], yardstick: Yardstick) -> Scores:
 
 
 def _uneven(arms: Sequence[ComparedArm], yardstick: Yardstick) -> set[int]:
-    """Items whose denominator differs between runs: a reference that one template alone had to cut."""
+    """Items whose denominator differs between runs, because only one template had to cut the reference."""
     if yardstick.weight is None:
         return set()
     known: dict[int, float] = {}

@@ -1,6 +1,6 @@
-"""The yardsticks that compare between arms, whatever mask or template: what each takes from an item, and its margin.
+"""The yardsticks that can be compared between arms with any mask or template, and their margins.
 
-Training losses are no yardstick: under different masks they are sums over different tokens.
+Training losses are no yardstick: with different masks they are sums over different tokens.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Yardstick:
     """Largest possible difference of two scores."""
     digits: int = 1
     score: Callable[[ItemResult], float | None]
-    """Of one item; None where it has none. Of a ratio of sums the numerator."""
+    """Score of one item; None if it has none. Of a ratio of sums the numerator."""
     weight: Callable[[ItemResult], float] | None = None
-    """Of a ratio of sums the denominator; all arms share it, since they share the references."""
+    """Of a ratio of sums the denominator; all arms share it, because they share the references."""
     meaning: str
 
     def margin_at(self, baseline_mean: float) -> float:

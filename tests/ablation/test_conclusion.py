@@ -82,8 +82,8 @@ def test_a_larger_batch_is_a_difference_by_design(ran: Callable[..., Any]) -> No
 def test_what_a_grid_detects_follows_from_the_deviation(plan: Plans, toys: Any) -> None:
     # 4 test items, SD 30: 30 / sqrt(4) is 15, and a paired t-test with 3 degrees of freedom needs about 2.8 times more
     said = detectable_difference(plan(ablate={"seeds": 1}), toys.registry, sd=30.0)
-    assert said.startswith("with 4 items and 1 seed a true difference of ")
-    assert 30 < float(said.split("difference of ")[1].split()[0]) < 120
+    assert said.startswith("with 4 items and 1 seed the smallest difference found with 80 % power is ")
+    assert 30 < float(said.split("power is ")[1].split()[0]) < 120
 
 
 def test_a_pilot_without_results_is_refused(ran: Callable[..., Any], toys: Any) -> None:
@@ -100,7 +100,7 @@ def test_a_pilots_spread_is_taken(ran: Callable[..., Any], toys: Any) -> None:
 
 
 def test_a_deviation_beside_a_pilot_is_refused(plan: Plans, toys: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--sd and --pilot both say how scores scatter"):
+    with pytest.raises(ConfigError, match="--sd and --pilot both say how much scores vary"):
         detectable_difference(plan(), toys.registry, sd=30.0, pilot=tmp_path)
 
 

@@ -129,7 +129,7 @@ def test_the_verdict_says_the_command_that_adds_the_seeds_which_would_settle_it(
     table = replace(result.main.table, comparisons=(replace(found, verdict="cannot tell", needed=needed),))
     is_open = replace(result, axes=(), main=replace(result.main, table=table))
     told = remedy(is_open, Path("my grid"), num_seeds=2)
-    assert told == "Add 4 seeds, and keep the runs there are, with: sftframe ablate --resume 'my grid' --seeds 6"
+    assert told == "Add 4 seeds and keep the existing runs with: sftframe ablate --resume 'my grid' --seeds 6"
     assert replace(is_open, remedy=told).sentence.endswith(f". {told}")
     settled = replace(table, comparisons=(replace(found, verdict="better", needed=None),))
     assert remedy(replace(is_open, main=replace(result.main, table=settled)), Path("my grid"), num_seeds=2) == ""

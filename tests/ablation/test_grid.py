@@ -68,9 +68,9 @@ def test_a_grid_of_one_arm_has_nothing_to_compare() -> None:
 
 
 def test_a_value_given_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="collate: mask-pad stands twice"):
+    with pytest.raises(ConfigError, match="collate: mask-pad occurs twice"):
         make_grid(BASE, [collates("mask-pad", "mask-pad")], [1], has_option)
-    with pytest.raises(ConfigError, match="seeds: 3 stands twice"):
+    with pytest.raises(ConfigError, match="seeds: 3 occurs twice"):
         make_grid(BASE, [collates("mask-pad", "pad-only")], [3, 3], has_option)
     with pytest.raises(ConfigError, match=r"train\.lr is varied twice"):
         make_grid(BASE, [Axis(key="train.lr", values=(1, 2)), Axis(key="train.lr", values=(3, 4))], [1], has_option)

@@ -97,7 +97,7 @@ def test_a_failed_cell_is_tried_again(plan: Plans, toys: Any, tmp_path: Path, se
 
 
 def test_a_folder_that_holds_an_ablation_is_not_taken_for_another(ablation: Ablation, plan: Plans, toys: Any) -> None:
-    with pytest.raises(ConfigError, match="holds an ablation already: go on with it by --resume"):
+    with pytest.raises(ConfigError, match="contains an ablation already: continue it with --resume"):
         Ablation.start(plan(), toys.registry, ablation.folder.path)
 
 

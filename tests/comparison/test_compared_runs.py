@@ -37,7 +37,7 @@ def test_the_machine_makes_no_arm(run: Runs) -> None:
 
 
 def test_a_run_and_its_repetition_with_another_seed_are_nothing_to_compare(run: Runs) -> None:
-    with pytest.raises(ConfigError, match=r"nothing to compare.*differ in their seed alone"):
+    with pytest.raises(ConfigError, match=r"nothing to compare.*differ only in their seed"):
         group_into_arms([run("a", seed=1), run("b", seed=2)])
 
 
@@ -49,7 +49,7 @@ def test_the_same_run_twice_is_refused(run: Runs) -> None:
 @pytest.mark.parametrize("key", ["data", "test"])
 def test_runs_on_other_data_or_items_are_refused(run: Runs, key: str) -> None:
     arms = group_into_arms([run("a"), run("b", collate="pad-only", pairing={key: "other"})])
-    with pytest.raises(DataError, match="so nothing compares: make the runs with the same --data"):
+    with pytest.raises(DataError, match="so they cannot be compared: make the runs with the same --data"):
         check_comparable(arms)
 
 
@@ -81,7 +81,7 @@ def test_other_seeds_have_other_batches_and_that_is_no_difference_between_arms(r
 def test_a_run_that_is_not_finished_is_refused(make_run: Callable[..., Path]) -> None:
     folder = make_run("a")
     (folder / "items.jsonl").unlink()
-    with pytest.raises(ConfigError, match="is not finished: go on with it by sftframe run --resume"):
+    with pytest.raises(ConfigError, match="is not finished: finish it with sftframe run --resume"):
         read_run(folder)
 
 

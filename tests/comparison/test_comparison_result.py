@@ -95,7 +95,7 @@ def test_judges_that_differ_do_not_compare(run: Runs) -> None:
 def test_runs_that_nobody_judged_are_compared_by_another_yardstick(run: Runs) -> None:
     unjudged = [item(i, None, verdict=None) for i in range(4)]
     arms = group_into_arms([run("a", items=unjudged), run("b", items=unjudged, collate="pad-only")])
-    with pytest.raises(ConfigError, match="no arm was measured by 'judge'"):
+    with pytest.raises(ConfigError, match="no arm has measurements of 'judge'"):
         compare(arms)
     assert compare(arms, yardstick="exact_match").main.yardstick.key == "exact_match"
 
