@@ -96,7 +96,7 @@ def test_a_pilots_spread_is_taken(ran: Callable[..., Any], toys: Any) -> None:
     ablation, cells = ran()
     conclude(ablation, cells)
     said = detectable_difference(ablation.plan, toys.registry, pilot=ablation.folder.path)
-    assert "a true difference of" in said
+    assert "the smallest difference found with 80 % power is" in said
 
 
 def test_a_deviation_beside_a_pilot_is_refused(plan: Plans, toys: Any, tmp_path: Path) -> None:

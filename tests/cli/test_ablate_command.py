@@ -124,7 +124,7 @@ def test_a_huge_grid_is_counted_and_estimated_before_it_is_begun(cli, data_file,
 
 def test_what_the_grid_can_detect_is_said_before_it_runs(cli, data_file):
     outcome = cli(*masks(data_file, "--seeds", "1", "--sd", "30"))
-    assert "with 2 items and 1 seed the smallest difference found with 80 % power is"  in outcome.err
+    assert "with 2 items and 1 seed the smallest difference found with 80 % power is" in outcome.err
 
 
 def test_durations_are_said_in_the_unit_that_fits():
