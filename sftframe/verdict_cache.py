@@ -1,8 +1,8 @@
-"""Verdicts that were had once and need not be asked for again, whichever run or file the answers stand in.
+"""Keeps verdicts, so that a judge is not asked twice about the same answer, in whichever run or file it is.
 
-Takes what a judge was asked, gives the verdict that it gave. One SQLite file under the user's cache, safe with several
-processes, written verdict by verdict. A cache may be lost but never be in the way: a damaged file is set aside, and one
-that cannot be used is done without, each with a warning. Does not know which judges there are, nor when not to ask.
+The cache is one SQLite file in the user's cache folder. Several processes may use it at once; every verdict is written
+when it comes. A damaged file is renamed, and judging continues with a new one. If no file can be used, judging
+continues without a cache. Both give a warning.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from sftframe.downloads import cache_dir
 from sftframe.records import JudgeItem, JudgePair, Preference, Verdict
 
 _FILE = "verdicts-1.sqlite"
-"""The number is that of the table's layout and of the keys: another one starts another file."""
+"""The number is the version of the table and the keys: another version uses another file."""
 
 _BUSY_S = 30.0
-"""Another process holds the file for as long as it takes to write one verdict, milliseconds."""
+"""Another process locks the file only while it writes one verdict, for milliseconds."""
 
 _MAX_KEYS = 500
-"""Keys per query; SQLite takes 999 parameters even where it was built long ago."""
+"""Keys per query; even old builds of SQLite allow 999 parameters."""
 
 Warn = Callable[[str], None]
 Item = TypeVar("Item", JudgeItem, JudgePair)
@@ -38,8 +38,8 @@ class VerdictCache:
     """A file of verdicts, opened at once and used as a context manager.
 
     Args:
-        judge: who is asked, in full: a version and `Judge.identity`. Verdicts of any other are never found.
-        warn: told when the file cannot be used.
+        judge: the judge: a version and `Judge.identity`. Verdicts of other judges are never found.
+        warn: called with a sentence when the file cannot be used.
         path: by default a file under `downloads.cache_dir()`, which `SFTFRAME_CACHE` moves.
     """
 
@@ -51,11 +51,11 @@ class VerdictCache:
         self._careful(self._open, None)
 
     def find(self, items: Sequence[Item], kind: type[Word], *, repeat: int = 0) -> dict[int, Word]:
-        """What is known of these items, by index.
+        """Known verdicts on these items, by index.
 
         Args:
-            kind: `Verdict` for items, `Preference` for pairs; a pair is known in the order in which it was shown.
-            repeat: the how-manieth asking is meant, from 0: the first verdict is not an answer to a second question.
+            kind: `Verdict` for items, `Preference` for pairs; the order of a pair counts.
+            repeat: which round of questions, from 0: a repeat never gets the verdict of an earlier round.
         """
         keys = [self._key(item, repeat) for item in items]
         texts = self._careful(lambda: self._read(sorted(set(keys))), {})
@@ -67,7 +67,7 @@ class VerdictCache:
         return words
 
     def keep(self, item: JudgeItem | JudgePair, word: Verdict | Preference, *, repeat: int = 0) -> None:
-        """Keep what the judge said of an item, for good; a failure is not kept, so it is tried again."""
+        """Keep the judge's verdict on an item. A failure is not kept, so it is tried again."""
         if word.status != "ok":
             return
         text = json.dumps({key: value for key, value in dataclasses.asdict(word).items() if key != "index"})
@@ -89,7 +89,7 @@ class VerdictCache:
         self.close()
 
     def _key(self, item: JudgeItem | JudgePair, repeat: int) -> bytes:
-        """SHA-256 over all that the judge sees, and who it is; the index is no part of it."""
+        """SHA-256 of all that the judge sees and of the judge's identity; the index is not included."""
         seen = {key: value for key, value in dataclasses.asdict(item).items() if key != "index"}
         asked = [type(item).__name__, list(self._judge), seen, repeat]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
@@ -100,14 +100,14 @@ class VerdictCache:
         with self._alone():
             self._connection = connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
-            # a kill loses nothing, a power cut the last verdicts at most; FULL would wait for the disk on each
+            # a kill loses nothing; a power cut loses at most the last verdicts; FULL would wait for the disk every time
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS verdicts (key BLOB PRIMARY KEY, word TEXT NOT NULL) WITHOUT ROWID"
             )
 
     def _alone(self) -> AbstractContextManager[object]:
-        """One process at a time: what SQLite does when a file is made or set aside does not wait for others."""
+        """One process at a time: SQLite does not wait for others when a file is made or renamed."""
         from filelock import FileLock
 
         return FileLock(self.path.with_name(f"{self.path.name}.lock"), timeout=_BUSY_S)
@@ -127,7 +127,7 @@ class VerdictCache:
             self._connection.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?)", (key, text))
 
     def _careful(self, act: Callable[[], Any], otherwise: Any) -> Any:
-        """Do it, with a fresh file where this one is damaged, and without the cache where nothing helps."""
+        """Do it; with a new file if this one is damaged, without the cache if that fails too."""
         try:
             return act()
         except (sqlite3.Error, OSError) as error:
@@ -140,11 +140,11 @@ class VerdictCache:
                 return act()
             except (sqlite3.Error, OSError) as last:
                 self.close()
-                self._warn(f"verdicts are not kept for later: the cache {self.path} cannot be used ({last})")
+                self._warn(f"verdicts are not cached: the file {self.path} cannot be used ({last})")
                 return otherwise
 
     def _set_aside(self) -> None:
-        """Give a damaged file another name; of several processes that find it, one does."""
+        """Rename a damaged file; if several processes find it, one of them does."""
         aside = self.path.with_name(f"{self.path.name}.damaged")
         with self._alone():
             if not _is_damaged(self.path):
@@ -152,11 +152,11 @@ class VerdictCache:
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             self.path.replace(aside)
-        self._warn(f"the verdict cache {self.path} was damaged and is now {aside}: a new one is begun")
+        self._warn(f"the verdict cache {self.path} is damaged: it is renamed to {aside}, and a new one is started")
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether the file's content is to blame; an OperationalError blames the disk, a lock or permissions."""
+    """Whether the file's content is damaged; an OperationalError means the disk, a lock or permissions."""
     return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
 
 
@@ -173,7 +173,7 @@ def _is_damaged(path: Path) -> bool:
 
 
 def _restored(text: str, index: int, kind: type[Word]) -> Word | None:
-    """What was kept, or None where that is not readable any more: then the judge is asked."""
+    """The kept verdict, or None if it cannot be read any more: then the judge is asked."""
     try:
         return kind(index=index, **json.loads(text))
     except (TypeError, ValueError):

@@ -178,8 +178,8 @@ def test_a_damaged_file_is_set_aside_with_a_warning_and_a_new_one_begun(tmp_path
     with VerdictCache(("j",), warn=warnings.append, path=path) as kept:
         kept.keep(ITEM, VERDICT)
         assert kept.find([ITEM], Verdict) == {4: VERDICT}
-    assert [warning.partition(" was damaged and is now ")[2] for warning in warnings] == [
-        f"{path}.damaged: a new one is begun"
+    assert [warning.partition(" is damaged: it is renamed to ")[2] for warning in warnings] == [
+        f"{path}.damaged, and a new one is started"
     ]
     assert path.with_name("verdicts.sqlite.damaged").read_bytes() == content
 
@@ -217,4 +217,4 @@ def test_without_a_place_to_write_there_is_one_warning_and_no_cache(tmp_path: Pa
         kept.keep(ITEM, VERDICT)
         assert kept.find([ITEM], Verdict) == {}
     (warning,) = warnings
-    assert warning.startswith("verdicts are not kept for later: the cache ")
+    assert warning.startswith("verdicts are not cached: the file ")

@@ -1,1 +1,1 @@
-"""Components that come with sftframe. Found through entry points like any third party's."""
+"""The components that come with sftframe. They are found through entry points, like those of other plugins."""

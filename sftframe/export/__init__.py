@@ -1,7 +1,7 @@
-"""A fine-tuned model with its prompt written out for other programs: what is the same for every model.
+"""Exports a fine-tuned model with its prompt for other programs: the parts that are the same for every model.
 
-From the prompt style alone come a `PromptTemplate`, the Jinja chat template and Ollama's `Modelfile`; `write_export`
-puts them beside what the model writes of itself. Knows nothing of runs, networks and file formats of weights.
+The `PromptTemplate`, the Jinja chat template and Ollama's `Modelfile` are made from the prompt style alone;
+`write_export` puts them next to the files of the model.
 """
 
 from sftframe.export.chat_template import chat_template

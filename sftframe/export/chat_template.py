@@ -1,8 +1,9 @@
-"""The Jinja chat template that Hugging Face tokenizers and llama.cpp carry: a message becomes the prompt of training.
+"""Writes the Jinja chat template for Hugging Face tokenizers and llama.cpp: a message becomes the prompt of training.
 
-One question, its content the instruction, with an `input` beside its `content` where there is one; then, for training,
-its answer. What the model has never seen – a system message, several turns – is refused instead of being written in
-some way of our own. Reference: https://huggingface.co/docs/transformers/chat_templating
+The template accepts one user message: its `content` is the instruction, and it may have an `input`. For training, the
+answer may follow. The template refuses what the model has never seen: system messages and several turns.
+
+Reference: https://huggingface.co/docs/transformers/chat_templating
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _lines(template: PromptTemplate) -> Iterator[str]:
 
 
 def _prompt(pieces: tuple[Piece, ...]) -> Iterator[str]:
-    """The question; the words behind it, which ask for the answer, only where one is to follow."""
+    """The question; the words after it, which ask for the answer, only if an answer follows."""
     is_open = isinstance(pieces[-1], Slot)
     asked, asking = (pieces, ()) if is_open else (pieces[:-1], pieces[-1:])
     yield from _outputs(map(_expression, asked))

@@ -1,7 +1,7 @@
-"""The folder of an export: where it may be written, what lies in it, and that it appears whole or not at all.
+"""Writes the folder of an export: checks the place, and writes all files or none.
 
-Takes a loaded model and its prompt style. What the model writes of itself is its own business; beside it come the
-`Modelfile`, where the form has one, and a list of all that was written, the only files that a later export replaces.
+The model writes its own files. Next to them come the `Modelfile`, if the form has one, and a list of all written files.
+A later export replaces only the files on that list.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from sftframe.interfaces import CausalLM, PromptStyle
 from sftframe.records import ExportSettings
 
 CONTENTS = "sftframe-export.json"
-"""What was written, by what and from what."""
+"""The list of written files, with version and source."""
 MODELFILE = "Modelfile"
 
 
 def check_out(out: Path, *, force: bool) -> None:
-    """See that an export may be written to a folder, without making anything.
+    """Check that an export may be written to a folder; nothing is written.
 
     Args:
         force: replace the export that is there.
 
     Raises:
-        ConfigError: it is a file, or holds something that must not be replaced.
+        ConfigError: it is a file, or contains something that must not be replaced.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file: --out needs a folder, a new one or an empty one")
     here, place = Path.cwd().resolve(), out.resolve()
     if place == here or place in here.parents:
-        raise ConfigError(f"{out} is the folder you are in, or above it: an export needs one of its own; see --out")
+        raise ConfigError(f"{out} is the folder you are in, or above it: an export needs its own folder; see --out")
     entries = {path.name for path in out.iterdir()} if out.exists() else set()
     if not entries:
         return
     foreign = sorted(entries - _written_before(out))
     if foreign:
         raise ConfigError(
-            f"{out} holds {foreign[0]}, which no export wrote: sftframe leaves the folder alone, --force or not; "
+            f"{out} contains {foreign[0]}, which no export wrote: sftframe does not change the folder, --force or not; "
             "choose another --out"
         )
     if not force:
-        raise ConfigError(f"{out} holds an export already: choose another --out, or replace it with --force")
+        raise ConfigError(f"{out} contains an export already: choose another --out, or replace it with --force")
 
 
 def write_export(
@@ -62,18 +62,18 @@ def write_export(
     name: str,
     max_new_tokens: int,
 ) -> None:
-    """Write a model with its prompt for other programs; what `out` holds is replaced, see `check_out`.
+    """Write a model with its prompt for other programs; an older export in `out` is replaced, see `check_out`.
 
     Args:
         target: one of the model's `export_targets`.
         dtype: of the matrices, `float32` or `float16`.
-        name: what the model is called.
+        name: the model's name.
         max_new_tokens: longest answer, as a default.
 
     Raises:
         ConfigError: the model has no such export, or the folder cannot be written.
         ModelError: a package is missing, or the weights do not fit the dtype.
-        PluginError: the prompt style cannot be written as a template, or other programs would read it otherwise.
+        PluginError: the prompt style cannot be written as a template, or other programs would read it differently.
     """
     if target not in model.export_targets:
         raise ConfigError(f"--to: no export {target!r} for this model{suggestion(target, model.export_targets)}")
@@ -81,8 +81,8 @@ def write_export(
     controls = control_tokens_in(style, model.tokenizer)
     if controls:
         raise PluginError(
-            f"prompt style {style.name!r} cannot be exported: it writes {controls[0]!r}, which other programs read as "
-            "one control token of this tokenizer, and the model was trained on its letters; train with a style that "
+            f"prompt style {style.name!r} cannot be exported: it writes {controls[0]!r}; other programs read that as "
+            "one control token of this tokenizer, but the model was trained on its letters; train with a style that "
             "uses other words"
         )
     settings = ExportSettings(
@@ -99,7 +99,7 @@ def write_export(
 
 
 def _texts_beside(model: CausalLM, template: PromptTemplate, settings: ExportSettings) -> dict[str, str]:
-    """What lies beside the model's own files, by name."""
+    """The files next to the model's own, by name."""
     if settings.target != "gguf":
         return {}
     text = modelfile(template, context_length=model.context_length, max_new_tokens=settings.max_new_tokens)
@@ -129,7 +129,7 @@ def _fill(
 
 
 def _written_before(out: Path) -> set[str]:
-    """Names directly in a folder that an earlier export wrote there."""
+    """Names of the files that an earlier export wrote into a folder."""
     try:
         content = json.loads((out / CONTENTS).read_text(encoding="utf-8"))
         return {name.partition("/")[0] for name in content["files"]}

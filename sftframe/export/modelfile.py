@@ -1,8 +1,9 @@
-"""Ollama's `Modelfile` for an exported model: its prompt in Go's template language, its stops, its context.
+"""Writes Ollama's `Modelfile` for an exported model: its prompt in Go's template language, its stop strings, its
+context.
 
-The prompt is written for the last question alone, as in training: Ollama fills the template once per earlier turn too,
-with that turn's answer in `.Response`, and those are left out. A system message has no place in what the model knows
-and is left out as well. Greedy decoding without a penalty for repetition, as sftframe decodes.
+The prompt contains the last question alone, as in training. Ollama also fills the template for every earlier turn, with
+that turn's answer in `.Response`; the template writes nothing for those. It drops system messages too, since the model
+was trained without them. Decoding is greedy without a penalty for repetition, as in sftframe.
 
 References: https://docs.ollama.com/modelfile, https://docs.ollama.com/template, https://pkg.go.dev/text/template
 """
@@ -19,10 +20,10 @@ WEIGHTS_FILE = "model.gguf"
 
 
 def modelfile(template: PromptTemplate, *, context_length: int, max_new_tokens: int) -> str:
-    """The file's text; weights are expected beside it.
+    """The file's text; the weights must be next to it.
 
     Raises:
-        PluginError: a stop string has a character that a `Modelfile` cannot hold.
+        PluginError: a stop string has a character that a `Modelfile` cannot contain.
     """
     return "\n".join(_lines(template, context_length, max_new_tokens)) + "\n"
 
@@ -42,7 +43,7 @@ def _lines(template: PromptTemplate, context_length: int, max_new_tokens: int) -
 
 
 def _input_note(template: PromptTemplate) -> Iterator[str]:
-    """How an input is given: as a part of the question where that comes to the same, else only by a raw prompt."""
+    """How to give an input: as a part of the question if the prompt is the same, else only by a raw prompt."""
     place = template.without_input.index(Slot.INSTRUCTION)
     before, after = template.without_input[:place], template.without_input[place + 1 :]
     shown = template.with_input[len(before) : len(template.with_input) - len(after)]
@@ -62,11 +63,11 @@ def _go_template(pieces: tuple[Piece, ...]) -> str:
 
 
 _SPECIAL = re.compile(r'"{3,}|\{+')
-"""What may end the `Modelfile`'s string or begin an action of the template."""
+"""Text that may end the `Modelfile`'s string or begin an action of the template."""
 
 
 def _go_text(text: str) -> str:
-    """Text as a Go template writes it out; what cannot stand there, or in a `Modelfile`, as a string literal."""
+    """Text for a Go template; what cannot be written plainly there or in a `Modelfile` becomes a string literal."""
     without_special = _SPECIAL.sub(lambda found: _go_literal(found[0]), text)
     return "".join(c if _is_kept(c) else _go_literal(c) for c in without_special)
 
@@ -80,10 +81,12 @@ def _go_literal(text: str) -> str:
 def _quoted(text: str) -> str:
     """A parameter's value; there are no escapes for it."""
     if '"""' in text or not all(map(_is_kept, text)):
-        raise PluginError(f"the stop string {text!r} has characters that Ollama's Modelfile cannot hold; export to hf")
+        raise PluginError(
+            f"the stop string {text!r} has characters that Ollama's Modelfile cannot contain; export to hf"
+        )
     return f'"""{text}"""' if '"' in text or "\n" in text else f'"{text}"'
 
 
 def _is_kept(character: str) -> bool:
-    """Ollama's reader drops characters that cannot be printed, but for white space inside quotation marks."""
+    """Ollama drops characters that cannot be printed, except white space inside quotation marks."""
     return character.isprintable() or character in "\n\t"

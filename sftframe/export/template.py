@@ -1,8 +1,7 @@
-"""A prompt style as a template of fixed words with slots, found by rendering placeholders.
+"""Finds the template of a prompt style (fixed words with slots) by rendering placeholders.
 
-Other programs cannot call a `PromptStyle`; what they can fill in is such a template. A style that does more than to put
-words around instruction and input has none, and is refused. Takes a style, gives a `PromptTemplate`; knows nothing of
-the languages that templates are written in.
+Other programs cannot call a `PromptStyle`; they need such a template. A style that does more than put words around
+instruction and input has no template and is refused.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class PromptTemplate:
     answer_start: str
     """What the style writes between the prompt and an answer, for instance a space."""
     answer_end: str
-    """What it writes behind an answer, before the end token, for instance a closing tag."""
+    """What it writes after an answer, before the end token, for instance a closing tag."""
     stop_strings: tuple[str, ...]
 
     def render(self, instruction: str, input: str = "") -> str:
@@ -54,7 +53,7 @@ PROBES = (
     Example(index=0, instruction="placeholder for instruction", input="placeholder for input", output="answer holder"),
     Example(index=7, instruction='Line 1: "a" {b}?\n\n- Two.', input="x, y;\n\tz = {{3}}.", output="First.\n\nSecond!"),
 )
-"""Texts that no style writes of its own; they differ in all that a style might look at."""
+"""Texts that no style writes itself; they differ in everything that a style might look at."""
 
 
 _LONG = "A sentence that a style might cut short. " * 250
@@ -79,14 +78,14 @@ _TRIALS: tuple[tuple[str, str], ...] = (
     ("white space alone", "  "),
     ("a line break alone", "\n"),
 )
-"""What a style might change, drop or look at, by what it is."""
+"""Texts that a style might change, drop or look at, with their names."""
 
 
 def derive_template(style: PromptStyle) -> PromptTemplate:
     """The template that writes what the style writes.
 
     Raises:
-        PluginError: there is none: the style changes what it is given, leaves it out, or lets other words depend on it.
+        PluginError: there is none: the style changes or drops the given texts, or other words depend on them.
     """
     first, *others = (_template(style, probe) for probe in PROBES)
     if any(other != first for other in others):
@@ -97,7 +96,7 @@ def derive_template(style: PromptStyle) -> PromptTemplate:
 
 
 def _trials() -> Iterator[tuple[str, Example]]:
-    """Examples of every kind of text, in each field, the others plain."""
+    """Examples with every kind of text in each field; the other fields are plain."""
     for number, (what, text) in enumerate(_TRIALS):
         plain = Example(index=1000 + number, instruction="Say it", output="So be it")
         yield f"an instruction with {what}", replace(plain, instruction=text)
@@ -108,19 +107,19 @@ def _trials() -> Iterator[tuple[str, Example]]:
 
 
 def _check(style: PromptStyle, template: PromptTemplate, what: str, example: Example) -> None:
-    """See that the template writes what the style writes."""
+    """Check that the template writes the same as the style."""
     prompt, answer = ("".join(piece.text for piece in part) for part in style.render(example))
     if prompt != template.render(example.instruction, example.input):
-        raise _no_template(style, f"with {what} it writes another prompt than its words around the texts as given")
+        raise _no_template(style, f"with {what} its prompt is not its own words around the unchanged texts")
     if answer != template.answer_start + example.output + template.answer_end:
         raise _no_template(style, f"with {what} it does not write the output as it is given")
 
 
 def control_tokens_in(style: PromptStyle, tokenizer: Tokenizer) -> list[str]:
-    """Names of the tokenizer's control tokens among the words that the style writes of its own.
+    """Names of the tokenizer's control tokens among the style's own words.
 
-    sftframe trains such a word as the ordinary tokens of its letters. Programs that a model is exported to read one
-    control token there, which was never trained.
+    sftframe trains such a word as ordinary tokens, by its letters. Other programs read one control token there, which
+    was never trained.
     """
     examples = [each for probe in PROBES for each in (probe, replace(probe, input=""))]
     texts = ["".join(piece.text for part in style.render(each) for piece in part) for each in examples]
@@ -128,7 +127,7 @@ def control_tokens_in(style: PromptStyle, tokenizer: Tokenizer) -> list[str]:
 
 
 def _template(style: PromptStyle, probe: Example) -> PromptTemplate:
-    """What one rendered example says of the template."""
+    """The template as one rendered example shows it."""
     plain = Example(index=probe.index, instruction=probe.instruction, output=probe.output)
     start, end = _around_answer(style, probe)
     return PromptTemplate(
@@ -160,6 +159,6 @@ def _around_answer(style: PromptStyle, probe: Example) -> tuple[str, str]:
 
 def _no_template(style: PromptStyle, reason: str) -> PluginError:
     return PluginError(
-        f"prompt style {style.name!r} cannot be exported: {reason}, so that no template of fixed words equals it; "
+        f"prompt style {style.name!r} cannot be exported: {reason}, so no template of fixed words writes the same; "
         "`sftframe chat` and `sftframe generate` call the style itself"
     )

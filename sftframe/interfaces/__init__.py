@@ -1,4 +1,4 @@
-"""The four seams and what they stand on. Nothing here imports torch at module level."""
+"""The base classes of the four seams. Nothing here imports torch at module level."""
 
 from sftframe.interfaces.collate import IGNORED, CollateStrategy
 from sftframe.interfaces.component import Component, NoOptions, option

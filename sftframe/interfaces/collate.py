@@ -1,4 +1,4 @@
-"""The seam of collate strategies: which targets count in the loss, and with what weight."""
+"""The base class of collate strategies: which targets count in the loss, and with what weight."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class CollateStrategy(Component):
         return table[torch.as_tensor(example.roles, dtype=torch.int64)]
 
     def __call__(self, examples: Sequence[TokenizedExample]) -> Batch:
-        """Pad to the longest example and shift by one; T = longest - 1. Padding is known by length, never by id."""
+        """Pad to the longest example and shift by one; T = longest - 1. Row lengths decide what is padding, not ids."""
         import torch
 
         shape = len(examples), max(len(example.ids) for example in examples) - 1

@@ -1,7 +1,7 @@
 """What every component has, whichever seam it serves: a name, a summary and options.
 
 Options are a plain frozen dataclass, so that a plugin imports without pydantic; `sftframe.config` validates them with
-pydantic when a component is made from a configuration. A pydantic model serves as well.
+pydantic when a component is made from a configuration. A pydantic model works as well.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def option(
     lt: float | None = None,
     examples: Sequence[Any] = (),
 ) -> Any:
-    """A field of an `Options` dataclass: its default, one line of help, and the range that a value must lie in.
+    """A field of an `Options` dataclass: its default, one line of help, and the range of its values.
 
     >>> @dataclasses.dataclass(frozen=True, kw_only=True)
     ... class Options:

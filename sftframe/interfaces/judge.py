@@ -1,4 +1,4 @@
-"""The seam of judges: how good are these answers?"""
+"""The base class of judges: how good are these answers?"""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Contact:
 
 
 class Judge(Component):
-    """Grades answers from 0 (useless) to 100 (as good as it gets), and says which of two is better if it can.
+    """Grades answers from 0 (useless) to 100 (perfect). Some judges also say which of two answers is better.
 
     A complete judge:
 
@@ -43,16 +43,16 @@ class Judge(Component):
     """
 
     is_deterministic: ClassVar[bool] = False
-    """The same item always gets the same verdict: it is never asked twice to learn how sure it is."""
+    """The same item always gets the same verdict; so the noise of this judge is never measured by asking twice."""
     is_cacheable: ClassVar[bool] = True
-    """Verdicts are kept and not asked for again; False where asking again costs nothing."""
+    """Verdicts are cached and reused; False where asking again costs nothing."""
 
     @property
     def identity(self) -> str:
         """Which judge exactly, for the record: name, model and digest, and a hash over the options that matter.
 
-        Two judges of one identity are taken to give the same verdicts: what is kept of one serves the other. By default
-        every option matters: `NAME`, or `NAME#HASH` where an option is not at its default.
+        Two judges with the same identity share cached verdicts, so they must give the same ones. By default every
+        option counts: the identity is `NAME`, or `NAME#HASH` if an option differs from its default.
         """
         options = repr(self.options)
         if options == repr(self.Options()):
@@ -61,21 +61,21 @@ class Judge(Component):
 
     @property
     def contacts(self) -> Sequence[Contact] | None:
-        """The servers that would be asked; empty = none, it works on this machine alone.
+        """The servers that the judge sends requests to; empty = none, it works on this machine alone.
 
-        A run or a configuration of somebody else's may name a judge. The user is asked before it sends anything to a
-        server that he has not named himself, and never for a judge without servers. None, the default, says nothing:
-        the user is then asked about the judge and all its options that are texts.
+        Somebody else's run or configuration may name a judge. sftframe asks the user before such a judge sends anything
+        to a server that the user has not named. It does not ask about a judge without servers. None (the default) means
+        that the servers are not known: then the user is asked about the judge and all its text options.
         """
         return None
 
     @property
     def can_prefer(self) -> bool:
-        """Whether it compares pairs, that is, has a `prefer` of its own."""
+        """Whether it compares pairs: it has its own `prefer`."""
         return type(self).prefer is not Judge.prefer
 
     def check(self) -> None:
-        """See that the judge can do its work, before anything is spent on training.
+        """Check that the judge can do its work, before training starts.
 
         Raises:
             JudgeError: it cannot; the message says what to do.
@@ -90,26 +90,26 @@ class Judge(Component):
         """
 
     def score_as_ready(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
-        """The same verdicts as `score`, one per item, each as soon as it is there, in any order.
+        """The same verdicts as `score`, one per item, each as soon as it is ready, in any order.
 
-        This is what runs call: every verdict is written down when it comes, so that a slow item does not keep the
-        others from being kept. A judge that asks about several items at a time has a body of its own.
+        Runs call this and write down every verdict when it comes, so that a slow item delays no other. A judge that
+        asks about several items at once overrides it.
         """
         return self.score(items)
 
     def prefer(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
         """Which answer of each pair is better: one preference per pair, in order, as they become available.
 
-        Each pair is judged in the order in which it stands; whoever asks shows it in the other order too and puts the
-        two together. A pair that could not be judged gets another status than `ok`, without a winner.
+        Each pair is judged in the given order. The caller also asks with the two answers swapped, and combines both
+        results. A pair that could not be judged gets another status than `ok`, without a winner.
 
         Raises:
             JudgeError: this judge grades single answers only.
         """
         raise JudgeError(
-            f"judge {self.name!r} grades single answers only: compare scores instead, or name a judge of pairs"
+            f"judge {self.name!r} grades single answers only: compare scores instead, or choose one that compares pairs"
         )
 
     def prefer_as_ready(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
-        """The same preferences as `prefer`, each as soon as it is there, in any order."""
+        """The same preferences as `prefer`, each as soon as it is ready, in any order."""
         return self.prefer(pairs)

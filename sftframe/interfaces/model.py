@@ -1,7 +1,7 @@
-"""The seam of models: a backend finds weights and loads them; a causal language model scores and writes tokens.
+"""The base classes of models: a backend finds weights and loads them; a causal language model scores and writes tokens.
 
-A plain `nn.Module` that maps ids to logits is enough: every other method has a body here, which is also the plain
-definition that faster overrides are compared with.
+A plain `nn.Module` that maps ids to logits is enough: every other method has a plain body here. The test kit compares
+faster overrides with these bodies.
 
 Shapes: B rows, T positions, V vocabulary.
 """
@@ -30,9 +30,9 @@ class CausalLM(ABC):
         tokenizer: the one that the weights were trained with.
         context_length: the most positions that a row may have.
 
-    Two wishes that a model may follow or not: `is_compacting` (from `train.compact`) to leave out what cannot matter
-    in a batch, see `sftframe.compact`; `is_recomputing` (from `train.gradient_checkpointing`) to keep only the
-    layers' inputs for the backward pass.
+    A model may follow two wishes or ignore them. `is_compacting` (from `train.compact`): skip positions of a batch that
+    cannot change the result, see `sftframe.compact`. `is_recomputing` (from `train.gradient_checkpointing`): keep only
+    the layers' inputs for the backward pass.
     """
 
     export_targets: ClassVar[tuple[str, ...]] = ()
@@ -47,7 +47,7 @@ class CausalLM(ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters lie."""
+        """The device of the parameters."""
         return next(self.module.parameters()).device
 
     def logits(self, ids: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,8 @@ class CausalLM(ABC):
     def loss_sum(self, batch: Batch) -> torch.Tensor:
         """Sum of the weighted losses of the counted targets, a float32 scalar with gradient.
 
-        A sum and not a mean: the core divides by the weights of the whole optimizer step, however it was cut up.
+        It is a sum, not a mean: the core divides by the weights of the whole optimizer step, which may have several
+        batches.
         """
         losses = self.token_nll(batch)
         return losses.sum() if batch.weights is None else (losses * batch.weights).sum()
@@ -81,7 +82,7 @@ class CausalLM(ABC):
         return self.loss_sum(batch) / total
 
     def compile(self) -> None:
-        """Have torch compile what a training step computes; asked for by `train.compile`.
+        """Have torch compile what a training step computes; called if `train.compile` is on.
 
         This body compiles the module's forward pass, once for rows of any length.
         """
@@ -90,7 +91,7 @@ class CausalLM(ABC):
     def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
         """One completion per prompt, in any order, as they are finished.
 
-        This body computes the whole prefix again for every token; it is the definition of what is right.
+        This body computes the whole prefix again for every token. It defines the correct result.
 
         Raises:
             ModelError: a prompt and its new tokens do not fit the context, and `on_overflow` is `error`.
@@ -100,9 +101,9 @@ class CausalLM(ABC):
         return decode_plainly(self, prompts, settings)
 
     def stream(self, prompt: Sequence[int], settings: GenerationSettings, on_text: Callable[[str], None]) -> Completion:
-        """The completion of one prompt, told piece by piece while it is written.
+        """The completion of one prompt, reported piece by piece while it is written.
 
-        This body tells it in one piece; a model that can do better calls `Answer.settle` after every token.
+        This body reports it in one piece; a model that can do better calls `Answer.settle` after every token.
 
         Args:
             on_text: gets the pieces; joined they are the completion's text.
@@ -121,12 +122,12 @@ class CausalLM(ABC):
     def export(self, folder: Path, settings: ExportSettings) -> None:
         """Write the model for other programs into an existing empty folder.
 
-        An override handles its `export_targets` and leaves all else to this body. Two forms are known to the core:
-        `hf`, what `transformers.AutoModelForCausalLM` and `AutoTokenizer` load, and `gguf`, one file `model.gguf` for
-        llama.cpp and Ollama; both with the tokenizer and the chat template.
+        An override handles its `export_targets` and passes everything else to this body. The core knows two forms: `hf`
+        is what `transformers.AutoModelForCausalLM` and `AutoTokenizer` load; `gguf` is one file `model.gguf` for
+        llama.cpp and Ollama. Both contain the tokenizer and the chat template.
 
         Raises:
-            ModelError: the form is not known, the weights do not fit into it, or it needs a package that is missing.
+            ModelError: the form is not known, the weights do not fit it, or a package is missing.
         """
         known = ", ".join(self.export_targets) or "none"
         raise ModelError(f"{type(self).__name__} has no export {settings.target!r}; available: {known}")
@@ -135,8 +136,8 @@ class CausalLM(ABC):
 class ModelBackend(Component):
     """Finds a model's tokenizer and weights and loads them.
 
-    `defaults` may propose values for the sections of a configuration that fit this model, for instance
-    `{"train": {"lr": 5e-4}}`; whatever the user sets wins.
+    `defaults` may propose configuration values that fit this model, for instance `{"train": {"lr": 5e-4}}`. What the
+    user sets wins.
     """
 
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -157,7 +158,7 @@ class ModelBackend(Component):
             device: a torch device, `cpu` or `cuda:0`.
             dtype: of the parameters, `float32` or `bfloat16`.
             seed: for weights that start random.
-            saved: a folder that `CausalLM.save` wrote; instead of the weights that the options name.
+            saved: a folder that `CausalLM.save` wrote; its weights are loaded instead of those that the options name.
 
         Raises:
             ModelError: weights or tokenizer are missing, damaged, or do not fit each other.
@@ -174,14 +175,14 @@ class ModelBackend(Component):
         return None
 
     def check(self) -> None:
-        """See that weights and tokenizer can be had, before anything is spent.
+        """Check that weights and tokenizer can be loaded, before anything is computed.
 
         Raises:
-            ModelError: they cannot; the message says what to do.
+            ModelError: they cannot be loaded; the message says what to do.
         """
         return
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What a run's manifest says of where the weights come from, for instance a revision or a hash."""
+        """What a run's manifest records about the source of the weights, for instance a revision or a hash."""
         return {}

@@ -1,4 +1,4 @@
-"""The seam of prompt styles: from an example to text with roles, and from a model's text back to an answer."""
+"""The base class of prompt styles: from an example to text with roles, and from a model's text back to an answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PromptStyle(Component):
                 yield Segment(Role.RESPONSE, " " + example.output)
 
     The *prompt* is all that comes before the first `RESPONSE` segment. It must not depend on `example.output`. The
-    tokenizer's end token is appended by the core; a style adds an `END` segment only for a closing tag of its own.
+    tokenizer's end token is appended by the core; a style adds an `END` segment only for its own closing tag.
     """
 
     @abstractmethod
@@ -43,11 +43,11 @@ class PromptStyle(Component):
 
     @property
     def is_trimming(self) -> bool:
-        """Whether white space around instruction and input is left out on purpose; every other character stays."""
+        """Whether the style drops white space around instruction and input on purpose; all other characters stay."""
         return False
 
     def extract(self, text: str) -> str:
-        """The answer in what the model wrote: all before the first stop string, white space stripped."""
+        """The answer in what the model wrote: everything before the first stop string, white space stripped."""
         for stop in self.stop_strings:
             text = text.partition(stop)[0]
         return text.strip()

@@ -1,4 +1,4 @@
-"""What the core needs of a tokenizer. A model backend brings its own."""
+"""The base class of tokenizers. A model backend brings its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Tokenizer(ABC):
-    """Text to ids and back, byte by byte: the bytes of the ids, joined, are the text's UTF-8.
+    """Text to ids and back. The joined bytes of the ids are the text in UTF-8.
 
     Text is always encoded without special tokens: `<|endoftext|>` in the data is text.
     """
@@ -21,7 +21,7 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def end_id(self) -> int:
-        """The id that ends a text (50256 for GPT-2); used for padding too, which is masked by length."""
+        """The id that ends a text (50256 for GPT-2). It also pads rows; padding is masked by length."""
 
     @property
     @abstractmethod
@@ -42,10 +42,10 @@ class Tokenizer(ABC):
 
     @property
     def control_tokens(self) -> Mapping[str, int]:
-        """Ids that no text gives, by the name that other programs write them with, such as `<|endoftext|>`.
+        """Ids that no text is encoded to, by the name that other programs use, such as `<|endoftext|>`.
 
-        A prompt style that writes such a name trains ordinary tokens, and other programs read one control token: the
-        name makes that visible. By default none is known.
+        If a prompt style writes such a name, sftframe trains ordinary tokens, but other programs read one control
+        token. With these names the core can warn about that. By default there are none.
         """
         return {}
 
@@ -54,5 +54,5 @@ class Tokenizer(ABC):
         return self.encode_batch([text])[0]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids; bytes that are no UTF-8 (a cut character) become U+FFFD."""
+        """Text of ids; bytes that are not UTF-8 (a cut character) become U+FFFD."""
         return b"".join(self.token_bytes(i) for i in ids).decode("utf-8", errors="replace")

@@ -1,7 +1,6 @@
-"""Judging in practice: answers of runs and files, the verdict cache, repeats, and two sets of answers head to head.
+"""Judging of answers from runs and files, with the verdict cache and repeats, and comparison of two sets of answers.
 
-Takes paths and a configuration, gives judgements and comparisons. Nothing here imports torch, so that judging a file
-starts at once.
+Nothing here imports torch, so that judging a file starts at once.
 """
 
 from sftframe.judging.answered import AnsweredItems, asked_again, is_answer_file, read_answered_file, read_answered_run

@@ -1,6 +1,6 @@
-"""Answered examples wherever they stand, in a run's folder or in a file, as items for a judge.
+"""Reads answered examples from a run's folder or from a file, as items for a judge.
 
-Takes a path, gives `AnsweredItems`. A run is read from its folder alone: neither its data nor its model are needed.
+Only the run's folder is read: its data and its model are not needed.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class AnsweredItems:
     """The path, as it was given."""
     items: tuple[JudgeItem, ...]
     data_sha256: str | None = None
-    """Of the data that a run was made with; None for a file, which is its own."""
+    """SHA-256 of the run's data; None for a file of answers."""
     verdicts: Mapping[str, Mapping[int, Verdict]] = field(default_factory=dict)
-    """What judges said of these answers already: by `Judge.identity`, then by index."""
+    """Verdicts that exist already: by `Judge.identity`, then by index."""
 
 
 def is_answer_file(path: Path) -> bool:
@@ -40,7 +40,7 @@ _ENDINGS = (".json", ".jsonl", ".ndjson")
 
 
 def read_answered_file(path: Path, config: RunConfig) -> AnsweredItems:
-    """The items of a file in the chapter's shape; `data.fields` maps other names, `data.limit` takes the first ones.
+    """The items of a file in the chapter's format. `data.fields` maps other names; `data.limit` takes the first ones.
 
     Raises:
         DataError: it cannot be read, or an entry cannot be used.
@@ -54,11 +54,11 @@ def read_answered_run(path: Path) -> AnsweredItems:
     """The test items of a run with the fine-tuned model's answers, in the order of the data.
 
     Raises:
-        ConfigError: the folder is no run, or its run is not finished.
+        ConfigError: the folder is not a run, or the run is not finished.
     """
     folder = RunFolder.open(path)
     if not (folder.items_path.exists() and folder.responses_path.exists()):
-        raise ConfigError(f"{path} is not finished: go on with it by sftframe run --resume {path}")
+        raise ConfigError(f"{path} is not finished: continue it with sftframe run --resume {path}")
     answers = {response.index: response.text for response in read_records(Response, folder.responses_path)}
     verdicts: dict[str, dict[int, Verdict]] = {}
     for verdict in read_records(Verdict, folder.verdicts_path) if folder.verdicts_path.exists() else []:
@@ -79,7 +79,7 @@ def _item(question: ItemResult, answers: Mapping[int, str], path: Path) -> Judge
 
 
 def asked_again(item: ItemResult, answer: str) -> JudgeItem:
-    """A test item of a run as a judge gets to see it, with this answer."""
+    """A test item of a run as an item for a judge, with this answer."""
     return JudgeItem(
         index=item.index,
         instruction=item.instruction,
@@ -92,5 +92,5 @@ def asked_again(item: ItemResult, answer: str) -> JudgeItem:
 def _data_sha256(path: Path) -> str:
     data = read_object(path).get("data")
     if not isinstance(data, dict) or not isinstance(data.get("sha256"), str):
-        raise ConfigError(f"{path} does not say which data the run was made with: it is damaged or changed")
+        raise ConfigError(f"{path} does not record the data of the run: it is damaged or was changed")
     return str(data["sha256"])

@@ -1,7 +1,6 @@
-"""Judging in practice: what is known already is not asked again, what is new is kept at once, and progress is told.
+"""Asks a judge about items or pairs: reuses known verdicts, keeps new ones at once, and reports progress.
 
-Takes items or pairs and a judge that was checked; gives verdicts or preferences in their order. A verdict is known from
-the run's own file or from the verdict cache. How a judge is held to its contract is for `stages.judge` to know.
+Known verdicts come from the run's own file or from the verdict cache. `stages.judge` checks the judge's replies.
 """
 
 from __future__ import annotations
@@ -33,30 +32,30 @@ Word = TypeVar("Word", Verdict, Preference)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """All that a judge said of one list of answers."""
+    """All verdicts of a judge on one list of answers."""
 
     judge: str
     """`Judge.identity`."""
     verdicts: tuple[Verdict, ...]
     """One per item, in the items' order."""
     repeats: tuple[tuple[Verdict, ...], ...] = ()
-    """The verdicts of every further asking."""
+    """The verdicts of every repeat."""
 
     @property
     def summary(self) -> JudgeSummary:
-        """Mean and interval of the first asking."""
+        """Mean and interval of the first verdicts."""
         return summarise(self.verdicts, self.judge)
 
     @property
     def noise(self) -> JudgeNoise | None:
-        """How far the askings come apart; None where there was one."""
+        """How much the repeats differ; None without repeats."""
         return measure_noise([self.verdicts, *self.repeats]) if self.repeats else None
 
     def check(self, max_failures: float) -> None:
-        """See that enough items have a score, every time that was asked.
+        """Check that enough items have a score, in every repeat.
 
         Raises:
-            JudgeError: more than `max_failures` (0-1) have none.
+            JudgeError: a share of more than `max_failures` (0-1) has none.
         """
         for verdicts in (self.verdicts, *self.repeats):
             check_failures(verdicts, max_failures)
@@ -79,7 +78,7 @@ class Judging:
 
     @classmethod
     def of(cls, config: RunConfig, judge: Judge, registry: Registry, observer: Observer) -> Judging:
-        """The judge under a configuration."""
+        """The judge that a configuration names."""
         return cls(
             judge,
             version=registry.provider(Seam.JUDGE, config.judge.name).label,
@@ -90,7 +89,7 @@ class Judging:
 
     @property
     def is_caching(self) -> bool:
-        """Whether verdicts are kept for later."""
+        """Whether verdicts are cached."""
         return self._use_cache
 
     @property
@@ -107,16 +106,16 @@ class Judging:
         known: Mapping[int, Verdict] = {},
         on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     ) -> Judgement:
-        """One verdict per item, and as many more as it is to be asked again.
+        """One verdict per item, and one more for each repeat.
 
         Args:
-            stage: what the progress is called.
-            num_repeats: how often every item is judged; a deterministic judge is asked once all the same.
-            known: verdicts that are on record, by index.
-            on_verdict: gets every verdict of the first asking that is not, also those from the cache.
+            stage: the name that the progress shows.
+            num_repeats: how often every item is judged; a deterministic judge is asked only once.
+            known: verdicts that exist already, by index.
+            on_verdict: gets every verdict of the first round that is not in `known`, also those from the cache.
 
         Raises:
-            JudgeError: the judge cannot go on. That it failed on too many items is for `Judgement.check` to say.
+            JudgeError: the judge cannot continue. `Judgement.check` raises if it failed on too many items.
         """
         first = self._score(items, stage, known, on_verdict, repeat=0)
         repeats = []
@@ -127,10 +126,10 @@ class Judging:
         return Judgement(judge=self.judge.identity, verdicts=first, repeats=tuple(repeats))
 
     def prefer_both_ways(self, pairs: Sequence[JudgePair]) -> tuple[tuple[Preference, ...], tuple[Preference, ...]]:
-        """The preferences on all pairs that differ, as they stand and mirrored.
+        """The preferences on all pairs that differ, in both orders: as given, and swapped.
 
         Raises:
-            JudgeError: the judge grades single answers only, or cannot go on.
+            JudgeError: the judge grades single answers only, or cannot continue.
         """
         asked = differing(pairs)
         return self._prefer(asked, "pairs"), self._prefer(mirrored(asked), "pairs mirrored")
@@ -181,7 +180,7 @@ class Judging:
                 return judge_pairs(self.judge, pairs, known=known, on_preference=keep, max_failures=self._max_failures)
 
     def _settled(self, known: Mapping[int, Word], asked: Mapping[int, object]) -> dict[int, Word]:
-        """What need not be asked again."""
+        """Words that are known already."""
         identity = self.judge.identity
         return {
             index: word
@@ -201,7 +200,7 @@ class Judging:
     def _told(
         self, stage: str, total: int, unit: str, *, num_on_record: int = 0, num_cached: int = 0
     ) -> Iterator[None]:
-        """Progress, where there is something left to ask."""
+        """Report progress, if there is something left to ask."""
         if num_cached:
             self._observer.note(
                 f"{stage}: {num_cached} of {total} {unit} are in the cache (--no-cache asks the judge again)"

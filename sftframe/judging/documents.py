@@ -1,4 +1,4 @@
-"""What `--json` prints of a judgement and of a comparison, as `docs/judges.md` lists it: no field is ever renamed."""
+"""What `--json` prints for a judgement and a comparison. `docs/judges.md` lists the fields; they are never renamed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def judgement_document(judgement: Judgement) -> Document:
 
 
 def comparison_document(comparison: HeadToHead) -> Document:
-    """The judge, both sides, what it sums up to, and every common item in a's order."""
+    """The judge, both sides, the totals, and every common item in a's order."""
     sides = {
         name: {"path": side.label, "num_items": len(side.items)}
         for name, side in (("a", comparison.a), ("b", comparison.b))

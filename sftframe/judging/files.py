@@ -1,7 +1,4 @@
-"""Answers judged outside of a run: those of a file, or any list of items.
-
-Takes a configuration, of which the judge, `max_failures` and `data.fields` count; gives a `Judgement`.
-"""
+"""Judges answers that belong to no run: those of a file, or any list of items."""
 
 from __future__ import annotations
 
@@ -30,12 +27,12 @@ def judge_file(
     """Judge the answers in a JSON or JSON Lines file, as `sftframe judge FILE` does.
 
     Args:
-        config: what differs from the defaults: `judge`, `max_failures`, `data.fields`.
-        num_repeats: how often every answer is judged, to see the judge's own noise.
+        config: its `judge`, `max_failures` and `data.fields` count.
+        num_repeats: how often every answer is judged, to measure the judge's own noise.
 
     Returns:
-        One verdict per entry, in the file's order, whatever became of it; `Judgement.check` says whether enough of them
-        have a score.
+        One verdict per entry, in the file's order, failures too. `Judgement.check` says whether enough of them have a
+        score.
 
     Raises:
         SftframeError: the file or the judge cannot be used.
@@ -50,7 +47,7 @@ def choose_judge(config: RunConfig, registry: Registry, observer: Observer) -> J
     """The judge that a configuration names, ready to be asked.
 
     Raises:
-        ConfigError: no such judge or option.
+        ConfigError: the judge or an option does not exist.
         JudgeError: it cannot work here.
     """
     judge = registry.judge(config.judge.name, config.judge.options)
@@ -62,8 +59,8 @@ def judge_items(judging: Judging, items: Sequence[JudgeItem], *, num_repeats: in
     """Verdicts on items that belong to no run.
 
     Raises:
-        Interrupted: somebody stopped it.
-        JudgeError: the judge cannot go on.
+        Interrupted: the user or the system stopped it.
+        JudgeError: the judge cannot continue.
     """
     with explained_interrupt(judging):
         return judging.judge_answers(items, stage="judge", num_repeats=num_repeats)
@@ -76,5 +73,5 @@ def explained_interrupt(judging: Judging) -> Iterator[None]:
         with interruptible():
             yield
     except KeyboardInterrupt:
-        kept = "the verdicts so far are in the cache: the same command goes on" if judging.is_caching else ""
-        raise Interrupted(f"stopped; {kept or 'no verdict is kept, the same command begins anew'}") from None
+        kept = "the verdicts so far are in the cache: the same command continues" if judging.is_caching else ""
+        raise Interrupted(f"stopped; {kept or 'no verdict is kept: the same command starts again'}") from None

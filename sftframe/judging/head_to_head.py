@@ -1,7 +1,6 @@
-"""Two sets of answers to the same questions, head to head: by a judge of pairs, or by the scores of single answers.
+"""Compares two sets of answers to the same questions: by a judge of pairs, or by the scores of single answers.
 
-Takes runs or files of answers, gives a `HeadToHead` over the questions that both have. Only what one judge says is in
-it; yardsticks, seeds and verdicts on differences are for `sftframe.comparison`, which compares runs.
+`sftframe.comparison` compares runs, with yardsticks, seeds and significance.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ By = Literal["pairs", "scores"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadToHead:
-    """What a judge thinks of b's answers against a's, on the questions that both answered."""
+    """What a judge says about b's answers against a's, on the questions that both answered."""
 
     judge: str
     """`Judge.identity`."""
@@ -53,13 +52,13 @@ class HeadToHead:
     outcomes: tuple[PairOutcome, ...] = ()
     """One per match, if pairs were compared."""
     preferences: tuple[Preference, ...] = ()
-    """All that the judge of pairs said, in the order in which it was asked."""
+    """All that the judge of pairs said, in the order of the questions to it."""
 
     def check(self, max_failures: float) -> None:
-        """See that enough of what was asked was answered.
+        """Check that the judge answered enough questions.
 
         Raises:
-            JudgeError: more than `max_failures` (0-1) was not.
+            JudgeError: a share of more than `max_failures` (0-1) has no answer.
         """
         for side in zip(*self.verdicts, strict=True):
             check_failures(side, max_failures)
@@ -78,11 +77,11 @@ def compare_answers(
     """Compare the answers in two run folders or files, as `sftframe compare` does.
 
     Args:
-        config: what differs from the defaults: `judge`, `max_failures`, `data.fields`.
-        by: ask for the better of two answers, or score each; by default pairs where the judge can.
+        config: its `judge`, `max_failures` and `data.fields` count.
+        by: ask for the better of two answers, or score each one; by default pairs, if the judge can compare them.
 
     Returns:
-        What was said of every common question; `HeadToHead.check` says whether it was enough.
+        What the judge said about every common question. `HeadToHead.check` says whether enough was answered.
 
     Raises:
         SftframeError: a side or the judge cannot be used, or the sides have nothing in common.
@@ -108,7 +107,7 @@ def matches(a: AnsweredItems, b: AnsweredItems) -> tuple[tuple[JudgeItem, JudgeI
 
     Raises:
         ConfigError: two runs of different data.
-        DataError: no item stands on both sides.
+        DataError: no item is on both sides.
     """
     if None not in (a.data_sha256, b.data_sha256) and a.data_sha256 != b.data_sha256:
         raise ConfigError(
@@ -139,8 +138,8 @@ def compare_items(
     """What a judge says of matched items.
 
     Raises:
-        JudgeError: the judge cannot go on, or is asked for pairs and grades single answers only.
-        Interrupted: somebody stopped it.
+        JudgeError: the judge cannot continue, or pairs were asked for and it grades single answers only.
+        Interrupted: the user or the system stopped it.
     """
     by_pairs = judging.judge.can_prefer if by is None else by == "pairs"
     with explained_interrupt(judging):

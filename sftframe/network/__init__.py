@@ -1,10 +1,10 @@
-"""The network: the one place that makes HTTP clients, and what they refuse to do.
+"""Makes all HTTP clients, with the limits that they keep.
 
-Whoever talks to a server asks here for a client (`http_client`), or for a transport where a library makes the client
-(`http_transport`). Both take proxies and certificates from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
-`NO_PROXY`, `SSL_CERT_FILE`), and both refuse three things with a `NetworkError`:
+All code that talks to a server uses `http_client`, or `http_transport` where a library makes the client. Both read
+proxies and certificates from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`).
+Both refuse three things with a `NetworkError`:
 
-- a redirect to another server: what was meant for one server must not reach another;
+- a redirect to another server: data for one server must not reach another;
 - a reply that is larger than its reader expects, counted after it is unpacked;
 - a proxy that the environment names and that cannot be used.
 
@@ -35,28 +35,29 @@ __all__ = [
 ]
 
 MAX_REPLY_BYTES = 4_000_000
-"""The longest reply of a server that is read into memory. A list of a thousand models has a quarter of it."""
+"""The longest reply that is read into memory. A list of a thousand models needs a quarter of it."""
 
 Redirects = Literal["same-server", "downloads"]
-"""Where a redirect may lead: to the same scheme, host and port; or, for files that anybody may have, also to another
-host, but never from https to http."""
+"""Where a redirect may lead: to the same scheme, host and port; or, for public files, also to another host, but never
+from https to http.
+"""
 
 
 class NetworkError(SftframeError):
-    """Something that is refused on the network; asking the same server again does not help."""
+    """A network request or reply that is refused; asking the same server again does not help."""
 
 
 class TooLargeError(NetworkError):
-    """A reply that is longer than any that could be meant."""
+    """A reply that is longer than the limit."""
 
 
 def http_transport(
     *, max_bytes: int | None = MAX_REPLY_BYTES, redirects: Redirects = "same-server"
 ) -> httpx.BaseTransport:
-    """What carries the requests of a client.
+    """A transport for a client.
 
     Args:
-        max_bytes: the longest reply, after it is unpacked; None for a caller that counts for itself.
+        max_bytes: the longest reply, after it is unpacked; None for a caller that counts itself.
         redirects: which redirects the client may follow.
     """
     from sftframe.network.transport import GuardedTransport
@@ -71,11 +72,11 @@ def http_client(
     max_bytes: int | None = MAX_REPLY_BYTES,
     redirects: Redirects = "same-server",
 ) -> httpx.Client:
-    """A client, to be closed by the caller. Redirects that `http_transport` allows are followed.
+    """A client; the caller closes it. It follows the redirects that `http_transport` allows.
 
     Args:
-        timeout_s: the longest silence of the server.
-        connect_s: a server that is there accepts a connection within this time.
+        timeout_s: the longest time without data from the server.
+        connect_s: the longest wait for a connection.
         max_bytes: as in `http_transport`.
         redirects: as in `http_transport`.
     """
@@ -90,10 +91,10 @@ def http_client(
 
 
 def why_unreachable(url: str, *, timeout_s: float = 5.0) -> str | None:
-    """Why a server does not answer; None = it answers, whatever it says.
+    """Why a server does not answer; None = it answers, even with an error.
 
-    One request, without a redirect being followed. To look up a name can take longer than any timeout of a client, so
-    a clock beside it ends the wait.
+    It sends one request and follows no redirect. A name lookup can take longer than a client's timeouts, so a separate
+    clock ends the wait.
     """
     outcome: list[str | None] = []
     asking = threading.Thread(target=lambda: outcome.append(_fault(url, timeout_s)), daemon=True)
@@ -106,7 +107,7 @@ def _fault(url: str, timeout_s: float) -> str | None:
     import httpx
 
     try:
-        with http_client(timeout_s=timeout_s, redirects="downloads") as client:  # to redirect is to answer
+        with http_client(timeout_s=timeout_s, redirects="downloads") as client:  # a redirect is an answer too
             client.head(url, follow_redirects=False)
     except NetworkError as error:
         return str(error)

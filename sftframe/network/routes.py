@@ -1,7 +1,7 @@
-"""The way to a server: straight, or through a proxy that the environment names.
+"""Finds the way to a server: direct, or through a proxy that the environment names.
 
 The rules are those of curl: `https_proxy`, `http_proxy` and `all_proxy` in either case, and the exceptions of
-`no_proxy`. Servers on this machine are always asked straight.
+`no_proxy`. Connections to servers on this machine are always direct.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
-"""The proxies that can be used."""
+"""Schemes of proxies that can be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +21,14 @@ class Route:
     """How to reach a server."""
 
     proxy: str | None
-    """The proxy's URL, which may hold a password; None = straight."""
+    """The proxy's URL, which may contain a password; None = direct."""
     variable: str = ""
     """The environment variable that names the proxy, or words for the system's settings."""
     problem: str = ""
     """Why the proxy cannot be used; empty = it can. Never repeats the proxy's URL."""
 
     def __str__(self) -> str:
-        """Words to put after a server's name; empty where it is asked straight.
+        """Words to put after a server's name; empty for a direct connection.
 
         >>> f"no connection to http://a.example{Route(proxy='http://b.example:3128', variable='HTTP_PROXY')}"
         'no connection to http://a.example (through the proxy that HTTP_PROXY names)'
@@ -51,7 +51,7 @@ def find_route(url: str) -> Route:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return _STRAIGHT  # no address: whoever asks it says so
+        return _STRAIGHT  # no address: the client will say so
     proxies = getproxies()
     kind = next((kind for kind in (parts.scheme, "all") if proxies.get(kind)), None)
     if kind is None or is_this_machine(host) or _is_excepted(host, port, proxies.get("no", "")) or proxy_bypass(host):
@@ -63,7 +63,7 @@ def find_route(url: str) -> Route:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host's name means the machine that this runs on.
+    """Whether a host name means this machine.
 
     >>> [is_this_machine(host) for host in ("localhost", "127.0.3.1", "::1", "0.0.0.0", "example.org", "10.0.0.1")]
     [True, True, True, True, False, False]
@@ -81,7 +81,7 @@ def is_this_machine(host: str) -> bool:
 def _is_excepted(host: str, port: int | None, exceptions: str) -> bool:
     """Whether `no_proxy` names the host: itself, a domain that it is in, its network (10.0.0.0/8), or `*`.
 
-    An entry that is none of these excepts nothing.
+    Other entries are ignored.
     """
     return any(_is_meant(entry, host.lower().rstrip("."), port) for entry in _entries(exceptions))
 
@@ -114,7 +114,7 @@ def _problem(proxy: str) -> str:
         parts = urlsplit(proxy)
         _ = parts.port
     except ValueError:
-        return "it is no address"
+        return "it is not an address"
     if parts.scheme not in SCHEMES:
         return f"it begins with {parts.scheme[:20]!r}"
     return "" if parts.hostname else "it names no host"

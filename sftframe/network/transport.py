@@ -1,4 +1,4 @@
-"""The transport of every HTTP client: finds the way, keeps to the server, and counts what comes back."""
+"""The transport of every HTTP client: finds the route, refuses redirects to other servers, and limits replies."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _CHUNK_BYTES = 65_536
 """How much is unpacked at a time: a megabyte of zeros is a kilobyte on the wire."""
 
 _KEEPS_THE_BODY = (307, 308)
-"""After the other redirects a POST becomes a GET (RFC 9110, 15.4), and what it had to say is lost."""
+"""With other redirects a POST becomes a GET (RFC 9110, 15.4), and its body is lost."""
 
 _NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-"""How many calls are under way at a time is for the caller to say."""
+"""The caller limits the number of calls at a time."""
 
 
 class GuardedTransport(httpx.BaseTransport):
-    """Carries requests straight or through the environment's proxy. Safe with several threads.
+    """Sends requests directly or through the environment's proxy. Safe with several threads.
 
     Args:
-        max_bytes: the longest reply, after it is unpacked; None = the body is handed on as it comes.
-        redirects: which redirects are let through to the client.
+        max_bytes: the longest reply, after it is unpacked; None = no limit.
+        redirects: which redirects the client gets to see.
     """
 
     def __init__(self, *, max_bytes: int | None, redirects: Redirects) -> None:
@@ -45,7 +45,7 @@ class GuardedTransport(httpx.BaseTransport):
         """
         route = find_route(str(request.url))
         if self._max_bytes is not None:
-            request.headers["Accept-Encoding"] = "identity"  # what comes packed all the same is unpacked with care
+            request.headers["Accept-Encoding"] = "identity"  # some servers pack anyway; that is unpacked with a limit
         transport = self._transport(route, is_secure=request.url.scheme == "https")
         try:
             if (route.proxy or "").startswith("socks"):
@@ -73,8 +73,8 @@ class GuardedTransport(httpx.BaseTransport):
         if route.problem:
             raise NetworkError(
                 f"{route.variable} names a proxy that cannot be used: {route.problem}; expected something like "
-                f"http://proxy.example:3128 (possible are {', '.join(SCHEMES)}): correct it, unset it, or put the "
-                "server's name into NO_PROXY"
+                f"http://proxy.example:3128 (schemes: {', '.join(SCHEMES)}): correct it, unset it, or put the server's "
+                "name into NO_PROXY"
             )
         key = (route.proxy, is_secure)
         with self._lock:
@@ -90,19 +90,21 @@ class GuardedTransport(httpx.BaseTransport):
             target = request.url.join(response.headers["location"])
             there = _origin(target)
         except (httpx.InvalidURL, ValueError):
-            raise NetworkError(f"{here} redirects to what is no address (HTTP {response.status_code})") from None
+            raise NetworkError(
+                f"{here} redirects to something that is not an address (HTTP {response.status_code})"
+            ) from None
         if self._redirects == "downloads":
             if (request.url.scheme, target.scheme) == ("https", "http"):
                 raise NetworkError(f"{here} redirects to {there}, which is not encrypted: refused")
         elif here != there:
             raise NetworkError(
-                f"{here} redirects to another server, {there}: refused, since it would get what was meant for the "
-                "first; name that address itself if it is the right one"
+                f"{here} redirects to another server, {there}: refused, since that server would get the data meant for "
+                "the first; if it is the right one, set its address"
             )
         elif request.method == "POST" and response.status_code not in _KEEPS_THE_BODY:
             raise NetworkError(
                 f"{request.url.copy_with(query=None)} redirects to {target.copy_with(query=None)} in a way that loses "
-                f"the question (HTTP {response.status_code}): name that address itself"
+                f"the question (HTTP {response.status_code}): set that address"
             )
 
 
@@ -112,18 +114,18 @@ def _origin(url: httpx.URL) -> str:
     >>> _origin(httpx.URL("HTTPS://user:word@Example.org:443/v1?q=1")), _origin(httpx.URL("http://[::1]:80"))
     ('https://example.org', 'http://[::1]')
     """
-    return str(httpx.URL(scheme=url.scheme, host=url.host, port=url.port))  # which leaves a scheme's own port out
+    return str(httpx.URL(scheme=url.scheme, host=url.host, port=url.port))  # httpx drops the scheme's default port
 
 
 def _make_transport(route: Route, *, is_secure: bool) -> httpx.HTTPTransport:
     is_needed = is_secure or (route.proxy or "").startswith("https:")
     try:
-        # without certificates nothing passes as secure, and to read them takes 20 ms
+        # without TLS no certificates are needed, and reading them takes 20 ms
         context = httpx.create_ssl_context() if is_needed else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     except (OSError, ValueError) as error:
         raise NetworkError(
             f"the certificates cannot be read ({error}): SSL_CERT_FILE and SSL_CERT_DIR say where they are; correct "
-            "them or unset them"
+            "or unset these variables"
         ) from error
     try:
         of_proxy = context if (route.proxy or "").startswith("https:") else None
@@ -134,11 +136,11 @@ def _make_transport(route: Route, *, is_secure: bool) -> httpx.HTTPTransport:
 
 
 def _in_time(transport: httpx.BaseTransport, request: httpx.Request) -> httpx.Response:
-    """The reply by way of a SOCKS proxy, unless it takes longer than all timeouts: httpcore greets it without any.
+    """The reply through a SOCKS proxy, within all timeouts: httpcore has no timeout for the proxy's greeting.
 
     Raises:
-        httpx.ConnectTimeout: the proxy is silent. The call goes on in a daemon thread, and nobody hears of it.
-        httpx.ProxyError: the proxy says what no SOCKS proxy does.
+        httpx.ConnectTimeout: the proxy is silent. The call continues in a daemon thread, and its result is dropped.
+        httpx.ProxyError: the proxy does not speak SOCKS.
     """
     from socksio.exceptions import SOCKSError
 
@@ -148,7 +150,7 @@ def _in_time(transport: httpx.BaseTransport, request: httpx.Request) -> httpx.Re
     def call() -> None:
         try:
             future.set_result(transport.handle_request(request))
-        except BaseException as error:  # raised again where the reply is waited for
+        except BaseException as error:  # raised again in the waiting thread
             future.set_exception(error)
 
     threading.Thread(target=call, daemon=True).start()
@@ -161,7 +163,7 @@ def _in_time(transport: httpx.BaseTransport, request: httpx.Request) -> httpx.Re
 
 
 def _limited(request: httpx.Request, response: httpx.Response, max_bytes: int) -> httpx.Response:
-    """The same reply, unpacked, whose body ends with an error beyond the limit."""
+    """The same reply, unpacked; reading its body past the limit is an error."""
     headers = response.headers.copy()
     packing = headers.pop("content-encoding", "identity").strip().lower()
     if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
@@ -176,7 +178,7 @@ def _limited(request: httpx.Request, response: httpx.Response, max_bytes: int) -
 
 
 class _LimitedStream(httpx.SyncByteStream):
-    """A body that is read piece by piece, and given up when it is too long."""
+    """A body that is read piece by piece, up to the limit."""
 
     def __init__(self, stream: httpx.SyncByteStream, where: str, max_bytes: int, *, is_packed: bool) -> None:
         self._stream = stream
@@ -189,7 +191,9 @@ class _LimitedStream(httpx.SyncByteStream):
         for piece in _unpacked(self._stream, self._where) if self._is_packed else self._stream:
             num_bytes += len(piece)
             if num_bytes > self._max_bytes:
-                raise TooLargeError(f"{self._where} sent a reply of more than {self._max_bytes / 1e6:g} MB: given up")
+                raise TooLargeError(
+                    f"{self._where} sent a reply of more than {self._max_bytes / 1e6:g} MB: stopped reading"
+                )
             yield piece
 
     def close(self) -> None:
@@ -197,7 +201,7 @@ class _LimitedStream(httpx.SyncByteStream):
 
 
 def _unpacked(stream: httpx.SyncByteStream, where: str) -> Iterator[bytes]:
-    """gzip or zlib, in pieces whose size is known beforehand."""
+    """gzip or zlib, in pieces of limited size."""
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: tells the two apart by their header
     try:
         for chunk in stream:

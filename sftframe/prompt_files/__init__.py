@@ -1,11 +1,10 @@
 """Prompt styles without code: a TOML file of segments, a Jinja template, or a Hugging Face chat template.
 
-Takes a name that points at a file, as `--prompt` does; gives a class of prompt style like any plugin's, whose option
-`content` keeps the file's text, so that a run does not depend on the file afterwards. Knows no registry and no run.
-
     ./my_style.toml              segments with roles
     ./my_style.jinja             a template with {{ instruction }}, {{ input }} and {{ response }}
     hf:./tokenizer_config.json   the chat template of a Hugging Face tokenizer
+
+The option `content` keeps the file's text, so that a run does not need the file afterwards.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Which character of a rendered template is whose: found by rendering once plainly and once with marks.
+"""Finds the role of every character of a rendered template, by rendering it once plainly and once with marks.
 
 The marks are Unicode's noncharacters (U+FDD0 to U+FDEF, "intended for process-internal uses", Unicode 23.7), around
 instruction and input, and one in the answer's place. The template never sees the answer when it writes the prompt.
-With the marks taken out, the text must be the plain one, character for character: a template that computes with what
-it is given cannot be attributed, and is refused.
+Without the marks, the text must equal the plain one, character for character. Otherwise the template computes with its
+texts; then the roles are not certain, and it is refused.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Asked:
     input: str
     answer: str
     is_prompt: bool = False
-    """The question alone, as the model is asked; else the whole conversation."""
+    """True: the question alone, as at inference; else the whole conversation."""
 
 
 Render = Callable[[Sequence[Asked]], list[str]]
-"""One text for each; all at once, since every call is a message to another process."""
+"""One text for each; all in one call, since every call is a message to another process."""
 
 NONCHARACTERS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
 
@@ -43,7 +43,7 @@ class Marked:
 
     @property
     def unmarked(self) -> str:
-        """Without the marks around instruction and input; the answer's own stays."""
+        """The text without the marks around instruction and input; the answer's mark stays."""
         return re.sub(f"[{self.marks.instruction}{self.marks.input}{self.marks.close}]", "", self.text)
 
 
@@ -66,11 +66,11 @@ class Marks:
         texts = example.instruction + example.input + example.output
         free = [each for each in NONCHARACTERS if each not in texts][:4]
         if len(free) < 4:
-            raise ConfigError(f"example {example.index} holds 29 or more Unicode noncharacters: they are no text")
+            raise ConfigError(f"example {example.index} contains 29 or more Unicode noncharacters: they are not text")
         return cls(instruction=free[0], input=free[1], close=free[2], answer=free[3])
 
     def variants(self, example: Example) -> Iterator[tuple[str, str]]:
-        """Instruction and input with marks around all of them, then around what a template that trims leaves over."""
+        """Instruction and input with marks around the whole text, then around the text without outer white space."""
         instructions = self._around(self.instruction, example.instruction)
         return itertools.product(instructions, self._around(self.input, example.input))
 
@@ -87,13 +87,13 @@ def attribute(example: Example, render: Render, *, has_prompt: bool = False) -> 
     """The segments of a template's text.
 
     Args:
-        has_prompt: the template says itself what the model is asked with; else it is what comes before the answer.
+        has_prompt: the template renders the prompt itself; else the prompt is what comes before the answer.
 
     Raises:
-        ConfigError: a character's role cannot be told.
+        ConfigError: a character's role is not certain.
     """
     marks = Marks.foreign_to(example)
-    # an empty answer may count as none in a template: the mark stands for it
+    # a template may treat an empty answer as none: the mark replaces it
     shown = example.output if example.output.strip() else marks.answer
     variants = list(marks.variants(example))
     whole = [Asked(*given, marks.answer) for given in variants]
@@ -107,9 +107,9 @@ def attribute(example: Example, render: Render, *, has_prompt: bool = False) -> 
                 asked = texts[len(whole) + number] if has_prompt else None
                 return _segments(marked, example, asked)
     raise ConfigError(
-        "the template computes with the texts that it is given, so that no character's role is certain: write them as "
-        f"they are, in every case (found with instruction {brief(example.instruction)}, input {brief(example.input)} "
-        f"and response {brief(example.output)})"
+        "the template changes its texts, so the roles of the characters are not certain: write all texts unchanged "
+        f"(found with instruction {brief(example.instruction)}, input {brief(example.input)} and response "
+        f"{brief(example.output)})"
     )
 
 
@@ -131,17 +131,17 @@ def _segments(marked: Marked, example: Example, asked: str | None) -> list[Segme
 
 
 def _lead(before: str, asked: str) -> str:
-    """What the template writes between the prompt and the answer: white space at most."""
+    """What the template writes between the prompt and the answer; only white space is allowed."""
     lead = before.removeprefix(asked)
     if not before.startswith(asked):
         raise ConfigError(
-            f"the prompt (add_generation_prompt) ends in {brief(asked[-60:])} and is not how the whole conversation "
-            f"begins, which has {brief(before[-60:])} before the answer: a model trained on one is asked with another"
+            f"the prompt (add_generation_prompt) ends in {brief(asked[-60:])}, but the whole conversation has "
+            f"{brief(before[-60:])} before the answer: the model would be trained on one prompt and asked with another"
         )
     if lead.strip():
         raise ConfigError(
             f"between the prompt (add_generation_prompt) and the answer the template writes {brief(lead)}, which would "
-            "be trained but is no answer"
+            "be trained but does not belong to the answer"
         )
     return lead
 
@@ -154,13 +154,13 @@ def _pieces(text: str, marks: Marks) -> Iterator[Segment]:
         elif part == marks.close and role is not Role.TEMPLATE:
             role = Role.TEMPLATE
         elif part in opened or part == marks.close:
-            raise ConfigError("the template cuts instruction or input to pieces; write them whole")
+            raise ConfigError("the template cuts instruction or input into pieces; write them whole")
         elif part:
             yield Segment(role, part)
 
 
 def _check_fields(pieces: Sequence[Segment], example: Example) -> None:
-    """Instruction and input are there, unchanged but for white space around them."""
+    """Check that instruction and input are there, unchanged except for white space around them."""
     for role, text in ((Role.INSTRUCTION, example.instruction), (Role.INPUT, example.input)):
         found = [piece.text for piece in pieces if piece.role is role]
         if text.strip() and not found:

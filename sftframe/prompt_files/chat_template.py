@@ -1,8 +1,7 @@
-"""A Hugging Face chat template as a prompt style: one question, its answer, every character with its role.
+"""Uses a Hugging Face chat template as a prompt style: one question, its answer, every character with its role.
 
-Takes the document that `tokenizer_files` reads, gives a layout. Rendered as transformers does; the prompt is what
-`add_generation_prompt` gives, and must be how the whole conversation begins. Special tokens are text like any other:
-the tokenizer is the model's, which does not know them.
+The template is rendered as in transformers. The prompt is what `add_generation_prompt` gives; the whole conversation
+must begin with it. Special tokens are ordinary text: the model's own tokenizer does not know them.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class ChatLayout:
         self._options = options
 
     def segments(self, example: Example) -> Sequence[Segment]:
-        """The example's pieces. Raises ConfigError where a character's role cannot be told."""
+        """The example's pieces. Raises ConfigError where a character's role is not certain."""
         return attribute(example, self._render, has_prompt=True)
 
     @property
@@ -64,4 +63,4 @@ def _document(content: str) -> tuple[dict[str, str], dict[str, Any]]:
         document = json.loads(content)
         return dict(document["chat_template"]), dict(document["tokens"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError("prompt.content is not what sftframe kept of a tokenizer; give the file anew") from error
+        raise ConfigError("prompt.content is not what sftframe keeps of a tokenizer; name the file again") from error

@@ -1,7 +1,6 @@
-"""A prompt style as a Jinja template with `{{ instruction }}`, `{{ input }}` and `{{ response }}`.
+"""Reads a prompt style from a Jinja template with `{{ instruction }}`, `{{ input }}` and `{{ response }}`.
 
-Takes the template's text and its further variables, gives a layout. What the words of the template are, and what is
-the example's, is for `attribution` to find out.
+`attribution` finds out which words are the template's and which are the example's.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class JinjaLayout:
         self._variables = dict(variables)
 
     def segments(self, example: Example) -> Sequence[Segment]:
-        """The example's pieces. Raises ConfigError where a character's role cannot be told."""
+        """The example's pieces. Raises ConfigError where a character's role is not certain."""
         return attribute(example, self._render)
 
     @property
@@ -46,7 +45,7 @@ class JinjaLayout:
 
 
 def closing_tag(pieces: Sequence[Segment]) -> tuple[str, ...]:
-    """What follows the answer, as a stop string; nothing where that is white space."""
+    """The text after the answer, as a stop string; nothing if it is white space."""
     tag = "".join(piece.text for piece in pieces if piece.role is Role.END).strip()
     return (tag,) if tag else ()
 
@@ -58,6 +57,4 @@ def _check_names(used: Set[str], variables: Mapping[str, Any]) -> None:
         raise ConfigError(f"{{{{ {unknown} }}}} is not known{suggestion(unknown, known)}")
     missing = next((field for field in FIELDS if field not in used), None)
     if missing is not None:
-        raise ConfigError(
-            f"the template never writes {{{{ {missing} }}}}, so that an example's {missing} would be lost"
-        )
+        raise ConfigError(f"the template never writes {{{{ {missing} }}}}, so an example's {missing} would be lost")

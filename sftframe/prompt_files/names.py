@@ -1,6 +1,6 @@
-"""Names of prompt styles that are files: `./x.toml`, `./x.jinja`, `hf:PATH`, and how a run calls what it kept of them.
+"""Names of prompt styles that are files: `./x.toml`, `./x.jinja`, `hf:PATH`, and their names in a run.
 
-A run calls a style `KIND:STEM`, for instance `toml:my_style`: never the path, which may hold something else later.
+A run calls a style `KIND:STEM`, for instance `toml:my_style`. It never uses the path, since the file may change later.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Kind = Literal["toml", "jinja", "hf"]
 
 _SUFFIXES: dict[str, Kind] = {".toml": "toml", ".jinja": "jinja", ".jinja2": "jinja", ".j2": "jinja"}
 _ORDINARY = ("tokenizer_config", "chat_template")
-"""What Hugging Face calls these files in every repository: the folder's name says more."""
+"""The same file names in every Hugging Face repository; there the folder's name is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class FileName:
 
     @property
     def name(self) -> str:
-        """What the style is called in a run, its reports and its folder's configuration.
+        """The style's name in a run, its reports and its folder's configuration.
 
         >>> FileName(kind="toml", path=Path("styles/my style.toml")).name
         'toml:my-style'
@@ -39,7 +39,7 @@ class FileName:
 
 
 def prompt_file(name: str) -> FileName | None:
-    """The file that a name means, if it means one; whether it is there is another question.
+    """The file that a name means, if it means one. The file need not exist.
 
     >>> prompt_file("alpaca"), prompt_file("./x.toml").kind, prompt_file("hf:./model").kind
     (None, 'toml', 'hf')
@@ -52,7 +52,7 @@ def prompt_file(name: str) -> FileName | None:
 
 
 def looks_like_a_file(name: str) -> bool:
-    """Whether a name that means no prompt file was probably meant to.
+    """Whether a name that is not a prompt file's was probably meant as one.
 
     >>> looks_like_a_file("./style.txt"), looks_like_a_file("tokenizer_config.json"), looks_like_a_file("alpaca")
     (True, True, False)

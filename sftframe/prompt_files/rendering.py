@@ -1,8 +1,8 @@
-"""Templates rendered in a process of their own, so that none can take this one's time or memory.
+"""Renders templates in a separate process, so that none can take this one's time or memory.
 
-Jinja's sandbox keeps a template from files and attributes, not from `'a'.ljust(2000000000)`, a list that doubles itself
-or loops within loops. So one process per program reads and renders all templates; it has a limit on memory and on
-processor time (see `sandbox`), this side has one on the clock. 50,000 examples took 14.6 s, and 6.0 s without it.
+Jinja's sandbox blocks files and attributes, but not `'a'.ljust(2000000000)`, a list that doubles itself or nested
+loops. So one process per program reads and renders all templates. It has limits on memory and on processor time (see
+`sandbox`); this side has a limit by the clock. 50,000 examples took 14.6 s, and 6.0 s without the process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sftframe.errors import ConfigError
 from sftframe.prompt_files.names import Kind
 
 _START = "import json, runpy, sys; sys.path[:] = json.loads(sys.argv[4]); runpy.run_path(sys.argv[1], None, '__main__')"
-"""The script alone, without the package around it: 60 ms, and nothing that a template could reach."""
+"""The script alone, without the package: it starts in 60 ms, and a template can reach nothing else."""
 
 
 class Rendering:
@@ -37,7 +37,7 @@ class Rendering:
         process: by default the one that the whole program shares.
 
     Raises:
-        ConfigError: it is no template.
+        ConfigError: it is not a template.
     """
 
     def __init__(self, kind: Kind, source: str, process: RenderProcess | None = None) -> None:
@@ -48,7 +48,7 @@ class Rendering:
         """Names that the template reads and does not set."""
 
     def texts(self, common: Mapping[str, Any], each: Sequence[Mapping[str, Any]]) -> list[str]:
-        """One text per entry of `each`, whose names come on top of the common ones.
+        """One text per entry of `each`; its names are added to the common ones.
 
         Raises:
             ConfigError: the template fails, or takes more time, memory or characters than a prompt can need.
@@ -68,33 +68,33 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the renderings of one example may take."""
+    """Limits for rendering one example."""
 
     cpu_s: float = 5.0
     """Processor time; a page takes 0.0001 s."""
     clock_s: float = 30.0
-    """The same by the clock, for systems without such a timer; on a machine under load it has to be more."""
+    """The same by the clock, for systems without such a timer; it is longer, for busy machines."""
     memory_bytes: int = 512 * 2**20
-    """Address space; the process itself takes 60 MB of it."""
+    """Address space; the process itself needs 60 MB of it."""
 
     def explain(self, which: str) -> str:
-        """The message for one that was passed."""
+        """The message for an exceeded limit."""
         if which == "time":
-            return f"it takes more than {self.cpu_s:g} s; a prompt takes a thousandth of one: see its loops"
+            return f"it takes more than {self.cpu_s:g} s; a prompt takes a thousandth of one: check its loops"
         if which == "memory":
             needed = f"{self.memory_bytes / 2**20:.0f} MB of memory"
-            return f"it needs more than {needed}; a prompt is a page: see its widths and loops"
-        return "the process that renders it ended; see whether the machine has memory left, and try again"
+            return f"it needs more than {needed}; a prompt is a page: check its widths and loops"
+        return "the process that renders it ended; check whether the machine has free memory, and try again"
 
 
 @cache
 def shared_process() -> RenderProcess:
-    """One for the whole program: many styles are made, and a process each would be 60 ms and 15 MB each."""
+    """One process for the whole program: a process per style would cost 60 ms and 15 MB each."""
     return RenderProcess()
 
 
 class RenderProcess:
-    """The other side; started when it is needed, and again after a template has ended it."""
+    """The rendering process; started when it is needed, and again if a template has ended it."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -107,11 +107,11 @@ class RenderProcess:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that runs now."""
+        """The id of the process that runs now."""
         return None if self._running is None else self._running.pid
 
     def ask(self, kind: Kind, source: str, request: dict[str, Any]) -> dict[str, Any]:
-        """What becomes of a request about a template, which is read first where the process does not know it."""
+        """The answer to a request about a template. A template that the process does not know is read first."""
         with self._lock:
             running = self._started()
             number = self._known.get((kind, source))
@@ -137,7 +137,7 @@ class RenderProcess:
             return {"limit": "time"}
         except OSError:
             answer = b""
-        except BaseException:  # Ctrl-C: the answer would be taken for the next one's
+        except BaseException:  # Ctrl-C: this answer would be taken for the next request's
             self.end()
             raise
         if not answer:
@@ -152,12 +152,12 @@ class RenderProcess:
         return "time" if running.returncode == -getattr(signal, "SIGPROF", 0) else "end"
 
     def _started(self) -> subprocess.Popen[bytes]:
-        is_own = self._owner == os.getpid()  # a fork has the pipes of its parent, and must not use them
+        is_own = self._owner == os.getpid()  # a fork must not use its parent's pipes
         if is_own and self._running is not None and self._running.poll() is None:
             return self._running
         script = str(Path(__file__).with_name("sandbox.py"))
         limits = str(self.limits.cpu_s), str(self.limits.memory_bytes)
-        # a group of its own: Ctrl-C is for the program, which ends this process by closing its pipe, however it dies
+        # its own group: Ctrl-C is for the program; however the program ends, its pipe closes and this process ends
         apart: dict[str, Any] = (
             {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
             if sys.platform == "win32"

@@ -1,10 +1,10 @@
-"""The process in which templates of others are read and rendered: a sandbox, with a limit on time and on memory.
+"""The process that reads and renders templates: a sandbox with limits on time and memory.
 
-Run as a script by `rendering`, and imported by nobody: what a template computes must never happen in the process that
-trains. The environments are set up as transformers does for chat templates, so that a template gives what it gives
-there. Requests come as pickles from the parent, which is trusted; answers go back as JSON, since templates are not.
+`rendering` runs this file as a script; nothing imports it, so that templates never compute in the process that trains.
+The environments are set up as in transformers, so that a chat template gives the same text. Requests come as pickles
+from the parent, which is trusted; answers go back as JSON, since templates are not trusted.
 
-Frames: 8 bytes of length, big-endian, then as many bytes.
+Frames: 8 bytes of length, big-endian, then the content.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _MOST_CHARACTERS = 1_000_000
-"""Longest text that a template may add to what it is given: a style is a page."""
+"""The longest text that a template may add to its texts: a style is a page."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -38,7 +38,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]  # its text is random
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Repetition within bounds: said at once and on every system, before any limit of the process is met."""
+        """Limit repetition: the error comes at once and on every system, before the process reaches a limit."""
         sizes = [len(each) if hasattr(each, "__len__") else 1 for each in (left, right)]
         counts = [each for each in (left, right) if isinstance(each, int)]
         if operator == "**" or any(abs(count) * max(sizes) > _MOST_CHARACTERS for count in counts):
@@ -47,12 +47,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def style_environment() -> Environment:
-    """For Jinja files of one's own: a name that is not known is an error."""
+    """For the user's Jinja files: an unknown name is an error."""
     return Sandbox(undefined=StrictUndefined)
 
 
 def chat_environment() -> Environment:
-    """For chat templates: what transformers offers them, but for the date, which would change the prompt every day."""
+    """For chat templates: what transformers offers, except the date, which would change the prompt every day."""
     environment = Sandbox(extensions=[_Generation, loopcontrols])
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
@@ -60,7 +60,7 @@ def chat_environment() -> Environment:
 
 
 class _Generation(Extension):
-    """`{% generation %}` marks what a model wrote; here the roles say so, and its body stands as it is."""
+    """`{% generation %}` marks the model's words in transformers; here only its body is written."""
 
     tags = {"generation"}  # noqa: RUF012  as jinja2 declares it
 
@@ -78,11 +78,11 @@ def _refuse(message: str) -> NoReturn:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, *, cpu_s: float, memory_bytes: int) -> None:
-    """Answer requests until there are no more; a request that takes more processor time ends the process.
+    """Answer requests until the stream ends; a request that takes too much processor time ends the process.
 
     Args:
-        cpu_s: processor seconds per request, by a timer of the system that no computation can hold up.
-        memory_bytes: address space of the process; what does not fit is a `MemoryError`.
+        cpu_s: processor seconds per request, by a system timer that no computation can delay.
+        memory_bytes: address space of the process; more is a `MemoryError`.
     """
     _set_up_signals()
     _limit_memory(memory_bytes)
@@ -103,7 +103,7 @@ def read_frame(stream: BinaryIO) -> bytes:
 
 
 def _answered(request: Any, environments: dict[str, Environment], templates: dict[int, Template]) -> dict[str, Any]:
-    """`names` of a template that was read, `texts` of one that was rendered, or the `error`."""
+    """The `names` of a read template, the `texts` of a rendered one, or the `error`."""
     try:
         if "source" in request:
             environment, source = environments[request["kind"]], request["source"]
@@ -116,7 +116,7 @@ def _answered(request: Any, environments: dict[str, Environment], templates: dic
         return {"error": f"line {error.lineno}: {error.message}"}
     except MemoryError:
         return {"limit": "memory"}
-    except Exception as error:  # whatever a template's own computations raise
+    except Exception as error:  # any error of a template's own computations
         message = str(error).strip().partition("\n")[0][:1000]
         is_clear = isinstance(error, TemplateError) and message
         return {"error": message if is_clear else f"{type(error).__name__}: {message}"}
@@ -129,7 +129,7 @@ def _bounded(text: str, given: Any) -> str:
 
 
 def _set_up_signals() -> None:
-    """As in a fresh process: what the parent ignores or holds back, for instance under nohup, is inherited."""
+    """Reset signals: settings of the parent, for instance under nohup, are inherited."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPROF", "SIGPIPE"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
@@ -138,7 +138,7 @@ def _set_up_signals() -> None:
 
 
 def _limit_memory(num_bytes: int) -> None:
-    with suppress(ImportError, ValueError, OSError):  # not on Windows; macOS has the call, and takes no notice of it
+    with suppress(ImportError, ValueError, OSError):  # missing on Windows; without effect on macOS
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -147,7 +147,7 @@ def _limit_memory(num_bytes: int) -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    """The system ends the process after so much processor time, also within one long operation; 0 = no limit."""
+    """Let the system end the process after this processor time, even within one long operation; 0 = no limit."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 

@@ -1,4 +1,4 @@
-"""A prompt style as a TOML list of segments, each named by its role.
+"""Reads a prompt style from a TOML list of segments, each named by its role.
 
     segments = [
         { template = "Question: " },
@@ -11,7 +11,7 @@
     ]
     stop_strings = ["\\nQuestion:"]
 
-Takes the file's text, gives a `SegmentList` or says which entry is wrong and what it should be.
+Errors name the wrong entry and say what it should be.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ When = Literal["always", "input", "no input"]
 _KEYS = ("segments", "stop_strings")
 _CONDITIONS: tuple[When, ...] = ("always", "input", "no input")
 _BARE = ("instruction", "input", "response")
-"""Roles that need no text of their own."""
+"""Roles that need no text."""
 _WORDED = ("template", "response", "end")
-"""Roles with a text: the template's words, what leads an answer in, a closing tag."""
+"""Roles with a text: the template's words, a text before the answer, a closing tag."""
 _EXPECTED = 'expected "instruction", "input", "response" or a table such as { template = "Answer:" }'
 
 
@@ -68,7 +68,7 @@ class SegmentList:
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
-        """The closing tag, and what the file adds."""
+        """The closing tag, and the file's own stop strings."""
         tag = "".join(entry.text for entry in self.entries if entry.role is Role.END).strip()
         return (*([tag] if tag else []), *self.stops)
 
@@ -77,7 +77,7 @@ def parse_segments(content: str) -> SegmentList:
     """The list in a TOML file's text.
 
     Raises:
-        ConfigError: it is no TOML, or an entry is not what it should be.
+        ConfigError: it is not TOML, or an entry is wrong.
     """
     try:
         document = tomllib.loads(content)
@@ -99,7 +99,7 @@ def _entry(value: Any, where: str) -> Entry:
         return Entry(role=Role[value.upper()])
     if isinstance(value, str):
         known = "" if value in _WORDED else suggestion(value, _BARE).partition(".")[0].partition(" Available")[0]
-        raise ConfigError(f"{where}: {brief(value)} needs a text or is no role{known}; {_EXPECTED}")
+        raise ConfigError(f"{where}: {brief(value)} needs a text or is not a role{known}; {_EXPECTED}")
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: {_EXPECTED}, found {brief(value)}")
     roles = [key for key in value if key != "when"]
@@ -122,7 +122,7 @@ def _check_order(entries: Sequence[Entry]) -> None:
     for role in (Role.INSTRUCTION, Role.INPUT, Role.RESPONSE):
         count = sum(entry.role is role for entry in entries)
         if count != 1:
-            raise ConfigError(f"segments: {role.label!r} stands {count} times, expected once{_why(role, count)}")
+            raise ConfigError(f"segments: {role.label!r} is there {count} times, expected once{_why(role, count)}")
     border = next(i for i, entry in enumerate(entries) if entry.role is Role.RESPONSE)
     for number, entry in enumerate(entries):
         if number > border and entry.role is not Role.END:
@@ -138,7 +138,7 @@ def _check_order(entries: Sequence[Entry]) -> None:
 
 def _why(role: Role, count: int) -> str:
     if role is Role.INPUT and not count:
-        return ": an example's input would be lost (it is left out by itself where it is empty)"
+        return ": an example's input would be lost (an empty one is left out anyway)"
     return ""
 
 

@@ -1,7 +1,6 @@
-"""The prompt style that a file describes, with the text of the file as one of its options.
+"""Makes the prompt style that a file describes; the text of the file is one of its options.
 
-Takes a `FileName`, gives a class; reading happens when a style is made, and not at all where `content` is given.
-What the text means is for the layouts to say: `segment_list`, `jinja_template` and `chat_template`.
+`segment_list`, `jinja_template` and `chat_template` read the text.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from sftframe.records import Example, Role, Segment
 
 T = TypeVar("T")
 
-_CONTENT = "the file's text, as a run keeps it; without it the file is read"
+_CONTENT = "the file's text, as a run keeps it; if empty, the file is read"
 _STOPS = "texts that end an answer, besides the closing tag"
 _VARIABLES = "more names that the template knows, with their values"
 
@@ -32,7 +31,7 @@ class Layout(Protocol):
     """What a file's text says."""
 
     def segments(self, example: Example) -> Sequence[Segment]:
-        """The example's pieces; a SftframeError that begins with what is wrong where there are none."""
+        """The example's pieces. Errors are SftframeErrors; the message begins with what is wrong."""
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
@@ -65,11 +64,11 @@ class ChatOptions:
     variables: dict[str, Any] = field(default_factory=dict, metadata={"description": _VARIABLES})
     template: str = option("default", "which of the file's templates, where it has several")
     system: str = option("", "a system message before the question")
-    input_separator: str = option("\n\n", "what stands between instruction and input in the user's message")
+    input_separator: str = option("\n\n", "text between instruction and input in the user's message")
 
 
 class FilePromptStyle(PromptStyle):
-    """A prompt style out of a file. Its classes are made by `file_style`, one per file."""
+    """A prompt style from a file. `file_style` makes its classes, one per file."""
 
     path: ClassVar[Path]
 
@@ -86,7 +85,7 @@ class FilePromptStyle(PromptStyle):
     @classmethod
     @abstractmethod
     def read(cls) -> str:
-        """What of the file has to be kept, for the option `content`.
+        """The text that the option `content` keeps.
 
         Raises:
             ConfigError: there is no such file, or it cannot be read.
@@ -94,7 +93,7 @@ class FilePromptStyle(PromptStyle):
 
     @abstractmethod
     def layout(self) -> Layout:
-        """What `options.content` says."""
+        """The layout that `options.content` describes."""
 
     def segments(self, example: Example) -> Sequence[Segment]:
         return _with_clean_border(self._explained(lambda: self._layout.segments(example)))
@@ -105,7 +104,7 @@ class FilePromptStyle(PromptStyle):
 
     @cached_property
     def is_trimming(self) -> bool:
-        """Whether the file's template trims what it is given, as many chat templates do."""
+        """Whether the file's template trims its texts, as many chat templates do."""
         pieces = self.segments(_BLANKS_AROUND)
         texts = ((Role.INSTRUCTION, _BLANKS_AROUND.instruction), (Role.INPUT, _BLANKS_AROUND.input))
         return any(text not in "".join(p.text for p in pieces if p.role is role) for role, text in texts)
@@ -114,7 +113,7 @@ class FilePromptStyle(PromptStyle):
         return self._layout.stop_strings
 
     def _explained(self, work: Callable[[], T]) -> T:
-        """Say of an error which file it is about."""
+        """Add the file's name to an error."""
         try:
             return work()
         except ConfigError as error:
@@ -125,7 +124,7 @@ _PROBES = (
     Example(index=0, instruction="Name a colour.", output="Red."),
     Example(index=0, instruction="Translate into French.", input="good morning", output="bonjour"),
 )
-"""What a style is tried with as it is made: without and with an input."""
+"""Examples that every new style is tried with: without and with an input."""
 
 
 _BLANKS_AROUND = Example(index=0, instruction=" Name. ", input=" a, b ", output="a")
@@ -176,7 +175,7 @@ _BASES: dict[str, type[FilePromptStyle]] = {"toml": _SegmentList, "jinja": _Jinj
 
 
 def file_style(file: FileName) -> type[FilePromptStyle]:
-    """The class of the style that a file describes; the file is read when a style is made of it."""
+    """The class of the style that a file describes; the file is read when a style is made."""
     facts = {"name": file.name, "summary": f"prompt style from the file {file.path}", "path": file.path}
     return type("FileStyle", (_BASES[file.kind],), {**facts, "__module__": __name__})
 
@@ -204,10 +203,10 @@ def read_text(path: Path) -> str:
 
 
 def _with_clean_border(pieces: Iterable[Segment]) -> list[Segment]:
-    """The same text, white space at the prompt's end counted to the response, unless it is a single line break.
+    """The same text; white space at the prompt's end belongs to the response, unless it is a single line break.
 
-    A tokenizer joins a space, or one of several line breaks, with the answer's first word: a model that is asked with
-    a prompt that ends in it has never seen those tokens. As the response's own beginning it is learned.
+    A tokenizer joins a space, or one of several line breaks, with the answer's first word. A prompt that ends in white
+    space then has tokens that the model has never seen. As the beginning of the response, the white space is learned.
     """
     joined = [
         Segment(role, "".join(piece.text for piece in run)) for role, run in groupby(pieces, lambda piece: piece.role)

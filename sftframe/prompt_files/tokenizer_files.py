@@ -1,7 +1,6 @@
-"""What of a Hugging Face tokenizer's files a chat template needs: the template, and the special tokens as text.
+"""Reads what a chat template needs from a Hugging Face tokenizer's files: the template, and the special tokens as text.
 
-Takes the path of a `tokenizer_config.json`, of a folder with one, or of a template alone; gives a small JSON document.
-A `chat_template.jinja` or `chat_template.json` beside the configuration wins, as in transformers.
+A `chat_template.jinja` or `chat_template.json` next to the configuration wins, as in transformers.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ def read_tokenizer_files(path: Path) -> str:
     """The document, as a run keeps it: `chat_template` (by name) and `tokens` (by name).
 
     Raises:
-        ConfigError: there is no such file, it is no tokenizer's, or it has no chat template.
+        ConfigError: there is no such file, it does not belong to a tokenizer, or it has no chat template.
     """
     config_path = path / _CONFIG if path.is_dir() else path
     is_template = config_path.suffix != ".json"
@@ -29,7 +28,7 @@ def read_tokenizer_files(path: Path) -> str:
     templates = read_text(config_path) if is_template else _template_beside(config_path.parent, config)
     if not templates:
         raise ConfigError(
-            f"{config_path} has no chat_template, and there is no chat_template.jinja beside it: the tokenizer of an "
+            f"{config_path} has no chat_template, and there is no chat_template.jinja next to it: the tokenizer of an "
             "instruction-tuned model has one"
         )
     document = {"chat_template": _by_name(templates, config_path), "tokens": _tokens(config)}
@@ -74,5 +73,5 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(document, Mapping):
-        raise ConfigError(f"{path} holds {brief(document)}; expected an object with a chat_template")
+        raise ConfigError(f"{path} contains {brief(document)}; expected an object with a chat_template")
     return document

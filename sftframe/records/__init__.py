@@ -1,4 +1,4 @@
-"""The records that pass from one stage to the next: frozen, keyword-only, without behaviour beyond derived values.
+"""The records that pass from one stage to the next: frozen dataclasses, keyword-only, without behaviour.
 
     data ──> prompt style ──> tokens ──> collate ──> train ──> generate ──> judge ──> report
     Example   [Segment]   TokenizedExample  Batch   StepRecord  Response   Verdict   Summary

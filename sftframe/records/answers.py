@@ -1,4 +1,4 @@
-"""How answers are written, what they are, and how the model that writes them is handed on."""
+"""Records of generation and export: settings, answers, and the form in which a model is exported."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ class GenerationSettings:
     seed: int = 0
     """Prompt i draws from a generator seeded with `seed + i`, whatever it is batched with."""
     numbers: tuple[int, ...] = ()
-    """The i of each prompt where it is not its position: what is left of an interrupted job draws as the whole did."""
+    """The i of each prompt where it is not its position: the rest of an interrupted job draws the same numbers as the
+    whole.
+    """
     stop_strings: tuple[str, ...] = ()
     batch_size: int | None = None
-    """Prompts that are written to at the same time, at most; None = what is fastest within `max_cache_bytes`."""
+    """The most prompts in one batch; None = the fastest number within `max_cache_bytes`."""
     max_cache_bytes: int = 2 * 2**30
-    """Memory for what a model keeps of the tokens before, when all answers grow to their limit; one row at least."""
+    """Memory for the key-value cache if all answers reach their limit; at least one row always runs."""
     on_overflow: Literal["error", "slide"] = "error"
-    """When prompt and new tokens exceed the context: raise before starting, or drop the oldest tokens as it goes."""
+    """When prompt and new tokens exceed the context: raise before starting, or drop the oldest tokens while writing."""
     lookup: Literal["auto", "on", "off"] = "auto"
     """Whether a model may guess tokens from the text so far and check several at once; the tokens stay the same."""
 
@@ -40,7 +42,7 @@ class Completion:
     """What a model wrote after one prompt."""
 
     position: int
-    """Which of the prompts handed to `generate`."""
+    """Position of the prompt among those given to `generate`."""
     ids: tuple[int, ...]
     """New token ids, the end token not included."""
     text: str
@@ -65,10 +67,10 @@ class ExportSettings:
     target: str
     """Which form: one of the model's `export_targets`."""
     dtype: Literal["float32", "float16"] = "float32"
-    """Of the matrices."""
+    """The number type of the matrices."""
     chat_template: str
-    """Jinja, made from the prompt style: a question as a message becomes the prompt that the model was tuned with."""
+    """A Jinja template made from the prompt style: it turns a message into the prompt that the model was tuned with."""
     max_new_tokens: int
     """Longest answer in tokens, as a default for the program that takes over."""
     name: str
-    """What the model is called."""
+    """The model's name."""

@@ -1,4 +1,4 @@
-"""Rows ready for a model, for a step and for a measurement.
+"""Records of batches: rows for a training step and for a measurement.
 
 Shapes: B rows of a batch, T positions.
 """
@@ -25,12 +25,12 @@ class Batch:
     indices: tuple[int, ...] = ()
     """`Example.index` of each row, for messages; may be left empty."""
     host: Batch | None = None
-    """The same batch in the CPU's memory where this one lies on another device: index arithmetic need not wait."""
+    """The same batch in the CPU's memory, if this one is on another device: index arithmetic need not wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepData:
-    """What one optimizer step is taken on."""
+    """The data of one optimizer step."""
 
     number: int
     """Counted from 1."""
@@ -50,7 +50,7 @@ class EvalBatch:
     """Held-out examples, ready to be measured in one forward pass."""
 
     own: Batch
-    """As the run's collate strategy makes it."""
+    """The batch as the run's collate strategy makes it."""
     full: Batch
     """The same rows with every target but padding counted."""
     roles: torch.Tensor

@@ -1,4 +1,4 @@
-"""Instruction data, rendered and tokenised."""
+"""Records of instruction data: examples, rendered segments and token ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run comes to: item by item, and in one table."""
+"""Records of a run's results: one per item, and the final table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sftframe.records.verdicts import VerdictStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemResult:
-    """All that a run found out about one test item: a line of `items.jsonl`, which comparisons are made from."""
+    """All results of one test item: a line of `items.jsonl`, which comparisons read."""
 
     index: int
     """`Example.index`."""
@@ -22,11 +22,11 @@ class ItemResult:
     stop_reason: StopReason | None
     """None where it is not known how the answer ended."""
     response_nll: float | None
-    """Nats of the reference's response and end tokens; None where there was no model to ask."""
+    """Nats of the reference's response and end tokens; None where no model was measured."""
     num_response_bytes: int
     """UTF-8 bytes of the reference."""
     score: float | None
-    """The judge's, 0-100; None where it gave none."""
+    """The judge's score, 0-100; None where it gave none."""
     verdict: VerdictStatus | None
     """None where the item was not judged."""
     reason: str
@@ -57,12 +57,12 @@ class JudgeSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yardsticks:
-    """Held-out measurements that compare between runs, whatever their prompt style or collate strategy."""
+    """Held-out measurements that can be compared between runs with different prompt styles or collate strategies."""
 
     response_nll_per_token: float
     """Nats per token of response and end."""
     response_nll_per_byte: float
-    """The same nats per UTF-8 byte of the reference responses, so that tokenizers and templates compare."""
+    """The same nats per UTF-8 byte of the reference responses, to compare tokenizers and templates."""
     prompt_nll_per_token: float
     """Nats per token of the prompt."""
     exact_match: float | None = None
@@ -76,7 +76,7 @@ class Yardsticks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSummary:
-    """What training cost and what it counted."""
+    """What training cost, and which targets counted."""
 
     steps: int
     examples_seen: int

@@ -1,4 +1,4 @@
-"""What training found out: lines of `metrics.jsonl` and `likelihoods.jsonl`."""
+"""Records of training: lines of `metrics.jsonl` and `likelihoods.jsonl`."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class StepRecord:
     """Unpadded tokens since the start, the prompts included."""
     examples_seen: int
     seconds: float
-    """Training time since the start; evaluation and waiting are not in it."""
+    """Training time since the start, without evaluation and waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRecord:
-    """A look at the validation examples during training, as a line of `metrics.jsonl`; NLL in nats."""
+    """A measurement of the validation examples during training, as a line of `metrics.jsonl`; NLL in nats."""
 
     step: int
     """Optimizer steps done; 0 = before training."""
     tokens_seen: int
     validation_loss: float
-    """Under the run's own collate strategy; compares with `StepRecord.loss`, not with other strategies' runs."""
+    """With the run's own collate strategy; compare it with `StepRecord.loss`, not with runs of other strategies."""
     response_nll_per_token: float
     response_nll_per_byte: float
     prompt_nll_per_token: float
@@ -52,7 +52,7 @@ class Likelihood:
     """Sum over the tokens of response and end."""
     num_response_tokens: int
     prompt_nll: float
-    """Sum over the tokens of the prompt but the first, which nothing predicts."""
+    """Sum over the tokens of the prompt without the first one, which nothing predicts."""
     num_prompt_tokens: int
     num_response_bytes: int
-    """UTF-8 bytes of the reference response, whatever the style wraps around it."""
+    """UTF-8 bytes of the reference response, without the words that the style adds."""

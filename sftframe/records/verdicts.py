@@ -1,4 +1,4 @@
-"""What a judge gets to see, and what it says."""
+"""Records of judging: what a judge sees, and what it says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeItem:
-    """What a judge gets to see of one answered example."""
+    """What a judge sees of one answered example."""
 
     index: int
     instruction: str
@@ -24,7 +24,7 @@ VerdictStatus = Literal["ok", "unparsable", "timeout", "error"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A judge's word on one item. Anything but `ok` has no score, and is counted, never dropped."""
+    """A judge's verdict on one item. A status other than `ok` has no score; it is counted, never dropped."""
 
     index: int
     status: VerdictStatus
@@ -39,7 +39,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgePair:
-    """Two answers to one example, in the order in which a judge of pairs gets to see them."""
+    """Two answers to one example, in the order in which a judge of pairs sees them."""
 
     index: int
     instruction: str
@@ -55,7 +55,7 @@ Winner = Literal["first", "second", "tie"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preference:
-    """A judge's word on one pair, in the order that it was shown. Anything but `ok` has no winner."""
+    """A judge's verdict on one pair, in the order that was shown. A status other than `ok` has no winner."""
 
     index: int
     status: VerdictStatus

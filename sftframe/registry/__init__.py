@@ -1,7 +1,6 @@
-"""The registry: which plugins are installed, which of them are fit, and their components by name.
+"""The registry: which plugins are installed, which of them work, and their components by name.
 
-One loop over the entry points of the group `sftframe`, with a wall around each plugin: one that is broken becomes a
-row with its error and never a crash. Knows nothing of what components do.
+One loop reads the entry points of the group `sftframe`. A broken plugin becomes a row with its error, never a crash.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ def load_registry(*, disabled: Sequence[str] = ()) -> Registry:
     """Find, import and check all installed plugins.
 
     Args:
-        disabled: plugins to leave alone, not even imported: ids (`distribution:entry-point`), distributions or entry
-            points; in addition to those that the environment variable `SFTFRAME_DISABLE` names, separated by commas.
+        disabled: plugins that are not imported: ids (`distribution:entry-point`), distributions or entry points. The
+            environment variable `SFTFRAME_DISABLE` names more of them, separated by commas.
 
     Raises:
-        ConfigError: a name in `disabled` is no installed plugin.
+        ConfigError: a name in `disabled` is not an installed plugin.
     """
     candidates = discover()
     off = switched_off(candidates, disabled)

@@ -1,7 +1,6 @@
-"""Is this plugin fit to be used? Its hooks are validated and called, and every component that it offers is looked at.
+"""Checks a plugin: validates and calls its hooks, and checks every component that it offers.
 
-Takes a plugin (a module or any object), gives its components or raises with what is wrong. All or nothing: one bad
-component and none of the plugin's components is offered. Does not know of other plugins, and runs no component.
+If one component is bad, none of the plugin's components is offered.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from sftframe.registry.seams import Seam
 from sftframe.registry.wall import plugin_wall
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
-"""What a component may be called: it is typed in shells and TOML files and becomes part of paths."""
+"""Allowed names of components: users type them in shells and TOML files, and they become parts of paths."""
 
 
 class Offer(NamedTuple):
-    """A component that passed, and the seam that it serves."""
+    """A component that passed the checks, and its seam."""
 
     seam: Seam
     component: type[Component]
@@ -39,7 +38,7 @@ def admit(plugin: object, package: str) -> tuple[Offer, ...]:
         package: the plugin's top-level package, for messages.
 
     Raises:
-        PluginError: a hook is unknown, unmarked, takes unknown arguments, raises or returns something else than
+        PluginError: a hook is unknown, unmarked, has unknown arguments, raises an exception or does not return
             component classes; or a component is not complete.
     """
     with plugin_wall(package):
@@ -52,7 +51,7 @@ def admit(plugin: object, package: str) -> tuple[Offer, ...]:
 
 
 def _check_markers(plugin: object) -> None:
-    """A function that is named like a hook must be one: pluggy passes over what is not marked without a word."""
+    """A function that is named like a hook must be marked as one: pluggy skips unmarked functions silently."""
     hooks = [seam.hook for seam in Seam]
     manager = pluggy.PluginManager(hookspecs.GROUP)
     for name in dir(plugin):
@@ -66,7 +65,7 @@ def _check_markers(plugin: object) -> None:
 
 
 def _unknown_hook(name: str, hooks: Sequence[str]) -> str:
-    """A slip of the pen is nearly a hook's name; anything else is taken for a hook that comes later."""
+    """A name that is nearly a hook's name is a typing error; any other is taken for a hook of a newer sftframe."""
     endings = {hook.removeprefix(f"{hookspecs.GROUP}_"): hook for hook in hooks}
     near = difflib.get_close_matches(name.removeprefix(f"{hookspecs.GROUP}_"), endings, n=1, cutoff=0.8)
     if near:
@@ -78,7 +77,7 @@ def _unknown_hook(name: str, hooks: Sequence[str]) -> str:
 
 
 def _call_hooks(plugin: object) -> Iterator[tuple[Seam, object]]:
-    """What each hook of the plugin returns. The manager is thrown away: plugins cannot touch each other."""
+    """What each hook of the plugin returns. Each plugin has its own manager: plugins cannot change each other."""
     manager = pluggy.PluginManager(hookspecs.GROUP)
     manager.add_hookspecs(hookspecs)
     try:
@@ -90,7 +89,7 @@ def _call_hooks(plugin: object) -> Iterator[tuple[Seam, object]]:
                 raise PluginError(_unknown_hook(name, [seam.hook for seam in Seam])) from error
         raise PluginError(str(error).replace("\n", "; ")) from error
     callers = {seam: getattr(manager.hook, seam.hook) for seam in Seam}
-    is_for_later = any(not hasattr(hookspecs, name) for name in vars(manager.hook))  # optional, or it were an error
+    is_for_later = any(not hasattr(hookspecs, name) for name in vars(manager.hook))  # optional hooks; others are errors
     if not is_for_later and not any(caller.get_hookimpls() for caller in callers.values()):
         raise PluginError(f"it implements no hook; expected @hookimpl on one of {', '.join(s.hook for s in Seam)}")
     for seam, caller in callers.items():
@@ -111,7 +110,7 @@ def _offers(seam: Seam, returned: object) -> Iterator[Offer]:
 def _check_component(seam: Seam, component: type[Component]) -> None:
     who = f"{seam.noun} {component.__qualname__}"
     if not issubclass(component, seam.base):
-        raise PluginError(f"{component.__qualname__} is offered as a {seam.noun} but is no {seam.base.__name__}")
+        raise PluginError(f"{component.__qualname__} is offered as a {seam.noun} but is not a {seam.base.__name__}")
     name, summary = getattr(component, "name", None), getattr(component, "summary", None)
     if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
         raise PluginError(f"{who} has the name {name!r}; expected lower case letters, digits, '-', '_' and '.'")

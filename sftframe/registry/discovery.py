@@ -1,8 +1,4 @@
-"""What is installed: the entry points of the group `sftframe`, found without importing anything of them.
-
-Takes the environment's package metadata and the names that are switched off; gives candidates in a stable order.
-Does not know what a plugin contains.
-"""
+"""Finds installed plugins by the entry points of the group `sftframe`, without importing them."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from sftframe.errors import ConfigError, suggestion
 from sftframe.hookspecs import GROUP
 
 DISABLE_VARIABLE = "SFTFRAME_DISABLE"
-"""Environment variable: plugins to leave alone, separated by commas."""
+"""Environment variable: plugins that are not loaded, separated by commas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +52,7 @@ def normalised(distribution: str) -> str:
 
 
 def discover() -> list[Candidate]:
-    """All installed plugins, ordered by id; a distribution that lies twice on the path is taken once, the first."""
+    """All installed plugins, ordered by id; if a distribution is on the path twice, the first one counts."""
     found: dict[str, Candidate] = {}
     for entry_point in metadata.entry_points(group=GROUP):
         distribution = entry_point.dist
@@ -72,13 +68,13 @@ def discover() -> list[Candidate]:
 
 
 def switched_off(candidates: Sequence[Candidate], names: Sequence[str]) -> set[str]:
-    """Ids of the candidates that `names` or the environment variable say to leave alone.
+    """Ids of the candidates that `names` or the environment variable disable.
 
-    A name in the environment may mean nothing here, since one setting serves many environments; one that was given
-    for this very call may not.
+    An unknown name in the environment variable is ignored, since one setting serves many environments. An unknown name
+    in `names` is an error.
 
     Raises:
-        ConfigError: one of `names` is no installed plugin.
+        ConfigError: one of `names` is not an installed plugin.
     """
     for name in names:
         if not any(candidate.is_meant_by(name) for candidate in candidates):

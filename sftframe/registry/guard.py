@@ -1,8 +1,8 @@
 """The wall around every call into a component: an instance that names its plugin whenever its code fails.
 
-An instance gets a subclass of its own class, in which each method of the interface runs inside the wall. A model or a
-tokenizer that a method returns is guarded too, and a generator item by item. Within a plugin's own code nothing
-changes: a method that another method calls raises what it always did.
+An instance gets a subclass of its own class. There each method of the interface turns errors into messages that name
+the plugin. A model or a tokenizer that a method returns is guarded too, and a generator item by item. Calls within a
+plugin's own code do not change.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 _INTERFACES: tuple[type, ...] = (PromptStyle, CollateStrategy, ModelBackend, Judge, CausalLM, Tokenizer)
 _RETURNS = {"load": CausalLM, "tokenizer": Tokenizer}
-"""What a backend's methods have to give; anything else fails far from its cause."""
+"""What a backend's methods must return; anything else would fail far from its cause."""
 _WRITING = ("save", "export")
-"""Methods in which a full disk may end: that is told as the disk's error, by whoever has them write."""
+"""Methods that may end with a full disk: their caller reports that as an error of the disk."""
 
 
 class CallError(PluginError):
@@ -32,7 +32,7 @@ class CallError(PluginError):
 
 
 def guarded(subject: T, label: str) -> T:
-    """The same object, behind the wall from now on.
+    """The same object; from now on errors in its code name its plugin.
 
     Args:
         label: what it is and where it comes from, the beginning of a message.
@@ -41,7 +41,7 @@ def guarded(subject: T, label: str) -> T:
     if interface is None or hasattr(type(subject), "_sftframe_label"):
         return subject
     kind = _guarded_class(type(subject), interface, label, vars(subject) if hasattr(subject, "__dict__") else {})
-    # a class of slots, or one that refuses subclasses, stays as it is: only its errors have no name then
+    # a class with slots, or one that refuses subclasses, stays as it is: then its errors do not name the plugin
     with suppress(TypeError):
         object.__setattr__(subject, "__class__", kind)
     if isinstance(subject, CausalLM):
@@ -54,7 +54,7 @@ def _guarded_class(kind: type, interface: type, label: str, own: dict[str, Any])
     members: dict[str, Any] = {"_sftframe_label": label, **facts}
     for name in _names(interface):
         member = inspect.getattr_static(kind, name)
-        # a model's and a tokenizer's inherited bodies call the plugin's module, which no other wall is around
+        # inherited methods of a model and a tokenizer call the plugin's module, which nothing else guards
         is_inherited = member is inspect.getattr_static(interface, name)
         if is_inherited and interface not in (CausalLM, Tokenizer):
             continue
@@ -116,7 +116,7 @@ def _each(items: Iterator[Any], kind: type, name: str, label: str) -> Iterator[A
 
 
 class _Inside(threading.local):
-    """Whether this thread is in a component's code already."""
+    """Whether this thread is already in a component's code."""
 
     is_so = False
 

@@ -1,6 +1,6 @@
-"""Components by name: what is there, who offers it, and what is said when a name does not lead to exactly one.
+"""Finds components by name, and explains names that do not mean exactly one component.
 
-Takes plugins that were admitted, gives classes and instances. Immutable, and passed down: there is no global registry.
+A registry is immutable and is passed to its users: there is no global one.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ class PluginInfo:
     distribution: str
     version: str
     module: str
-    """The module that holds its hooks; empty for an object."""
+    """The module with its hooks; empty for an object."""
     is_first_party: bool = False
     status: PluginStatus = "ok"
     error: str = ""
     """One line, where `status` is `broken`."""
     components: tuple[tuple[Seam, str], ...] = ()
     import_s: float = 0.0
-    """How long its module took to import; what was imported before it costs it nothing."""
+    """How long the import of its module took, without modules that were imported before."""
 
     @property
     def is_slow(self) -> bool:
-        """Whether every command that lists plugins waits for it noticeably."""
+        """Whether it delays every command that lists plugins."""
         return self.import_s > SLOW_IMPORT_S
 
     @property
     def label(self) -> str:
-        """Id and version, for people."""
+        """Id and version, for messages."""
         return f"{self.id} {self.version}".rstrip()
 
     def is_meant_by(self, name: str) -> bool:
@@ -63,7 +63,7 @@ class PluginInfo:
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A row of the registry: what is known of a plugin, and its component classes."""
+    """A row of the registry: facts about a plugin, and its component classes."""
 
     info: PluginInfo
     offers: tuple[Offer, ...] = ()
@@ -86,7 +86,7 @@ class Registry:
         return sorted({offer.component.name for _, offer in self._offers(seam)})
 
     def offers(self, seam: Seam, name: str) -> list[tuple[PluginInfo, type[Component]]]:
-        """All that plugins offer under this name: nothing, one component, or those in conflict.
+        """All components of this name: none, one, or several that are in conflict.
 
         Args:
             name: a component's; where several plugins offer it, `DISTRIBUTION:NAME` or `DISTRIBUTION:ENTRY-POINT:NAME`.
@@ -117,7 +117,7 @@ class Registry:
 
         Args:
             values: its options, as a configuration sets them.
-            given: what the seam's constructor takes besides the options, for instance `pad_id`.
+            given: further arguments of the seam's constructor, for instance `pad_id`.
 
         Raises:
             ConfigError: no plugin offers the name, or an option is unknown or has a bad value.
@@ -163,13 +163,13 @@ class Registry:
         return cast(Judge, self.create(Seam.JUDGE, name, values))
 
     def with_plugin(self, plugin: object, name: str = "local") -> Registry:
-        """A registry that has one more plugin: a module or any object with hooks, for tests and scripts.
+        """A registry with one more plugin: a module or any object with hooks, for tests and scripts.
 
         Raises:
-            PluginError: the plugin is broken, or there is one with this name.
+            PluginError: the plugin is broken, or another one has this name.
         """
         if any(info.id == name for info in self.plugins):
-            raise PluginError(f"there is a plugin {name!r} already; give this one another name")
+            raise PluginError(f"there is already a plugin {name!r}; give this one another name")
         module = getattr(plugin, "__name__", "")
         package = (module or type(plugin).__module__).partition(".")[0]
         offers = admit(plugin, package)
@@ -177,11 +177,11 @@ class Registry:
         return Registry((*self._plugins, Plugin(info, offers)), preferred=self._preferred)
 
     def preferring(self, plugins: Mapping[Seam, str]) -> Registry:
-        """The same plugins, where a name that several of them offer means the one of this id."""
+        """The same plugins; where several offer a name, the plugin with this id is chosen."""
         return Registry(self._plugins, preferred=plugins)
 
     def default(self, seam: Seam, name: str) -> str:
-        """How to name sftframe's own component of this name, also where another plugin offers the name."""
+        """The name that means sftframe's own component, also if another plugin offers the same name."""
         offers = self.offers(seam, name)
         own = [info for info, _ in offers if info.is_first_party]
         return f"{own[0].id}:{name}" if len(offers) > 1 and len(own) == 1 else name
@@ -191,7 +191,7 @@ class Registry:
         return [f"plugin {info.id} is broken: {info.error}" for info in self.plugins if info.status == "broken"]
 
     def absent(self) -> str:
-        """The tail of an unknown name's message: the plugins that might have had it, with what is wrong with them."""
+        """The end of the message for an unknown name: plugins that are broken or disabled and may offer it."""
         broken = [f"{info.id} ({info.error})" for info in self.plugins if info.status == "broken"]
         disabled = [info.id for info in self.plugins if info.status == "disabled"]
         parts = (("broken", broken), ("disabled", disabled))
@@ -215,7 +215,7 @@ class Registry:
         return found[0]
 
     def _instead(self, seam: Seam, name: str) -> str:
-        """The tail of an unknown name's message: the nearest name, all names, and plugins that might have had it."""
+        """The end of the message for an unknown name: the nearest name, all names, and plugins that may offer it."""
         tail = suggestion(name, self.names(seam)).replace("Available:", "Installed:")
         tail += self.absent()
         if seam is Seam.PROMPT and looks_like_a_file(name):
@@ -224,7 +224,7 @@ class Registry:
 
 
 def _in_file(seam: Seam, name: str) -> list[tuple[PluginInfo, type[Component]]]:
-    """The prompt style that a file holds, where the name means a file; sftframe itself is its provider."""
+    """The prompt style in a file, if the name means a file; sftframe itself is its provider."""
     file = prompt_file(name) if seam is Seam.PROMPT else None
     if file is None:
         return []

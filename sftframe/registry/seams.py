@@ -1,4 +1,4 @@
-"""The four places where a piece can be swapped: each seam's hook, its base class and what its components are called."""
+"""The four seams, where plugins can replace a piece: each with its hook, its base class and its word for components."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend,
 
 
 class Seam(StrEnum):
-    """A seam; its value is the configuration section and the flag that chooses a component of it.
+    """A seam; its value names the configuration section and the flag that choose a component.
 
     >>> Seam("judge").hook, Seam.JUDGE.noun
     ('sftframe_judges', 'judge')
@@ -27,12 +27,12 @@ class Seam(StrEnum):
 
     @property
     def base(self) -> type[Component]:
-        """The class that every component of this seam derives from."""
+        """The base class of every component of this seam."""
         return _FACTS[self].base
 
     @property
     def noun(self) -> str:
-        """What one of its components is called in messages."""
+        """The word for one of its components in messages."""
         return _FACTS[self].noun
 
 

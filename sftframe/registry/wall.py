@@ -1,7 +1,6 @@
-"""The wall between sftframe and code of plugins: whatever goes wrong behind it becomes one line.
+"""Turns every error in a plugin's code into a message of one line.
 
-Takes what a plugin raised, gives a `PluginError` that names the exception and the plugin's own line. The only place
-besides the command line's top that catches every exception; it knows nothing of seams or components.
+Only this module and the command line's top level catch every exception.
 """
 
 from __future__ import annotations
@@ -15,27 +14,27 @@ from sftframe.errors import PluginError, SftframeError
 
 @contextmanager
 def plugin_wall(package: str, doing: str = "") -> Iterator[None]:
-    """Run a plugin's code; what it raises leaves as a `PluginError`, except Ctrl-C and messages meant for the user.
+    """Run a plugin's code; its exceptions become a `PluginError`, except Ctrl-C and messages meant for the user.
 
     Args:
         package: the plugin's top-level package, to find its own line in a traceback.
-        doing: what was tried, the beginning of the message.
+        doing: what is done; the message begins with it.
     """
     try:
         yield
-    except BaseException as error:  # SystemExit too: a plugin must not end the program of its host
+    except BaseException as error:  # SystemExit too: a plugin must not end the program
         if passes(error):
             raise
         raise PluginError(f"{doing}{': ' if doing else ''}{describe(error, package)}") from error
 
 
 def passes(error: BaseException) -> bool:
-    """Whether an error is not about the plugin: Ctrl-C, a message for the user, a reader who has gone."""
+    """Whether an error is not the plugin's: Ctrl-C, a message for the user, a closed pipe."""
     return isinstance(error, KeyboardInterrupt | GeneratorExit | SftframeError | BrokenPipeError)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: CUDA has an error class of its own, other allocators raise a RuntimeError."""
+    """Whether memory ran out: CUDA has its own error class, other allocators raise a RuntimeError."""
     words = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)
@@ -44,7 +43,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def describe(error: BaseException, package: str) -> str:
-    """An exception as one line: its class, its message's first line, and where in the plugin it arose.
+    """An exception as one line: its class, the first line of its message, and its place in the plugin.
 
     >>> describe(ValueError("no such size: 7"), "acme")
     'ValueError: no such size: 7'

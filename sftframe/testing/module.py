@@ -1,6 +1,6 @@
 """The contract of plugin modules: they are imported to list what is installed, so they must be light.
 
-Takes a module's name, imports it in a fresh interpreter and looks at what came along. Knows nothing of its components.
+Takes a module's name, imports it in a fresh interpreter and looks at what came along.
 """
 
 from __future__ import annotations

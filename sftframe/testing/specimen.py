@@ -1,7 +1,7 @@
 """A model to look at: loaded from its backend, taught three short answers, and asked for them.
 
 The lessons make a model's greedy answers certain, whatever it was before, so that what it writes can be compared word
-for word. Knows no check.
+for word.
 
 Shapes: B rows, T positions.
 """

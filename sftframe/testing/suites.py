@@ -1,7 +1,6 @@
 """The checks that apply to a component, and the components that are installed under a name.
 
-Takes components, or a registry and a name; gives `Suite`s, whose checks can be run one by one. What the checks are is
-for the seams' own modules to know, which are imported when a component of theirs is looked at.
+What the checks are is for the seams' own modules to know, which are imported when a component of theirs is looked at.
 """
 
 from __future__ import annotations

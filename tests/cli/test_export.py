@@ -85,7 +85,7 @@ def test_what_to_run_after_a_hugging_face_export_is_one_command_of_a_shell(cli, 
 def test_an_export_that_is_there_is_replaced_with_force_only(cli, run_dir: Path) -> None:
     assert cli("export", "Mine 1", "--to", "hf", "--out", "out").code == 0
     refused = cli("export", "Mine 1", "--to", "gguf", "--out", "out")
-    assert (refused.code, "out holds an export already" in refused.last_line) == (2, True)
+    assert (refused.code, "out contains an export already" in refused.last_line) == (2, True)
     assert cli("export", "Mine 1", "--to", "gguf", "--out", "out", "--force").code == 0
     assert not Path("out/config.json").exists()
     assert Path("out/model.gguf").exists()

@@ -117,7 +117,9 @@ def test_an_older_export_is_not_replaced_without_force(
     model: CausalLM, brief_style: PromptStyle, tmp_path: Path
 ) -> None:
     write(model, brief_style, tmp_path / "out")
-    with pytest.raises(ConfigError, match="out holds an export already: choose another --out, or replace it with --fo"):
+    with pytest.raises(
+        ConfigError, match="out contains an export already: choose another --out, or replace it with --f"
+    ):
         check_out(tmp_path / "out", force=False)
 
 

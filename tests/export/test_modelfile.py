@@ -118,5 +118,5 @@ class Stopping(PromptStyle):
 
 @pytest.mark.parametrize("stop", ['a"""b', "\u200b", "end\r"])
 def test_a_stop_string_that_a_modelfile_cannot_hold_is_refused(stop: str) -> None:
-    with pytest.raises(PluginError, match=r"the stop string .* has characters that Ollama's Modelfile cannot hold"):
+    with pytest.raises(PluginError, match=r"the stop string .* has characters that Ollama's Modelfile cannot contain"):
         written(Stopping(stop))

@@ -57,7 +57,7 @@ def test_a_judges_last_word_is_known(run_dir: Path) -> None:
 @pytest.mark.parametrize("name", ["items.jsonl", "responses.jsonl"])
 def test_a_run_that_is_not_finished_is_refused_with_the_remedy(run_dir: Path, name: str) -> None:
     (run_dir / name).unlink()
-    with pytest.raises(ConfigError, match=f"is not finished: go on with it by sftframe run --resume {run_dir}"):
+    with pytest.raises(ConfigError, match=f"is not finished: continue it with sftframe run --resume {run_dir}"):
         read_answered_run(run_dir)
 
 
@@ -68,7 +68,8 @@ def test_a_run_that_is_not_finished_is_refused_with_the_remedy(run_dir: Path, na
         ("responses.jsonl", "{}\n", r"responses\.jsonl, line 1: index: expected a value, found none"),
         ("responses.jsonl", "", "has no answer to test item 40"),
         ("verdicts.jsonl", '{"index": 1}\n', r"verdicts\.jsonl, line 1"),
-        ("manifest.json", "[]", r"manifest\.json does not say which data"),
+        ("manifest.json", "[]", r"manifest\.json: expected a JSON object"),
+        ("manifest.json", "{}", r"manifest\.json does not record the data"),
     ],
 )
 def test_a_damaged_file_is_named(run_dir: Path, name: str, content: str, message: str) -> None:

@@ -137,8 +137,8 @@ def test_progress_counts_what_is_known_and_says_where_it_is_from(at_work: Callab
 @pytest.mark.parametrize(
     ("use_cache", "message"),
     [
-        (True, "stopped; the verdicts so far are in the cache: the same command goes on"),
-        (False, "stopped; no verdict is kept, the same command begins anew"),
+        (True, "stopped; the verdicts so far are in the cache: the same command continues"),
+        (False, "stopped; no verdict is kept: the same command starts again"),
     ],
 )
 def test_an_interrupt_says_what_is_kept(at_work: Callable[..., Judging], use_cache: bool, message: str) -> None:

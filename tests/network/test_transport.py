@@ -107,7 +107,7 @@ def test_another_scheme_host_or_port_is_another_server(server, client, target):
 @pytest.mark.parametrize("target", ["http://[::1", "http://a:b:c/"])
 def test_a_redirect_to_no_address_is_refused(server, client, target):
     server.act = redirecting(307, target)
-    with pytest.raises(NetworkError, match="redirects to what is no address"):
+    with pytest.raises(NetworkError, match="redirects to something that is not an address"):
         client.post(server.url)
 
 

@@ -100,16 +100,16 @@ def test_a_folder_is_enough_and_a_template_beside_the_configuration_wins(tmp_pat
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        (None, "has no chat_template, and there is no chat_template.jinja beside it"),
+        (None, "has no chat_template, and there is no chat_template.jinja next to it"),
         (7, "chat_template is 7; expected a text, or a list of name and template"),
         ("{% if %}", "chat template, line 1: "),
         ("{{ raise_exception('no users here') }}", "the chat template cannot be rendered: no users here"),
         ("{{ messages[0].content }}", "the template writes the response 0 times"),
-        (CHATML.replace("assistant\n'", "assistant\n<think>'"), "is not how the whole conversation begins"),
+        (CHATML.replace("assistant\n'", "assistant\n<think>'"), "but the whole conversation has"),
         (
             "{% for m in messages %}{{ m.content }}{% if m.role == 'user' %}|{% if not add_generation_prompt %}THINK"
             "{% endif %}{% endif %}{% endfor %}",
-            "the template writes 'THINK', which would be trained but is no answer",
+            "the template writes 'THINK', which would be trained but does not belong",
         ),
         ("{{ strftime_now('%d') }}{{ messages[0].content }}", "'strftime_now' is undefined"),
     ],
@@ -123,7 +123,7 @@ def test_what_cannot_be_attributed_is_refused_with_its_reason(chat_style_of, tem
 
 def test_a_file_that_is_no_tokenizers_is_refused(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text("[1]")
-    with pytest.raises(ConfigError, match=r"holds \[1\]; expected an object with a chat_template"):
+    with pytest.raises(ConfigError, match=r"contains \[1\]; expected an object with a chat_template"):
         Registry().prompt_style(f"hf:{tmp_path}")
     with pytest.raises(ConfigError, match=r"no file .*nowhere.* with a prompt style"):
         Registry().prompt_style(f"hf:{tmp_path / 'nowhere'}")

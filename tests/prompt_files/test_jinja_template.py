@@ -62,15 +62,15 @@ def test_variables_of_ones_own_are_words_of_the_template(style_of):
     ("template", "says"),
     [
         ("{{ instuction }}{{ input }}{{ response }}", "{{ instuction }} is not known; did you mean 'instruction'?"),
-        ("{{ instruction }}:{{ response }}", "never writes {{ input }}, so that an example's input would be lost"),
+        ("{{ instruction }}:{{ response }}", "never writes {{ input }}, so an example's input would be lost"),
         ("a\n{% if %}", "x.jinja: line 2: "),
         ("{{ instruction }}{{ input }}\nA:{{ response }}{{ response }}", "the template writes the response 2 times"),
         ("{{ instruction }}{{ input }}A:{{ response }} {{ instruction }}", "instruction or input after the response"),
-        ("{{ instruction | length }}{{ input }}A:{{ response }}", "computes with the texts that it is given"),
-        ("{{ instruction }}{{ input }}{{ response | length }}A:{{ response }}", "computes with the texts"),
-        ("{{ instruction }}{{ input }}A:{{ response | upper }}", "computes with the texts"),
+        ("{{ instruction | length }}{{ input }}A:{{ response }}", "changes its texts"),
+        ("{{ instruction }}{{ input }}{{ response | length }}A:{{ response }}", "changes its texts"),
+        ("{{ instruction }}{{ input }}A:{{ response | upper }}", "changes its texts"),
         ("{{ instruction | upper }}{{ input }}A:{{ response }}", "changes the instruction 'Name a colour.' to 'NAME"),
-        ("{{ instruction[:3] }}{{ input }}A:{{ response }}", "computes with the texts"),
+        ("{{ instruction[:3] }}{{ input }}A:{{ response }}", "changes its texts"),
         ("{% if input == 1 %}{{ instruction }}{% endif %}{{ input }}A:{{ response }}", "leaves out the instruction"),
         ("{{ instruction.__class__.__mro__ }}{{ input }}{{ response }}", "cannot be rendered: access to attribute"),
         ("{{ 'x' * 10000000 }}{{ instruction }}{{ input }}{{ response }}", "makes something that is too large"),
@@ -90,7 +90,7 @@ def test_a_condition_on_the_answer_is_found_with_the_example_that_it_changes(sty
         "x.jinja", "{{ instruction }}{{ input }}{% if response == 'No.' %} (no){% endif %}\n\nA:\n{{ response }}"
     )
     assert style.prompt_text(PLAIN) == "Name a fruit.\nA:\n"
-    with pytest.raises(ConfigError, match="computes with the texts"):
+    with pytest.raises(ConfigError, match="changes its texts"):
         style.segments(Example(index=0, instruction="Is it?", output="No."))
 
 

@@ -91,7 +91,7 @@ def test_an_unknown_name_at_an_empty_seam_says_that_there_is_none(registry):
 
 
 def test_two_plugins_of_one_name_are_refused(registry):
-    with pytest.raises(PluginError, match="there is a plugin 'shouting' already"):
+    with pytest.raises(PluginError, match="there is already a plugin 'shouting'"):
         registry.with_plugin(Plugin(), name="shouting")
 
 

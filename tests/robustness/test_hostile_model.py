@@ -89,7 +89,7 @@ def refused(tmp_path: Path) -> Callable[..., str]:
     ],
 )
 def test_a_forged_header_is_no_complete_safetensors_file(refused: Callable[..., str], weights: bytes) -> None:
-    assert "no complete safetensors file" in refused(weights__safetensors=weights)
+    assert "not a complete safetensors file" in refused(weights__safetensors=weights)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_configuration_that_is_no_object_is_refused(refused: Callable[..., str
 )
 def test_an_index_names_files_beside_it_only(refused: Callable[..., str], name: object) -> None:
     index = json.dumps({"weight_map": {"wte.weight": name}})
-    assert "expected names of safetensors files beside it" in refused(model__safetensors__index__json=index)
+    assert "expected names of safetensors files next to it" in refused(model__safetensors__index__json=index)
 
 
 TIKTOKEN = "".join(f"{base64.b64encode(bytes([byte])).decode()} {byte}\n" for byte in range(256))

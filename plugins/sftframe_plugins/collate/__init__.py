@@ -1,4 +1,4 @@
-"""First-party collate strategies: which targets count in the loss. torch is imported when a batch is made."""
+"""sftframe's own collate strategies: which targets count in the loss. torch is imported when a batch is made."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Four answers to the question which targets count, from everything to the response alone.
+"""The four collate strategies: which targets count, from everything to the response alone.
 
-Each says what a role weighs; padding, shifting and masking by length are the base class's.
+Each one gives the weights of the roles; the base class pads, shifts and masks by length.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from sftframe import CollateStrategy, Role, option
 
 ANSWER = (Role.RESPONSE, Role.END)
-"""What the model has to write itself at inference."""
+"""The roles that the model writes itself at inference."""
 
 
 class PadOnly(CollateStrategy):
-    """Padding is a target like any other: the chapter's second draft, kept to show what masking is for."""
+    """Padding counts like any other target: the chapter's second draft, kept to show what masking is for."""
 
     name = "pad-only"
     summary = "padding counts too: every target of a batch, to show what masking is for"
@@ -25,7 +25,7 @@ class PadOnly(CollateStrategy):
 
 
 class MaskPad(CollateStrategy):
-    """All of the text counts, the prompt as much as the response; the chapter's choice."""
+    """The whole text counts, the prompt as much as the response; the chapter's choice."""
 
     name = "mask-pad"
     summary = "prompt and response count, padding does not"

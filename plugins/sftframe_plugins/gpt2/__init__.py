@@ -1,6 +1,6 @@
-"""GPT-2 in its four published sizes, any checkpoint of its architecture, and a small one that is bundled.
+"""The GPT-2 backends: the four published sizes, any checkpoint of the same architecture, and a small bundled model.
 
-Imports without torch; the network and everything near it is imported when a model or tokenizer is asked for.
+This package imports without torch; the network is imported when a model or tokenizer is loaded.
 """
 
 from sftframe import hookimpl

@@ -1,4 +1,4 @@
-"""The model backends: names, sizes and options. Imports without torch; `loading` does the work on use."""
+"""The model backends: names, sizes and options. This module imports without torch; `loading` does the work."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class NanoOptions:
 
     weights: str = option("bundled", "`bundled`, `random`, a folder, or a .pth file with a state dict")
     tokenizer: Path | None = option(
-        None, "folder with vocab.bpe + encoder.json, or vocab.json + merges.txt; by default what comes with the weights"
+        None,
+        "folder with vocab.bpe + encoder.json, or vocab.json + merges.txt; by default the tokenizer of the weights",
     )
-    dropout: float = option(0.0, "share of values dropped while training, wherever GPT-2 does", ge=0, lt=1)
+    dropout: float = option(0.0, "share of values dropped in training, at the places of GPT-2", ge=0, lt=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class GPT2Backend(ModelBackend):
 
     Options: ClassVar[type[Any]] = Options
     published: ClassVar[Published | None] = None
-    """None: not published but bundled."""
+    """None: bundled, not published."""
     has_fixed_size: ClassVar[bool] = True
     """False: a folder of weights may have any size."""
 
@@ -98,7 +99,7 @@ class GPT2Backend(ModelBackend):
 
 class GPT2Nano(GPT2Backend):
     name = "gpt2-nano"
-    summary = "bundled small GPT-2 with a vocabulary of its own, for trying things out offline"
+    summary = "bundled small GPT-2 with its own vocabulary, for trying things out offline"
     Options = NanoOptions
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "train": {"lr": 1.5e-3, "epochs": 2, "batch_size": 8, "schedule": "linear"},

@@ -1,8 +1,8 @@
-"""Keys and values of positions already computed, so that writing a token costs one position and not the whole text.
+"""The key-value cache: writing a token computes one position and not the whole text.
 
-One block of memory holds every layer's keys and values of every row. A row's column is the position itself, counted
-from the end of a beginning that all rows have in common; that is kept once, and is not read again for every row. Rows
-may have different lengths, and a row that is over gives its place away without the others being copied.
+One block of memory contains the keys and values of all layers and rows. The beginning that all rows share is kept once
+and is not read again for every row. The columns of a row are its positions after that beginning. Rows may have
+different lengths. A finished row gives its place to another; the other rows are not copied.
 
 Shapes: L layers, B rows, H heads, S columns, P shared positions, D width of a head, C = H x D, N new positions.
 """
@@ -17,16 +17,16 @@ from torch import Tensor
 from sftframe_plugins.gpt2.network import NetworkConfig
 
 CLEANED_AT_ONCE = 32
-"""Columns that become usable at a time: memory is touched as the answers grow, not as long as they may become."""
+"""Columns that are added at a time: memory is used as the answers grow, not for their possible length."""
 
 
 class KeyValueCache:
     """The cached positions of some rows.
 
     Args:
-        shared: keys and values of the beginning that all rows have, (L, 2, H, P, D); P may be 0.
+        shared: keys and values of the shared beginning, (L, 2, H, P, D); P may be 0.
         num_rows: the most rows at a time.
-        capacity: columns of a row, the shared beginning not counted.
+        capacity: columns of a row, without the shared beginning.
     """
 
     def __init__(self, shared: Tensor, num_rows: int, capacity: int) -> None:
@@ -38,7 +38,7 @@ class KeyValueCache:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Cached positions of each row, those of the shared beginning not counted."""
+        """Cached positions of each row, without the shared beginning."""
         return tuple(self._lengths)
 
     @property
@@ -53,7 +53,7 @@ class KeyValueCache:
 
     @property
     def device(self) -> torch.device:
-        """Where the memory lies."""
+        """The device of the memory."""
         return self._block.device
 
     def shared(self, layer: int) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,7 @@ class KeyValueCache:
         return self._shared[layer, 0], self._shared[layer, 1]
 
     def clean(self, num_columns: int) -> None:
-        """Make columns usable: one that is not seen weighs 0, but 0 times what happens to lie there may be NaN."""
+        """Clear new columns: a masked column has weight 0, but 0 times old memory may be NaN."""
         if num_columns > self._num_clean:
             stop = num_columns + CLEANED_AT_ONCE
             self._block[..., self._num_clean : stop, :] = 0.0
@@ -78,15 +78,15 @@ class KeyValueCache:
         return kept[0], kept[1]
 
     def advance(self, num_new: Sequence[int]) -> None:
-        """What was put after the rows stays: so many positions of each row."""
+        """Keep this number of new positions of each row."""
         self._lengths[:] = [length + new for length, new in zip(self._lengths, num_new, strict=True)]
 
     def join(self, lengths: Sequence[int]) -> None:
-        """What was put into the places after the last row are new rows, of these lengths."""
+        """Take the places after the last row as new rows, with these lengths."""
         self._lengths += lengths
 
     def drop(self, row: int) -> None:
-        """Give up a row; the last row takes its place."""
+        """Remove a row; the last row takes its place."""
         last = len(self._lengths) - 1
         length = self._lengths[row] = self._lengths[last]
         if row != last:

@@ -1,8 +1,9 @@
-"""Batched writing with a key-value cache: the same tokens as one prompt at a time with everything computed again.
+"""Writes answers in batches with a key-value cache; the tokens are the same as for one prompt at a time without a
+cache.
 
-Prompts of any lengths share a batch, and what all of them begin with is computed once. Rows that are over leave the
-batch at once, waiting prompts take their places, and the head is computed for last positions only. Which token comes
-next and when an answer is over is the core's business (`Sampler`, `Answer`).
+Prompts of any lengths share a batch, and their shared beginning is computed once. Finished rows leave the batch at
+once, and waiting prompts take their places. The head is computed for last positions only. The core chooses the next
+token and ends answers (`Sampler`, `Answer`).
 
 Shapes: B rows, T positions, N positions of all rows, C width, V vocabulary.
 """
@@ -25,16 +26,17 @@ from sftframe_plugins.gpt2.packed import MIN_ROWS, packed, packed_bytes
 from sftframe_plugins.gpt2.passes import Reading, Step, read_shared
 
 REFILL_SHARE = 4
-"""Waiting prompts join when a quarter of the batch is free: reading a prompt costs about as much as a step of all."""
+"""Waiting prompts join when a quarter of the batch is free: reading a prompt costs about as much as a step of all rows.
+"""
 
 MIN_SHARED = 8
-"""A shorter common beginning is not worth the further products that sharing takes in every layer."""
+"""A shorter common beginning is not shared: sharing costs further products in every layer."""
 
 READ_AT_ONCE = 2048
-"""Positions of a reading pass, padding counted: enough for matrix products at full speed, and memory stays bounded."""
+"""Positions of a reading pass, with padding: enough for matrix products at full speed, with limited memory."""
 
 MAX_ROWS = 256
-"""Rows of a batch when nobody says: more win nothing on a CPU, and answers would come in ever larger bursts."""
+"""Default rows of a batch: more gain nothing on a CPU, and answers would come in larger groups."""
 
 
 def generate(
@@ -45,7 +47,8 @@ def generate(
     The memory is freed when the iterator ends or is closed.
 
     Raises:
-        ModelError: a prompt is empty, or does not fit and nothing may be forgotten; before anything is computed.
+        ModelError: a prompt is empty, or does not fit and no tokens may be dropped. It is raised before anything is
+            computed.
     """
     check_fits(prompts, settings, network.config.context_length)
     return Generation(network, tokenizer, prompts, settings).completions()
@@ -58,7 +61,7 @@ def stream(
     settings: GenerationSettings,
     on_text: Callable[[str], None],
 ) -> Completion:
-    """One completion, told piece by piece; see `CausalLM.stream`.
+    """One completion, reported piece by piece; see `CausalLM.stream`.
 
     Raises:
         ModelError: as `generate`.
@@ -82,7 +85,7 @@ class Row:
         self._lookup = Lookup()
 
     def add(self, token_ids: Sequence[int]) -> bool:
-        """Take more tokens, up to that with which the answer is over; True when it is."""
+        """Add tokens until the answer ends; True if it has ended."""
         for token_id in token_ids:
             self.ids.append(token_id)
             if self.answer.add(token_id):
@@ -90,12 +93,12 @@ class Row:
         return False
 
     def guesses(self, num_most: int) -> list[int]:
-        """What the answer may go on with."""
+        """Guesses at the answer's next tokens."""
         return self._lookup.guesses(self.ids, num_most)
 
 
 class Generation:
-    """The state of one `generate`: waiting prompts, rows in the cache, and rows that have outgrown it."""
+    """The state of one `generate`: waiting prompts, rows in the cache, and rows that are too long for it."""
 
     def __init__(
         self, network: GPT2, tokenizer: Tokenizer, prompts: Sequence[Sequence[int]], settings: GenerationSettings
@@ -105,7 +108,7 @@ class Generation:
         self._most_guessing = _most_guessing(settings)
         rows = [Row(ids, Answer(position, tokenizer, settings)) for position, ids in enumerate(prompts)]
         self.answers = tuple(row.answer for row in rows)
-        # the longest first: neighbours in length waste the least padding, and too little memory shows at once
+        # the longest first: similar lengths need the least padding, and missing memory shows at once
         rows.sort(key=lambda row: len(row.ids), reverse=True)
         self._context = network.config.context_length
         self._waiting = deque(row for row in rows if len(row.ids) < self._context)
@@ -126,7 +129,7 @@ class Generation:
             yield from completions
 
     def steps(self) -> Iterator[list[Completion]]:
-        """The same, forward pass by forward pass: with most of them no answer is over."""
+        """The answers that end with each forward pass; most passes end none."""
         if self._waiting:
             if self._is_packed:
                 self._network = packed(self._network)
@@ -143,7 +146,7 @@ class Generation:
             yield self._slide()
 
     def _row_bytes(self) -> int:
-        """Memory of a row whose answer grows to its limit."""
+        """Memory of a row whose answer reaches its limit."""
         element_size = self._network.wte.weight.element_size()
         return max(self._capacity, 1) * bytes_per_position(self._network.config, element_size)
 
@@ -154,7 +157,7 @@ class Generation:
 
     @torch.inference_mode()
     def _read(self) -> list[Completion]:
-        """Take waiting prompts into the cache and pick the first token of each."""
+        """Read waiting prompts into the cache and pick the first token of each."""
         rows = self._next_rows()
         rests = [row.ids[len(self._shared) :] for row in rows]
         ids = torch.tensor([token_id for rest in rests for token_id in rest], device=self._device)  # (N,)
@@ -168,7 +171,7 @@ class Generation:
         return self._take(rows, self._pick(rows, hidden))
 
     def _next_rows(self) -> list[Row]:
-        """Waiting rows for one pass: as many as there is room for, and as keep it short."""
+        """Waiting rows for one pass: as many as fit into the cache and the pass."""
         longest = len(self._waiting[0].ids) - len(self._shared)
         num_free = self._batch_size - len(self._cached)
         num_rows = max(1, min(num_free, len(self._waiting), READ_AT_ONCE // longest))
@@ -176,7 +179,7 @@ class Generation:
 
     @torch.inference_mode()
     def _write(self) -> list[Completion]:
-        """One more token for every row in the cache, and what was guessed right before it."""
+        """One more token for every row in the cache, and the correct guesses before it."""
         rows, guesses = self._cached, self._guesses()
         num_new = 1 + max(map(len, guesses))
         inputs = [[row.ids[-1], *guess] for row, guess in zip(rows, guesses, strict=True)]
@@ -190,14 +193,14 @@ class Generation:
         return self._take(rows, picked)
 
     def _guesses(self) -> list[list[int]]:
-        """What is looked up for each row in the cache; the places that the cache has left bound it."""
+        """The guesses for each row in the cache; the free places of the cache limit them."""
         num_free = self._capacity - max(self._cache.lengths) - 1
         if len(self._cached) > self._most_guessing or num_free < 1:
             return [[] for _ in self._cached]
         return [row.guesses(min(MAX_GUESSES, num_free)) for row in self._cached]
 
     def _pick_all(self, inputs: list[list[int]], hidden: Tensor) -> list[list[int]]:
-        """The tokens after each row's inputs, up to the first that was guessed otherwise, from (B, T, C)."""
+        """The tokens after each row's inputs, up to the first wrong guess, from (B, T, C)."""
         if hidden.shape[1] == 1:
             return self._pick(self._cached, hidden[:, 0])
         slots = [row * hidden.shape[1] + at for row, tokens in enumerate(inputs) for at in range(len(tokens))]
@@ -207,7 +210,7 @@ class Generation:
 
     @torch.inference_mode()
     def _slide(self) -> list[Completion]:
-        """One more token for rows with a full context: the last positions, computed again without a cache."""
+        """One more token for rows with a full context: the last positions are computed again without a cache."""
         rows = self._sliding[: self._batch_size]
         windows = torch.tensor([row.ids[-self._context :] for row in rows], device=self._device)  # (B, T)
         return self._take(rows, self._pick(rows, self._network.hidden(windows, keep=lambda x: x[:, -1])))
@@ -218,7 +221,7 @@ class Generation:
         return self._sampler.pick(logits, [row.answer.position for row in rows])[:, None].tolist()
 
     def _take(self, rows: list[Row], picked: list[list[int]]) -> list[Completion]:
-        """Give each of the rows its tokens; return the answers that are over."""
+        """Give each of the rows its tokens; return the finished answers."""
         over = [row for row, token_ids in zip(rows, picked, strict=True) if row.add(token_ids)]
         for row in over:
             self._leave(row)
@@ -243,20 +246,20 @@ class Generation:
 
 
 def _most_guessing(settings: GenerationSettings) -> int:
-    """The most rows at a time for which tokens are looked up; only what comes next for certain can be guessed."""
+    """The most rows for which tokens are guessed; guessing needs greedy decoding."""
     if settings.temperature > 0 or settings.lookup == "off":
         return 0
     return 1 if settings.lookup == "auto" else sys.maxsize
 
 
 def _confirmed(picked: list[int], guesses: list[int]) -> list[int]:
-    """The tokens that the model picked, up to the first that it was not told as a guess."""
+    """The tokens that the model picked, up to the first that was not guessed."""
     num_right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(picked, guesses, strict=False)))
     return picked[: num_right + 1]
 
 
 def _common_beginning(prompts: list[list[int]]) -> list[int]:
-    """What all prompts begin with; every prompt has something left after it."""
+    """The shared beginning of all prompts; every prompt has at least one token after it."""
     if len(prompts) < 2:
         return []
     columns = zip(*(prompt[:-1] for prompt in prompts), strict=False)  # as many as the shortest has

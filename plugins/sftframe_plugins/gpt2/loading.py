@@ -1,6 +1,6 @@
-"""From a backend's options to a loaded model: which source, which tokenizer, and do they fit each other.
+"""Loads a model from a backend's options: finds source and tokenizer, and checks that they fit each other.
 
-The part of the backends that needs torch; `backend` imports it on use.
+This is the part of the backends that needs torch; `backend` imports it when it is used.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ NANO_FOLDER = Path(__file__).parent / "nano"
 
 
 class Loader:
-    """What a backend and its options ask for.
+    """Loads what a backend and its options name.
 
     Args:
-        kind: the backend; says which size is meant, and whether another may come.
-        options: the backend's, not yet looked at.
+        kind: the backend; it has the size, and whether other sizes are allowed.
+        options: the backend's options, not checked yet.
         saved: a folder that `GPT2LM.save` wrote, instead of the weights and tokenizer that the options name.
     """
 
@@ -48,7 +48,7 @@ class Loader:
         return {"weights": "random"} if self._is_random else self._source.identity
 
     def check(self) -> None:
-        """See that tokenizer and weights can be had and fit each other, without fetching what is large."""
+        """Check that tokenizer and weights can be loaded and fit each other, without large downloads."""
         self._fitting_config()
         if not self._is_random:
             self._source.check()
@@ -61,11 +61,11 @@ class Loader:
 
     @property
     def context_length(self) -> int:
-        """The most positions that a row may have; of a published size this needs no file."""
+        """The most positions that a row may have; for a published size no file is read."""
         return self._sizes.context_length
 
     def training_bytes(self, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int:
-        """Memory of a training step; of a published size this needs no file."""
+        """Memory of a training step; for a published size no file is read."""
         return training_bytes(self._sizes, num_positions, trains_all=trains_all, is_recomputing=is_recomputing)
 
     def load(self, device: str, dtype: str, seed: int) -> GPT2LM:
@@ -73,7 +73,9 @@ class Loader:
         config, tensors = self._fitting_config(), None
         if not self._is_random:
             tensors = self._source.tensors()
-            check_tensors(config, tensors, self._source)  # before memory is taken for what the file only claims
+            check_tensors(
+                config, tensors, self._source
+            )  # before memory is allocated: the sizes in the file may be wrong
         network = build(config, device, getattr(torch, dtype))
         if tensors is None:
             network.initialise(seed)
@@ -87,7 +89,7 @@ class Loader:
 
     @cached_property
     def _source(self) -> WeightSource:
-        """Where weights and tokenizer come from; for random weights, where the tokenizer comes from."""
+        """The source of weights and tokenizer; for random weights, of the tokenizer."""
         if self._saved is not None:
             return HuggingFaceFolder(self._saved)
         named = self._named_sources()
@@ -96,7 +98,7 @@ class Loader:
         return open_folder(Path(self._options.weights).expanduser(), named)
 
     def _named_sources(self) -> dict[str, WeightSource]:
-        """What `weights` may say besides a folder."""
+        """Sources that `weights` may name besides a folder."""
         size = self._kind.published
         if size is None:
             bundled = HuggingFaceFolder(NANO_FOLDER)
@@ -107,12 +109,12 @@ class Loader:
         return {"huggingface": repository, "openai": bucket, "random": repository}
 
     def _fitting_config(self) -> NetworkConfig:
-        """The sizes, checked against the tokenizer's and the backend's."""
+        """The sizes, after a check against the tokenizer and the backend."""
         config = self._config
         if config.vocab_size != self.tokenizer.vocab_size:
             raise ModelError(
                 f"the tokenizer has {self.tokenizer.vocab_size} tokens, but the weights ({self._source}) have "
-                f"{config.vocab_size}; --set model.tokenizer=FOLDER names the one they were trained with"
+                f"{config.vocab_size}; set the one they were trained with by --set model.tokenizer=FOLDER"
             )
         self._check_size(config)
         if config.context_length != self._sizes.context_length:
@@ -124,7 +126,7 @@ class Loader:
 
     @cached_property
     def _sizes(self) -> NetworkConfig:
-        """The sizes as far as they can be told without looking at the weights."""
+        """The sizes as far as they are known without reading the weights."""
         size = self._kind.published
         is_named = self._saved is None and self._options.weights in self._named_sources()
         return _published_config(size) if size is not None and is_named else self._config

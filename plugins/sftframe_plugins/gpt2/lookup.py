@@ -1,8 +1,8 @@
-"""Guesses at the next tokens, looked up in the prompt and in what was written so far.
+"""Guesses the next tokens by looking them up in the prompt and in the answer so far.
 
-An answer often repeats words of its question. Where the last tokens of a text stand in it a second time, what followed
-them there may follow again. The model checks all guesses in one pass, so that wrong ones cost time and never change the
-answer ("prompt lookup decoding", a form of speculative decoding, Leviathan et al. 2023, arXiv 2211.17192).
+An answer often repeats words of its question. If the last tokens of a text occur earlier in it, the tokens after that
+place may come again. The model checks all guesses in one pass, so wrong guesses cost time but never change the answer
+("prompt lookup decoding", a form of speculative decoding, Leviathan et al. 2023, arXiv 2211.17192).
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 LENGTHS = (3, 2)
-"""How many last tokens are looked up, the longest first; single tokens are found often and guess wrong mostly."""
+"""How many last tokens are looked up, the longest first; single tokens are found often, but mostly guess wrong."""
 
 MAX_GUESSES = 2
 """Guesses at a time: a pass over three positions takes 1.2 times that over one, over four 1.7 times (124M, one row)."""
 
 
 class Lookup:
-    """Where each short run of tokens stood last in one growing text.
+    """The last place of each short run of tokens in one growing text.
 
     >>> lookup = Lookup()
     >>> lookup.guesses([7, 8, 1, 2, 3, 9, 7, 8], 2)
@@ -31,11 +31,11 @@ class Lookup:
         self._num_seen = 0
 
     def guesses(self, ids: Sequence[int], num_most: int) -> list[int]:
-        """What may come next, nothing where the end of the text is new.
+        """Tokens that may come next; none if the end of the text is new.
 
         Args:
-            ids: the text; each call's begins with that of the call before.
-            num_most: the most guesses that are wanted.
+            ids: the text; it begins with the text of the call before.
+            num_most: the most guesses.
         """
         self._see(ids)
         for length in LENGTHS:

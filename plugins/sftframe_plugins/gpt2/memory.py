@@ -1,4 +1,4 @@
-"""How much memory a training step takes, from the sizes of the network alone; an estimate, within a fifth or so."""
+"""Estimates the memory of a training step from the sizes of the network, to about 20 %."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from sftframe_plugins.gpt2.network import NetworkConfig
 FLOAT = 4
 """Bytes of a float32."""
 KEPT_PER_LAYER = 20
-"""Values of width C that a layer keeps per position for its backward pass: 17 to 21 counted, for rows of 50 to 700
-tokens, per position that is computed. The estimate is made with padded positions, which are at least as many."""
+"""Values of width C that a layer keeps per position for its backward pass: 17 to 21 were measured per computed
+position, for rows of 50 to 700 tokens. The estimate uses padded positions, which are at least as many.
+"""
 PROCESS = 400 * 2**20
 """Python, torch and its libraries."""
 

@@ -1,4 +1,4 @@
-"""GPT-2 as the core sees it: scores batches, writes answers, saves and exports itself.
+"""GPT-2 as a `CausalLM`: scores batches, writes answers, saves and exports itself.
 
 Shapes: B rows, T positions, C width, V vocabulary, N counted targets.
 """
@@ -48,7 +48,9 @@ class GPT2LM(CausalLM):
         super().__init__(network, tokenizer, network.config.context_length)
 
     def loss_sum(self, batch: Batch) -> Tensor:
-        """As `CausalLM.loss_sum`; positions that cannot matter are not computed, shared beginnings once."""
+        """As `CausalLM.loss_sum`; positions that cannot change the loss are skipped, shared beginnings are computed
+        once.
+        """
         if not self.is_compacting:
             return super().loss_sum(batch)
         layout, states, head = self._states(batch)
@@ -66,7 +68,7 @@ class GPT2LM(CausalLM):
         return torch.zeros(counted.shape, device=losses.device).masked_scatter(counted, losses)
 
     def _states(self, batch: Batch) -> tuple[CompactBatch, Tensor, Tensor]:
-        """The batch's positions that matter, the hidden states at those with a counted target, (M, C), and the head."""
+        """The needed positions of the batch, the hidden states at those with a counted target, (M, C), and the head."""
         config = self.module.config
         self.module.is_recomputing = self.is_recomputing and torch.is_grad_enabled()
         dropout = config.dropout if self.module.training else 0.0

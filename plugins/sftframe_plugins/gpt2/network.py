@@ -40,20 +40,20 @@ class NetworkConfig:
 
 
 class Attend(Protocol):
-    """How positions see each other; everything else in the network treats each position by itself.
+    """How positions see each other; everything else in the network computes each position alone.
 
-    Queries, keys and values of one layer side by side, (…, 3 C), to the mixed values, (…, C). `CausalRows` is the plain
-    one; a key-value cache is another, and so can be any layout of positions that knows which of them belong together.
+    It maps the queries, keys and values of one layer, joined to (…, 3 C), to the mixed values, (…, C). `CausalRows` is
+    the plain form; the key-value cache has another. Other layouts of positions are possible too.
     """
 
     def __call__(self, layer: int, joined: Tensor) -> Tensor: ...
 
 
 FEW_ROWS = range(4, 65)
-"""Rows for which the head is quicker slice by slice on a CPU: 16 instead of 20 ms for 32 rows of GPT-2 124M."""
+"""Up to this number of rows the head is faster in slices on a CPU: 16 instead of 20 ms for 32 rows of GPT-2 124M."""
 
 SLICE_ROWS = 1024
-"""Rows of the head that are multiplied at a time: as much as stays in the caches while they are laid out."""
+"""Rows of the head that are multiplied at a time: as many as fit into the CPU's caches."""
 
 Keep = Callable[[Tensor], Tensor]
 """Chooses positions: (N, C) to (M, C)."""
@@ -122,7 +122,7 @@ class Block(nn.Module):
         self.halves = (before_attention, after_attention)  # or the same compiled, for training
 
     def forward(self, x: Tensor, attend: Attend, keep: Keep | None = None) -> Tensor:
-        """One layer; with `keep` only the positions that it keeps come out, though all of them are attended to."""
+        """One layer; with `keep`, the output has only the positions that it keeps, but attention sees all of them."""
         before, after = self.halves if self.training else (before_attention, after_attention)
         mixed = attend(self.attn.layer, before(self, x))  # (…, C)
         if keep is not None:
@@ -131,13 +131,15 @@ class Block(nn.Module):
 
 
 def before_attention(block: Block, x: Tensor) -> Tensor:
-    """A layer up to its attention: (…, C) to queries, keys and values side by side, (…, 3 C)."""
+    """A layer up to its attention: (…, C) to joined queries, keys and values, (…, 3 C)."""
     joined: Tensor = block.attn.c_attn(block.ln_1(x))
     return joined
 
 
 def after_attention(block: Block, x: Tensor, mixed: Tensor) -> Tensor:
-    """A layer from its attention on: what came in and what attention mixed, (…, C) each, to what goes out, (…, C)."""
+    """A layer after its attention: the layer's input and the attention's output, (…, C) each, to the layer's output,
+    (…, C).
+    """
     x = x + block.attn(mixed)
     grown: Tensor = x + block.mlp(block.ln_2(x))
     return grown
@@ -154,7 +156,7 @@ class GPT2(nn.Module):
         self.wpe = nn.Embedding(config.context_length, config.width)
         self.h = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.ln_f = nn.LayerNorm(config.width, eps=1e-5)
-        self.head: nn.Module | None = None  # the token embedding; or a map that does the same, in another layout
+        self.head: nn.Module | None = None  # None: the token embedding; else an equal map in another layout
 
     def hidden(
         self,
@@ -164,7 +166,7 @@ class GPT2(nn.Module):
         attend: Attend | None = None,
         keep: Keep | None = None,
     ) -> Tensor:
-        """The last hidden states, normalised: the first of what `states_and_head` gives."""
+        """The last hidden states, normalised: the first result of `states_and_head`."""
         return self.states_and_head(ids, positions=positions, attend=attend, keep=keep)[0]
 
     def states_and_head(
@@ -175,13 +177,13 @@ class GPT2(nn.Module):
         attend: Attend | None = None,
         keep: Keep | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The last hidden states, normalised, and the head to multiply them with where gradients are wanted.
+        """The last hidden states, normalised, and the head to multiply them with if gradients are wanted.
 
         Args:
             ids: int64, (B, T) or any other layout that `attend` knows.
             positions: int64, broadcastable to `ids`; by default 0 … T-1.
             attend: how positions see each other; by default `CausalRows`.
-            keep: the positions that are wanted; the last layer does no more for the others than let them be seen.
+            keep: the wanted positions; the last layer computes only keys and values for the others.
 
         Returns:
             (B, T, C) and (V, C).
@@ -214,10 +216,10 @@ class GPT2(nn.Module):
         return F.linear(*self.states_and_head(ids))
 
     def compile_layers(self, backend: str = "inductor") -> None:
-        """Have torch compile the layers for training, but for attention: once, for any number of positions.
+        """Have torch compile the layers for training, without attention: once, for any number of positions.
 
-        All layers share what is compiled. Attention stays as it is: its kernels are written by hand, and its shapes
-        are the ones that differ most from batch to batch.
+        All layers share the compiled code. Attention is not compiled: its kernels are written by hand, and its shapes
+        differ most from batch to batch.
         """
         before = torch.compile(before_attention, dynamic=True, backend=backend)
         after = torch.compile(after_attention, dynamic=True, backend=backend)
@@ -226,7 +228,7 @@ class GPT2(nn.Module):
             block.halves = (before, after)
 
     def initialise(self, seed: int) -> None:
-        """Random weights as GPT-2 began with: normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers).
+        """Random weights as in GPT-2's training: normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers).
 
         The same seed gives the same weights on every device: the numbers are drawn on the CPU.
         """

@@ -1,10 +1,9 @@
-"""A network whose linear maps are laid out for few rows at a time: the same numbers, in less time on a CPU.
+"""A copy of the network for faster writing on a CPU: the linear maps are stored for few rows at a time.
 
-A step of writing multiplies tens of rows by all weights, and the matrix libraries then spend much of their time on
-laying out the weights for their kernels, again in every step. oneDNN, which comes with torch, takes weights that are
-laid out once; it adds the bias and applies GELU on the way. GPT-2 124M, two cores with AVX-512: a step of 8 rows takes
-40 ms instead of 51, of 32 rows 71 instead of 78, of 110 rows 149 instead of 171. The copies cost as much memory as the
-linear maps.
+A step of writing multiplies tens of rows by all weights. Matrix libraries then spend much time on reordering the
+weights for their kernels, in every step. oneDNN, which comes with torch, takes weights that were reordered once; it
+also adds the bias and applies GELU. GPT-2 124M, two cores with AVX-512: a step of 8 rows takes 40 ms instead of 51, of
+32 rows 71 instead of 78, of 110 rows 149 instead of 171. The copies need as much memory as the linear maps.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ from torch import Tensor, nn
 from sftframe_plugins.gpt2.network import GPT2, Attention, Block, FeedForward
 
 MIN_ROWS = 4
-"""Fewer rows are multiplied as they are: reading the weights is then all that takes time."""
+"""Fewer rows are multiplied without packing: then only reading the weights takes time."""
 
 LAID_OUT_FOR = 64
-"""Rows that oneDNN is told of; layouts for 32, 64 and 110 rows turned out equally fast for 4 to 110."""
+"""The number of rows that oneDNN prepares for; layouts for 32, 64 and 110 rows were equally fast for 4 to 110 rows."""
 
 
 def packed(network: GPT2) -> GPT2:
-    """A twin for inference, with the network's own embeddings and norms; later changes of the others do not reach it.
+    """A copy for inference. It shares the network's embeddings and norms; later changes of other weights do not reach
+    it.
 
     Adapters and other layers that are not plain linear maps stay as they are.
     """
@@ -43,7 +43,7 @@ def packed(network: GPT2) -> GPT2:
 
 
 def packed_bytes(network: GPT2) -> int | None:
-    """Memory that the twin takes beside the network; None = the network cannot be packed here."""
+    """Memory of the copy, in addition to the network; None = the network cannot be packed here."""
     weight = network.wte.weight
     if network.training or weight.device.type != "cpu" or weight.dtype != torch.float32 or not _has_kernels():
         return None

@@ -1,7 +1,7 @@
-"""The three forward passes of cached writing: over the shared beginning, over new rows' own rest, and one step on.
+"""The three forward passes of cached writing: the shared beginning, the rest of new rows, and the next tokens.
 
-Each is an `Attend` made for one pass, with indices and masks that serve all layers. Linear maps and norms work on real
-positions only; padding exists inside attention alone.
+Each is an `Attend` made for one pass; all layers use its indices and masks. Linear maps and norms see real positions
+only; padding exists only inside attention.
 
 Shapes: L layers, B rows, T new positions of a row, N new positions of all rows, S columns, P shared positions, H heads,
 D width of a head, C = H x D.
@@ -20,7 +20,7 @@ from sftframe_plugins.gpt2.network import GPT2, CausalRows, join_heads, split_he
 
 
 def read_shared(network: GPT2, ids: Sequence[int]) -> Tensor:
-    """Keys and values of the beginning that all rows have in common: (L, 2, H, P, D), P being 0 without one."""
+    """Keys and values of the shared beginning: (L, 2, H, P, D); P is 0 without one."""
     num_layers, num_heads, width = network.config.num_layers, network.config.num_heads, network.config.width
     weight = network.wte.weight
     kept = weight.new_empty(num_layers, 2, num_heads, len(ids), width // num_heads)
@@ -32,15 +32,15 @@ def read_shared(network: GPT2, ids: Sequence[int]) -> Tensor:
         return causal(layer, joined)
 
     if ids:
-        # no state is wanted: the last layer has only to be seen
+        # no state is wanted: the last layer computes keys and values only
         network.hidden(torch.tensor([ids], device=weight.device), attend=attend, keep=lambda x: x[:, :0])
     return kept
 
 
 class Reading:
-    """The pass over what new rows have after the shared beginning, flattened: (N, C).
+    """The pass over the positions of new rows after the shared beginning, flattened: (N, C).
 
-    Afterwards `cache.join(lengths)`.
+    Call `cache.join(lengths)` after it.
     """
 
     def __init__(self, cache: KeyValueCache, lengths: Sequence[int]) -> None:
@@ -83,7 +83,8 @@ class Reading:
 class Step:
     """The pass over the next T positions of every row in the cache: (B, T, C).
 
-    Afterwards `cache.advance`, with how many of the T are there to stay in each row: the next pass overwrites the rest.
+    Call `cache.advance` after it, with the number of the T positions that each row keeps: the next pass overwrites the
+    rest.
     """
 
     def __init__(self, cache: KeyValueCache, num_new: int = 1) -> None:
@@ -101,8 +102,8 @@ class Step:
     def __call__(self, layer: int, joined: Tensor) -> Tensor:
         """Keep the new keys and values; each position sees the shared beginning, its row before it, and itself.
 
-        With one query a row, SDPA's kernels gain nothing over two products, and two products can leave the shared
-        keys where they are: all rows' queries meet them in one.
+        With one query per row, SDPA's kernels are not faster than two products, and two products need no copy of the
+        shared keys: the queries of all rows use them in one product.
         """
         query, key, value = joined.chunk(3, dim=-1)
         cache = self._cache
@@ -126,7 +127,7 @@ class Step:
         return products.view(len(matrices), self._num_rows, -1, products.shape[-1]).transpose(0, 1)
 
     def _unseen(self, columns: Tensor) -> Tensor | None:
-        """bool (B, 1, T, S), True = not seen; None where every new position sees all columns."""
+        """bool (B, 1, T, S), True = not seen; None if every new position sees all columns."""
         lengths = self._cache.lengths
         if columns.shape[1] == 1 and min(lengths) == max(lengths):
             return None

@@ -21,8 +21,8 @@ def tied(weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Tied(torch.autograd.Function):
-    """One weight as embedding and as head, and one gradient of it: the few rows that were looked up are added to the
-    head's in place. Autograd by itself would add two gradients of the size of the weight, one of them nearly all zeros.
+    """One weight as embedding and as head, with one gradient: the few rows that were looked up are added to the head's
+    gradient in place. Autograd alone would add two gradients of the weight's size; one of them has nearly only zeros.
     """
 
     @staticmethod
@@ -37,6 +37,6 @@ class _Tied(torch.autograd.Function):
         of_tokens, of_head = grads
         if of_tokens is None:
             return of_head, None
-        # a product's gradient is a matrix of its own; anything stranger is copied first
+        # a product's gradient has its own memory; other gradients are copied first
         grad = torch.zeros_like(weight) if of_head is None else of_head.contiguous()
         return grad.index_add_(0, ids.flatten(), of_tokens.flatten(0, -2).to(grad.dtype)), None

@@ -1,7 +1,6 @@
-"""GPT-2's tokenizer: byte-level byte-pair encoding through tiktoken, whatever files the vocabulary came in.
+"""GPT-2's tokenizer: byte-level byte-pair encoding through tiktoken, for vocabularies from any form of files.
 
-Takes text, gives ids. Control tokens are never made from text: `<|endoftext|>` in the data is encoded letter by
-letter. Knows nothing of prompts, roles or models.
+Control tokens are never made from text: `<|endoftext|>` in the data is encoded letter by letter.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from sftframe_plugins.gpt2.vocabulary import PATTERN, Vocabulary
 from sftframe_plugins.gpt2.vocabulary_files import read_vocabulary, write_vocabulary
 
 TEXTS_AT_ONCE = 512
-"""Handed to a thread: to hand over a single text, as tiktoken's own batches do, takes longer than to encode it."""
+"""Texts per job of a thread: a job for a single text, as in tiktoken's own batches, takes longer than encoding it."""
 
 LONG_BLANK = 100_000
-"""White space in a row before which a text is cut: somewhere above 300,000 tiktoken's pattern overflows its stack."""
+"""A text is cut before this much white space in a row: above about 300,000 tiktoken's pattern overflows its stack."""
 _WHITE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""Unicode's White_Space, which tiktoken's `\\s` means; Python's has four characters more."""
+"""Unicode's White_Space, as tiktoken's `\\s`; Python's has four more characters."""
 _BLANK = re.compile(f"[{_WHITE}]+")
 
 
 class BytePairTokenizer(Tokenizer):
-    """A `Vocabulary` at work.
+    """A tokenizer with a `Vocabulary`.
 
     >>> ranks = {bytes([byte]): byte for byte in range(256)} | {b"he": 256}
     >>> tokenizer = BytePairTokenizer(Vocabulary(ranks=ranks, end_id=257))
@@ -45,7 +44,7 @@ class BytePairTokenizer(Tokenizer):
 
     @classmethod
     def from_folder(cls, folder: Path) -> BytePairTokenizer:
-        """The tokenizer whose files lie in a folder, in any form that `vocabulary_files` knows.
+        """The tokenizer with files in a folder, in any form that `vocabulary_files` knows.
 
         Raises:
             ModelError: none is there, or it is damaged.
@@ -97,9 +96,9 @@ class BytePairTokenizer(Tokenizer):
 
 
 def _parts(text: str) -> Iterator[str]:
-    """A text cut where the word pattern cuts it anyway: before the last of much white space that a word follows."""
+    """A text cut where the word pattern cuts it too: before the last character of long white space before a word."""
     start = 0
-    for blank in _BLANK.finditer(text):  # each run once: a pattern with the length in it would try from every place
+    for blank in _BLANK.finditer(text):  # each run once: a pattern with a length in it would start at every place
         if blank.end() - blank.start() >= LONG_BLANK and blank.end() < len(text):
             yield text[start : blank.end() - 1]
             start = blank.end() - 1

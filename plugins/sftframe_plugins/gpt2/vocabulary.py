@@ -1,8 +1,7 @@
 """A byte-level byte-pair vocabulary: which bytes every id stands for, and in which order pairs are merged.
 
 An id's rank is the id itself, as in GPT-2: the pair whose union has the lowest id is merged first (Radford et al. 2019,
-section 2.2). The same vocabulary is published in several forms of file; `vocabulary_files` reads and writes them. This
-module knows neither files nor text.
+section 2.2). The same vocabulary is published in several forms of file; `vocabulary_files` reads and writes them.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\
 """GPT-2's word pattern; possessive, because the backtracking form overflows the stack on a million spaces."""
 
 MAX_TOKEN_BYTES = 256
-"""Twice GPT-2's longest token. How a token is merged is found in steps that grow with the square of its length."""
+"""Twice GPT-2's longest token. The steps to find a token's merges grow with the square of its length."""
 
 END_TOKEN = "<|endoftext|>"
 """The usual name of the control token that ends a text."""
@@ -39,7 +38,7 @@ class Vocabulary:
     end_id: int
     end_token: str = END_TOKEN
     more_controls: Mapping[str, int] = field(default_factory=dict)
-    """Further ids that stand for no bytes, such as one for padding."""
+    """Further ids without bytes, such as one for padding."""
 
     @property
     def size(self) -> int:
@@ -48,12 +47,14 @@ class Vocabulary:
 
     @property
     def controls(self) -> dict[str, int]:
-        """All ids that stand for no bytes, by name."""
+        """All ids without bytes, by name."""
         return {self.end_token: self.end_id, **self.more_controls}
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what decides over ids: tokens, word pattern and control ids; not of the form of the files."""
+        """SHA-256 of all that decides the ids: tokens, word pattern and control ids; the form of the files does not
+        matter.
+        """
         digest = hashlib.sha256(PATTERN.encode())
         for token, rank in sorted(self.ranks.items(), key=lambda item: item[1]):
             digest.update(b"%d:%d:" % (rank, len(token)) + token)
@@ -62,10 +63,10 @@ class Vocabulary:
 
 
 def check(vocabulary: Vocabulary, source: object) -> Vocabulary:
-    """See that the ids are 0 … n-1, once each, that every byte can be written, and that no token is absurdly long.
+    """Check that the ids are 0 … n-1, once each, that every byte can be written, and that no token is too long.
 
     Args:
-        source: where it came from, for messages.
+        source: the vocabulary's source, for messages.
 
     Raises:
         ModelError: they are not.
@@ -104,7 +105,7 @@ def merges(ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
 
 
 def _last_pair(token: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]:
-    """What is left of a token when all merges before its own are done."""
+    """The two parts of a token after all merges before its own."""
     parts = [token[i : i + 1] for i in range(len(token))]
     while len(parts) > 2:
         unions = [ranks.get(left + right, ranks[token]) for left, right in pairwise(parts)]
@@ -116,10 +117,10 @@ def _last_pair(token: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]:
 
 
 def check_merges(ranks: Mapping[bytes, int], listed: Iterable[tuple[bytes, bytes]], source: object) -> None:
-    """See that a file's list of merges says the same as the ids do.
+    """Check that a file's list of merges agrees with the ids.
 
     Raises:
-        ModelError: a merge whose result has no id, or another order than that of the ids.
+        ModelError: the result of a merge has no id, or the order differs from the ids'.
     """
     listed = list(listed)
     for number, (left, right) in enumerate(listed, start=1):

@@ -1,4 +1,4 @@
-"""The forms in which byte-level vocabularies are published: read into a `Vocabulary`, written in Hugging Face's form.
+"""Reads byte-level vocabularies in all published forms, and writes them in Hugging Face's form.
 
 | form | files |
 |---|---|
@@ -6,8 +6,8 @@
 | OpenAI's GPT-2 | `encoder.json` (text to id), `vocab.bpe` (merges) |
 | Hugging Face | `vocab.json`, `merges.txt` (the same two under other names), or `tokenizer.json` |
 
-In the two latter, bytes are written as printable characters (`BYTE_OF`). Files are read here and not by
-`tiktoken.load`, which keeps a copy under the file's name and misses later changes. Knows nothing of encoding text.
+In the last two forms bytes are written as printable characters (`BYTE_OF`). `tiktoken.load` is not used: it keeps a
+copy under the file's name and misses later changes.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ GPT2_SHA256 = {
 
 
 def _byte_of_character() -> dict[str, int]:
-    """Printable Latin-1 stands for itself; the other bytes, in order, for the characters from U+0100 on."""
+    """Printable Latin-1 is written as it is; the other bytes, in order, as the characters from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
 
 
 BYTE_OF = _byte_of_character()
-"""The byte that each of GPT-2's 256 printable stand-ins means; `Ġ` is the space."""
+"""The byte for each of GPT-2's 256 printable characters; `Ġ` is the space."""
 
 MOST_BYTES = 64 * 2**20
-"""Of a vocabulary's file; a tokenizer of 256,000 tokens takes 20 MB."""
+"""The largest file of a vocabulary; a tokenizer of 256,000 tokens takes 20 MB."""
 
 CHARACTER_OF = {byte: character for character, byte in BYTE_OF.items()}
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary in a folder, in whichever form it is there.
+    """The vocabulary in a folder, in any form.
 
     Raises:
         ModelError: no form is complete, or the files are damaged or do not fit each other.
@@ -71,14 +71,18 @@ def read_vocabulary(folder: Path) -> Vocabulary:
             absent = next(name for name in names if name not in present)
             raise ModelError(f"{folder}: {present[0]} is there but {absent} is missing; a vocabulary needs both")
     looked_for = ", ".join(" + ".join(names) for names in forms)
-    raise ModelError(f"no tokenizer in {folder}: looked for {looked_for}; --set model.tokenizer=FOLDER names another")
+    raise ModelError(
+        f"no tokenizer in {folder}: looked for {looked_for}; set another folder with --set model.tokenizer=FOLDER"
+    )
 
 
 def _check_folder(folder: Path) -> None:
     try:
         folder.is_dir()
     except (OSError, ValueError) as error:  # too long, or with a character that no path has
-        raise ModelError(f"no tokenizer in {folder}: {error}; --set model.tokenizer=FOLDER names another") from error
+        raise ModelError(
+            f"no tokenizer in {folder}: {error}; set another folder with --set model.tokenizer=FOLDER"
+        ) from error
 
 
 def is_published_file(path: Path) -> bool:
@@ -144,9 +148,7 @@ def _read_tokenizer_json(folder: Path) -> Vocabulary:
     if model.get("type", "BPE") != "BPE" or splitter.get("type") != "ByteLevel" or content.get("normalizer"):
         raise ModelError(f"{path}: not a tokenizer of GPT-2's kind (byte-level BPE, no normaliser)")
     if splitter.get("add_prefix_space") or not splitter.get("use_regex", True):
-        raise ModelError(
-            f"{path}: splits text otherwise than GPT-2 does; expected add_prefix_space=false, use_regex=true"
-        )
+        raise ModelError(f"{path}: splits text differently from GPT-2; expected add_prefix_space=false, use_regex=true")
     added = {entry["content"]: entry["id"] for entry in content.get("added_tokens", [])}
     controls, end_token = _declared_controls(folder)
     listed = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model.get("merges", [])]
@@ -168,7 +170,7 @@ def _declared_controls(folder: Path) -> tuple[dict[str, int], str]:
 def _read_pair(ids_path: Path, merges_path: Path, controls: Mapping[str, int], end_token: str) -> Vocabulary:
     ids, lines = _read_object(ids_path), _read(merges_path).split("\n")
     listed = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
-    # GPT-2's own two are known to fit each other, which saves checking 50,000 merges (0.5 s)
+    # GPT-2's own two files fit each other: no need to check 50,000 merges (0.5 s)
     is_known = [_sha256(ids_path), _sha256(merges_path)] == list(GPT2_SHA256.values())
     return _build(ids, listed, controls, end_token, merges_path, is_known=is_known)
 
@@ -182,7 +184,7 @@ def _build(
     *,
     is_known: bool = False,
 ) -> Vocabulary:
-    """A vocabulary from tokens in stand-in characters, its merges, and the control tokens declared beside it."""
+    """A vocabulary from tokens in printable characters, its merges, and the declared control tokens."""
     ids = {**ids, **controls}
     _check_numbers(ids, source.parent)
     if end_token not in ids:
@@ -215,7 +217,7 @@ def _bytes(characters: str, source: Path) -> bytes:
         return bytes(BYTE_OF[character] for character in characters)
     except KeyError as error:
         raise ModelError(
-            f"{source}: token {reprlib.repr(characters)} has {error.args[0]!r}, which stands for no byte; "
+            f"{source}: token {reprlib.repr(characters)} has {error.args[0]!r}, which means no byte; "
             "a control token has to be declared in tokenizer_config.json or added_tokens.json"
         ) from error
 
@@ -247,15 +249,15 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _in_form(path: Path) -> Iterator[None]:
-    """JSON of another structure than expected shows as one of Python's own errors; whatever it is, the file is named.
+    """JSON of an unexpected structure raises one of Python's own errors; the message names the file.
 
-    Checks of the values themselves, with messages of their own, come first.
+    Checks of the values come first, with their own messages.
     """
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path}: not in the form that is published for GPT-2 ({type(error).__name__}: {error}); fetch it again"
+            f"{path}: not in GPT-2's published form ({type(error).__name__}: {error}); fetch it again"
         ) from error
 
 

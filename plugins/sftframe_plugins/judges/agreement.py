@@ -1,8 +1,7 @@
 """What goes with every question to an OpenAI-compatible server, and what a server that refuses some of it gets instead.
 
 Such servers differ: some enforce a JSON schema, some only JSON, some nothing; some call the longest reply
-`max_completion_tokens`; some take no temperature. Takes what is wanted and which parameter was refused, gives what to
-try next, and remembers what worked. Knows nothing of connections.
+`max_completion_tokens`; some take no temperature.
 """
 
 from __future__ import annotations

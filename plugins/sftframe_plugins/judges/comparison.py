@@ -1,7 +1,6 @@
 """How much an answer has of what the reference adds to the question: sentences 1 and 2 of `reference.py`'s formula.
 
-Takes the words of all four texts, gives a score from 0 to 100 and one sentence that says why. Everything is a weighted
-F-measure between what is expected of some kind of word and what was found of it.
+Everything is a weighted F-measure between what is expected of some kind of word and what was found of it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Did the prompt fit? What can be told before asking, and from the number of tokens that a server says it read.
 
-Takes messages and counts. Knows no tokenizer: all that it says holds for every one of them.
+Takes messages and counts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What all judges do that ask a language model, whatever its server speaks: verdicts and preferences, come what may.
 
-Takes items and servers that answer chats, gives a record for every item, in order; one that could not be had says why.
 What is asked stands in `question.py`, how a reply is read in `reply.py`, retries in `calls.py`, which server is asked
-in `servers.py`. Knows no protocol: that is the server's, which turns every failure into a `CallError`.
+in `servers.py`.
 """
 
 from __future__ import annotations

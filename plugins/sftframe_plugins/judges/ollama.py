@@ -1,8 +1,7 @@
 """The judge that asks a language model on an Ollama server (https://ollama.com), Llama 3 by default.
 
-Takes options, gives the check that must pass before anything is spent, and servers that answer one question at a time
-with the very model that was checked. What becomes of the answers stands in `language_model.py`, Ollama's protocol and
-errors in `ollama_server.py`, how a prompt that did not fit is noticed in `context.py`.
+What becomes of the answers stands in `language_model.py`, Ollama's protocol and errors in `ollama_server.py`, how a
+prompt that did not fit is noticed in `context.py`.
 """
 
 from __future__ import annotations

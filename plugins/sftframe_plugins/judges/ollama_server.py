@@ -1,7 +1,6 @@
 """One Ollama server: its models, its replies, and its failures told apart.
 
-Takes and gives what the `ollama` client knows; every way in which a call can fail becomes a `CallError`. Knows nothing
-of grading. Wire format: https://github.com/ollama/ollama/blob/main/docs/api.md
+Wire format: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
 from __future__ import annotations

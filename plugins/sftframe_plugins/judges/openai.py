@@ -1,9 +1,8 @@
 """The judge that asks a language model on any server that speaks OpenAI's chat completions: hosted, or one's own.
 
-vLLM, llama.cpp, LM Studio, Ollama itself and the hosted APIs do. Takes options, gives the check that must pass before
-anything is spent, and the server. What becomes of the answers stands in `language_model.py`, the protocol and its
-errors in `openai_server.py`, what servers differ in in `agreement.py`. The key comes from the environment and goes to
-the server, nowhere else.
+vLLM, llama.cpp, LM Studio, Ollama itself and the hosted APIs do. What becomes of the answers stands in
+`language_model.py`, the protocol and its errors in `openai_server.py`, what servers differ in in `agreement.py`. The
+key comes from the environment and goes to the server, nowhere else.
 """
 
 from __future__ import annotations

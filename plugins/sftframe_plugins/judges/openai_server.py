@@ -1,7 +1,6 @@
 """One server that speaks OpenAI's chat completions: its models, its replies, and its failures told apart.
 
-Takes and gives what the official `openai` client knows; every way in which a call can fail becomes a `CallError`. The
-key stands in none of them, nor in a reply, whatever the server says. Knows nothing of grading. Wire format:
+The key stands in none of them, nor in a reply, whatever the server says. Wire format:
 https://platform.openai.com/docs/api-reference/chat
 """
 

@@ -1,8 +1,4 @@
-"""What a language model is asked as a judge: the built-in templates, the fields they take, and the form of the reply.
-
-Takes options, gives for each item or pair the messages of a chat and the JSON schema of the reply. Knows nothing of
-servers.
-"""
+"""What a language model is asked as a judge: the built-in templates, their fields, and the form of the reply."""
 
 from __future__ import annotations
 

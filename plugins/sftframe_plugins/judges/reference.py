@@ -1,7 +1,6 @@
 """The judge that needs no model: does the answer have what the reference answer adds to the question?
 
-Takes question, reference and answer as text, gives a score from 0 to 100 and one sentence that says why. Offline,
-deterministic, some thousand items a second. The formula, in three sentences:
+Offline, deterministic, some thousand items a second. The formula, in three sentences:
 
 1. What counts is what the reference says and the question does not: its new numbers (or its choice among the
    question's), then its new words (a word weighs the square of its length), then the order of its words, then all the

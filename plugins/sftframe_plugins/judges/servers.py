@@ -1,8 +1,4 @@
-"""Servers that share the work: each call goes to the least busy one, and one that is dead is left out for a while.
-
-Takes names and how the calls to them ended, gives the name to call next. Knows nothing of protocols, and waits for
-nothing itself.
-"""
+"""Servers that share the work: each call goes to the least busy one, and one that is dead is left out for a while."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """What a judge is asked, as data: a text with places for the item's fields, and nothing in it that could be executed.
 
-Takes a template and fields, gives the messages of a chat. Every field is put in as one JSON string, in quotation marks
-of its own and on one line, so that no field can end its quotation: whatever an answer says stays inside. Knows nothing
-of grading and of servers.
+Every field is put in as one JSON string, in quotation marks of its own and on one line, so that no field can end its
+quotation: whatever an answer says stays inside.
 """
 
 from __future__ import annotations

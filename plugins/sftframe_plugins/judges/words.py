@@ -1,8 +1,4 @@
-"""From text to the words that the reference judge compares, so that form does not count where it should not.
-
-Takes any text, gives its words in order: compatible Unicode forms, case, quotation marks, punctuation, list markers
-and the ways to write a number are all folded. Knows nothing of scores.
-"""
+"""From text to the words that the reference judge compares, so that form does not count where it should not."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_weights_of_another_size_are_refused_by_a_backend_of_fixed_size(folder):
 def test_weights_without_a_tokenizer_say_how_to_name_one(folder):
     for name in ("vocab.json", "merges.txt"):
         (folder / name).unlink()
-    with pytest.raises(ModelError, match=r"no tokenizer in .*--set model\.tokenizer=FOLDER names another"):
+    with pytest.raises(ModelError, match=r"no tokenizer in .*set another folder with --set model\.tokenizer=FOLDER"):
         GPT2Any(Options(weights=str(folder))).check()
 
 

@@ -138,7 +138,7 @@ def test_a_token_twice_in_tiktokens_form_is_refused(toy_folder):
 
 def test_an_undeclared_control_token_is_refused(written):
     edit(written / "vocab.json", lambda ids: ids.update({"<pad >": 265}))
-    with pytest.raises(ModelError, match="'<pad >' has ' ', which stands for no byte"):
+    with pytest.raises(ModelError, match="'<pad >' has ' ', which means no byte"):
         read_vocabulary(written)
 
 
@@ -152,7 +152,7 @@ def test_a_vocabulary_without_its_end_token_is_refused(written, tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda c: c["pre_tokenizer"].update(add_prefix_space=True), "splits text otherwise"),
+        (lambda c: c["pre_tokenizer"].update(add_prefix_space=True), "splits text differently"),
         (lambda c: c["pre_tokenizer"].update(type="Whitespace"), "not a tokenizer of GPT-2's kind"),
         (lambda c: c["model"].update(type="WordPiece"), "not a tokenizer of GPT-2's kind"),
         (lambda c: c.update(normalizer={"type": "NFC"}), "not a tokenizer of GPT-2's kind"),

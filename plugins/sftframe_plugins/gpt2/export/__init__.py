@@ -1,8 +1,4 @@
-"""A GPT-2 written out for other programs: Hugging Face's folder, and llama.cpp's single file.
-
-Takes a network, its tokenizer and `ExportSettings`; gives files in an empty folder. Knows nothing of runs and prompt
-styles: the chat template comes ready made.
-"""
+"""Exports a GPT-2 for other programs: Hugging Face's folder, and llama.cpp's single file."""
 
 from __future__ import annotations
 
@@ -19,4 +15,4 @@ EXPORTS: dict[str, Callable[[Path, GPT2, BytePairTokenizer, ExportSettings], Non
     "hf": export_huggingface,
     "gguf": export_gguf,
 }
-"""What writes each form."""
+"""The function that writes each form."""

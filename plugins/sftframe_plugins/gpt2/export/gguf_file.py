@@ -1,7 +1,7 @@
-"""One GGUF file for llama.cpp and Ollama: weights, tokenizer and chat template, laid out as llama.cpp's converter does.
+"""Writes one GGUF file for llama.cpp and Ollama: weights, tokenizer and chat template, as llama.cpp's converter does.
 
-Matrices are stored (out, in), as `torch.nn.Linear` has them. There is no output matrix: llama.cpp takes the token
-embedding again, as GPT-2 does. In float16 the vectors and the position embedding stay float32, which llama.cpp expects.
+Matrices are stored (out, in), as `torch.nn.Linear` has them. There is no output matrix: llama.cpp uses the token
+embedding, as GPT-2 does. In float16 the vectors and the position embedding stay float32, which llama.cpp expects.
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
@@ -88,12 +88,12 @@ def _add_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
 
 
 def _characters(token: bytes) -> str:
-    """GPT-2's printable stand-ins for bytes, which llama.cpp's vocabulary of this kind is written in."""
+    """A token in GPT-2's printable characters for bytes, as llama.cpp's vocabulary needs it."""
     return "".join(CHARACTER_OF[byte] for byte in token)
 
 
 def _write(writer: GGUFWriter, network: GPT2, dtype: str) -> None:
-    """Tell what tensors there will be, then write them one by one, so that only one is copied at a time."""
+    """Write the list of tensors, then the tensors one by one, so that only one is copied at a time."""
     for name, tensor, kind in _tensors(network, dtype):
         like = cast(tensor[:0], kind, name).numpy()
         writer.add_tensor_info(name, tuple(tensor.shape), like.dtype, tensor.numel() * like.itemsize)

@@ -1,4 +1,4 @@
-"""The folder that `transformers.AutoModelForCausalLM` and `AutoTokenizer` load, ready to chat and to be published.
+"""Writes the folder that `transformers.AutoModelForCausalLM` and `AutoTokenizer` load.
 
 `config.json`, `model.safetensors`, `vocab.json`, `merges.txt`, `tokenizer_config.json` with the chat template,
 `generation_config.json`.
@@ -33,7 +33,7 @@ def export_huggingface(folder: Path, network: GPT2, tokenizer: BytePairTokenizer
     tensors = {PREFIX + name: cast(tensor, settings.dtype, name) for name, tensor in tensors_of(network).items()}
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     write_config(network.config, tokenizer.end_id, folder / CONFIG_FILE)
-    _add(folder / CONFIG_FILE, {"n_ctx": network.config.context_length})  # read by llama.cpp's converter alone
+    _add(folder / CONFIG_FILE, {"n_ctx": network.config.context_length})  # only llama.cpp's converter reads it
     tokenizer.save(folder)
     _add(folder / TOKENIZER_CONFIG_FILE, _chat_settings(network.config.context_length, tokenizer, settings))
     _write_json(folder / "generation_config.json", _generation_config(tokenizer.end_id, settings))
@@ -43,7 +43,7 @@ def _chat_settings(context_length: int, tokenizer: BytePairTokenizer, settings: 
     return {
         "pad_token": tokenizer.vocabulary.end_token,
         "model_max_length": context_length,
-        "clean_up_tokenization_spaces": False,  # transformers 4 would take spaces before punctuation away
+        "clean_up_tokenization_spaces": False,  # transformers 4 would remove spaces before punctuation
         "chat_template": settings.chat_template,
     }
 

@@ -1,4 +1,4 @@
-"""The numbers of an export: a tensor in the dtype that was asked for, and no weight silently infinite."""
+"""Converts the tensors of an export to the wanted dtype; a weight that would become infinite is an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sftframe import ModelError
 
 
 def cast(tensor: Tensor, dtype: str, name: str) -> Tensor:
-    """The tensor on the CPU in another precision; of its own memory, where nothing changes.
+    """The tensor on the CPU in another precision; the same tensor, if nothing changes.
 
     Args:
         dtype: torch's name, `float32` or `float16`.
@@ -22,7 +22,7 @@ def cast(tensor: Tensor, dtype: str, name: str) -> Tensor:
     if not made.isfinite().all():
         largest = tensor.abs().max().item()
         raise ModelError(
-            f"tensor {name!r} has a weight of size {largest:g}, which {dtype} cannot hold; export with --dtype float32"
+            f"tensor {name!r} has a weight of size {largest:g}, too large for {dtype}; export with --dtype float32"
             if dtype != "float32"
             else f"tensor {name!r} has weights that are not finite; the model is damaged, train it again"
         )

@@ -1,1 +1,1 @@
-"""Where GPT-2's weights come from: one module per kind of file or service, all giving the same tensors."""
+"""The sources of GPT-2's weights: one module per kind of file or service; all give the same tensors."""

@@ -1,6 +1,6 @@
-"""The files that state a network's sizes: Hugging Face's `config.json`, read and written, and OpenAI's `hparams.json`.
+"""Reads a network's sizes from Hugging Face's `config.json` and OpenAI's `hparams.json`, and writes `config.json`.
 
-Settings that would make another network than GPT-2's own (another activation, another epsilon) are errors.
+Settings of another network than GPT-2 (another activation, another epsilon) are errors.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "add_cross_attention": (False,),
     "tie_word_embeddings": (True,),
 }
-"""What the network has built in, by the names of transformers' `GPT2Config`; the first is also the default."""
+"""Values that the network supports, by the names of transformers' `GPT2Config`; the first is also the default."""
 
 MAX_SIZE = 10_000_000
-"""No width, length or vocabulary of a GPT-2 comes near it; a larger number in a file is damage, or worse."""
+"""The largest allowed width, length or vocabulary; a larger number in a file means damage or an attack."""
 
 
 def read_config(path: Path) -> NetworkConfig:
@@ -91,7 +91,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 def _make_config(content: dict[str, Any], keys: tuple[str, str, str, str, str], path: Path) -> NetworkConfig:
     vocab_size, context_length, width, num_layers, num_heads = (_size(content, key, path) for key in keys)
     if width % num_heads:
-        raise ModelError(f"{path}: width {width} cannot be shared out among {num_heads} heads")
+        raise ModelError(f"{path}: width {width} cannot be divided among {num_heads} heads")
     return NetworkConfig(
         vocab_size=vocab_size, context_length=context_length, width=width, num_layers=num_layers, num_heads=num_heads
     )

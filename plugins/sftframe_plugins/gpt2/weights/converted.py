@@ -1,7 +1,6 @@
-"""Safetensors copies of weights that are slow to read, in sftframe's cache.
+"""Keeps safetensors copies of weights that are slow to read, in sftframe's cache.
 
-A copy appears whole or not at all. Where none can be written (no space, no permission) the weights are used all the
-same.
+A copy is written whole or not at all. If none can be written (no space, no permission), the weights are still used.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
 
 
 def path_for(*key: str) -> Path:
-    """Where the copy of what `key` identifies lies."""
+    """The path of the copy for `key`."""
     digest = hashlib.sha256("\n".join(key).encode()).hexdigest()
     return cache_dir() / "gpt2" / "converted" / f"{digest[:32]}.safetensors"
 
 
 def read(path: Path) -> dict[str, Tensor] | None:
-    """A copy, memory-mapped; None where there is none, or none that can be read."""
+    """A copy, memory-mapped; None if there is none, or it cannot be read."""
     if not path.is_file():
         return None
     with suppress(ModelError):
@@ -36,7 +35,7 @@ def read(path: Path) -> dict[str, Tensor] | None:
 
 
 def keep(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
-    """Write a copy and return it, so that the memory of `tensors` can be given back; where that fails, `tensors`."""
+    """Write a copy and return it, so that the memory of `tensors` can be freed; if that fails, return `tensors`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 

@@ -1,4 +1,4 @@
-"""A folder or file named by the user: which kind of source it is, by what lies in it."""
+"""Finds out which kind of source a folder or file of the user is, by its contents."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def open_folder(folder: Path, other_choices: Mapping[str, WeightSource] | None =
     """The source for a folder, or for a file of torch.
 
     Args:
-        other_choices: what could have been said instead of a folder, for messages; `random` has the tokenizer of a
-            file of torch that has none beside it.
+        other_choices: the other possible values, for messages; the source `random` gives the tokenizer for a torch file
+            that has none next to it.
 
     Raises:
-        ModelError: it is not there, or holds no form of GPT-2 that is known.
+        ModelError: it is missing, or contains no known form of GPT-2.
     """
     others = other_choices or {}
     if TorchFile.is_one(folder):
@@ -41,7 +41,7 @@ def open_folder(folder: Path, other_choices: Mapping[str, WeightSource] | None =
         )
     inner = next((name for name in ("model", *_checkpoints(folder)) if HuggingFaceFolder.is_one(folder / name)), None)
     if inner is not None:
-        raise ModelError(f"no GPT-2 in {folder} itself; there is one in {folder / inner}: name that")
+        raise ModelError(f"no GPT-2 in {folder} itself; there is one in {folder / inner}: use that folder")
     raise ModelError(
         f"no GPT-2 in {folder}: looked for config.json (Hugging Face's form, or a run's model/) "
         f"and hparams.json (OpenAI's form)"
@@ -55,7 +55,7 @@ def _no_folder(path: Path, others: Mapping[str, WeightSource]) -> str:
     except (OSError, ValueError):
         is_there = False
     if is_there and path.suffix in (".safetensors", ".bin", ".gguf"):
-        return f"model.weights: {path} is a file; name the folder that it lies in, with its config.json"
+        return f"model.weights: {path} is a file; name the folder that it is in, with its config.json"
     name = str(path)
     hint = (
         "; TOML reads \\n and \\t in double quotes: write the path in 'single quotes'"
@@ -66,7 +66,7 @@ def _no_folder(path: Path, others: Mapping[str, WeightSource]) -> str:
 
 
 def _base_of(adapter: Path) -> str:
-    """The model that an adapter was made for, where its configuration says so."""
+    """The model that an adapter was made for, if its configuration says so."""
     try:
         base = json.loads(read_named_text(adapter)).get("base_model_name_or_path")
     except (OSError, ValueError, AttributeError, RecursionError):

@@ -1,7 +1,7 @@
-"""A folder in Hugging Face's form: `config.json`, safetensors (whole or sharded), tokenizer files.
+"""Reads a folder in Hugging Face's form: `config.json`, safetensors (whole or sharded), tokenizer files.
 
-The form of `transformers`' `save_pretrained`, of a run's `model/`, and of the bundled nano model. Pickled weights
-(`pytorch_model.bin`) are not read: unpickling runs code from the file.
+`transformers`' `save_pretrained` writes this form; a run's `model/` and the bundled nano model have it too. Pickled
+weights (`pytorch_model.bin`) are not read: unpickling runs code from the file.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ class HuggingFaceFolder(WeightSource):
 
 
 def shards_of(index: Path) -> list[str]:
-    """Names of the files that a sharded checkpoint consists of; they lie beside the index.
+    """Names of the files of a sharded checkpoint; they are next to the index.
 
     Raises:
-        ModelError: the index cannot be read, or names a file that could lie elsewhere.
+        ModelError: the index cannot be read, or names a file that could be outside the folder.
     """
     try:
         names = sorted({str(name) for name in json.loads(read_named_text(index))["weight_map"].values()})
@@ -91,9 +91,9 @@ def shards_of(index: Path) -> list[str]:
         raise ModelError(f"cannot read {index}: {error!r}; expected a JSON object with 'weight_map'") from error
     strange = next((name for name in names if not _SHARD_NAME.fullmatch(name)), None)
     if strange is not None:
-        raise ModelError(f"{index} names {reprlib.repr(strange)}, expected names of safetensors files beside it")
+        raise ModelError(f"{index} names {reprlib.repr(strange)}, expected names of safetensors files next to it")
     return names
 
 
 _SHARD_NAME = re.compile(r"[\w-][\w.-]{0,200}\.safetensors", re.ASCII)
-"""No separator of any system, so that no name leads out of the folder."""
+"""No path separator of any system, so that no name leads out of the folder."""

@@ -1,9 +1,9 @@
-"""OpenAI's GPT-2 as Hugging Face keeps it: `openai-community/gpt2…`, fetched into Hugging Face's own cache.
+"""Downloads OpenAI's GPT-2 from Hugging Face (`openai-community/gpt2…`) into Hugging Face's own cache.
 
-`huggingface_hub` does the work, and with it `HF_HOME`, `HF_ENDPOINT`, `HF_HUB_OFFLINE` and `HF_TOKEN` mean what they
-always mean; a broken download goes on where it stopped. Only safetensors are fetched. Where the hub cannot be reached,
-what is in the cache has to do, and that is found out by one question: the library would ask for 20 seconds and more. A
-token does not follow a redirect to another host; that is the library's own rule.
+`huggingface_hub` does the work, so `HF_HOME`, `HF_ENDPOINT`, `HF_HUB_OFFLINE` and `HF_TOKEN` have their usual meaning,
+and a broken download continues where it stopped. Only safetensors are downloaded. If the hub cannot be reached, the
+files in the cache are used. One request finds that out: the library itself would try for 20 seconds and more. The
+library sends no token to another host after a redirect.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class _MissingError(Exception):
-    """A file that is not in the repository, as far as can be told."""
+    """A file that is not in the repository, as far as is known."""
 
 
 class HuggingFaceRepository(WeightSource):
@@ -54,7 +54,7 @@ class HuggingFaceRepository(WeightSource):
         return HuggingFaceFolder(self._known_vocabulary() or self._fetched(*_VOCABULARY)).tokenizer()
 
     def _known_vocabulary(self) -> Path | None:
-        """The cache's folder with GPT-2's own vocabulary in it, which no newer commit can make any better."""
+        """The cache's folder with GPT-2's own vocabulary, if it is there: newer commits cannot change it."""
         paths = [path for path in map(self._cached, _VOCABULARY) if path is not None and is_published_file(path)]
         is_whole = len(paths) == len(_VOCABULARY) and len({path.parent for path in paths}) == 1
         return paths[0].parent if is_whole else None
@@ -68,7 +68,7 @@ class HuggingFaceRepository(WeightSource):
 
     @cached_property
     def _revision(self) -> str:
-        """One commit for all files; a file of a commit that is in the cache is never asked for again."""
+        """One commit for all files; a file in the cache is never downloaded again for the same commit."""
         return self._fetched("config.json").name
 
     def _fetched(self, *names: str) -> Path:
@@ -104,9 +104,9 @@ class HuggingFaceRepository(WeightSource):
             raise self._explained(name, error) from error
 
     def _cached(self, name: str, revision: str | None = None) -> Path | None:
-        """The file in the cache, at the commit that the main branch had last unless another is named; no one is asked.
+        """The file in the cache, at the last known commit of the main branch or at `revision`; nothing is downloaded.
 
-        `hf_hub_download` asks for more than the file, even where it may look into the cache only.
+        `hf_hub_download` makes requests even when it may use the cache only.
         """
         from huggingface_hub import try_to_load_from_cache
 
@@ -115,7 +115,7 @@ class HuggingFaceRepository(WeightSource):
 
     @cached_property
     def _why_unreachable(self) -> str | None:
-        """Why the hub does not answer; None = it does, or nobody may ask it."""
+        """Why the hub does not answer; None = it does, or requests are not allowed."""
         from huggingface_hub import constants
 
         return None if constants.HF_HUB_OFFLINE else why_unreachable(constants.ENDPOINT)
@@ -137,10 +137,10 @@ _VOCABULARY = ("vocab.json", "merges.txt")
 
 @contextmanager
 def _without_their_words() -> Iterator[None]:
-    """Keep the library from writing of its attempts; what becomes of them is told in one line of ours."""
+    """Silence the library's own messages about its attempts; sftframe reports the result in one line."""
     from huggingface_hub.utils import logging as theirs
 
-    if os.environ.get("HF_HUB_VERBOSITY"):  # somebody wants to read them
+    if os.environ.get("HF_HUB_VERBOSITY"):  # the user wants to read them
         yield
         return
     before = theirs.get_verbosity()
@@ -152,7 +152,7 @@ def _without_their_words() -> Iterator[None]:
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
-    """What `huggingface_hub` lets through when a connection fails: errors of the HTTP library that it is built on.
+    """Errors that `huggingface_hub` raises when a connection fails: those of its HTTP library.
 
     That library raises ValueError and ImportError where it cannot use a proxy of the environment.
     """

@@ -1,8 +1,8 @@
-"""The one order that weights pass through on their way into the network and out: Hugging Face's names and shapes.
+"""The names and shapes of weights when they are loaded and saved: those of Hugging Face.
 
-`h.0.attn.c_attn.weight` and its like are stored (in, out), as in OpenAI's checkpoints, the transpose of
-`torch.nn.Linear`'s. Every tensor's name and shape is checked before the first number is copied; nothing may be missing
-or left over.
+Matrices such as `h.0.attn.c_attn.weight` are stored (in, out), as in OpenAI's checkpoints; `torch.nn.Linear` has them
+transposed. Every tensor's name and shape is checked before the first number is copied; no tensor may be missing or left
+over.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def build(config: NetworkConfig, device: str, dtype: torch.dtype) -> GPT2:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves out what torch's modules draw at random when they are made: 1 s for 124M parameters.
+    """Skips the random numbers that new torch modules draw: 1 s for 124M parameters.
 
     The device `meta` would draw nothing either, but imports torch's compiler to do so, which takes as long.
     """
@@ -55,11 +55,11 @@ def fill(network: GPT2, tensors: Mapping[str, Tensor], source: object) -> None:
     """Copy weights into a network.
 
     Args:
-        tensors: in the layout of this module; read one at a time.
-        source: where they came from, for messages.
+        tensors: in the layout of this module; they are read one at a time.
+                source: where they come from, for messages.
 
     Raises:
-        ModelError: a tensor is missing, left over, or of another shape.
+        ModelError: a tensor is missing, is left over, or has another shape.
     """
     check_tensors(network.config, tensors, source)
     named = _named(tensors, source)
@@ -71,19 +71,19 @@ def fill(network: GPT2, tensors: Mapping[str, Tensor], source: object) -> None:
 
 
 def check_tensors(config: NetworkConfig, tensors: Mapping[str, Tensor], source: object) -> None:
-    """See that tensors are exactly those of a network of these sizes, without reading a number of them.
+    """Check that tensors are exactly those of a network of these sizes, without reading their numbers.
 
-    For before a network is built: what a file states of its sizes may be any number.
+    Call it before a network is built: the sizes in a file may be any number.
 
     Raises:
-        ModelError: a tensor is missing, left over, of another shape, or holds no floating-point numbers.
+        ModelError: a tensor is missing, is left over, has another shape, or has no floating-point numbers.
     """
     named = _named(tensors, source)
     check_shapes(config, {name: tuple(tensor.shape) for name, tensor in named.items()}, source)
     for name, tensor in named.items():
         if not tensor.dtype.is_floating_point:
             kind = str(tensor.dtype).removeprefix("torch.")
-            raise ModelError(f"{source}: tensor {name!r} holds {kind}, expected floating-point numbers")
+            raise ModelError(f"{source}: tensor {name!r} contains {kind}, expected floating-point numbers")
 
 
 def tensors_of(network: GPT2) -> dict[str, Tensor]:
@@ -114,7 +114,7 @@ def shapes(config: NetworkConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def check_shapes(config: NetworkConfig, found: Mapping[str, tuple[int, ...]], source: object) -> None:
-    """See that the found tensors are exactly those of a network of these sizes.
+    """Check that the found tensors are exactly those of a network of these sizes.
 
     Raises:
         ModelError: they are not; the first difference is named.
@@ -125,7 +125,7 @@ def check_shapes(config: NetworkConfig, found: Mapping[str, tuple[int, ...]], so
         if name not in found:
             if any(".lora_A." in other for other in found):
                 raise ModelError(
-                    f"{source}: these are LoRA adapters beside a model's weights, expected one whole model: merge them "
+                    f"{source}: these are a model's weights with LoRA adapters, expected one whole model: merge them "
                     "with peft's merge_and_unload() and save that"
                 )
             raise ModelError(f"{source}: tensor {name!r} {shape} is missing; the weights are incomplete")
@@ -151,13 +151,13 @@ def plain_name(name: str) -> str:
 def _named(tensors: Mapping[str, Tensor], source: object) -> dict[str, Tensor]:
     """The tensors under plain names, without causal masks and without the head.
 
-    safetensors keeps one of two tensors that share their numbers: then the head is there and the embedding is not.
+    safetensors keeps only one of two tensors that share memory: then the head is there and the embedding is not.
     """
     named: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         plain = plain_name(name)
         if plain in named:
-            raise ModelError(f"{source}: two tensors are {plain!r} but for what wrappers add, expected one")
+            raise ModelError(f"{source}: two tensors are {plain!r} without their wrappers' prefixes, expected one")
         if not name.endswith(BUFFERS):
             named[plain] = tensor
     head = named.pop(HEAD, None)
@@ -167,7 +167,7 @@ def _named(tensors: Mapping[str, Tensor], source: object) -> dict[str, Tensor]:
 
 
 def _check_head(tensors: Mapping[str, Tensor], named: Mapping[str, Tensor], source: object) -> None:
-    """A head that is stored has to be the embedding again."""
+    """A stored head must equal the embedding."""
     head = next((tensor for name, tensor in tensors.items() if plain_name(name) == HEAD), None)
     if head is not None and not torch.equal(head, named["wte.weight"]):
         raise ModelError(

@@ -1,7 +1,7 @@
-"""GPT-2 as OpenAI published it: seven files a size in a public bucket, fetched into sftframe's cache.
+"""Downloads GPT-2 as OpenAI published it, seven files per size from a public bucket, into sftframe's cache.
 
-Each file is checked by what is known of it: the vocabulary's two by their SHA-256, the weights by their length (four
-bytes a parameter) and, when they are read, by the checksum that TensorFlow stored with every tensor.
+Files are checked: the two of the vocabulary by their SHA-256, the weights by their length (four bytes per parameter).
+When the weights are read, TensorFlow checks the checksum of every tensor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 _MOST_BYTES = 32_000_000
-"""No file but the weights comes near it; OpenAI's longest has 2 MB."""
+"""The largest file besides the weights; OpenAI's longest has 2 MB."""
 BUCKET = "https://openaipublic.blob.core.windows.net/gpt-2/models"
 """Where OpenAI has published the weights."""
 
@@ -49,7 +49,7 @@ class OpenAIBucket(WeightSource):
         self._url = url
         self._size = url.rpartition("/")[2]
         place = url.rpartition("/")[0]
-        # a mirror has a folder of its own: what it sent must never pass for OpenAI's
+        # a mirror has its own folder: its files must never be taken for OpenAI's
         own = "" if place == BUCKET else f"-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
         self._folder = cache_dir() / "gpt2" / f"openai{own}" / self._size
 
@@ -76,7 +76,7 @@ class OpenAIBucket(WeightSource):
         try:
             return OpenAIFolder(self._fetched(*FILES)).tensors()
         except ModelError as error:
-            raise ModelError(f"{error}; or remove {self._folder}, so that the next run fetches it") from error
+            raise ModelError(f"{error}; or delete {self._folder}: the next run fetches it again") from error
 
     @property
     def _is_converted(self) -> bool:
@@ -99,15 +99,15 @@ class OpenAIBucket(WeightSource):
                     )
             except SftframeError as error:
                 raise ModelError(
-                    f"{error}; --set model.mirror=URL names another place with the same files, "
-                    "--set model.weights=FOLDER a folder that has them"
+                    f"{error}; use another place with the same files (--set model.mirror=URL), "
+                    "or a folder that has them (--set model.weights=FOLDER)"
                 ) from error
         return self._folder
 
 
 @contextmanager
 def _shown(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar of the look that Hugging Face's downloads have; none where nobody would see it move."""
+    """A progress bar that looks like Hugging Face's; none without a terminal."""
     from tqdm.auto import tqdm
 
     bars: list[Any] = []

@@ -1,7 +1,7 @@
-"""A folder in OpenAI's form: a TensorFlow checkpoint, `hparams.json`, `encoder.json` and `vocab.bpe`.
+"""Reads a folder in OpenAI's form: a TensorFlow checkpoint, `hparams.json`, `encoder.json` and `vocab.bpe`.
 
-TensorFlow reads it and compares every tensor with the checksum stored beside it. That takes seconds and a large
-package, so that a safetensors copy is kept in the cache and serves from then on (`converted`).
+TensorFlow reads it and checks every tensor's checksum. That takes seconds and needs a large package. So a safetensors
+copy is kept in the cache and used from then on (`converted`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INDEX = f"{PREFIX}.index"
 DATA = f"{PREFIX}.data-00000-of-00001"
 VOCABULARY = ("encoder.json", "vocab.bpe")
 FILES = ("checkpoint", *VOCABULARY, HPARAMS, DATA, INDEX, f"{PREFIX}.meta")
-"""All that OpenAI's bucket holds of one size; `checkpoint` and the graph (`.meta`) are not needed for reading."""
+"""All files of one size in OpenAI's bucket; `checkpoint` and the graph (`.meta`) are not needed for reading."""
 
 NEEDED = (HPARAMS, INDEX, DATA)
 FLOAT_BYTES = 4
@@ -70,7 +70,7 @@ class OpenAIFolder(WeightSource):
 
     @property
     def copy_path(self) -> Path:
-        """Where the safetensors copy lies: named by the index, which holds a checksum of every tensor."""
+        """The path of the safetensors copy: named by the index, which has a checksum of every tensor."""
         return converted.path_for(_sha256(self.folder / INDEX), _sha256(self.folder / HPARAMS))
 
     def _check_files(self) -> None:

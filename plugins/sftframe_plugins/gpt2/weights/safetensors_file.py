@@ -1,4 +1,4 @@
-"""Safetensors files: names and tensors, memory-mapped, and one message for all that can be wrong with one."""
+"""Reads safetensors files, memory-mapped, with one message for all errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_file(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file; their pages are read when they are used.
+    """All tensors of a file; their numbers are read when they are used.
 
     Raises:
         ModelError: it is missing, cut off, or no safetensors file.
@@ -24,7 +24,7 @@ def read_file(path: Path) -> dict[str, Tensor]:
 
 
 def check_file(path: Path) -> None:
-    """See that a file is whole, by its header and its length.
+    """Check that a file is complete, by its header and its length.
 
     Raises:
         ModelError: it is not.
@@ -43,4 +43,4 @@ def _open(path: Path) -> Iterator[Any]:
             yield file
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"{path} is no complete safetensors file ({reason}); fetch it again") from error
+        raise ModelError(f"{path} is not a complete safetensors file ({reason}); fetch it again") from error

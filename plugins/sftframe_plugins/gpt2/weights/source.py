@@ -1,4 +1,4 @@
-"""What every source of weights has to offer: sizes, tensors and the tokenizer they were trained with.
+"""The base class of all sources of weights: sizes, tensors and the tokenizer that they were trained with.
 
 A source is cheap to make; files are read and downloads are started by its methods.
 """
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 class WeightSource(ABC):
-    """One place that holds a GPT-2."""
+    """A source of one GPT-2."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """The source as it is named in messages."""
+        """The source's name in messages."""
 
     @property
     @abstractmethod
     def identity(self) -> Mapping[str, str]:
-        """Where exactly the weights come from, for a run's manifest."""
+        """The exact source of the weights, for a run's manifest."""
 
     @abstractmethod
     def check(self) -> None:
-        """See that all can be had, without fetching what is large.
+        """Check that everything can be loaded, without large downloads.
 
         Raises:
-            ModelError: it cannot.
+            ModelError: it cannot be loaded.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""OpenAI's variables, read with TensorFlow: `model/h0/attn/c_attn/w` becomes `h.0.attn.c_attn.weight`.
+"""Reads OpenAI's variables with TensorFlow: `model/h0/attn/c_attn/w` becomes `h.0.attn.c_attn.weight`.
 
 Matrices are stored as kernels of a convolution of width 1, (1, in, out). TensorFlow is imported here and nowhere else.
 """
@@ -34,7 +34,7 @@ def read_checkpoint(prefix: Path, config: NetworkConfig) -> dict[str, Tensor]:
     import torch
 
     require_tensorflow()
-    # it only reads here: its messages on devices and fast kernels would fill the screen
+    # TensorFlow only reads here: its messages about devices and kernels would fill the screen
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import tensorflow
@@ -50,7 +50,7 @@ def read_checkpoint(prefix: Path, config: NetworkConfig) -> dict[str, Tensor]:
 
 
 def require_tensorflow() -> None:
-    """See that TensorFlow is installed, without importing it.
+    """Check that TensorFlow is installed, without importing it.
 
     Raises:
         ModelError: it is not.
@@ -77,7 +77,7 @@ def variable_of(name: str) -> str:
 
 
 def check_variables(found: Mapping[str, list[int]], config: NetworkConfig, source: object) -> None:
-    """See that a checkpoint's variables are exactly those of a GPT-2 of these sizes.
+    """Check that a checkpoint's variables are exactly those of a GPT-2 of these sizes.
 
     Raises:
         ModelError: they are not; the first difference is named.

@@ -1,6 +1,6 @@
-"""A state dict that `torch.save` wrote: of the chapter's `GPTModel`, or of a GPT-2 under the usual names.
+"""Reads a state dict that `torch.save` wrote: of the chapter's `GPTModel`, or of a GPT-2 with the usual names.
 
-Read with `weights_only`, so that nothing but tensors can come out of the file, and memory-mapped.
+It is read with `weights_only`, so that only tensors can come out of the file, and memory-mapped.
 
 | the chapter | here |
 |---|---|
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".pth", ".pt", ".ckpt")
 HEAD_WIDTH = 64
-"""Of every published GPT-2; a state dict does not say how many heads share its width."""
+"""The head width of every published GPT-2; a state dict does not contain the number of heads."""
 _DAMAGED = (
     OSError,
     RuntimeError,
@@ -44,9 +44,9 @@ _DAMAGED = (
     AssertionError,
     struct.error,
 )
-"""What torch's reader raises on bytes that are none of its files."""
+"""Errors of torch's reader for bytes that are not a file of torch."""
 _WRAPPING_KEYS = ("model_state_dict", "state_dict", "model")
-"""Under which scripts keep the state dict beside the optimizer's."""
+"""Keys under which scripts save the state dict next to the optimizer's."""
 
 _CHAPTER = (
     (re.compile(r"tok_emb\.weight"), "wte.weight"),
@@ -66,7 +66,7 @@ class TorchFile(WeightSource):
     """Weights in a local file.
 
     Args:
-        others: whose tokenizer is taken where none lies beside the file.
+        others: the source of the tokenizer, if none is next to the file.
     """
 
     def __init__(self, path: Path, others: WeightSource | None = None) -> None:
@@ -96,11 +96,13 @@ class TorchFile(WeightSource):
         sizes = {name: tuple(tensors[name].shape) for name in ("wte.weight", "wpe.weight") if name in tensors}
         if len(sizes) < 2 or any(len(shape) != 2 for shape in sizes.values()):
             raise ModelError(
-                f"{self}: no token and position embeddings in it ({_some(tensors)}), expected the state dict of a GPT-2"
+                f"{self}: no token and position embeddings ({_some(tensors)}), expected the state dict of a GPT-2"
             )
         (vocab_size, width), (context_length, _) = sizes["wte.weight"], sizes["wpe.weight"]
         if width % HEAD_WIDTH:
-            raise ModelError(f"{self}: width {width} is no multiple of {HEAD_WIDTH}, so that its heads are not known")
+            raise ModelError(
+                f"{self}: width {width} is not a multiple of {HEAD_WIDTH}, so the number of heads is not known"
+            )
         layers = {int(name.split(".")[1]) for name in tensors if re.match(r"h\.\d+\.", name)}
         return NetworkConfig(
             vocab_size=vocab_size,
@@ -149,12 +151,14 @@ class TorchFile(WeightSource):
                 return torch.load(self.path, map_location="cpu", weights_only=True)
         except torch.serialization.pickle.UnpicklingError as error:  # type: ignore[attr-defined]
             raise ModelError(
-                f"{self} holds more than tensors, and code in a file is never run: save model.state_dict() with "
+                f"{self} contains more than tensors, and code in a file is never run: save model.state_dict() with "
                 "torch.save, not the model itself"
             ) from error
         except _DAMAGED as error:
             reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-            raise ModelError(f"{self} is no complete file of torch.save ({reason}); fetch or save it again") from error
+            raise ModelError(
+                f"{self} is not a complete file of torch.save ({reason}); fetch or save it again"
+            ) from error
 
 
 def _some(tensors: Mapping[str, Tensor]) -> str:
@@ -184,7 +188,7 @@ def _from_chapter(tensors: Mapping[str, Tensor], source: object) -> dict[str, Te
         found[f"h.{layer}.attn.c_attn.{kind}"] = whole.t() if kind == "weight" else whole
     for layer in {layer for layer, _ in joined}:
         weight = found.get(f"h.{layer}.attn.c_attn.weight")
-        if weight is not None:  # without qkv_bias there is none, which is a bias of 0
+        if weight is not None:  # without qkv_bias there is none: the same as a bias of 0
             found.setdefault(f"h.{layer}.attn.c_attn.bias", weight.new_zeros(weight.shape[-1]))
     return found
 
@@ -198,7 +202,7 @@ def _chapter_name(name: str) -> str:
 
 
 def _input_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices of plain linear maps are (out, in): told by the one that is not square."""
+    """The matrices, (in, out). Those of plain linear maps are (out, in); the one that is not square shows it."""
     first = tensors.get("h.0.attn.c_attn.weight")
     is_linear = first is not None and first.ndim == 2 and first.shape[0] == 3 * first.shape[1]
     return {n: t.t() if is_linear and n.endswith(TRANSPOSED) and t.ndim == 2 else t for n, t in tensors.items()}

@@ -57,7 +57,7 @@ def test_openais_sizes_are_read(path):
         ({"n_inner": 16}, "n_inner is 16, but GPT-2 has 4 x n_embd = 32"),
         ({"n_layer": "12"}, "n_layer is '12', expected a whole number from 1 to 10000000"),
         ({"n_layer": 0}, "n_layer is 0, expected a whole number from 1 to 10000000"),
-        ({"n_head": 3}, "width 8 cannot be shared out among 3 heads"),
+        ({"n_head": 3}, "width 8 cannot be divided among 3 heads"),
     ],
 )
 def test_another_network_than_gpt2s_is_refused(path, changes, told):

@@ -37,11 +37,11 @@ def test_a_model_one_folder_deeper_is_named(tmp_path, inner):
     for name in ("checkpoint-9", inner):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "config.json").write_text("{}")
-    with pytest.raises(ModelError, match=rf"there is one in .*{inner}: name that"):
+    with pytest.raises(ModelError, match=rf"there is one in .*{inner}: use that folder"):
         open_folder(tmp_path)
 
 
 def test_a_file_of_weights_is_told_to_be_named_by_its_folder(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match="is a file; name the folder that it lies in"):
+    with pytest.raises(ModelError, match="is a file; name the folder that it is in"):
         open_folder(tmp_path / "model.safetensors")

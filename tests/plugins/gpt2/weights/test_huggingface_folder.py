@@ -36,7 +36,7 @@ def test_two_tensors_of_one_plain_name_are_refused(huggingface_folder, logits_of
     path = huggingface_folder / "model.safetensors"
     tensors = load_file(path)
     save_file({**tensors, "module.ln_f.bias": tensors["transformer.ln_f.bias"] + 1}, path)
-    with pytest.raises(ModelError, match=r"two tensors are 'ln_f.bias' but for what wrappers add"):
+    with pytest.raises(ModelError, match=r"two tensors are 'ln_f.bias' without their wrappers' prefixes"):
         logits_of(HuggingFaceFolder(huggingface_folder))
 
 
@@ -46,7 +46,7 @@ def test_adapters_that_were_not_merged_are_named(huggingface_folder, logits_of):
     tensors = load_file(path)
     tensors[f"{name}.base_layer.weight"] = tensors.pop(f"{name}.weight")
     save_file({**tensors, f"{name}.lora_A.default.weight": torch.zeros(2, 3)}, path)
-    with pytest.raises(ModelError, match="these are LoRA adapters beside a model's weights"):
+    with pytest.raises(ModelError, match="these are a model's weights with LoRA adapters"):
         logits_of(HuggingFaceFolder(huggingface_folder))
 
 
@@ -73,9 +73,9 @@ def test_the_vocabulary_is_that_of_the_folder(huggingface_folder, toy_tokenizer)
 def test_a_cut_off_file_is_named(huggingface_folder):
     path = huggingface_folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ModelError, match=r"model\.safetensors is no complete safetensors file"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is not a complete safetensors file"):
         HuggingFaceFolder(huggingface_folder).check()
-    with pytest.raises(ModelError, match=r"model\.safetensors is no complete safetensors file"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is not a complete safetensors file"):
         HuggingFaceFolder(huggingface_folder).tensors()
 
 

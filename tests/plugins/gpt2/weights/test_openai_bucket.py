@@ -97,7 +97,7 @@ def test_a_damaged_file_of_the_right_length_says_how_to_fetch_it_again(published
             content[5000] ^= 1
         (tmp_path / path.name).write_bytes(content)
     bucket = OpenAIBucket(f"{serve(tmp_path).url}/124M")
-    with pytest.raises(ModelError, match=r"Checksum does not match.*remove .*124M, so that the next run fetches it"):
+    with pytest.raises(ModelError, match=r"Checksum does not match.*delete .*124M: the next run fetches it again"):
         bucket.tensors()
     assert not list(cache.rglob("*.safetensors"))
 
