@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import pickle
 import queue
 import signal
 import subprocess
@@ -126,7 +125,7 @@ class RenderProcess:
             return self._exchange(running, {**request, "template": number})
 
     def _exchange(self, running: subprocess.Popen[bytes], request: dict[str, Any]) -> dict[str, Any]:
-        frame = pickle.dumps(request)
+        frame = json.dumps(request).encode()
         assert running.stdin is not None, "it was started with a pipe"
         try:
             running.stdin.write(len(frame).to_bytes(8, "big") + frame)

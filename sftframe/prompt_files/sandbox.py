@@ -1,8 +1,8 @@
 """The process that reads and renders templates: a sandbox with limits on time and memory.
 
 `rendering` runs this file as a script; nothing imports it, so that templates never compute in the process that trains.
-The environments are set up as in transformers, so that a chat template gives the same text. Requests come as pickles
-from the parent, which is trusted; answers go back as JSON, since templates are not trusted.
+The environments are set up as in transformers, so that a chat template gives the same text. Requests and
+answers are JSON.
 
 Frames: 8 bytes of length, big-endian, then the content.
 """
@@ -10,7 +10,6 @@ Frames: 8 bytes of length, big-endian, then the content.
 from __future__ import annotations
 
 import json
-import pickle
 import signal
 import sys
 from contextlib import suppress
@@ -90,7 +89,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, *, cpu_s: float, memory_bytes: 
     templates: dict[int, Template] = {}
     while frame := read_frame(requests):
         _limit_time(cpu_s)
-        answer = json.dumps(_answered(pickle.loads(frame), environments, templates)).encode()
+        answer = json.dumps(_answered(json.loads(frame), environments, templates)).encode()
         _limit_time(0)
         answers.write(len(answer).to_bytes(8, "big") + answer)
         answers.flush()
