@@ -1,6 +1,6 @@
-"""The calls by which anything gets onto the disk, in one place: the seam into which a test can put a fault.
+"""All calls that change the disk, in one place, so that tests can make them fail.
 
-Takes paths and bytes.
+Only paths and bytes are passed here.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sftframe.errors import ConfigError
 
 
 class DiskError(ConfigError):
-    """Something that the system would not write or read: no room, no permission, a broken disk."""
+    """The system cannot write or read something: no room, no permission, a broken disk."""
 
 
 class Disk:
-    """Every way in which sftframe changes a disk. All methods raise `OSError`, with what was done before it left."""
+    """Every way in which sftframe changes a disk. All methods raise `OSError`; work done before the error stays."""
 
     def open(self, path: Path, mode: str) -> IO[bytes]:
         """Open a file for writing, without a buffer of our own.
@@ -56,15 +56,15 @@ class Disk:
             os.close(handle)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file or a folder another name; a file that has it is replaced."""
+        """Rename a file or a folder; a file that has the new name is replaced."""
         source.replace(target)
 
     def make_dir(self, path: Path) -> None:
-        """Make a folder with all that is missing above it; that it is there already is no error."""
+        """Make a folder and its missing parents; an existing folder is no error."""
         path.mkdir(parents=True, exist_ok=True)
 
     def remove(self, path: Path) -> None:
-        """Delete a file, a link or a folder with all that is in it; that it is not there is no error."""
+        """Delete a file, a link or a folder with its contents; a missing one is no error."""
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -76,7 +76,7 @@ _REAL = Disk()
 
 
 def disk() -> Disk:
-    """What everything is written through here and now."""
+    """The `Disk` in use."""
     return _current.get(_REAL)
 
 
@@ -92,7 +92,7 @@ def using_disk(other: Disk) -> Iterator[None]:
 
 @contextmanager
 def explained(path: Path, doing: str = "write") -> Iterator[None]:
-    """Say of a system error which file it was about.
+    """Turn a system error into one that names the file.
 
     Raises:
         DiskError: instead of the system error.

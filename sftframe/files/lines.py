@@ -1,4 +1,4 @@
-"""JSON Lines that grow while a run goes on, and survive a kill at any byte."""
+"""JSON Lines that grow during a run, and survive a kill at any byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sftframe.files.whole import write_whole
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file, in order. A last line that was cut by a kill is left out.
+    """The objects of a JSON Lines file, in order. A last line that a kill has cut is left out.
 
     Raises:
         DiskError: the file cannot be read.
@@ -38,16 +38,16 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_json_lines(path: Path, records: Iterable[object]) -> None:
-    """Make a file of these records, one per line, whole or not at all; the bytes are those that `JsonLines` writes.
+    """Write these records to a file, one per line, whole or not at all; the bytes are the same as from `JsonLines`.
 
     Raises:
-        DiskError: it cannot be written; what was there before is untouched.
+        DiskError: it cannot be written; the old file does not change.
     """
     write_whole(path, b"".join(encoded(record) + b"\n" for record in records))
 
 
 class JsonLines:
-    """Appends records to a JSON Lines file, one `write` per line; a line that a kill had cut is dropped on opening.
+    """Appends records to a JSON Lines file, one `write` per line; opening drops a line that a kill has cut.
 
     Raises:
         DiskError: the file cannot be opened, or a line cannot be written; the lines before it stay whole.
@@ -71,12 +71,12 @@ class JsonLines:
             try:
                 disk().write(self._file, line)
             except BaseException:
-                # half a line would swallow the next one
+                # the next line would be appended to half a line
                 self._file.truncate(start)
                 raise
 
     def sync(self) -> None:
-        """Flush to the disk: what is said elsewhere to be done must not be lost here in a power cut."""
+        """Flush to the disk: lines that other files rely on must survive a power cut."""
         with explained(self._path):
             disk().sync(self._path)
 

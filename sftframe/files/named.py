@@ -1,6 +1,6 @@
-"""Files that a user names: read so that nothing hangs or fills the memory, and told for what they are.
+"""Files that a user names: read so that nothing hangs or fills the memory, and wrong kinds are recognised.
 
-A name may lead to anything: a pipe that nobody writes to, a device that never ends, a download that is a web page.
+A name may lead to anything: a pipe without a writer, a device without an end, a web page instead of a download.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 MOST_TEXT = 16 * 2**20
 """Bytes of a file that people write by hand: settings, templates, vocabularies. The largest known take 10 MB."""
 _OPEN_DESCRIPTORS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
-"""What the shell has opened for the command already, as `<(…)` does: whoever did so writes to it."""
+"""Files that the shell has opened for the command, as `<(…)` does; they have a writer."""
 
 
 def read_named_file(path: Path, *, most: int = MOST_TEXT) -> bytes:
@@ -24,10 +24,10 @@ def read_named_file(path: Path, *, most: int = MOST_TEXT) -> bytes:
         most: bytes; a larger file is refused before it is read.
 
     Raises:
-        OSError: it is not there, cannot be read, is no plain file, or is larger; `strerror` says which, in words.
+        OSError: it is missing, cannot be read, is no plain file, or is larger; `strerror` has the reason in words.
     """
     check_plain(path)
-    # not to wait for a writer, should the file have become a pipe meanwhile
+    # do not wait for a writer if the file has become a pipe meanwhile
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
         if _is_open_already(path):
@@ -55,10 +55,10 @@ def read_named_text(path: Path, *, most: int = MOST_TEXT) -> str:
 
 
 def check_plain(path: Path) -> None:
-    """See that a name leads to a plain file, without opening it.
+    """Check that a name leads to a plain file, without opening it.
 
     Raises:
-        OSError: it does not; `strerror` says what is there instead.
+        OSError: it does not; `strerror` says what it is instead.
     """
     if not _is_open_already(path):
         _refuse_strange(path.stat().st_mode, path)
@@ -75,7 +75,7 @@ def _refuse_strange(mode: int, path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, "it is a folder, expected a file", str(path))
     tests = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
     what = next((words for test, words in tests if test(mode)), "a device")
-    raise OSError(errno.EINVAL, f"it is {what}, expected a plain file: write what it gives into a file", str(path))
+    raise OSError(errno.EINVAL, f"it is {what}, expected a plain file: write its content into a file", str(path))
 
 
 def _refuse_large(size: int, most: int, path: Path) -> None:
@@ -86,7 +86,7 @@ def _refuse_large(size: int, most: int, path: Path) -> None:
 
 
 def path_hint(name: str) -> str:
-    r"""What to add to a message on a path that is not there, where TOML has read its backslashes as escapes.
+    r"""Text to add to a message about a missing path, if TOML has read its backslashes as escapes.
 
     >>> path_hint("C:\new\train.json")
     "; it has control characters, as TOML reads \\n or \\t in double quotes: write the path in 'single quotes'"
@@ -99,7 +99,7 @@ def path_hint(name: str) -> str:
 
 
 def content_kind(data: bytes) -> str | None:
-    """What a file is that holds no plain text, with what to do about it; None for what may be text or Parquet.
+    """What a file is if it is no plain text, and what to do; None if it may be text or Parquet.
 
     >>> content_kind(b"%PDF-1.7 ...")
     'a PDF document: copy its text into a file of its own'
@@ -113,7 +113,7 @@ def content_kind(data: bytes) -> str | None:
     if data.startswith(b"PK\x03\x04"):
         return _zip_kind(data)
     if data[257:262] == b"ustar":
-        return "a tar archive: unpack it, and name the file that was in it"
+        return "a tar archive: unpack it, and name the file inside"
     if re.match(rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body)\b", data[:4096], re.IGNORECASE | re.DOTALL):
         return "an HTML page, not the file itself: download the raw file (the page may be a log-in or a preview)"
     return _wide_text(data)
@@ -125,8 +125,8 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"BZh", "compressed with bzip2: unpack it first (bunzip2)"),
     (b"\xfd7zXZ\0", "compressed with xz: unpack it first (unxz)"),
     (b"\x28\xb5\x2f\xfd", "compressed with zstd: unpack it first (unzstd)"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it, and name the file that was in it"),
-    (b"Rar!", "a RAR archive: unpack it, and name the file that was in it"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it, and name the file inside"),
+    (b"Rar!", "a RAR archive: unpack it, and name the file inside"),
     (b"%PDF-", "a PDF document: copy its text into a file of its own"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an old Office (.xls, .doc): save it as CSV (UTF-8) or text"),
     (b"{\\rtf", "a rich-text document: save it as plain text"),
@@ -146,7 +146,7 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
 
 
 def _zip_kind(data: bytes) -> str:
-    """Office documents are zip archives whose members' names tell what they are."""
+    """Office documents are zip archives; the names of their members show the kind."""
     if b"xl/workbook" in data or b"xl/worksheets" in data:
         return "an Excel workbook: save the sheet as CSV (UTF-8)"
     if b"opendocument.spreadsheet" in data[:200]:
@@ -155,11 +155,11 @@ def _zip_kind(data: bytes) -> str:
         return "a Word document: save it as plain text"
     if b"data.pkl" in data or b".npy" in data:
         return "a file of torch.save or numpy.savez, not text: save its content as JSON or Parquet"
-    return "a zip archive: unpack it, and name the file that was in it"
+    return "a zip archive: unpack it, and name the file inside"
 
 
 def _wide_text(data: bytes) -> str | None:
-    """UTF-16 or UTF-32: by its mark, or by the zero bytes between the letters."""
+    """UTF-16 or UTF-32, recognised by its mark, or by the zero bytes between the letters."""
     if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "UTF-32 text: save the file as UTF-8"
     is_marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))

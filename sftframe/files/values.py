@@ -14,7 +14,7 @@ from typing import Any
 def plain(value: Any) -> Any:
     """A value in JSON's own types: records become objects, paths text, enumerations their name in lower case.
 
-    A number that is not finite becomes null, which JSON has and NaN it has not.
+    A number that is not finite becomes null, because JSON has no NaN.
 
     >>> plain({"path": Path("a") / "b", "loss": float("nan"), "shape": (8, 74)})
     {'path': 'a/b', 'loss': None, 'shape': [8, 74]}
@@ -38,12 +38,12 @@ def encoded(value: object, indent: int | None = None) -> bytes:
     try:
         return json.dumps(made, ensure_ascii=False, allow_nan=False, indent=indent).encode()
     except UnicodeEncodeError:
-        # a lone surrogate, as a judge's answer may hold: only its escape can be written
+        # a lone surrogate, which a judge's answer may contain: only its escape can be written
         return json.dumps(made, allow_nan=False, indent=indent).encode()
 
 
 def decoded(data: bytes) -> Any:
-    """The JSON value in bytes of UTF-8, with numbers that can be reckoned with.
+    """The JSON value in bytes of UTF-8; all its numbers are finite and of at most 64 bits.
 
     Raises:
         ValueError: it is no JSON, or nested too deeply, or a number is not finite or has more than 64 bits.
@@ -55,7 +55,7 @@ def decoded(data: bytes) -> Any:
 
 
 def decoded_object(line: bytes) -> dict[str, Any] | None:
-    """The JSON object in a line; None where it holds anything else, see `decoded`."""
+    """The JSON object in a line; None if it contains anything else, see `decoded`."""
     try:
         value = decoded(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: made beside their place, flushed, renamed."""
+"""Files and folders that appear whole or not at all: made next to their place, flushed, renamed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sftframe.files.disk import disk, explained
 from sftframe.files.values import encoded
 
 _LEFT_OVER = re.compile(r"\.(?P<name>.+)\.(?:\d+\.part|old)")
-"""Names under which a process that was killed leaves what it was making or replacing."""
+"""Names of unfinished and replaced files and folders, which a killed process leaves."""
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EISDIR)
-"""What Windows and some network disks say of a folder; a rename there is as safe as they make it."""
+"""Errors of Windows and some network disks for a folder; a rename there cannot be made safer."""
 
 
 def write_whole(path: Path, data: bytes | str) -> None:
-    """Make `path` hold `data` (text as UTF-8): a reader finds the old content or the new, never a part of either.
+    """Write `data` (text as UTF-8) to `path`: a reader finds the old content or the new one, never a part.
 
     Raises:
-        DiskError: it cannot be written; what was there before is untouched.
+        DiskError: it cannot be written; the old file does not change.
     """
     content = data.encode() if isinstance(data, str) else data
     with whole_file(path) as making, disk().open(making, "wb") as file:
@@ -35,7 +35,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def write_json_part(path: Path, value: object) -> None:
-    """Write a value as indented JSON into a folder that `whole_dir` is making, which flushes all that is in it.
+    """Write a value as indented JSON into a folder that `whole_dir` is making; `whole_dir` flushes it later.
 
     Raises:
         DiskError: it cannot be written.
@@ -46,10 +46,10 @@ def write_json_part(path: Path, value: object) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name to write a file under, which becomes `path` when the block ends well, and goes if not.
+    """A temporary name for a file. It is renamed to `path` if the block succeeds, and deleted if not.
 
     Raises:
-        DiskError: it cannot be written or renamed; what was there before is untouched.
+        DiskError: it cannot be written or renamed; the old file does not change.
     """
     making = _beside(path)
     with explained(path):
@@ -66,7 +66,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_dir(target: Path) -> Iterator[Path]:
-    """A new folder to fill, which becomes `target` when the block ends well, as `replace_dir` does it, and goes if not.
+    """A new folder to fill. It becomes `target` (see `replace_dir`) if the block succeeds, and is deleted if not.
 
     Raises:
         DiskError: it cannot be made, filled or renamed.
@@ -84,13 +84,13 @@ def whole_dir(target: Path) -> Iterator[Path]:
 
 
 def replace_dir(making: Path, target: Path) -> None:
-    """Give the finished folder `making` the name `target`, which must be on the same disk; an old `target` goes.
+    """Rename the finished folder `making` to `target`, on the same disk; an old `target` is deleted.
 
     A new target appears by one rename. Over an old one it takes two: a kill exactly between them leaves the old folder
     as `.NAME.old` and the new one as `making`, both whole; `remove_leftovers` then brings the old one back.
 
     Raises:
-        DiskError: it cannot be done; the old `target` is untouched.
+        DiskError: it cannot be renamed; the old `target` does not change.
     """
     old = target.with_name(f".{target.name}.old")
     with explained(target):
@@ -101,12 +101,12 @@ def replace_dir(making: Path, target: Path) -> None:
             disk().remove(old)
         _swap(making, target, old)
         sync_dir(target.parent)
-        with suppress(OSError):  # the new folder is in its place, whatever becomes of the old one
+        with suppress(OSError):  # the new folder is in its place, even if the old one cannot be deleted
             disk().remove(old)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what processes that were killed left half made in a folder; nobody else may be writing to it.
+    """Delete unfinished files of killed processes from a folder; no other process may be writing to it.
 
     Raises:
         DiskError: something cannot be deleted.
@@ -124,13 +124,13 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def is_leftover(path: Path, names: Collection[str]) -> bool:
-    """Whether a file or folder is what a process left that was killed while it made one of these names."""
+    """Whether a file or folder is the unfinished copy of one of these names."""
     found = _LEFT_OVER.fullmatch(path.name)
     return found is not None and found["name"] in names
 
 
 def sync_dir(folder: Path) -> None:
-    """Flush a folder's entries to the disk, where the system can: a rename is safe from a power cut only then."""
+    """Flush a folder's entries to the disk, if the system can: only then is a rename safe from a power cut."""
     try:
         disk().sync(folder)
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Statistics of comparisons: whether one arm differs from another by more than chance, over items and seeds.
+"""Statistics of comparisons: whether two arms differ by more than chance, over items and seeds.
 
-Pure functions of scores by arm, seed and item; runs, files, judges and yardsticks are the caller's.
+Pure functions of scores by arm, seed and item; the caller reads runs, files, judges and yardsticks.
 
     compare_arms(scores)            every arm against the baseline: interval, p, verdict, what would settle it
     minimum_detectable_difference   before the first run, from a pilot or a given standard deviation

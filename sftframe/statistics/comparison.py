@@ -1,4 +1,4 @@
-"""Every arm against the baseline: difference, interval, p, Holm over the arms, verdict and what would settle it."""
+"""Compares every arm with the baseline: difference, interval, p, Holm over the arms, verdict, and a plan."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def compare_arms(
     """Compare every arm with the baseline.
 
     Args:
-        scores: arm to seed to item to score. Arms with the same seed are taken to be paired.
+        scores: arm to seed to item to score. Arms with the same seed count as paired.
         baseline: the first arm unless named.
-        direction: which scores are good ones.
-        margin: differences smaller than it do not matter; without one nothing is called equivalent.
-        weights: denominators by item where the scores are numerators of a ratio of sums (bytes, for NLL per byte).
+        direction: which scores are better.
+        margin: smaller differences do not matter; without a margin nothing is called equivalent.
+        weights: denominators by item, if the scores are numerators of a ratio of sums (bytes, for NLL per byte).
         score_range: largest possible difference: 100 for a judge's scores, 1 for shares, None without bound.
         judge_variance: of one score, from `statistics.judge_variance`.
         unit: of the scores, for the explanations: `points`.
-        labels: what an arm is called in the explanations, where its name alone says too little.
+        labels: names of arms in the explanations, if the arm's own name says too little.
 
     Raises:
         ConfigError: an unknown baseline, fewer than two arms, a margin that is not positive.
-        DataError: no seed or item is common to all arms, an infinite score, a bad weight.
+        DataError: all arms share no seed or no item, an infinite score, a bad weight.
     """
     common = common_scores(scores, weights)
     first = _position(common.names, baseline)
@@ -90,9 +90,9 @@ def compare_arms(
 def verdict_of(
     difference: float, p_difference: float | None, p_equivalence: float | None, direction: Direction
 ) -> VerdictKind:
-    """The rule: equivalent if that is shown, else better or worse if a difference is shown, else nothing.
+    """The rule: equivalent if that is shown, else better or worse if a difference is shown, else `cannot tell`.
 
-    A difference that is shown to be smaller than the margin does not matter, however sure it is.
+    A difference that is shown to be smaller than the margin does not matter, even if it is certain.
 
     >>> verdict_of(3.0, 0.01, None, "higher")
     'better'
@@ -110,7 +110,7 @@ def verdict_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """What `compare_arms` was asked, apart from the scores."""
+    """The arguments of `compare_arms` without the scores."""
 
     direction: Direction
     margin: float | None
@@ -147,7 +147,7 @@ def _comparison(
     """One pair's result.
 
     Args:
-        alpha: of plans: Holm's strictest step, so that a plan does not hang on the other arms.
+        alpha: for plans: Holm's strictest step, so that a plan does not depend on the other arms.
     """
     verdict = verdict_of(pair.mean, p_holm, p_equivalence, question.direction)
     interval = confidence_interval(pair, level=1 - ALPHA, score_range=question.score_range)

@@ -22,7 +22,7 @@ from sftframe.statistics.results import Coverage, Interval, VarianceComponents
 Floats = NDArray[np.float64]
 
 SMALLEST_P = 1e-100
-"""Below it p is given as 0; with one degree of freedom the squared quantile would soon leave the floats."""
+"""A smaller p is reported as 0; with one degree of freedom the squared quantile would overflow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +42,10 @@ class Spread:
 def confidence_interval(
     differences: PairedDifferences, *, level: float = 0.95, score_range: float | None = None
 ) -> Interval | None:
-    """Of the mean difference, over seeds and items as far as there is more than one; None with one of each.
+    """Interval of the mean difference, over seeds, items or both if there are several; None with one of each.
 
     Args:
-        score_range: largest possible difference of two scores; needed for an interval where all differences are zero.
+        score_range: largest possible difference of two scores; needed for an interval if all differences are zero.
     """
     covers = coverage(*differences.values.shape)
     if covers is None:
@@ -93,7 +93,7 @@ def components_of(found: Spread, judge_variance: float | None = None) -> Varianc
 
 
 def coverage(num_seeds: int, num_items: int) -> Coverage | None:
-    """Which repetitions an interval can speak of."""
+    """The repetitions that an interval is about."""
     if num_seeds == 1:
         return "items" if num_items > 1 else None
     return "items and seeds" if num_items > 1 else "seeds"
@@ -131,9 +131,9 @@ def half_width(found: Spread, alpha: float) -> Floats:
 
     seed_t = stdtrit(found.num_seeds - 1, alpha / 2) if found.num_seeds > 1 else 0.0  # negative, and only squared
     item_t = stdtrit(found.num_items - 1, alpha / 2) if found.num_items > 1 else 0.0
-    # The residual is in `seed` and in `item` and has to leave one of them. Taken from `seed` alone the interval is too
-    # narrow with few seeds, since their chance likeness then passes for certainty; taken from `item` alone it is too
-    # wide. So seeds give up a share that grows with their number.
+    # The residual is in `seed` and in `item`, and is subtracted once. Subtracted from `seed` only, the interval is too
+    # narrow with few seeds, because seeds that are equal by chance then look certain; subtracted from `item` only, it
+    # is too wide. So the part subtracted from `seed` grows with the number of seeds.
     freedom = min(found.num_seeds - 1, found.num_items - 1)
     kept_by_items = 1 / freedom if freedom > 0 else 0.0
     seed = np.maximum(found.seed - (1 - kept_by_items) * found.residual, 0.0)
@@ -157,17 +157,17 @@ def p_of_distance(distance: float, found: Spread) -> float:
 
 
 def _unseen(item_means: Floats, score_range: float | None) -> tuple[Floats, Floats]:
-    """Sum of squares, and their number, for differences that did not happen to occur: (...) each.
+    """Sum of squares, and their number, for differences that were possible but did not occur: (...) each.
 
-    Where most items are tied, as with exact matches, the few others are a poor guide to the variance. So two
-    differences, one each way and as large as those seen, are added in proportion to the share of ties: for one seed and
-    rare yes-or-no differences that is Laplace's rule as in Bonett & Price 2012, for continuous scores it is nothing.
+    If most items are tied, as with exact matches, the few others say little about the variance. So two differences, one
+    in each direction and as large as those seen, are added in proportion to the share of ties. For one seed and rare
+    yes-or-no differences this is Laplace's rule as in Bonett & Price 2012; for continuous scores nothing is added.
     """
     is_tied = item_means == 0
     num_different = (~is_tied).sum(axis=-1)
     size = (item_means**2).sum(axis=-1) / np.maximum(num_different, 1)
     size = np.where(num_different == 0, (score_range or 0.0) ** 2, size)
-    # the same difference everywhere is a tie too: three items that all differ by 1 do not make sure of a fourth
+    # the same difference everywhere is a tie too: three items that all differ by 1 say little about a fourth
     is_constant = np.ptp(item_means, axis=-1) <= 1e-12 * np.abs(item_means).max(axis=-1)
     share = np.where(is_constant, 1.0, is_tied.mean(axis=-1))
     return 2 * share, 2 * share * size

@@ -1,4 +1,4 @@
-"""A verdict in words that someone who has to decide can act on."""
+"""A verdict in words, for people who have to decide."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def explain(
     covers: Coverage | None,
     unit: str,
 ) -> str:
-    """One to three sentences: the verdict with its figures, what would settle it, and what it cannot speak of."""
+    """One to three sentences: the verdict with its figures, what would settle it, and what it does not cover."""
     baseline, candidate = names
     figures = f"{_number(difference, unit)}"
     if interval is not None:

@@ -1,4 +1,4 @@
-"""How noisy a judge is: the same answers, graded again."""
+"""The noise of a judge, from grading the same answers again."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def judge_variance(repeats: Sequence[Mapping[int, float | None]]) -> float:
     }
     graded = [np.array(values) for values in scores.values() if len(values) > 1]
     if not graded:
-        raise DataError("no answer was graded twice, so the judge's noise cannot be told; grade the same answers again")
+        raise DataError("no answer was graded twice, so the judge's noise is unknown; grade the same answers again")
     return float(sum(((x - x.mean()) ** 2).sum() for x in graded) / sum(len(x) - 1 for x in graded))

@@ -1,4 +1,4 @@
-"""Several comparisons at once: among many arms that do not differ at all, one soon looks different by chance."""
+"""Correction for several comparisons: among many equal arms, one can look different by chance."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 def holm(p_values: Sequence[float | None]) -> tuple[float | None, ...]:
     """Holm's step-down adjustment: compare each with 0.05, and the chance of even one wrong 'different' is 0.05.
 
-    The smallest p is multiplied by the number of tests, the next by one less, and so on; none falls below the one
-    before it. `None` (not tested) stays and is not counted.
+    The smallest p is multiplied by the number of tests, the next by one less, and so on; none becomes smaller than the
+    one before it. `None` (not tested) stays and is not counted.
 
     >>> holm([0.01, 0.04, 0.03])
     (0.03, 0.06, 0.06)

@@ -1,7 +1,7 @@
 """Scores of arms on the items and seeds that all of them have, and paired differences of two.
 
-A missing score drops its item everywhere, so that every figure is on the same items; how many were dropped is counted,
-never hidden.
+A missing score drops its item everywhere, so that all figures are about the same items. The number of dropped items is
+always reported.
 
 Shapes: A arms, S seeds, I items.
 """
@@ -57,7 +57,7 @@ class PairedDifferences:
 
     @property
     def influence(self) -> Floats:
-        """(S, I): `values`, or for a ratio its linearisation, whose spread is that of the ratio when items vary."""
+        """(S, I): `values`, or for a ratio its linearisation, which varies over items as the ratio does."""
         return linearised(self.values, self.weights)
 
 
@@ -67,10 +67,10 @@ def pair_up(
     """Differences on the seeds and items that both arms have.
 
     Args:
-        weights: denominators by item where the scores are numerators of a ratio of sums.
+        weights: denominators by item, if the scores are numerators of a ratio of sums.
 
     Raises:
-        DataError: no seed or no item is common.
+        DataError: the arms share no seed or no item.
 
     >>> pair_up({1: {0: 50.0, 1: 70.0}}, {1: {0: 60.0, 1: 70.0, 2: 90.0}}).values
     array([[10.,  0.]])
@@ -85,9 +85,9 @@ def differences(common: CommonScores, baseline: int, candidate: int) -> PairedDi
 
 
 def linearised(values: Floats, weights: Floats) -> Floats:
-    """(..., S, I): how each cell moves the mean, with the same mean.
+    """(..., S, I): how each cell changes the mean, with the same mean.
 
-    A ratio of sums varies with the denominators too: to first order an item moves it by its numerator less the ratio
+    A ratio of sums varies with the denominators too: to first order an item changes it by its numerator minus the ratio
     times its weight (Taylor linearisation, as for ratio estimators in survey sampling).
 
     Args:
@@ -104,7 +104,7 @@ def common_scores(scores: Scores, weights: Mapping[int, float] | None = None) ->
 
     Raises:
         ConfigError: fewer than two arms.
-        DataError: no common seed or item, an infinite score, a weight that is missing or not positive.
+        DataError: no common seed or item, an infinite score, or a weight that is missing or not positive.
     """
     if len(scores) < 2:
         raise ConfigError(f"a comparison needs at least two arms, got {len(scores)} ({', '.join(scores)})")

@@ -1,7 +1,6 @@
-"""How many items and seeds a comparison needs: before the first run, and after one that could not tell.
+"""How many items and seeds a comparison needs: before the first run, and after a verdict `cannot tell`.
 
-The chance of a verdict is computed for the very interval that the verdict goes by, averaged over how the seeds may
-happen to scatter.
+The power is computed for the same interval that decides the verdict, averaged over the possible spread of the seeds.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from sftframe.statistics.results import Needed, VarianceComponents
 
 MAX_ITEMS = 1_000_000
 MAX_SEEDS = 1_000
-"""Beyond these a plan is called out of reach."""
+"""A plan with larger numbers is called out of reach."""
 NUM_QUANTILES = 200
-"""Of the distribution of the seeds' scatter; more change the third digit."""
+"""Quantiles of the distribution of the seeds' spread; more quantiles change only the third digit."""
 
 
 def minimum_detectable_difference(
     components: VarianceComponents, *, num_items: int, num_seeds: int, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """Smallest true difference that is called one with chance `power`.
+    """Smallest true difference that is found with probability `power`.
 
     With one seed, or components without seed variance, it is about items alone.
 
@@ -64,8 +63,8 @@ def needed_to_settle(
 ) -> Needed | None:
     """Items or seeds in addition that would give a verdict, if the true difference and variances are these.
 
-    The nearer of 'a difference' and 'equivalent within the margin' is planned for. None where neither is in reach, as
-    for a difference of zero without a margin.
+    The plan is for the nearer verdict, 'a difference' or 'equivalent within the margin'. None if neither is in reach,
+    as for a difference of zero without a margin.
     """
     _check(num_items=num_items, num_seeds=num_seeds, alpha=alpha, power=power)
 
@@ -107,7 +106,8 @@ def chance_of_equivalence(
 
 
 def _expected(components: VarianceComponents, num_items: int, num_seeds: int) -> Spread:
-    """What `crossed.spread` would find: the seeds' part as quantiles (few degrees of freedom), the rest as means."""
+    """The expected result of `crossed.spread`: the seeds' part as quantiles (few degrees of freedom), the rest as
+    means."""
     from scipy.special import chdtri
 
     residual = components.residual / (num_seeds * num_items)
@@ -153,7 +153,7 @@ def _plan(
 
 
 def _smallest(is_enough: Callable[[int], bool], start: int, limit: int) -> int | None:
-    """The first number from `start` that is enough, if more is always better: doubling, then halving the gap."""
+    """The first number from `start` that is enough, if more is always better; found by doubling, then bisection."""
     low, high = start, start
     while not is_enough(high):
         if high >= limit:

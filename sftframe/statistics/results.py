@@ -1,4 +1,4 @@
-"""What a comparison finds out, as frozen records of plain numbers: they go into JSON and reports as they are.
+"""Results of a comparison, as frozen records of plain numbers, used unchanged in JSON and reports.
 
 All differences are candidate minus baseline, in the unit of the scores.
 """
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Direction = Literal["higher", "lower", "none"]
-"""Which scores are good ones; `none` where neither is, as for the ratio of lengths."""
+"""Which scores are better; `none` if neither is, as for the ratio of lengths."""
 
 VerdictKind = Literal["better", "worse", "different", "equivalent", "cannot tell"]
-"""Of the candidate against the baseline; `different` where no direction is the good one."""
+"""Of the candidate against the baseline; `different` if no direction is better."""
 
 Coverage = Literal["items and seeds", "items", "seeds"]
 
@@ -24,30 +24,30 @@ class Interval:
     low: float
     high: float
     level: float
-    """0.95: so often does an interval made like this hold the true difference."""
+    """0.95: the share of such intervals that contain the true difference."""
     covers: Coverage
-    """Which repetition it speaks of: other items, other seeds, or both. `items` where there is one seed."""
+    """What may be repeated: other items, other seeds, or both. `items` if there is one seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VarianceComponents:
-    """Variance of one paired difference (one item, one seed), split by where it comes from.
+    """Variance of one paired difference (one item, one seed), split by its causes.
 
     The mean over S seeds and I items has variance `seed / S + item / I + residual / (S * I)`.
     """
 
     seed: float | None
-    """Of the true difference between seeds: luck of training that more items do not average out. None = one seed."""
+    """Of the true difference between seeds: chance in training, which more items do not reduce. None = one seed."""
     item: float
-    """Of the difference between items, the same for all seeds. With one seed the residual is in it."""
+    """Of the difference between items, the same for all seeds. With one seed it contains the residual."""
     residual: float
-    """What is left: how seeds differ from item to item, and the judge's noise. 0 with one seed."""
+    """The rest: differences between seeds from item to item, and the judge's noise. 0 with one seed."""
     judge: float | None = None
     """The judge's noise alone, a part of `residual` (with one seed of `item`); None = not measured."""
 
     @property
     def total(self) -> float:
-        """Variance of one paired difference of a random seed and item; of a random item where there is one seed."""
+        """Variance of one paired difference of a random seed and item; of a random item if there is one seed."""
         return (self.seed or 0.0) + self.item + self.residual
 
     @property
@@ -80,24 +80,24 @@ class VarianceComponents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignFlip:
-    """Two-sided p of the sign-flip permutation test: how often random signs give a mean as far from zero."""
+    """Two-sided p of the sign-flip permutation test: how often random signs give a mean at least as far from zero."""
 
     items: float
-    """Over items, seeds averaged. Takes the seeds as they are: says nothing on other seeds."""
+    """Over items, seeds averaged. It says nothing about other seeds."""
     seeds: float | None
     """Over seeds, items averaged; exact. At least 2 / 2^S: 0.25 for 3 seeds. None = one seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """What would settle an open comparison with a chance of `power`, if difference and variances are as estimated."""
+    """What would settle an open comparison with probability `power`, if difference and variances are as estimated."""
 
     items: int | None
-    """Items in addition, with the seeds as they are; None = no number of items can do it."""
+    """Additional items, with the same seeds; None = no number of items is enough."""
     seeds: int | None
-    """Seeds in addition, with the items as they are; None = no number of seeds can do it."""
+    """Additional seeds, with the same items; None = no number of seeds is enough."""
     both: tuple[int, int] | None
-    """Items and seeds in addition, where neither alone does it; None = not needed, or out of reach."""
+    """Additional items and seeds, if neither alone is enough; None = not needed, or out of reach."""
     would_show: Literal["a difference", "equivalence"]
     """Which verdict is the nearer one."""
     power: float
@@ -116,23 +116,23 @@ class Comparison:
     p_value: float | None
     """Two-sided; below 0.05 where the interval leaves out zero. None = no interval."""
     p_holm: float | None
-    """`p_value` adjusted for the number of arms; the verdict goes by it."""
+    """`p_value` adjusted for the number of arms; it decides the verdict."""
     sign_flip: SignFlip
-    """A second opinion with fewer assumptions; no verdict hangs on it."""
+    """A second test with fewer assumptions; no verdict depends on it."""
     margin: float | None
-    """Differences smaller than it do not matter to the user; None = not said."""
+    """Smaller differences do not matter to the user; None = not given."""
     p_equivalence: float | None
     """Larger p of the two one-sided tests against -margin and +margin, adjusted as `p_holm` is."""
     verdict: VerdictKind
     explanation: str
     """The verdict in one or two sentences."""
     needed: Needed | None
-    """None unless the verdict is `cannot tell`, and where the difference is too near zero to plan for."""
+    """Only for the verdict `cannot tell`; None also if the difference is too near zero for a plan."""
     minimum_detectable: float | None
-    """Smallest true difference that as many items and seeds find with a chance of 0.8."""
+    """Smallest true difference that the same number of items and seeds finds with 80 % power."""
     components: VarianceComponents
     num_better: int
-    """Items whose difference, averaged over the seeds, is in the good direction (positive where there is none)."""
+    """Items whose difference, averaged over the seeds, is in the better direction (positive if there is none)."""
     num_worse: int
     num_tied: int
 
@@ -147,7 +147,7 @@ class ArmSummary:
     seed_means: tuple[float, ...]
     """One per seed, in the order of `ComparisonTable.seeds`."""
     num_missing_items: int
-    """Items that at least one other arm or seed has and this one lacks a score for in some seed."""
+    """Items without a score in some seed of this arm, although another arm or seed has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

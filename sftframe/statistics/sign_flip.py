@@ -1,4 +1,4 @@
-"""The sign-flip permutation test: if the arms do not differ, each difference could as well have the other sign.
+"""The sign-flip permutation test: if the arms do not differ, both signs of each difference are equally likely.
 
 It needs no distribution, only that differences are symmetric about zero where there is no effect.
 """
@@ -35,10 +35,10 @@ def sign_flip(differences: PairedDifferences, *, seed: int = 0) -> SignFlip:
 
 
 def _p_value(values: NDArray[np.float64], seed: int) -> float:
-    """Twice the share of sign patterns with a sum as large as the one seen, which counts as a random one too."""
+    """Twice the share of sign patterns with a sum as large as the observed one, which counts as a pattern too."""
     sizes = np.abs(values[values != 0])
     if len(sizes) < 2:
-        return 1.0  # one difference: both of its signs are as far from zero
+        return 1.0  # one difference: both signs are equally far from zero
     threshold = abs(values.sum()) - 1e-12 * sizes.sum()  # sums that differ in rounding alone are equal
     if len(sizes) <= MOST_EXACT:
         patterns = np.arange(2 ** len(sizes))[:, None] >> np.arange(len(sizes)) & 1

@@ -58,7 +58,9 @@ def test_the_order_of_the_flags_does_not_lose_an_option() -> None:
 
 
 def test_an_option_that_no_arm_has_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"collate\.weight has several values, but no arm's collate component"):
+    with pytest.raises(
+        ConfigError, match=r"collate\.weight has several values, but no arm's --collate has such an option"
+    ):
         make_grid(BASE, [Axis(key="collate.weight", values=(0, 1))], [1], has_option)
 
 

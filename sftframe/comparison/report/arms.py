@@ -1,4 +1,4 @@
-"""The arms in figures: every yardstick with its seeds and verdict, and the tokens that counted by role."""
+"""The arms in numbers: every yardstick with its seeds and verdict, and the counted tokens by role."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ordered_tables(result: ComparisonResult) -> tuple[YardstickTable, ...]:
 
 
 def share_rows(result: ComparisonResult) -> tuple[SharesRow, ...]:
-    """What counted in the training of each arm's first run; arms that recorded nothing are left out."""
+    """The counted tokens in the training of each arm's first run; arms without a record are left out."""
     rows = [
         SharesRow(name=arm.name, shares=(arm.any_run().summary.get("train") or {}).get("counted_share") or {})
         for arm in result.arms
@@ -98,7 +98,7 @@ def p_text(p_value: float | None) -> str:
 
 
 def spread_text(found: Comparison) -> str:
-    """Where the variance of one item's difference in one seed comes from."""
+    """The causes of the variance of one item's difference in one seed."""
     names = {"seed": "seeds", "item": "items", "judge": "judge", "other": "rest"}
     return ", ".join(
         f"{names[part]} {100 * share:.0f}\N{NO-BREAK SPACE}%" for part, share in found.components.shares.items()

@@ -1,6 +1,6 @@
-"""Training as it went in every arm: losses and the yardstick that compares, one line per arm and a thin one per seed.
+"""The training of every arm: losses and the comparable yardstick, one line per arm and a thin one per seed.
 
-Training losses are drawn together only where they are means over the same tokens.
+Training losses share a drawing only if they are means over the same tokens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_POINTS = 200
 """Points of a line."""
 MAX_ROWS = 12
-"""Steps in the table beside the drawing."""
+"""Steps in the table next to the drawing."""
 
 _FONT_PT, _NARROW_FONT_PT, _NARROW_IN = 10, 12.5, 5.0
 """Narrow drawings are shown smaller than they are, so their text is larger."""
@@ -39,7 +39,7 @@ class ArmLines:
     """One arm in a drawing."""
 
     position: int
-    """Among all arms; its look follows from it."""
+    """Position among all arms; it decides the line's look."""
     name: str
     by_seed: Mapping[int, Line]
 
@@ -58,10 +58,10 @@ class LossGroup:
 
 
 def read_arm_curves(arms: Iterable[ComparedArm]) -> dict[str, dict[int, Curves]]:
-    """The curves of every run, by arm and seed; empty ones where a run kept none.
+    """The curves of every run, by arm and seed; empty for a run without any.
 
     Raises:
-        DataError: a line of a `metrics.jsonl` lacks what it should have.
+        DataError: a line of a `metrics.jsonl` lacks a field.
     """
 
     def read(folder: RunFolder) -> Curves:
@@ -76,7 +76,7 @@ def validation_lines(arms: Sequence[ComparedArm], curves: Mapping[str, ArmCurves
 
 
 def loss_groups(arms: Sequence[ComparedArm], curves: Mapping[str, ArmCurves]) -> tuple[LossGroup, ...]:
-    """Training losses, apart where prompt style, mask or tokenizer differ: they are then means over other tokens."""
+    """Training losses, in separate drawings if prompt style, mask or tokenizer differ: the tokens differ then."""
     lines = _lines(arms, curves, _training_loss)
     titles = _titles(arms)
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -100,7 +100,7 @@ def mean_line(lines: Sequence[Line]) -> dict[int, float]:
 
 
 def even_steps(steps: Iterable[int], most: int) -> list[int]:
-    """Up to `most` of the steps, evenly spread, the first and the last among them.
+    """Up to `most` of the steps, evenly spread, with the first and the last.
 
     >>> even_steps(range(0, 101, 10), 3)
     [0, 50, 100]
@@ -112,7 +112,7 @@ def even_steps(steps: Iterable[int], most: int) -> list[int]:
 
 
 def lines_svg(lines: Sequence[ArmLines], *, label: str, salt: str, width: float, height: float) -> str:
-    """The lines as one `<svg>` element over the optimizer steps; which arm is which, the page says beside it.
+    """The lines as one `<svg>` element over the optimizer steps; the page has the legend.
 
     Args:
         label: of the y axis.
@@ -145,7 +145,7 @@ def _finite(line: Line) -> Line:
 
 
 def _what_counts(arm: ComparedArm) -> tuple[Any, ...]:
-    """Equal where the same tokens count."""
+    """A key that is equal if the same tokens count."""
     run = arm.any_run()
     settings = sorted((key, str(run.settings[key])) for key in run.settings if _is_about_tokens(key))
     return (*settings, str((run.manifest.get("tokenizer") or {}).get("sha256")))
@@ -156,7 +156,7 @@ def _is_about_tokens(key: str) -> bool:
 
 
 def _titles(arms: Sequence[ComparedArm]) -> list[str]:
-    """Per arm its mask, and whatever else of what counts is not the same in all arms that have it."""
+    """Per arm its mask, with other settings of the counted tokens that differ between arms of this mask."""
     settings = [arm.any_run().settings for arm in arms]
     keys = [key for key in dict.fromkeys(key for own in settings for key in own) if _is_about_tokens(key)]
     varied = [key for key in keys if len({str(own[key]) for own in settings if key in own}) > 1]

@@ -1,4 +1,5 @@
-"""The flipped items as JSON inside the page, from which its script makes rows when they are looked at."""
+"""The flipped items as JSON inside the page; its script makes rows of them. No text in it can end the script
+element."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u20
 def flip_block(result: ComparisonResult) -> str:
     """What the script reads.
 
-    `texts`: every different text once, which the others refer to by position; `items`: question, input and reference by
-    index; `pairs`: one per candidate, with a row per flipped item.
+    `texts`: every different text once, others refer to it by position; `items`: question, input and reference by index;
+    `pairs`: one per candidate, with a row per flipped item.
     """
     texts: dict[str, int] = {}
 
@@ -57,7 +58,7 @@ def script_json(document: object) -> str:
 
 
 def _row(flip: FlippedItem, known: Callable[[str], int]) -> list[Any]:
-    """Index, difference, scores and answers of both, and the seed that the answers are of."""
+    """Index, difference, scores and answers of both, and the seed of the answers."""
     return [
         flip.index,
         _finite([flip.difference])[0],

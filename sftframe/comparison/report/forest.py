@@ -40,7 +40,7 @@ class ForestRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForestGroup:
-    """Differences to the same thing."""
+    """Differences to the same baseline."""
 
     title: str
     rows: tuple[ForestRow, ...]
@@ -69,7 +69,7 @@ def forest_svg(result: ComparisonResult, *, is_narrow: bool = False) -> str:
     """The drawing as one `<svg>` element.
 
     Args:
-        is_narrow: labels stand above their intervals instead of beside them, for a phone.
+        is_narrow: labels are above their intervals instead of next to them, for a phone.
     """
     with drawing_settings(13 if is_narrow else 10, salt=f"forest-{is_narrow}"), warnings.catch_warnings():
         # an emoji in a name is drawn by the browser, whatever matplotlib's own font lacks
@@ -107,7 +107,7 @@ def _draw_groups(axes: Axes, groups: Sequence[ForestGroup], margin: float, is_na
                 _write(axes, line - 0.18, label)
             else:
                 labels[line] = label
-            middle, half = (line + 0.22, 0.24) if is_narrow else (line, 0.51)  # a little over, or a seam shows
+            middle, half = (line + 0.22, 0.24) if is_narrow else (line, 0.51)  # a little larger, or a gap shows
             _draw_nothing(axes, middle - half, middle + half, margin)
             _draw(axes, middle, row.comparison)
         line += 1
@@ -116,7 +116,7 @@ def _draw_groups(axes: Axes, groups: Sequence[ForestGroup], margin: float, is_na
 
 
 def _draw_nothing(axes: Axes, top: float, bottom: float, margin: float) -> None:
-    """The line at zero and what counts as no difference, behind one row."""
+    """The line at zero and the band of no difference, in the background of one row."""
     axes.fill_betweenx([top, bottom], -margin, margin, color=BAND, linewidth=0, zorder=1.1)
     axes.plot([0, 0], [top, bottom], color=ZERO, linewidth=1.2, zorder=1.2)
 
@@ -155,7 +155,7 @@ def _finish(axes: Axes, result: ComparisonResult, num_lines: int, is_narrow: boo
     from matplotlib.ticker import MaxNLocator
 
     yardstick = result.main.yardstick
-    good = {"higher": "more is better", "lower": "less is better", "none": "neither side is the good one"}
+    good = {"higher": "more is better", "lower": "less is better", "none": "neither side is better"}
     gap = "\n" if is_narrow else "; "
     axes.set_xlabel(f"difference in {yardstick.unit}{gap}{good[yardstick.direction]}", parse_math=False)
     axes.set_ylim(num_lines - 0.4, -0.6)

@@ -1,6 +1,6 @@
 """The angle between the arms' gradients, as lines and as a table.
 
-Takes records like `sftframe.ablation`'s `GradientCosine`, which may be none: they are measured on request.
+The records are like `sftframe.ablation`'s `GradientCosine`; there may be none, since they are measured on request.
 """
 
 from __future__ import annotations

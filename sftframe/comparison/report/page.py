@@ -1,7 +1,6 @@
 """`report.html` of a comparison: one self-contained page, in the order of a reader's questions.
 
-Everything that came from data goes through jinja2's escaping, and the flipped items through JSON that cannot end its
-element.
+jinja2 escapes all text from data; the flipped items are JSON that cannot end its script element.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ _WIDE, _NARROW, _SMALL = (9.0, 4.2), (4.6, 3.8), (4.6, 3.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageInput:
-    """All that the page is made of. Only the result must be there; a section without data says so."""
+    """The content of the page. Only the result is required; a section without data says so."""
 
     result: ComparisonResult
     title: str = "comparison"
-    """What the page is about, for its head and the browser's tab."""
+    """Title of the page, for its head and the browser's tab."""
     failed_cells: Sequence[tuple[str, str]] = ()
     """Name and error of every run that is missing because it failed."""
     curves: Mapping[str, ArmCurves] = field(default_factory=dict)
     """By arm and seed, see `read_arm_curves`."""
     gradients: Sequence[Cosine] = ()
     command: str = ""
-    """How to do it again."""
+    """The command to repeat it."""
     token_examples: Mapping[str, Iterable[tuple[str, str, bool, float]]] = field(default_factory=dict)
     """By arm the tokens of one example: text, role label, whether it counts as a target, weight."""
 

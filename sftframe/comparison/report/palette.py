@@ -1,7 +1,7 @@
-"""Colours of the charts: one look per arm, one per verdict, each with a CSS property by which pages choose the shade.
+"""Colours of the charts: one look per arm, one per verdict, each with a CSS property for the page's shade.
 
 Hues after Okabe and Ito (jfly.uni-koeln.de/color), darkened until each has a contrast of 3 to 1 with white; arms also
-differ in their dashes, verdicts in their marks, so that no meaning hangs on a colour alone.
+differ in their dashes, verdicts in their marks, so that no meaning depends on colour alone.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Look:
 
 
 def look_of(position: int) -> Look:
-    """The look of the arm at this position; 28 arms go by before one comes twice.
+    """The look of the arm at this position; looks repeat after 28 arms.
 
     >>> look_of(0) == look_of(28), look_of(0).colour == look_of(7).colour, len({look_of(i) for i in range(28)})
     (True, True, 28)

@@ -1,4 +1,4 @@
-"""With what the runs were made: versions, machine and data of all of them, pairing hashes by seed, folders."""
+"""The set-up of the runs: versions, machine and data of all of them, pairing hashes by seed, folders."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from sftframe.comparison.runs import FinishedRun
 from sftframe.stages.report.manifest import Table, manifest_tables
 
 _SHOWN = ("versions", "machine", "data", "judge", "device", "dtype")
-"""Parts of a manifest that are meant to be the same in all runs."""
+"""Parts of a manifest that should be the same in all runs."""
 PAIRING = ("data", "split", "test", "initial_weights", "order")
 """Hashes in the order of their columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairingRow:
-    """What the runs of one seed share."""
+    """The hashes that the runs of one seed share."""
 
     seed: int
     hashes: tuple[tuple[str, ...], ...]
-    """Per column the different hashes; one where all arms share it."""
+    """Per column the different hashes; one if all arms share it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +34,13 @@ class RunRow:
 
 
 def manifest_of(result: ComparisonResult) -> tuple[Table, ...]:
-    """The first run's, without what is meant to differ."""
+    """The first run's manifest, without the parts that should differ."""
     manifest = _runs(result)[0].manifest
     return manifest_tables({key: manifest[key] for key in _SHOWN if key in manifest})
 
 
 def differing_entries(result: ComparisonResult) -> tuple[str, ...]:
-    """What is not the same in all runs although it is meant to be, one line per entry with its values."""
+    """Entries that differ between runs but should not, one line per entry with its values."""
     known: dict[str, list[str]] = {}
     for run in _runs(result):
         for caption, lines in manifest_tables({key: run.manifest[key] for key in _SHOWN if key in run.manifest}):

@@ -1,4 +1,4 @@
-"""The verdict in words, and what must be known to read it: the first thing on the page."""
+"""The verdict in words, with the notes that limit it: the first part of the page."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from sftframe.comparison.result import ComparisonResult
 from sftframe.statistics import Comparison
 
 MAX_TOLD = 2
-"""So many comparisons are a headline in full; of more it is told how many came out how."""
+"""The headline names up to so many comparisons; of more it gives counts per verdict."""
 MAX_NAMED = 4
-"""Runs that are named of those that failed in the same way."""
+"""Most runs to name that failed in the same way."""
 
 _ISOLATE, _END = "\u2068", "\u2069"
 """Unicode's first strong isolate, and the end of one."""
 _SAID = {"cannot tell": "that cannot be told apart"}
 _LEFT_TO_RIGHT = {"", "L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON"}
-"""Bidirectional classes of letters that turn nothing around."""
+"""Bidirectional classes of letters that do not change the direction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """The page's first heading and what stands below it."""
+    """The page's first heading and the text below it."""
 
     sentence: str
     details: tuple[str, ...]
-    """One explanation per comparison; empty where the sentence has them all."""
+    """One explanation per comparison; empty if the sentence has them all."""
 
 
 def headline(result: ComparisonResult) -> Headline:
-    """The verdict as a reader takes it in."""
+    """The verdict as the page shows it."""
     told = result.told
     if len(told) <= MAX_TOLD:
         return Headline(sentence=" ".join(map(_explanation, told)), details=())
@@ -40,7 +40,7 @@ def headline(result: ComparisonResult) -> Headline:
 
 
 def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """What limits the verdict: cells that failed, what is not paired, and on how little it stands.
+    """The limits of the verdict: failed cells, unpaired hashes, and small numbers of seeds and items.
 
     Args:
         failed: names and errors of runs that are missing.
@@ -49,7 +49,7 @@ def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[
     lines = [f"Failed and left out: {names}: {error}" for error, names in _by_error(failed).items()]
     lines += [note[:1].upper() + note[1:] for note in result.notes]
     if len(table.seeds) == 1:
-        lines.append(f"One seed ({table.seeds[0]}): nothing here says how much of a difference is the luck of training")
+        lines.append(f"One seed ({table.seeds[0]}): it is not known how much of a difference is the luck of training")
     if table.num_dropped_seeds:
         lines.append(f"{_counted(table.num_dropped_seeds, 'seed')} left out: not every arm has a run with them")
     if table.num_dropped_items:
@@ -71,7 +71,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _gist(result: ComparisonResult, told: Sequence[Comparison]) -> str:
-    """What is settled, in full where it is little, and how many others there are."""
+    """The settled comparisons, in full if they are few, and the number of others."""
     settled = [found for found in told if found.verdict in ("better", "worse", "different")]
     if not 0 < len(settled) <= MAX_TOLD:
         return _count(result, told)
@@ -96,7 +96,7 @@ def _explanation(found: Comparison) -> str:
 
 
 def isolated(name: str) -> str:
-    """The name, so that one that is written from right to left turns nothing but itself around.
+    """The name, isolated, so that a right-to-left name does not change the text around it.
 
     >>> isolated("alpaca · mask-pad"), len(isolated("\u05e9\u05dc"))
     ('alpaca · mask-pad', 4)

@@ -160,7 +160,7 @@ def test_one_seed_failed_cells_and_what_is_not_paired_are_said_below_the_verdict
     text = outline(comparison_page(PageInput(result=single, failed_cells=[("phi3 · seed 8", "out of memory")]))).text
     assert "Failed and left out: phi3 · seed 8: out of memory." in text
     assert "Not paired: within seed 7, b has other batches than a." in text
-    assert "One seed (7): nothing here says how much of a difference is the luck of training." in text
+    assert "One seed (7): it is not known how much of a difference is the luck of training." in text
 
 
 def test_many_runs_that_failed_in_the_same_way_are_one_line(result: ComparisonResult, outline: Outlines) -> None:
