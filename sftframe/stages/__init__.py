@@ -1,1 +1,1 @@
-"""The steps of a run, one module each. A stage knows records and interfaces, and never another stage."""
+"""The steps of a run, one module each. A stage uses records and interfaces, and never another stage."""

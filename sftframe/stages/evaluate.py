@@ -1,4 +1,4 @@
-"""Yardsticks on held-out examples that compare whatever the collate strategy or prompt style.
+"""Yardsticks on held-out examples that can be compared across collate strategies and prompt styles.
 
 Every figure is a sum over tokens divided by a count of tokens or bytes, never a mean of batch means.
 
@@ -27,7 +27,7 @@ from sftframe.transfer import batch_on
 def response_bytes(
     examples: Iterable[TokenizedExample], references: Mapping[int, str], tokenizer: Tokenizer
 ) -> dict[int, int]:
-    """UTF-8 bytes of each example's reference response, of an answer that was cut those that are left.
+    """UTF-8 bytes of each example's reference response; of a cut one, the bytes that are left.
 
     Args:
         references: the data's own outputs by example index.
@@ -38,7 +38,7 @@ def response_bytes(
 def measure_likelihoods(
     model: CausalLM, batches: Iterable[EvalBatch], num_bytes: Mapping[int, int]
 ) -> Iterator[tuple[list[Likelihood], float, float]]:
-    """One forward pass a batch (two where padding counts in the run's own loss).
+    """One forward pass per batch (two if padding counts in the run's own loss).
 
     Args:
         num_bytes: `response_bytes` of the examples.
@@ -65,7 +65,7 @@ def yardsticks(
     """All yardsticks of one model on one set of examples.
 
     Args:
-        references: the data's own outputs by example index; needed where there are responses.
+        references: the data's own outputs by example index; needed with responses.
         responses: the model's answers; without them the figures about answers are None.
     """
     known = references or {}
@@ -115,7 +115,7 @@ def _own_loss(model: CausalLM, batch: EvalBatch, nll: torch.Tensor) -> tuple[flo
     own = batch.own
     counted = own.targets != IGNORED
     weights = counted.double() if own.weights is None else counted * own.weights.double()
-    # a strategy that counts padding, or lays rows out anew, counts targets that the full batch does not hold
+    # a strategy that counts padding, or makes other rows, counts targets that the full batch does not have
     is_covered = torch.equal(own.inputs, batch.full.inputs) and torch.equal(
         own.targets[counted], batch.full.targets[counted]
     )

@@ -1,4 +1,4 @@
-"""Answers: prompts in, one `Response` per prompt out, as they are finished.
+"""Answers: one `Response` per prompt, in the order in which they are finished.
 
 The prompt style that trained the model extracts the answer from what the model wrote.
 """
@@ -19,7 +19,7 @@ def generation_settings(
     """The configuration with the style's stop strings.
 
     Args:
-        numbers: which random stream each prompt draws from, where it is not that of its position.
+        numbers: the random stream of each prompt; by default its position.
     """
     return GenerationSettings(
         max_new_tokens=config.max_new_tokens,
@@ -58,8 +58,8 @@ def generate_responses(
     for completion in model.generate(prompts, settings):
         if completion.position not in waiting:
             raise ModelError(
-                f"the model gave an answer for prompt {completion.position}, which does not exist or has one already: "
-                f"expected one for each of {len(prompts)} prompts"
+                f"the model gave an answer for prompt {completion.position}, which does not exist or has an answer "
+                f"already: expected one for each of {len(prompts)} prompts"
             )
         waiting.remove(completion.position)
         yield Response(

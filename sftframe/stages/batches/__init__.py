@@ -1,7 +1,7 @@
-"""Which examples form which batch, and what a batch really counts.
+"""The examples of each batch, and the targets that really count in it.
 
-The order of an epoch is a function of seed and epoch alone, so a run can be stopped and resumed anywhere. What counts
-is measured on the batches that are trained on, and compared with what the collate strategy promises.
+The order of an epoch depends only on seed and epoch, so a run can be stopped and resumed anywhere. The counted targets
+are measured on the training batches, and compared with the promises of the collate strategy.
 """
 
 from sftframe.stages.batches.collating import collate, evaluation_batches

@@ -1,4 +1,4 @@
-"""Batches as a collate strategy makes them, with the mistakes refused that would end as a loss of NaN or of nothing.
+"""Batches from a collate strategy; mistakes that would give a loss of NaN or of no target are refused.
 
 Shapes: B rows, T positions.
 """
@@ -20,7 +20,7 @@ def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> 
 
     Raises:
         DataError: a row in which no target counts.
-        PluginError: the strategy failed, or made what is no batch of these examples.
+        PluginError: the strategy failed, or its result is no batch of these examples.
     """
     batch = _made(strategy, examples)
     _check_shapes(strategy, batch, len(examples))
@@ -28,7 +28,7 @@ def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> 
     if not bool(is_usable.all()):
         example = examples[int(is_usable.logical_not().nonzero()[0])]
         raise DataError(
-            f"example {example.index}: no target counts under collate strategy {strategy.name!r}, so it would train "
+            f"example {example.index}: no target counts with collate strategy {strategy.name!r}, so it would train "
             f"on nothing ({len(example.ids)} tokens, {example.num_truncated} cut off)"
         )
     check_rows(strategy, batch, examples)
@@ -38,7 +38,7 @@ def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> 
 def evaluation_batches(
     examples: Sequence[TokenizedExample], strategy: CollateStrategy, batch_size: int
 ) -> Iterator[EvalBatch]:
-    """Held-out examples in batches of like length, each both as the strategy sees it and with all targets counted."""
+    """Held-out examples in batches of similar length, each as the strategy makes it and with all targets counted."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     everything = _Everything(pad_id=strategy.pad_id)
     for rows in batch_rows(order, batch_size):
@@ -48,7 +48,7 @@ def evaluation_batches(
 
 
 def _made(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> Batch:
-    """The wall at which a strategy's exceptions become errors that name it."""
+    """Turn a strategy's exceptions into errors that name it."""
     try:
         batch: object = strategy(examples)
     except SftframeError:
@@ -73,7 +73,7 @@ def _check_shapes(strategy: CollateStrategy, batch: Batch, num_rows: int) -> Non
 
 
 class _Everything(CollateStrategy):
-    """Every target but padding, whatever the run's own strategy counts."""
+    """Counts every target but padding, independent of the run's own strategy."""
 
     name = "everything"
     summary = "for evaluation"

@@ -1,4 +1,4 @@
-"""Which targets count in a batch: measured, never declared.
+"""The targets that count in a batch, measured on the batch itself.
 
 Shapes: B rows, T positions.
 """
@@ -28,7 +28,7 @@ def counted_weights(batch: Batch) -> Tensor:
 
 
 def target_roles(examples: Sequence[TokenizedExample], num_positions: int) -> Tensor:
-    """The role of every target, `PADDING` behind a row's end: uint8 (B, T)."""
+    """The role of every target, `PADDING` after a row's end: uint8 (B, T)."""
     roles = torch.full((len(examples), num_positions), PADDING, dtype=torch.uint8)
     for row, example in enumerate(examples):
         known = torch.as_tensor(example.roles[1 : num_positions + 1])
@@ -56,7 +56,7 @@ class TargetCounts:
 
     @classmethod
     def from_state(cls, state: Mapping[str, list[int]]) -> TargetCounts:
-        """What `state` gave."""
+        """The counts of a `state`."""
         return cls(all=torch.tensor(state["all"]), counted=torch.tensor(state["counted"]))
 
     @property
@@ -67,13 +67,13 @@ class TargetCounts:
 
 
 def check_promise(strategy: CollateStrategy, counts: TargetCounts) -> None:
-    """Compare what counted with what the strategy says of roles and padding.
+    """Compare the counted targets with the strategy's weights of roles and padding.
 
-    A strategy with rules of its own (`target_weights` overridden) promises nothing about roles. One that makes its
-    batches itself (`__call__` overridden) and says what roles weigh promises that a role of weight 0 never counts.
+    A strategy with its own rules (`target_weights` overridden) promises nothing about roles. A strategy that makes its
+    batches itself (`__call__` overridden) and gives weights of roles promises that a role of weight 0 never counts.
 
     Raises:
-        PluginError: something counted that should not, or the other way round.
+        PluginError: targets counted that should not, or did not count although they should.
     """
     kind = type(strategy)
     is_own_batch = kind.__call__ is not CollateStrategy.__call__

@@ -22,7 +22,7 @@ from sftframe.stages.batches.order import batch_rows, epoch_order
 class StepLoader:
     """The data of every optimizer step of a run.
 
-    `counts` grows with every step that is handed out; a run that is resumed sets it to what it was.
+    `counts` grows with every step that is yielded; a resumed run sets it to the saved value.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class StepLoader:
         return steps if self._config.max_steps is None else min(steps, self._config.max_steps)
 
     def steps(self, after: int = 0) -> Iterator[StepData]:
-        """The data of all optimizer steps behind number `after`."""
+        """The data of all optimizer steps after number `after`."""
         for number, groups in enumerate(self._steps(after), start=after + 1):
             yield self._step(number, groups)
 
     def schedule(self) -> Iterator[list[tuple[int, ...]]]:
-        """Which examples each optimizer step of the run takes: per micro-batch the `Example.index` of its rows."""
+        """The examples of each optimizer step of the run: per micro-batch the `Example.index` of its rows."""
         for groups in self._steps():
             yield [tuple(self._examples[row].index for row in rows) for rows in groups]
 
     def _steps(self, after: int = 0) -> Iterator[list[list[int]]]:
-        """Rows of every micro-batch of all steps behind number `after`."""
+        """Rows of every micro-batch of all steps after number `after`."""
         number = after
         while number < self.num_steps:
             epoch, skip = divmod(number, self.steps_per_epoch)

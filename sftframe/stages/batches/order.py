@@ -1,4 +1,4 @@
-"""The order in which examples are trained on: a function of seed and epoch, cut into batches."""
+"""The order of the training examples, from seed and epoch, cut into batches."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 def epoch_order(num_examples: int, *, seed: int, epoch: int, shuffle: bool = True) -> list[int]:
     """The order of one epoch, counted from 0.
 
-    With shuffling it is the order of the epoch-th pass over a `torch.utils.data.DataLoader(shuffle=True)` after
-    `torch.manual_seed(seed)`: each pass draws one number for its workers and one that seeds the permutation.
+    With shuffling this is the order of the epoch-th pass over a `torch.utils.data.DataLoader(shuffle=True)` after
+    `torch.manual_seed(seed)`: each pass draws one random number for its workers and one as the seed of the permutation.
     """
     if not shuffle:
         return list(range(num_examples))

@@ -1,7 +1,7 @@
-"""Whether a batch is what its strategy promises, row by row: the rows in order, each end once, no padding.
+"""Checks a batch against its strategy's promises, row by row: rows in order, each end counted once, no padding.
 
-A strategy that breaks one of these trains a model that never stops, or one that learns another row's answers, and the
-loss looks as it always does. So every batch of a run is looked at, not a sample of them.
+If a strategy breaks one of these, the model never stops, or learns another row's answers, while the loss looks normal.
+So every batch of a run is checked, not only a sample.
 
 Shapes: B rows, T positions.
 """
@@ -20,7 +20,7 @@ from sftframe.stages.batches.counting import counted_weights
 
 
 def check_rows(strategy: CollateStrategy, batch: Batch, examples: Sequence[TokenizedExample]) -> None:
-    """See that every row holds its example, shifted by one, and that padding and ends count as they should.
+    """Check that every row contains its example, shifted by one, and that padding and ends count as they should.
 
     Raises:
         PluginError: they do not; the message names the strategy, the example and what is wrong.
@@ -43,7 +43,7 @@ def check_rows(strategy: CollateStrategy, batch: Batch, examples: Sequence[Token
         expected = (
             f"expected the id that comes next, or {IGNORED}; rows start at the first position, padding comes after"
         )
-        raise _broken(strategy, f"gave example {examples[row].index} targets of its own", expected)
+        raise _broken(strategy, f"gave example {examples[row].index} other targets than its ids", expected)
     if not strategy.padding_weight > 0 and (row := _first_row(counted & ~is_text)) is not None:
         number = int((counted & ~is_text)[row].sum())
         found = f"counts {number} padding targets of example {examples[row].index}"
@@ -57,7 +57,7 @@ def _check_ends(strategy: CollateStrategy, counted: Tensor, examples: Sequence[T
         last = len(example.ids) - 2
         if example.num_truncated or example.roles[-1] != Role.END or last < 0 or counted[row, last]:
             continue
-        expected = "expected it to count once, or a role_weight of 0 for Role.END; know padding by length, never by id"
+        expected = "expected it to count once, or a role_weight of 0 for Role.END; tell padding by length, never by id"
         raise _broken(strategy, f"does not count the end token of example {example.index}", expected)
 
 

@@ -1,6 +1,6 @@
-"""The first step of a run: from a named source or a file to checked examples, and from those to the three parts.
+"""The first step of a run: reads a named source or a file into checked examples, and splits them into three parts.
 
-Knows file formats and field names; knows nothing of prompt styles, tokens or models.
+Prompt styles, tokens and models are not used here.
 """
 
 from sftframe.stages.data.answered import AnsweredDataset, load_answered

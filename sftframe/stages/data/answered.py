@@ -1,6 +1,6 @@
 """Files of answered examples: instruction data with a model's answer in every entry, as the chapter writes them.
 
-Who answered is not known here.
+The file does not say which model answered.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class AnsweredDataset:
 
 
 def load_answered(config: DataConfig) -> AnsweredDataset:
-    """The answered examples in the file that `data.source` names, all of them checked.
+    """The answered examples in the file `data.source`, all of them checked.
 
     The answer is the field `model_response`, or the one that `data.fields.response` names; it may be empty.
 
     Raises:
-        DataError: no such file, one that cannot be read, or an entry that cannot be used; says which, and the field.
-        ConfigError: `data.fields` reads two fields from the same name.
+        DataError: no such file, a file that cannot be read, or an entry that cannot be used; names entry and field.
+        ConfigError: `data.fields` gives two fields the same name in the file.
     """
     names = FieldNames.of(config.fields, has_response=True)
     suffix, data = read_source(config.source)

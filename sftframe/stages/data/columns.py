@@ -1,7 +1,7 @@
-"""What a file has beside the fields that are read: names that are nearly those of a field, and unused columns.
+"""Columns of a file that are not read: names that are nearly those of a field, and unused columns.
 
-An input that is not read is lost without a trace, since an input may be absent. So a name that is nearly `input` is an
-error, and every other column that is not used is told.
+An input may be absent, so nobody would notice if it is not read. Therefore a name that is nearly `input` is an error,
+and every other unused column is reported.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from sftframe.errors import DataError
 from sftframe.stages.data.fields import FIELDS, Field, FieldNames, quoted, setting_for
 
 SPELLED_ALIKE = 0.8
-"""Least `difflib` ratio of two names, letters and digits only, that are one name misspelt: `imput` and `input`."""
+"""Smallest `difflib` ratio of a name and its misspelling, letters and digits only: `imput` and `input`."""
 _OTHER_WORDS: Mapping[Field, tuple[str, ...]] = {
     "instruction": ("question", "prompt", "query"),
     "input": ("context",),
     "output": ("answer", "response", "completion", "target"),
     "response": ("response", "prediction", "generation"),
 }
-"""What other data sets call the fields."""
+"""Names of the fields in other data sets."""
 _TURNS = (("role", "content"), ("from", "value"))
 """Keys of a turn in the usual forms of chat data."""
 _MOST_SHOWN = 8
@@ -30,21 +30,21 @@ _MOST_SHOWN = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnusedColumn:
-    """A column (or key) of a file that no field is read from."""
+    """A column (or key) of a file that is not read as a field."""
 
     name: str
     num_filled: int
-    """Entries in which it holds something."""
+    """Entries in which it is not empty."""
     has_text: bool
-    """It holds words, or a list or an object; not only numbers."""
+    """It contains words, a list or an object; not only numbers."""
 
     def told(self, num_entries: int) -> str:
-        """The name, and in how many entries it stands."""
+        """The name, and the number of entries that have it."""
         return f"{self.name!r} (in {self.num_filled:,} of {num_entries:,} entries)"
 
 
 def unused_columns(entries: Iterable[object], names: FieldNames) -> tuple[UnusedColumn, ...]:
-    """The columns that no field is read from and that hold something, in the order in which they appear."""
+    """The columns that are not read as a field and are not empty, in the order in which they appear."""
     read = set(names.wanted.values())
     filled: dict[str, int] = {}
     has_text: dict[str, bool] = {}
@@ -72,9 +72,9 @@ def unused_columns_told(columns: Sequence[UnusedColumn], num_entries: int) -> st
 
 
 def lost_inputs(entries: Sequence[object], columns: Sequence[UnusedColumn], names: FieldNames) -> str | None:
-    """What to say where inputs would be lost because their column has nearly the name that is read; None where none is.
+    """The message if inputs would be lost because their column has nearly the name that is read; None if none is lost.
 
-    A user who names the input, or says that there is none, has decided: then nothing is said.
+    If the user names the input, or says that there is none, there is no message.
     """
     if names.is_input_named or names.input is None:
         return None
@@ -98,17 +98,17 @@ def _told(name: str, num_lost: int, num_entries: int, read: str, *, num_read: in
     if num_read:
         return (
             f"{num_lost:,} of {num_entries:,} entries have their input in {name!r}, {num_read:,} in {read!r}, and only "
-            f"one of them can be read: give it one name in the file, or leave {name!r} out on purpose with "
+            f"one of them can be read: use one name in the file, or leave {name!r} out on purpose with "
             f"{setting_for('input', read)}"
         )
     return (
         f"{num_lost:,} of {num_entries:,} entries have text in {name!r}, and no entry has an {read!r}: read it with "
-        f"{setting_for('input', name)}, or say that there is no input with --set data.fields.input=false"
+        f"{setting_for('input', name)}, or say that there is no input: --set data.fields.input=false"
     )
 
 
 def is_alike(name: str, field: str) -> bool:
-    """Whether a name is a field's, but for capitals, spaces, signs, a plural or a slip.
+    """Whether a name is a field's name, apart from capitals, spaces, signs, a plural or a spelling mistake.
 
     >>> [is_alike(name, "input") for name in (" Input", "inputs", "IMPUT", "output", "context", "input_ids")]
     [True, True, True, False, False, False]
@@ -120,7 +120,7 @@ def is_alike(name: str, field: str) -> bool:
 
 
 def may_be_input(name: str) -> bool:
-    """Whether a column of this name may hold the inputs.
+    """Whether a column with this name may contain the inputs.
 
     >>> [may_be_input(name) for name in ("Input", "Context", "id")]
     [True, True, False]
@@ -134,10 +134,10 @@ def _is_word_for(name: str, field: Field) -> bool:
 
 
 def missing_fields(names: FieldNames, available: Collection[str], absent: Iterable[Field], hint: str = "") -> str:
-    """What to say of required fields that no entry has, with the settings that read what seems to be meant.
+    """The message about required fields that no entry has, with the settings that read similar names.
 
     Args:
-        hint: what else to say where nothing seems to be meant.
+        hint: more text if there is no similar name.
     """
     wanted = names.required
     lacking = {field: wanted[field] for field in absent}
@@ -156,16 +156,16 @@ def missing_fields(names: FieldNames, available: Collection[str], absent: Iterab
 
 
 def missing_here(name: str, available: Collection[str]) -> str:
-    """What to say of a required field that this entry lacks and another has."""
+    """The message about a required field that this entry lacks and another one has."""
     near = [other for other in available if is_alike(other, name)] or difflib.get_close_matches(
         name, list(available)[:_MOST_COMPARED], n=1
     )
-    hint = f"; did you mean {near[0]!r}? Give it one name in all entries" if near else ""
+    hint = f"; did you mean {near[0]!r}? Use one name in all entries" if near else ""
     return f"no field {name!r}{hint}. {f'It has: {quoted(available)}' if available else 'It is empty'}"
 
 
 def _meant(lacking: Mapping[Field, str], names: FieldNames, available: Collection[str]) -> dict[Field, str]:
-    """Names in the file that seem to be fields: of those that are missing, and of the input if that is missing too."""
+    """Names in the file that are similar to missing fields, and to the input if it is missing too."""
     looked_for = dict(lacking)
     if names.input is not None and not names.is_input_named and names.input not in available:
         looked_for["input"] = names.input
@@ -191,7 +191,7 @@ def _nearest(wanted: str, field: Field, names: Sequence[str]) -> str | None:
 
 
 _MOST_COMPARED = 1000
-"""Names that a field is looked for among: 100,000 would take a minute."""
+"""Most names that are searched for a field: 100,000 would take a minute."""
 
 
 def conversation_key(entry: Mapping[str, object]) -> tuple[str, tuple[str, str]] | None:
@@ -205,14 +205,14 @@ def conversation_key(entry: Mapping[str, object]) -> tuple[str, tuple[str, str]]
 
 
 def check_required(entries: Sequence[object], names: FieldNames) -> None:
-    """See that every required field is in some entry; one that is in none is named otherwise.
+    """Check that every required field is in some entry; one that is in none probably has another name.
 
     Raises:
-        DataError: a field that no entry has, with the names that there are.
+        DataError: a field that no entry has, with the names in the file.
     """
     objects = [entry for entry in entries if isinstance(entry, dict)]
     if not objects or len(objects) < len(entries):
-        return  # the entry that is no object is told by its place
+        return  # the entry that is no object is reported with its line
     absent = [field for field, name in names.required.items() if not any(name in entry for entry in objects)]
     if not absent:
         return

@@ -1,4 +1,4 @@
-"""From a file's entries to examples: every entry has to have its fields, and every field has to be usable text."""
+"""From a file's entries to examples: every entry must have its fields, and every field must be usable text."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ def to_examples(entries: Entries, label: str, names: FieldNames) -> tuple[Exampl
     An input may be absent or null, which is an empty input; an output may be empty; other fields are not read.
 
     Raises:
-        DataError: no entry has a required field; or the first entry that is not usable, by index, and what is the
-            matter with it.
+        DataError: no entry has a required field; or the first entry that cannot be used, with its index and the reason.
     """
     try:
         check_required(entries.values, names)
@@ -36,7 +35,7 @@ def to_examples(entries: Entries, label: str, names: FieldNames) -> tuple[Exampl
 
 
 def to_answers(entries: Entries, label: str, names: FieldNames) -> tuple[str, ...]:
-    """A model's answer in every entry, all of which are good examples; it may be empty.
+    """The model's answer in every entry; the entries are checked already. An answer may be empty.
 
     Raises:
         DataError: the first entry without one.

@@ -1,4 +1,4 @@
-"""Which field of a file is the instruction, which the input, which the output, and which a model's response."""
+"""The fields of a file that are read as instruction, input, output and a model's response."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from sftframe.errors import ConfigError
 Field = Literal["instruction", "input", "output", "response"]
 FIELDS: tuple[Field, ...] = ("instruction", "input", "output")
 RESPONSE = "model_response"
-"""What a model's answer is called unless told otherwise, as in the chapter."""
+"""Default name of the field with a model's answer, as in the chapter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldNames:
-    """The file's own names of the fields."""
+    """The names of the fields in the file."""
 
     instruction: str
     input: str | None
     """None: the file has no such field, all inputs are empty."""
     output: str
     response: str | None = None
-    """A model's answer to judge; None: the file is data to learn from and need not have one."""
+    """A model's answer to judge; None: the file is training data and need not have one."""
     is_input_mapped: bool = False
-    """The user named the input; then at least one entry has to have it."""
+    """The user named the input; then at least one entry must have it."""
     is_input_named: bool = False
     """The user named the input, or said that there is none."""
 
     @classmethod
     def of(cls, mapped: Mapping[Field, str | Literal[False]], *, has_response: bool = False) -> FieldNames:
-        """The names under a mapping; a field that is not mapped is called what it is, a response `model_response`.
+        """The names with a mapping; a field without a mapping keeps its own name, a response is `model_response`.
 
         >>> FieldNames.of({"instruction": "question", "output": "answer"}).input
         'input'
 
-        A file whose `input` is mapped to be the instruction has no other input:
+        If `input` is read as the instruction, there is no other input:
 
         >>> FieldNames.of({"instruction": "input"}).input is None
         True
 
-        `False` says that there is no input, whatever the file has:
+        `False` means that no input is read, even if the file has one:
 
         >>> FieldNames.of({"input": False}).input is None
         True
 
         Raises:
-            ConfigError: two fields would be read from the same name, or a field other than the input is left out.
+            ConfigError: two fields have the same name in the file, or a field other than the input is left out.
         """
         left_out = next((field for field, name in mapped.items() if name is False and field != "input"), None)
         if left_out is not None:
@@ -80,7 +80,7 @@ class FieldNames:
 
     @property
     def wanted(self) -> dict[Field, str]:
-        """Field to the file's name, without an input that the file does not have."""
+        """Name in the file by field, without an input that the file does not have."""
         names: dict[Field, str | None] = {
             "instruction": self.instruction,
             "input": self.input,
@@ -91,7 +91,7 @@ class FieldNames:
 
     @property
     def required(self) -> dict[Field, str]:
-        """What must be there: all that is wanted, except an input that nobody named."""
+        """The required fields: all, except an input that the user did not name."""
         return {field: name for field, name in self.wanted.items() if field != "input" or self.is_input_mapped}
 
     def listed(self) -> str:
@@ -100,7 +100,7 @@ class FieldNames:
 
 
 def setting_for(field: Field, name: str) -> str:
-    r"""The words of the command line that read a field from this name, also one that a shell would take apart.
+    r"""The words of the command line that read a field from this name, quoted for the shell.
 
     >>> print(setting_for("input", "context"))
     --set data.fields.input=context
@@ -113,7 +113,7 @@ def setting_for(field: Field, name: str) -> str:
 
 
 def quoted(names: Collection[str]) -> str:
-    """Names as a message lists them: quoted, so that spaces show; long and many ones are cut."""
+    """Names as a message lists them: quoted, so that spaces are visible; long names and long lists are cut."""
     # a CSV without a header shows whole sentences as names
     shown = [repr(name if len(name) <= 40 else f"{name[:37]}...") for name in sorted(names)[:_MOST_SHOWN]]
     return ", ".join(shown) + (f", … ({len(names)} in all)" if len(names) > _MOST_SHOWN else "")

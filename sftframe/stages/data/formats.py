@@ -1,7 +1,6 @@
-"""File formats: from a file's bytes to its entries, as the file has them.
+"""File formats: from a file's bytes to its entries.
 
-What an entry must hold is not checked here (`examples` does); that a table has the columns is, because only here the
-columns are known.
+The columns of a table are checked here, because only here they are known; the entries are checked in `examples`.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from sftframe.stages.data.fields import FieldNames
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entries:
-    """What a file holds, in its order, not yet checked."""
+    """The entries of a file, in its order, not checked yet."""
 
     values: Sequence[object]
     lines: Sequence[int] | None = None
-    """The line that each entry starts on, where the format has lines."""
+    """The line on which each entry starts, if the format has lines."""
     unread: Sequence[UnusedColumn] = ()
-    """Columns that the entries leave out because nobody asks for them."""
+    """Columns that are not read into the entries."""
 
     def where(self, index: int) -> str:
-        """How a message names an entry."""
+        """The entry's name in a message."""
         line = "" if self.lines is None else f" (line {self.lines[index]})"
         return f"entry {index}{line}"
 
@@ -44,7 +43,7 @@ Reader = Callable[[bytes, str, FieldNames], Entries]
 
 
 def read_json(data: bytes, label: str, names: FieldNames) -> Entries:
-    """One list of objects; or, whatever the file is called, one object per line."""
+    """One list of objects; or one object per line, also in a file with this ending."""
     text = decode(data, label)
     if _is_object_per_line(text):
         return _json_lines(text, label)
@@ -52,7 +51,7 @@ def read_json(data: bytes, label: str, names: FieldNames) -> Entries:
 
 
 def read_json_lines(data: bytes, label: str, names: FieldNames) -> Entries:
-    """One object per line, blank lines skipped; or, whatever the file is called, one list of objects."""
+    """One object per line, blank lines skipped; or one list of objects, also in a file with this ending."""
     text = decode(data, label)
     if text.lstrip().startswith("["):
         return _json_list(text, label)
@@ -60,7 +59,7 @@ def read_json_lines(data: bytes, label: str, names: FieldNames) -> Entries:
 
 
 def _is_object_per_line(text: str) -> bool:
-    """Whether the first line is an object by itself and more follow it; a list or a single object is one value."""
+    """Whether the first line is an object and more lines follow; a list or a single object is one value."""
     first, _, rest = text.lstrip().partition("\n")
     if not first.startswith("{") or not rest or rest.isspace():
         return False
@@ -85,23 +84,23 @@ def _json_list(text: str, label: str) -> Entries:
     if isinstance(value, list):
         return Entries(values=value)
     hint = _object_hint(value) if isinstance(value, dict) else ""
-    raise DataError(f"{label}: the file holds {kind(value)}, expected a list of objects{hint}")
+    raise DataError(f"{label}: the file contains {kind(value)}, expected a list of objects{hint}")
 
 
 def _object_hint(value: dict[str, Any]) -> str:
-    """What to do with a file that is one object; tables of pandas are known by their form."""
+    """What to do with a file that is one object; tables from pandas are recognised by their form."""
     orient = _pandas_orient(value)
     if orient is not None:
         return (
-            f"; it is a table as DataFrame.to_json(orient={orient!r}) writes it: "
+            f"; it is a table from DataFrame.to_json(orient={orient!r}): "
             "write it with df.to_json(FILE, orient='records')"
         )
     lists = [f"{brief(k)} ({len(v)} entries)" for k, v in value.items() if isinstance(v, list)]
-    return f"; a list is under its key {', '.join(lists[:5])}: save that alone" if lists else "; put it in [ ]"
+    return f"; a list is under its key {', '.join(lists[:5])}: save only that list" if lists else "; put it in [ ]"
 
 
 def _pandas_orient(value: dict[str, Any]) -> str | None:
-    """Which `orient` of `DataFrame.to_json` an object was written with."""
+    """The `orient` of the `DataFrame.to_json` call that wrote an object."""
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         return "tight" if "column_names" in value else "split"
     if isinstance(value.get("schema"), dict) and isinstance(value.get("data"), list):
@@ -112,7 +111,7 @@ def _pandas_orient(value: dict[str, Any]) -> str | None:
     keys = [set(part) for part in parts]
     if any(keys[0] != other for other in keys[1:]):
         return None
-    # rows are numbered: by columns the numbers stand inside, by index outside
+    # rows have numbers: with `columns` they are the inner keys, with `index` the outer ones
     return "columns" if all(key.lstrip("-").isdecimal() for key in keys[0]) else "index"
 
 
@@ -130,7 +129,7 @@ def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
             if row and len(row) != len(header):
                 raise DataError(
                     f"{label}: line {line} has {len(row)} fields, expected {len(header)} as in the header: "
-                    'a field with a comma or a line break must stand in "quotes"'
+                    'put a field with a comma or a line break in "quotes"'
                 )
             if row:
                 values.append(dict(zip(header, row, strict=True)))
@@ -140,7 +139,7 @@ def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
 
 
 def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
-    """A Parquet table; only the fields' columns are read, and those whose names are nearly that of the input."""
+    """A Parquet table; only the columns of the fields are read, and columns with nearly the name of the input."""
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -174,11 +173,12 @@ READERS: dict[str, Reader] = {
     ".csv": read_csv,
     ".parquet": read_parquet,
 }
-"""By a file name's ending, in lower case."""
+"""Readers by the file name's ending, in lower case."""
 
 
 MOST_EXPANDED = 1000
-"""A Parquet file's text over its bytes: real text shrinks by 3 to 30. Beyond it a small file would fill the memory."""
+"""Largest ratio of a Parquet file's text to its bytes: real text has 3 to 30; above it a small file fills the
+memory."""
 
 
 def _parquet_rows(file: Any, columns: list[str], label: str, *, num_bytes: int) -> Iterator[object]:
@@ -187,14 +187,14 @@ def _parquet_rows(file: Any, columns: list[str], label: str, *, num_bytes: int) 
         num_left -= batch.nbytes
         if num_left < 0:
             raise DataError(
-                f"{label}: {num_bytes} bytes of Parquet hold more than {MOST_EXPANDED * num_bytes} bytes of text, as "
-                "only endless repetition does: remove the repeated rows"
+                f"{label}: {num_bytes} bytes of Parquet contain more than {MOST_EXPANDED * num_bytes} bytes of text, "
+                "which only much repetition can do: remove the repeated rows"
             )
         yield from batch.to_pylist()
 
 
 def _parquet_column(file: Any, name: str) -> UnusedColumn:
-    """A column as the file's own figures describe it."""
+    """A column, from the file's own statistics."""
     import pyarrow
 
     kind = file.schema_arrow.field(name).type
@@ -228,7 +228,7 @@ def decode(data: bytes, label: str) -> str:
 
 
 def kind(value: object) -> str:
-    """What a value is called in messages, in JSON's words.
+    """The name of a value's kind in messages, in JSON's words.
 
     >>> kind(3), kind(None), kind({})
     ('a number', 'null', 'an object')
@@ -282,7 +282,7 @@ def _header_hint(header: Sequence[str]) -> str:
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """The csv module stops at fields of 128 KiB otherwise; its limit is one for the whole process."""
+    """Raise the csv module's limit of 128 KiB per field; the limit is one for the whole process."""
     before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     try:
         yield

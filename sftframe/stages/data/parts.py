@@ -1,6 +1,6 @@
-"""The three parts of a dataset: what is trained on, what is answered and judged, what is looked at during training.
+"""The three parts of a dataset: for training, for answers and their judge, and for validation during training.
 
-Decides nothing by content: only position, or a seed, says where an example goes.
+Only an example's position, or a seed, decides its part; never its content.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TRAIN_SHARE = 0.85
 TEST_SHARE = 0.10
 MIN_EXAMPLES = 10
-"""The fewest examples of which `int(0.10 n)` is not 0; of nine, no test example would be left."""
+"""The smallest number of which `int(0.10 n)` is not 0; nine examples would give no test example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicates:
-    """How many examples of one part stand in another too, with equal instruction, input and output."""
+    """How many examples of one part are also in another, with equal instruction, input and output."""
 
     test_in_train: int
     test_in_validation: int
@@ -53,8 +53,8 @@ def split(dataset: Dataset, config: DataConfig) -> Split:
     if len(examples) < MIN_EXAMPLES:
         remedy = "raise data.limit" if config.limit is not None and config.limit < MIN_EXAMPLES else "add more"
         raise DataError(
-            f"{dataset.source}: found {len(examples)} entries, expected at least {MIN_EXAMPLES}: of fewer, the split "
-            f"into 85 % train, 10 % test and 5 % validation leaves a part empty; {remedy}"
+            f"{dataset.source}: found {len(examples)} entries, expected at least {MIN_EXAMPLES}: with fewer, the split "
+            f"into 85 % train, 10 % test and 5 % validation has an empty part; {remedy}"
         )
     if config.shuffle_split is not None:
         examples = _shuffled(examples, config.shuffle_split)
@@ -67,7 +67,7 @@ def split(dataset: Dataset, config: DataConfig) -> Split:
 
 
 def num_duplicates(split: Split) -> Duplicates:
-    """Count what stands in two parts: a test example that was trained on measures memory."""
+    """Count the examples in two parts: a test example from the training data measures only memory."""
     train, validation = _contents(split.train), _contents(split.validation)
     return Duplicates(
         test_in_train=sum(_content(example) in train for example in split.test),

@@ -1,6 +1,6 @@
-"""Where the data comes from: bundled with sftframe, downloaded from the chapter, or a file of the user's.
+"""The source of the data: bundled with sftframe, downloaded from the chapter, or a file of the user.
 
-Knows names, places and hashes; what is in a file is for `formats` and `examples`.
+The content of a file is read in `formats` and `examples`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CH07_URL = (
 """The 1,100 entries of the chapter; `SFTFRAME_CH07_URL` names a mirror."""
 CH07_SHA256 = "7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944"
 _MOST_BYTES = 16_000_000
-"""The file has 0.2 MB; what is much longer is another one, and is not read to its end."""
+"""The file has 0.2 MB; a much longer one is another file, and is not read to its end."""
 
 Report = Callable[[str], None]
 OnBytes = Callable[[int, int | None], None]
@@ -39,7 +39,7 @@ OnBytes = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Checked examples and where they are from."""
+    """Checked examples and their source."""
 
     source: str
     """`starter`, `ch07`, or the file's path as it was given."""
@@ -48,7 +48,7 @@ class Dataset:
     examples: tuple[Example, ...]
     """In the file's order; never empty."""
     unused_columns: tuple[UnusedColumn, ...] = ()
-    """What else stands in the file, and is not read."""
+    """Columns of the file that are not read."""
 
 
 def load_examples(
@@ -59,18 +59,18 @@ def load_examples(
     on_bytes: OnBytes | None = None,
     on_lost_inputs: Report | None = None,
 ) -> Dataset:
-    """The examples that a configuration names, all of them checked.
+    """The examples of a configuration's source, all of them checked.
 
     Args:
         cache_dir: where downloads are kept; by default `downloads.cache_dir()`.
-        report: gets a line on what takes long or is worth knowing.
-        on_bytes: gets the bytes of a download so far, and their total where it is known.
-        on_lost_inputs: gets the line that would be an error, where a run was begun with these data already.
+        report: gets a line about slow work and other useful facts.
+        on_bytes: gets the bytes of a download so far, and their total if it is known.
+        on_lost_inputs: gets the line that would be an error, if a run was already started with these data.
 
     Raises:
-        DataError: there is no such source or file, it cannot be had or read, an entry in it cannot be used, or inputs
+        DataError: there is no such source or file, it cannot be read, an entry in it cannot be used, or inputs
             would be lost because their column has another name.
-        ConfigError: `data.fields` reads two fields from the same name.
+        ConfigError: `data.fields` gives two fields the same name in the file.
     """
     names = FieldNames.of(config.fields)
     say = report or (lambda line: None)
@@ -91,11 +91,11 @@ def load_examples(
 def make_dataset(
     data: bytes, entries: Entries, source: str, names: FieldNames, *, on_lost_inputs: Report | None = None
 ) -> Dataset:
-    """The examples of a file's entries, and what the file has beside them.
+    """The examples of a file's entries, and the file's unused columns.
 
     Args:
         data: the file's bytes.
-        on_lost_inputs: gets the line on lost inputs, which is an error without it.
+        on_lost_inputs: gets the line about lost inputs; without it, lost inputs are an error.
 
     Raises:
         DataError: an entry cannot be used, or inputs would be lost because their column has another name.
@@ -132,7 +132,7 @@ def read_source(source: str) -> tuple[str, bytes]:
     """A file's ending in lower case, and its bytes.
 
     Raises:
-        DataError: there is none, it cannot be read, or its ending is none of ours.
+        DataError: there is none, it cannot be read, or its ending is unknown.
     """
     try:
         path = Path(source).expanduser()
@@ -150,7 +150,7 @@ def read_source(source: str) -> tuple[str, bytes]:
 
 
 def _most_bytes() -> int:
-    """A quarter of this machine's memory: text takes about four times its size once it is read as entries."""
+    """A quarter of this machine's memory: entries take about four times the size of their text."""
     import psutil
 
     return max(2**30, int(psutil.virtual_memory().total) // 4)
@@ -170,10 +170,10 @@ def _unknown(source: str, path: Path) -> DataError:
 
 
 def parse_entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries:
-    """What a file holds.
+    """The entries of a file.
 
     Raises:
-        DataError: nothing, or nothing that can be read.
+        DataError: the file is empty, or cannot be read.
     """
     expected = "expected at least one entry with " + " and ".join(repr(name) for name in names.required.values())
     if not data or data.isspace():
@@ -181,7 +181,7 @@ def parse_entries(data: bytes, suffix: str, label: str, names: FieldNames) -> En
     reader = read_parquet if data.startswith(b"PAR1") else READERS[suffix]
     entries = reader(data, label, names)
     if not entries.values:
-        raise DataError(f"{label} holds no entries: {expected}")
+        raise DataError(f"{label} has no entries: {expected}")
     return entries
 
 

@@ -1,8 +1,7 @@
-"""Judging: answered examples go to a judge, and every one of them comes back with a verdict; pairs, with a preference.
+"""Judging: every answered example gets a verdict from a judge, every pair of answers a preference.
 
-Holds the judge to its contract, so that no list is ever shifted by one and no failed item left out in silence. Knows
-the `Judge` interface and the records; it does not know which judges there are, and writes nothing: each verdict is
-handed on as it comes.
+The judge's contract is checked, so that no verdict gets to another item and no failed item is left out silently.
+Nothing is written here: the caller gets each verdict as soon as it arrives.
 """
 
 from sftframe.stages.judge.contract import is_score

@@ -1,4 +1,4 @@
-"""What a judge promises about each verdict and each preference, and what is said of one that breaks it."""
+"""A judge's promises about each verdict and each preference, and the messages about broken ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sftframe.records import JudgeItem, JudgePair, Preference, Verdict, VerdictS
 
 
 def broken_verdict(item: JudgeItem, verdict: object) -> str:
-    """What is wrong with what a judge gave on this item; empty where all is well."""
+    """What is wrong with a judge's verdict on this item; empty if nothing is."""
     if not isinstance(verdict, Verdict):
         return f"{type(verdict).__name__} instead of a Verdict"
     if problem := _broken_frame(item.index, verdict, "verdict"):
@@ -21,7 +21,7 @@ def broken_verdict(item: JudgeItem, verdict: object) -> str:
 
 
 def broken_preference(pair: JudgePair, preference: object) -> str:
-    """What is wrong with what a judge gave on this pair; empty where all is well."""
+    """What is wrong with a judge's preference on this pair; empty if nothing is."""
     if not isinstance(preference, Preference):
         return f"{type(preference).__name__} instead of a Preference"
     if problem := _broken_frame(pair.index, preference, "preference"):

@@ -1,4 +1,4 @@
-"""Verdicts that could not be had: counted, and when there are too many of them, the end of a stage."""
+"""Failed verdicts: they are counted, and too many of them stop a stage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sftframe.errors import JudgeError
 from sftframe.records import Preference, Verdict
 
 NOT_ASKED = "not asked: "
-"""What the reason of an item begins with that a judge was not asked about any more."""
+"""Beginning of the reason of an item that was not sent to the judge."""
 
 
 def failure_share(verdicts: Sequence[Verdict | Preference]) -> float:
@@ -18,13 +18,13 @@ def failure_share(verdicts: Sequence[Verdict | Preference]) -> float:
 
 
 def check_failures(verdicts: Sequence[Verdict | Preference], max_failures: float) -> None:
-    """See that a mean over these verdicts still says something.
+    """Check that enough verdicts have a score for a mean.
 
     Args:
-        max_failures: the share of failed items that is let pass, 0-1.
+        max_failures: the largest accepted share of failed items, 0-1.
 
     Raises:
-        JudgeError: more have failed; says how many in which way, and why the first did.
+        JudgeError: more have failed; the message has the number per status, and the first one's reason.
     """
     failed = [verdict for verdict in verdicts if verdict.status != "ok"]
     if len(failed) <= max_failures * len(verdicts):
@@ -35,12 +35,12 @@ def check_failures(verdicts: Sequence[Verdict | Preference], max_failures: float
     raise JudgeError(
         f"{judge} gave no {what} for {len(failed)} of {len(verdicts)} items ({ways}; the first is item "
         f"{failed[0].index}: {failed[0].reason or 'no reason given'}), and at most {max_failures:.0%} may fail: "
-        f"mend the cause and judge again; the {what}s so far are kept"
+        f"remove the cause and judge again; the {what}s so far are kept"
     )
 
 
 def failure_counts(verdicts: Sequence[Verdict | Preference]) -> dict[str, int]:
-    """How many verdicts are missing in which way, the most frequent first.
+    """Number of missing verdicts by status, the most frequent first.
 
     >>> lost = Verdict(index=3, status="timeout", score=None)
     >>> failure_counts([lost, Verdict(index=4, status="error", score=None, reason="not asked: it is gone"), lost])

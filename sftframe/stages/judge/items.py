@@ -1,4 +1,4 @@
-"""What a judge gets to see of answered examples, and which items of two lists ask the same."""
+"""The items that a judge gets for answered examples, and matching items of two lists."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sftframe.records import Example, JudgeItem, Response
 
 
 def make_items(examples: Iterable[Example], responses: Iterable[Response]) -> list[JudgeItem]:
-    """What a judge gets to see, one item per example and in the examples' order.
+    """The items for a judge, one per example and in the examples' order.
 
-    Responses are found by their index, never by their position; those of other examples are left aside.
+    Responses are found by their index, never by their position; those of other examples are ignored.
 
     Raises:
         DataError: an example has no response, or more than one.
@@ -26,7 +26,7 @@ def make_items(examples: Iterable[Example], responses: Iterable[Response]) -> li
 
 
 def judge_item(example: Example, answer: str) -> JudgeItem:
-    """One answered example as a judge gets to see it."""
+    """One answered example as an item for a judge."""
     return JudgeItem(
         index=example.index,
         instruction=example.instruction,
@@ -39,7 +39,7 @@ def judge_item(example: Example, answer: str) -> JudgeItem:
 def match_items(first: Iterable[JudgeItem], second: Iterable[JudgeItem]) -> list[tuple[JudgeItem, JudgeItem]]:
     """The items that both lists have, in the first one's order: same instruction, input and reference.
 
-    What stands in a list several times is matched as often as it stands in both, in order.
+    An item that occurs several times is matched as often as it occurs in both lists, in order.
 
     >>> def asked(*words):
     ...     return [JudgeItem(index=i, instruction=w, input="", reference="", answer="") for i, w in enumerate(words)]

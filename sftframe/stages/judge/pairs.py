@@ -1,8 +1,8 @@
-"""Which of two answers is better, asked in both orders, and what the preferences over many pairs sum up to.
+"""Preferences between two answers, from both orders, and their summary over many pairs.
 
-The answers of one side are called a, those of the other b, whichever of them is shown first. A judge that names a and
-then, shown the other way round, b, has told its liking for a place and not for an answer: that is a tie. Equal answers
-are a tie without being asked about.
+The answers of one side are called a, those of the other b, in both orders. If a judge prefers a in one order and b in
+the other, it prefers a position and not an answer: that is a tie. Equal answers are a tie, and the judge does not see
+them.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from sftframe.records import JudgeItem, JudgePair, Preference, VerdictStatus
 Side = Literal["a", "b", "tie"]
 
 _MIN_FOR_SLOPE = 3
-"""Pairs below which a line has no interval."""
+"""Fewest pairs for an interval of a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairOutcome:
-    """What a judge thinks of one pair, after it saw both orders."""
+    """A judge's result for one pair, after it saw both orders."""
 
     index: int
     status: VerdictStatus
-    """The first that is not `ok` of the two orders' statuses."""
+    """The first status of the two orders that is not `ok`; `ok` if both are."""
     winner: Side | None
     """None unless `status` is `ok`."""
     is_consistent: bool | None
-    """Whether both orders name the same answer, or both none; None where the judge was not asked, or failed."""
+    """Whether both orders name the same answer, or both none; None if the judge did not see the pair, or failed."""
     reason: str
-    """The judge's, of the order in which a stood first; that of the failed one where one failed."""
+    """The judge's reason for the order with a first; if one order failed, that order's reason."""
     length_ratio: float
-    """Characters of b's answer over a's, each counted from 1 so that an empty one has a ratio."""
+    """Length of b's answer divided by a's, in characters plus 1, so that an empty one has a ratio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class PairSummary:
     num_judged: int
     """Pairs with an outcome: a preference in both orders, or equal answers."""
     num_equal: int
-    """Pairs of equal answers: ties that the judge was not asked about."""
+    """Pairs of equal answers: ties that the judge did not see."""
     num_a: int
     """Pairs that a wins."""
     num_b: int
@@ -56,17 +56,17 @@ class PairSummary:
     ci95: tuple[float, float] | None
     """Over the pairs: Jeffreys' interval for three outcomes."""
     position_consistency: float | None
-    """Share of the pairs asked about on which both orders agree, 0-1."""
+    """Share of the judged pairs on which both orders agree, 0-1."""
     first_share: float | None
-    """How often the answer shown first is named when one is, 0-1; 0.5 in a judge that does not mind the order."""
+    """Share of preferences for the answer shown first, 0-1; 0.5 for a judge without a preference for a position."""
     length_slope: float | None
-    """What b's win rate gains when its answer is twice as long as a's: least squares over log2 of the length ratio,
-    equal answers left out."""
+    """Gain of b's win rate if its answer is twice as long as a's: least squares over log2 of the length ratio, without
+    equal answers."""
     length_slope_ci95: tuple[float, float] | None
 
 
 def make_pairs(matches: Iterable[tuple[JudgeItem, JudgeItem]]) -> list[JudgePair]:
-    """Matched items as pairs, a's answer first, under a's index."""
+    """Matched items as pairs, a's answer first, with a's index."""
     return [
         JudgePair(
             index=a.index,
@@ -86,7 +86,7 @@ def mirrored(pairs: Iterable[JudgePair]) -> list[JudgePair]:
 
 
 def differing(pairs: Iterable[JudgePair]) -> list[JudgePair]:
-    """The pairs that a judge has to be asked about: white space at the ends of an answer is no difference."""
+    """The pairs that go to a judge: white space at the ends of an answer is no difference."""
     return [pair for pair in pairs if pair.first.strip() != pair.second.strip()]
 
 
@@ -107,7 +107,7 @@ def combine(
 def summarise_pairs(
     outcomes: Sequence[PairOutcome], forward: Iterable[Preference], backward: Iterable[Preference]
 ) -> PairSummary:
-    """Win rate, position and length, with intervals where there are pairs enough."""
+    """Win rate, position and length, with intervals if there are enough pairs."""
     judged = [outcome for outcome in outcomes if outcome.status == "ok"]
     wins = [_value(outcome.winner) for outcome in judged]
     named = [p.winner for p in (*forward, *backward) if p.winner in ("first", "second")]
@@ -157,15 +157,15 @@ _BACKWARD: Mapping[str | None, Side | None] = {"first": "b", "second": "a", "tie
 
 
 def _value(winner: Side | None) -> float:
-    """What a pair counts for b."""
+    """A pair's points for b."""
     return {"a": 0.0, "b": 1.0}.get(winner or "tie", 0.5)
 
 
 def _win_rate_interval(num_a: int, num_ties: int, num_b: int) -> tuple[float, float]:
     """95 % interval of b's win rate: Jeffreys' for three outcomes, a Dirichlet posterior under 1/2 for each of them.
 
-    Intervals for yes and no do not know what a tie is and come out twice as wide where there are many; Student's has no
-    width where all pairs end alike. How often this one covers is tested.
+    Intervals for yes and no have no ties and become twice as wide if there are many; Student's has no width if all
+    pairs have the same result. The coverage of this one is tested.
     """
     import numpy as np
     from scipy.stats import dirichlet
@@ -177,11 +177,11 @@ def _win_rate_interval(num_a: int, num_ties: int, num_b: int) -> tuple[float, fl
 
 
 _NUM_DRAWS = 20_000
-"""Of the posterior, always the same ones; the bounds are good to a tenth of a percentage point with 100 pairs."""
+"""Draws from the posterior, always the same; the bounds are exact to 0.1 percentage points with 100 pairs."""
 
 
 def _length_slope(outcomes: Sequence[PairOutcome]) -> tuple[float, tuple[float, float]] | None:
-    """Slope and its 95 % interval; None where all lengths or all outcomes are alike, or the pairs too few."""
+    """Slope and its 95 % interval; None if all lengths or all outcomes are equal, or there are too few pairs."""
     lengths = [math.log2(outcome.length_ratio) for outcome in outcomes]
     wins = [_value(outcome.winner) for outcome in outcomes]
     if len(lengths) < _MIN_FOR_SLOPE or len(set(lengths)) == 1 or len(set(wins)) == 1:

@@ -1,6 +1,7 @@
-"""A judge's own noise: the same answers judged again and again.
+"""A judge's own noise, from judging the same answers several times.
 
-A difference between two models that is not well above the second may be the judge's alone.
+It has a standard deviation of one score and one of the mean. A difference between two models that is not much larger
+than that of the mean may be only the judge's noise.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sftframe.records import Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeNoise:
-    """How far repeated judging of the same answers comes apart."""
+    """How much repeated judgements of the same answers differ."""
 
     num_repeats: int
     """How often every answer was judged, the first time included."""

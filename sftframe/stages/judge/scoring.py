@@ -1,7 +1,7 @@
-"""Asking a judge: for scores or for preferences, with the same care.
+"""Asks a judge for scores or for preferences.
 
-Words are handed on as they come, which may be in another order. Every word is checked against the item that it must be
-for, whatever a plugin raises becomes an error that names it, and a judge that has gone is not waited for.
+Verdicts are passed on as they arrive, which may be in another order. Each one is checked against its item. A plugin's
+exception becomes an error that names the plugin. After many failures in a row the judge is not called again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sftframe.stages.judge.contract import broken_preference, broken_verdict
 from sftframe.stages.judge.failures import NOT_ASKED
 
 _GIVE_UP_AFTER = 10
-"""Failures in a row after which a judge is taken to be gone; each may have cost minutes of timeouts."""
+"""Failures in a row after which a judge counts as gone; each may have cost minutes of timeouts."""
 
 Item = TypeVar("Item", JudgeItem, JudgePair)
 Word = TypeVar("Word", Verdict, Preference)
@@ -35,16 +35,15 @@ def judge_responses(
     """One verdict per item, in the items' order.
 
     Args:
-        known: verdicts of an earlier attempt on the same answers, by index; where one is `ok` and this very judge's
-            (same identity), the judge is not asked again.
-        on_verdict: called with each new verdict as soon as the judge gives it, in any order.
-        max_failures: when more than this share (0-1) of all items has failed, the last ten of them in a row, the judge
-            is gone: the others come back as errors that say that nobody was asked. Single failures never stop the rest
-            from being judged.
+        known: verdicts of an earlier attempt on the same answers, by index; if one is `ok` and from this judge (same
+        identity), the judge is not asked again. on_verdict: called with each new verdict as soon as the judge gives it,
+        in any order. max_failures: if more than this share (0-1) of all items has failed, the last ten of them in a
+        row, the judge counts as gone: the other items get errors that say that the judge was not asked. Single failures
+        never stop the other items.
 
     Raises:
         JudgeError: the judge says that it cannot go on.
-        PluginError: the judge broke its contract, or raised what is no `SftframeError`.
+        PluginError: the judge broke its contract, or raised another exception than `SftframeError`.
     """
     is_ordered = type(judge).score_as_ready is Judge.score_as_ready
     grading = _Question(judge, "verdict", judge.score_as_ready, is_ordered, broken_verdict, _missing_verdict)
@@ -59,7 +58,7 @@ def judge_pairs(
     on_preference: Callable[[Preference], None],
     max_failures: float = 1.0,
 ) -> tuple[Preference, ...]:
-    """One preference per pair, each pair in the order in which it stands; everything else as `judge_responses`."""
+    """One preference per pair, each pair in its given order; everything else as `judge_responses`."""
     is_ordered = type(judge).prefer_as_ready is Judge.prefer_as_ready
     comparing = _Question(
         judge, "preference", judge.prefer_as_ready, is_ordered, broken_preference, _missing_preference
@@ -69,17 +68,17 @@ def judge_pairs(
 
 @dataclass(frozen=True, slots=True)
 class _Question(Generic[Item, Word]):
-    """What a judge is asked, and what its words have to be like."""
+    """The kind of question to a judge, and the checks of its replies."""
 
     judge: Judge
     noun: str
     ask: Callable[[Sequence[Item]], Iterable[Word]]
     is_ordered: bool
-    """Words come in the order of the items."""
+    """Replies come in the order of the items."""
     broken: Callable[[Item, object], str]
-    """What is wrong with a word on an item."""
+    """What is wrong with a reply on an item."""
     missing: Callable[[int, str, str], Word]
-    """The word on an item that nobody was asked about: its index, the reason and the judge."""
+    """The reply for an item that was not asked about: its index, the reason and the judge."""
 
 
 def _ask_all(
@@ -93,7 +92,7 @@ def _ask_all(
     words = {index: word for index, word in known.items() if word.status == "ok" and word.judge == judge.identity}
     pending = [item for item in items if item.index not in words]
     new: list[Word] = []
-    with closing(_asked(question, pending)) as coming:  # closed at once when interrupted: nobody asks on
+    with closing(_asked(question, pending)) as coming:  # closed at once when interrupted: no more questions
         for word in coming:
             new.append(word)
             on_word(word)
@@ -112,7 +111,7 @@ def _has_gone(words: Sequence[Verdict] | Sequence[Preference], most: float) -> b
 
 
 def _asked(question: _Question[Item, Word], items: Sequence[Item]) -> Generator[Word, None, None]:
-    """The judge's words on these items, each checked against the item that it must be for."""
+    """The judge's replies on these items, each checked against its item."""
     judge, noun = question.judge, question.noun
     waiting = list(items)
     with closing(_guarded(question, items)) as words:
@@ -125,20 +124,20 @@ def _asked(question: _Question[Item, Word], items: Sequence[Item]) -> Generator[
             item = waiting.pop(0 if question.is_ordered else _place(word, waiting))
             if problem := question.broken(item, word):
                 raise PluginError(f"judge {judge.name!r} broke its contract on item {item.index}: it gave {problem}")
-            # whatever it calls itself in a verdict: what is kept is found by its identity
+            # its identity replaces its name in the verdict: kept verdicts are found by it
             yield _in_short(word if word.judge == judge.identity else replace(word, judge=judge.identity))
         if next(words, None) is not None:
             raise PluginError(f"judge {judge.name!r} gave more than the {len(items)} {noun}s that it was asked for")
 
 
 def _place(word: object, waiting: Sequence[JudgeItem | JudgePair]) -> int:
-    """Where the item of a word stands; the first, against which it will be found wrong, where it is of none."""
+    """Position of a reply's item; the first one if it belongs to none, and the check then refuses it."""
     index = getattr(word, "index", None)
     return next((place for place, item in enumerate(waiting) if item.index == index), 0)
 
 
 def _in_short(word: Word) -> Word:
-    """With no more text than is worth keeping: a judge may hand on whatever a server sent."""
+    """The reply with its texts cut: a judge may pass on anything that a server sent."""
     reason, raw = _cut(word.reason, _MOST_REASON), _cut(word.raw, _MOST_RAW)
     return word if (reason, raw) == (word.reason, word.raw) else replace(word, reason=reason, raw=raw)
 
@@ -154,7 +153,7 @@ _MOST_RAW = 100_000
 
 
 def _guarded(question: _Question[Any, Word], items: Sequence[Any]) -> Generator[Word, None, None]:
-    """What the judge yields; the wall at which a plugin's exceptions become errors that name the plugin."""
+    """The judge's replies; a plugin's exceptions become errors that name the plugin."""
     if not items:
         return
     try:

@@ -1,6 +1,6 @@
-"""Verdicts in one line: the mean score, and the mean difference between two answers to the same questions.
+"""Summaries of verdicts: the mean score, and the mean difference between two answers to the same questions.
 
-Intervals are over the items; what other seeds or another hour of the same judge would have said is not in them.
+Intervals are over the items; they do not cover other seeds or another call of the same judge.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sftframe.records import JudgeSummary, Verdict
 def summarise(verdicts: Sequence[Verdict], name: str) -> JudgeSummary:
     """Mean of the scored items with its 95 % interval: Student's t over the items, cut off at 0 and 100.
 
-    The interval speaks of other questions of the same kind, not of other seeds of training nor of the judge's noise.
-    It is None with fewer than two scores; equal scores have no spread, so that theirs is a single point.
+    The interval covers other questions of the same kind, not other training seeds or the judge's noise. It is None with
+    fewer than two scores; for equal scores it is a single point.
 
     >>> scores = [0.0, 100.0, 100.0, 100.0]
     >>> verdicts = [Verdict(index=i, status="ok", score=score) for i, score in enumerate(scores)]
@@ -40,7 +40,7 @@ def summarise(verdicts: Sequence[Verdict], name: str) -> JudgeSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreDifference:
-    """What b's answers score more than a's, over the items where both have a score."""
+    """The difference of b's scores and a's, over the items that both have a score for."""
 
     mean_a: float | None
     """Mean score of a's answers on these items, 0-100."""
