@@ -114,7 +114,7 @@ def test_cells_of_another_version_of_a_plugin_stop_a_resume_before_it_spends_any
     version = toys.registry.provider("prompt", "brief").version
     first.write_text(first.read_text().replace(f'"version": "{version}"', '"version": "0.0.7"'))
     toys.judged.clear()
-    with pytest.raises(ConfigError, match=r"seed-123 was made with .* 0\.0\.7, and now it is of"):
+    with pytest.raises(ConfigError, match=r"seed-123 was made with .* 0\.0\.7, and now it is from"):
         Ablation.extend(grid.folder.path, toys.registry, seeds=3).run(seen)
     assert toys.judged == []
 

@@ -136,7 +136,7 @@ def test_a_boundary_that_is_not_stable_is_refused_unless_the_sides_are_split(
 
     registry = make_toys(backend=Other).registry
     whole, split = (resolve(layer(tokens={"boundary": boundary}), registry) for boundary in ("whole", "split"))
-    with pytest.raises(DataError, match="example 0: with prompt style 'brief' a token crosses the border"):
+    with pytest.raises(DataError, match="example 0: with prompt style 'brief' a token crosses the boundary"):
         prepare_data(whole, Components.choose(whole, registry), Observer())
     material = prepare_data(split, Components.choose(split, registry), Observer())
     assert bytes(material.train[0].ids[:-1].tolist()) == b"Q\x01After 0?\nA: It is 1."

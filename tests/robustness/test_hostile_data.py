@@ -153,5 +153,5 @@ def test_a_small_parquet_file_does_not_grow_without_end() -> None:
     again = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 100_000, pyarrow.int32()), ["a" * 500])
     content = parquet_bytes(instruction=again.cast(pyarrow.string()), output=again.cast(pyarrow.string()))
     assert len(content) < 50_000
-    with pytest.raises(DataError, match=r"bytes of Parquet hold more than .* remove the repeated rows"):
+    with pytest.raises(DataError, match=r"bytes of Parquet contain more than .* remove the repeated rows"):
         load(".parquet", content)

@@ -181,7 +181,7 @@ def tokenized(entry: Example, style: PromptStyle, tokenizer: Tokenizer) -> Token
     try:
         store, _ = tokenize([entry], style, tokenizer, TokensConfig(), context_length=10**6)
     except DataError as error:
-        if not str(error).startswith(f"example 3: with prompt style {style.name!r} a token crosses the border"):
+        if not str(error).startswith(f"example 3: with prompt style {style.name!r} a token crosses the boundary"):
             raise
         store, _ = tokenize([entry], style, tokenizer, TokensConfig(boundary="split"), context_length=10**6)
     return store[0]

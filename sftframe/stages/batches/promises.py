@@ -57,7 +57,9 @@ def _check_ends(strategy: CollateStrategy, counted: Tensor, examples: Sequence[T
         last = len(example.ids) - 2
         if example.num_truncated or example.roles[-1] != Role.END or last < 0 or counted[row, last]:
             continue
-        expected = "expected it to count once, or a role_weight of 0 for Role.END; tell padding by length, never by id"
+        expected = (
+            "expected it to count once, or a role_weight of 0 for Role.END; recognise padding by length, never by id"
+        )
         raise _broken(strategy, f"does not count the end token of example {example.index}", expected)
 
 

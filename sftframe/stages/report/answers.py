@@ -1,7 +1,7 @@
 """Every test item with its answers and verdicts before and after fine-tuning, as the report lists them.
 
-Joins records by example index. An item without an answer, or an answer without a verdict, stays in the list and says
-so.
+Records are joined by example index. An item without an answer, or an answer without a verdict, stays in the list with a
+note.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FLAGS: Mapping[str, str] = {
     "cut": "Cut off at the length limit",
     "failed": "Judge failed",
 }
-"""What an item can be filtered by: key and label."""
+"""Filters of items: key and label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +32,13 @@ class Answer:
 
     @property
     def score(self) -> float | None:
-        """Points of 100; None where the judge gave none."""
+        """Points of 100; None if the judge gave none."""
         return self.verdict.score if self.verdict else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One test example with what became of it."""
+    """One test example with its answers before and after."""
 
     example: Example
     before: Answer | None

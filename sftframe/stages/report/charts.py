@@ -1,6 +1,6 @@
-"""The loss chart of a run: as a PNG file, and as SVG that stands inside an HTML page.
+"""The loss chart of a run: as a PNG file, and as SVG inside an HTML page.
 
-Imports matplotlib on use.
+matplotlib is imported only when a chart is drawn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_POINTS = 1000
 """Points of the raw train line; longer runs show the least and the greatest loss of each stretch of steps."""
 
-# Okabe and Ito's palette (jfly.uni-koeln.de/color), told apart in all common forms of colour blindness.
+# Okabe and Ito's palette (jfly.uni-koeln.de/color), distinct in all common forms of colour blindness.
 _TRAIN, _VALIDATION, _RESPONSE = "#0072b2", "#d55e00", "#009e73"
 _CSS_NAMES = {_TRAIN: "train", _VALIDATION: "validation", _RESPONSE: "response"}
 
@@ -80,7 +80,7 @@ def _figure(curves: Curves, collate: str, layout: _Layout) -> Figure:
 
 def _comparison_note(layout: _Layout) -> str:
     gap = "\n" if layout is _NARROW else " "
-    return f"Train and validation loss compare only under the same mask;{gap}response NLL compares with every run."
+    return f"Compare train and validation loss only with the same mask;{gap}response NLL compares with every run."
 
 
 def _draw_train(axes: Axes, curves: Curves) -> None:
@@ -123,7 +123,7 @@ def _label_axes(axes: Axes, curves: Curves, layout: _Layout) -> None:
 
 
 def _add_token_axis(axes: Axes, curves: Curves, layout: _Layout) -> None:
-    """A second x axis on top: round numbers of tokens, each at the step by which that many were seen."""
+    """A second x axis on top: round numbers of tokens, each at the step at which so many were seen."""
     import numpy as np
     from matplotlib.ticker import EngFormatter, MaxNLocator
 

@@ -1,7 +1,7 @@
-"""Before against after, item by item: what changed, and whether the choice of test items alone could explain it.
+"""Compares before and after item by item: what changed, and whether chance in the test items could explain it.
 
-Only items that were measured both times are compared. Intervals and tests cover the choice of items and nothing else:
-not another seed of training, nor a judge that says something else when asked again.
+Only items that were measured both times are compared. Intervals and tests cover only the choice of items: not other
+training seeds, and not the noise of a judge.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sftframe.stages.report.answers import Answer, Item
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """How scores moved, item by item, on the items that were scored both times."""
+    """How scores changed, item by item, on the items that were scored both times."""
 
     mean: float
     """Points of 100."""
@@ -29,12 +29,12 @@ class Change:
 
     @property
     def could_be_chance(self) -> bool:
-        """Whether the interval holds zero; a single item never tells."""
+        """Whether the interval contains zero; True for a single item."""
         return self.ci95 is None or self.ci95[0] <= 0 <= self.ci95[1]
 
 
 def paired_change(before: Sequence[Verdict], after: Sequence[Verdict]) -> Change | None:
-    """The change of the scores; None where no item was scored both times."""
+    """The change of the scores; None if no item was scored both times."""
     old = {verdict.index: verdict.score for verdict in before if verdict.score is not None}
     gaps = [v.score - old[v.index] for v in after if v.score is not None and v.index in old]
     if not gaps:
@@ -60,9 +60,9 @@ def chance_keys(items: Sequence[Item], change: Change | None) -> frozenset[str]:
 
 
 def sign_test(pairs: Sequence[tuple[bool, bool]]) -> float:
-    """Probability, were chance alone at work, of a change between before and after at least as one-sided as this.
+    """Probability that chance alone gives a change between before and after at least as one-sided as this.
 
-    McNemar's exact test, two-sided: among the pairs that changed, either direction is as likely.
+    McNemar's exact test, two-sided: among the pairs that changed, both directions are equally likely.
 
     >>> sign_test([(False, True)] * 5), sign_test([(False, True), (True, False)])
     (0.0625, 1.0)

@@ -1,4 +1,4 @@
-"""The course of a training run, as `metrics.jsonl` tells it."""
+"""The course of a training run, from `metrics.jsonl`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sftframe.records import EvalRecord, StepRecord
 from sftframe.stored import read_record
 
 MAX_ROWS = 12
-"""Rows of the table beside the chart when a run was never evaluated."""
+"""Rows of the table next to the chart if a run was never evaluated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Curves:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveRow:
-    """One line of the table beside the chart; None where nothing was measured at that step."""
+    """One line of the table next to the chart; None if nothing was measured at that step."""
 
     step: int
     tokens_seen: int
@@ -45,8 +45,8 @@ class CurveRow:
 def read_curves(lines: Iterable[Mapping[str, Any]]) -> Curves:
     """The curves of the lines of `metrics.jsonl`.
 
-    A step that was logged twice (a run killed and resumed from an earlier checkpoint) counts once, as logged last.
-    Kinds and fields of a later version are passed over.
+    A step that was logged twice (a run was killed and resumed from an earlier checkpoint) counts once, with its last
+    record. Kinds and fields of a later version are ignored.
 
     Raises:
         DataError: a line lacks a field of its kind; the message has the line's number.
@@ -67,7 +67,8 @@ def read_curves(lines: Iterable[Mapping[str, Any]]) -> Curves:
 
 
 def mean_window(num_steps: int) -> int:
-    """Steps that the running mean of the train loss spans: a 40th of the run, 5 to 50; 1 = no mean for up to 50 steps.
+    """Number of steps in the running mean of the train loss: a 40th of the run, 5 to 50; 1 = no mean, for up to 50
+    steps.
 
     >>> [mean_window(n) for n in (1, 50, 51, 234, 5000)]
     [1, 1, 5, 5, 50]
@@ -128,7 +129,7 @@ def _finite_or_nan(value: Any) -> Any:
 
 
 def _even(steps: Sequence[int], most: int) -> list[int]:
-    """Up to `most` of the steps, evenly spread, the first and the last among them."""
+    """Up to `most` of the steps, evenly spread, with the first and the last."""
     if len(steps) <= most:
         return list(steps)
     return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]

@@ -1,6 +1,6 @@
-"""With what runs were made, in a few lines and as a paragraph for a paper: model, data, training, judge, machine, cost.
+"""The set-up of runs, in a few lines and as a paragraph for a paper: model, data, training, judge, machine, cost.
 
-Everything is read from what a run's folder holds: its settings, `manifest.json` and `summary.json`.
+Everything is read from files of a run's folder: its settings, `manifest.json` and `summary.json`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from sftframe.stages.report.numerals import duration
 
 _NAMES = ("model.name", "prompt.name", "collate.name", "judge.name")
 _UNTOLD = ("content", "cache")
-"""Options of components that are too long to tell, or change nothing."""
+"""Options of components that are too long to show, or change nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What one run's folder says of how it was made."""
+    """The facts in one run's folder about how it was made."""
 
     settings: Mapping[str, Any]
     """Flat configuration, `train.lr` and the like."""
@@ -28,7 +28,7 @@ class RunFacts:
 
 
 def setup_facts(runs: Sequence[RunFacts]) -> tuple[tuple[str, str], ...]:
-    """Label and value of what is worth knowing; what runs do not share is listed, what none has is left out."""
+    """Label and value of the main facts; different values are listed, facts that no run has are left out."""
     told: list[tuple[str, Callable[[RunFacts], str]]] = [
         ("Model", lambda run: _component(run, "model")),
         ("Adapters", _adapters),
@@ -52,7 +52,7 @@ def setup_facts(runs: Sequence[RunFacts]) -> tuple[tuple[str, str], ...]:
 
 
 def run_methods(run: RunFacts) -> str:
-    """A paragraph on one run, as a paper has it."""
+    """A paragraph about one run, for a paper."""
     return " ".join(
         part
         for part in (
@@ -85,7 +85,7 @@ def data_sentence(run: RunFacts) -> str:
 
 
 def training_sentence(runs: Sequence[RunFacts]) -> str:
-    """How long, how fast, how large a batch, where, and what it cost."""
+    """Duration, speed, batch size, machine and cost of the training."""
     shared = _shared(runs, _training)
     optimizer = _shared(runs, _optimizer)
     where = _shared(runs, machine)
@@ -130,7 +130,7 @@ def machine(run: RunFacts) -> str:
 
 
 def cost(runs: Sequence[RunFacts]) -> str:
-    """Training time and tokens of all runs together; what answers and verdicts took is not recorded."""
+    """Training time and tokens of all runs together; the time for answers and verdicts is not recorded."""
     trained = [train for run in runs if (train := run.summary.get("train"))]
     seconds, tokens = (sum(_known(train.get(key)) for train in trained) for key in ("seconds", "tokens_seen"))
     if not tokens:
@@ -220,12 +220,12 @@ def _answers(run: RunFacts) -> str:
 
 
 def _shared(runs: Sequence[RunFacts], tell: Callable[[RunFacts], str]) -> str:
-    """What runs say; several, separated by `or`, where they differ."""
+    """The runs' text; several texts, separated by `or`, if they differ."""
     return " or ".join(dict.fromkeys(text for run in runs if (text := tell(run))))
 
 
 def _figure(value: Any) -> str:
-    """A number for people; what is none, since a file was damaged, as it stands."""
+    """A number for people; another value, from a damaged file, is shown unchanged."""
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""A run's manifest as tables: any nesting of names and values, flattened to one line per value."""
+"""A run's manifest as tables: nested names and values, flattened to one line per value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def manifest_tables(manifest: Mapping[str, Any]) -> tuple[Table, ...]:
 
 
 def repeat_command(run: str) -> str:
-    """The command that does a run again, into a folder beside it.
+    """The command that repeats a run, into a folder next to it.
 
     >>> repeat_command("runs/my run")
     "sftframe run --config 'runs/my run/config.toml' --out 'runs/my run-again'"

@@ -1,4 +1,4 @@
-"""How the report writes numbers: fixed digits, a true minus sign, a dash for what was not measured."""
+"""Number formats of the report: fixed digits, a true minus sign, a dash for a missing value."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def percent(share: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as a person says them.
+    """Seconds in words for people.
 
     >>> duration(8.24), duration(95), duration(7380)
     ('8.2 s', '1 min 35 s', '2 h 3 min')

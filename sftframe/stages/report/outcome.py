@@ -1,6 +1,6 @@
-"""What a run's result is, in one sentence that does not claim more than was measured.
+"""A run's result in one sentence, which claims only what was measured.
 
-Takes the summary and how the scores changed item by item; computes nothing of its own.
+All numbers come from the summary and from the change of the scores item by item.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class Outcome:
 
     sentence: str
     notes: tuple[str, ...]
-    """What one has to know to read the sentence rightly."""
+    """Notes that are needed to understand the sentence."""
 
 
 def outcome(summary: Summary, change: Change | None) -> Outcome:
     """The result of a run, better or worse, and what is not known about it.
 
     Args:
-        change: of the scores, item by item; None where no item was scored both times.
+        change: of the scores, item by item; None if no item was scored both times.
     """
     what = f"{summary.model} on {summary.data} with {summary.prompt} and {summary.collate}"
     if summary.after is None:
@@ -71,13 +71,13 @@ def _compared(
 
 
 def _is_open(change: Change, gap: float) -> bool:
-    """Whether chance could explain the change, or the items scored both times contradict the two means."""
+    """Whether chance could explain the change, or the items scored both times disagree with the two means."""
     has_moved = change.num_better > 0 or change.num_worse > 0
     return (has_moved and change.could_be_chance) or change.mean * gap < 0
 
 
 def _short(judge: JudgeSummary) -> str:
-    """The judge's name without the version, model or digest behind it, which the table has."""
+    """The judge's name without version, model or digest, which are in the table."""
     found = re.match(r"[\w.-]+", judge.name)
     return found[0] if found else judge.name
 

@@ -1,7 +1,6 @@
 """`report.html`: one self-contained page about one run.
 
-All data goes through jinja2's autoescape, and a content security policy lets the page load nothing and run only its own
-script.
+jinja2 escapes all data, and a content security policy lets the page load nothing and run only its own script.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from sftframe.stages.report.yardsticks import yardstick_rows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInput:
-    """All that a report is made of. Only the summary must be there; a section without data says so."""
+    """The content of a report. Only the summary is required; a section without data says so."""
 
     summary: Summary
     curves: Curves = field(default_factory=Curves)
@@ -43,9 +42,9 @@ class ReportInput:
     """Per example its tokens: text, role label, whether it counts as a target, weight; see `ShownToken`."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
     config_toml: str = ""
-    """The resolved configuration, as it lies in the run's folder."""
+    """The resolved configuration, as it is in the run's folder."""
     command: str | None = None
-    """How to do the run again; by default from the run's `config.toml`."""
+    """The command to repeat the run; by default from the run's `config.toml`."""
 
 
 def report_page(report: ReportInput) -> str:

@@ -1,4 +1,4 @@
-"""How a report's content becomes a page: jinja2 with everything escaped, in a frame that all reports share.
+"""Makes a page of a report's content: jinja2 escapes everything, and all reports share one frame.
 
 A content security policy lets the page load nothing and run only its own script.
 """
@@ -15,7 +15,7 @@ from sftframe.stages.report import numerals
 from sftframe.visible import visible
 
 _OWN = __package__ or ""
-"""Where the frame and the pieces that all reports share lie."""
+"""The package with the frame and the pieces that all reports share."""
 
 
 def render_page(
@@ -24,7 +24,7 @@ def render_page(
     """A package's `page.html.j2`, which extends `frame.html.j2`; the same content gives the same characters.
 
     Args:
-        package: whose `templates` are searched before the shared ones.
+        package: its `templates` are searched before the shared ones.
         styles: files of the package's templates, after the shared `page.css`.
         scripts: likewise, after the shared `theme.js`.
     """
@@ -63,5 +63,5 @@ def _asset(package: str, name: str) -> str:
 
 
 def _encodable(page: str) -> str:
-    """Half a surrogate pair, which JSON data may hold, has no UTF-8: written as a question mark."""
+    """Replace half a surrogate pair, which JSON data may contain and UTF-8 cannot write, by a question mark."""
     return page.encode("utf-8", errors="replace").decode("utf-8")

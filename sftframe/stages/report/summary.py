@@ -1,6 +1,6 @@
-"""`summary.json`: a run's `Summary` as a JSON document, and back.
+"""`summary.json`: writes a run's `Summary` as a JSON document, and reads it.
 
-Fields are added over time, never renamed, so unknown keys are passed over when reading. A number that is not finite is
+Fields are added over time, never renamed, so unknown keys are ignored when reading. A number that is not finite is
 `null` in the document, because JSON has no NaN.
 """
 
@@ -36,7 +36,7 @@ def summary_document(summary: Summary) -> dict[str, Any]:
 
 
 def parse_summary(document: Document) -> Summary:
-    """The summary that `summary_document` made the document of; a required number that was `null` becomes NaN.
+    """The summary in a document of `summary_document`; a required number that is `null` becomes NaN.
 
     Raises:
         DataError: a key is missing, or a value is of the wrong kind.
@@ -57,10 +57,10 @@ def parse_summary(document: Document) -> Summary:
     except KeyError as error:
         raise DataError(f"summary.json lacks the key {error}: {_ADVICE}") from error
     except (AttributeError, TypeError, ValueError) as error:
-        raise DataError(f"summary.json holds a value of the wrong kind ({error}): {_ADVICE}") from error
+        raise DataError(f"summary.json contains a value of the wrong kind ({error}): {_ADVICE}") from error
 
 
-_ADVICE = "expected what sftframe writes; run the last stage on the run's folder again to have it rewritten"
+_ADVICE = "expected the keys that sftframe writes; run the last stage on the run's folder again to write it again"
 
 
 def _plain(value: Any) -> Any:

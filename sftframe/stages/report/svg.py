@@ -1,6 +1,7 @@
-"""Drawings of matplotlib as SVG that stands inside an HTML page.
+"""Drawings of matplotlib as SVG inside an HTML page, for light and dark pages.
 
-Imports matplotlib on use, never pyplot, and leaves matplotlib's settings as they were.
+Text stays text, and colours are CSS properties (`--chart-ink`, …) with a light scheme as default. matplotlib is
+imported only when a drawing is made, pyplot never; matplotlib's settings do not change.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, GRID = "#333333", "#dddddd"
-"""Of text and axes, and of the lines behind the data, in every drawing."""
+"""Colours of text and axes, and of the lines in the background, in every drawing."""
 
 _METADATA = ("Creator", "Date", "Format", "Type")
 _ATTRIBUTES = (
@@ -24,10 +25,10 @@ _ATTRIBUTES = (
 
 
 def drawing_settings(font_pt: float, salt: str) -> Any:
-    """A context in which figures are to be made and saved.
+    """A context in which figures are made and saved.
 
     Args:
-        salt: sets the ids inside a drawing apart from those of the page's other drawings.
+        salt: makes the ids inside a drawing different from those of the page's other drawings.
     """
     import matplotlib
 
@@ -60,7 +61,7 @@ def svg_element(figure: Figure, colours: Mapping[str, str]) -> str:
 
 
 def _embeddable(svg: str, colours: Mapping[str, str]) -> str:
-    """The `<svg>` element alone: no prologue or style sheet, only ids that are referred to, colours by CSS property."""
+    """Only the `<svg>` element: no prologue or style sheet, only ids that are used, colours as CSS properties."""
     head, body = svg[svg.index("<svg") :].split(">", 1)
     view_box = re.search(r'viewBox="[^"]*"', head)
     assert view_box is not None, "matplotlib writes a view box"

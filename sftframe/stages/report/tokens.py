@@ -1,6 +1,6 @@
-"""Examples as the model sees them: tokens in stretches of one role, each with how many of its targets count.
+"""Examples as the model sees them: stretches of tokens with one role, and the number of their counted targets.
 
-Takes what the pipeline read off the very batch that trains; tokenises nothing itself.
+The tokens come from the same batch that is used in training.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from itertools import groupby
 from typing import NamedTuple
 
 PADDING = "padding"
-"""The role of what stands behind a row's end."""
+"""The role of positions after a row's end."""
 
 
 class ShownToken(NamedTuple):
-    """One token as the report shows it; a plain tuple of the four will do."""
+    """One token as the report shows it; a plain tuple of the four values is accepted too."""
 
     text: str
     role: str
     """`Role.label`, or `padding`."""
     is_counted: bool
-    """Whether it counts as a target in the loss; the first token of a row never does."""
+    """Whether it counts as a target in the loss; a row's first token never counts."""
     weight: float
-    """Its weight in the loss; 0 where it does not count."""
+    """Its weight in the loss; 0 if it does not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Stretch:
 
     @property
     def weights(self) -> str:
-        """The different weights of the counted targets, the smallest first; empty where none counts."""
+        """The different weights of the counted targets, the smallest first; empty if none counts."""
         return ", ".join(f"{weight:g}" for weight in sorted({t.weight for t in self.tokens if t.is_counted}))
 
 
@@ -52,17 +52,17 @@ class ShownExample:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of the example, padding not among them."""
+        """Tokens of the example, without padding."""
         return sum(len(stretch.tokens) for stretch in self.stretches if stretch.role != PADDING)
 
     @property
     def num_padding(self) -> int:
-        """Positions behind the row's end."""
+        """Positions after the row's end."""
         return sum(len(stretch.tokens) for stretch in self.stretches if stretch.role == PADDING)
 
     @property
     def num_counted(self) -> int:
-        """Targets that count, those in the padding too where a strategy counts them."""
+        """Targets that count, with those in the padding if a strategy counts them."""
         return sum(stretch.num_counted for stretch in self.stretches)
 
 

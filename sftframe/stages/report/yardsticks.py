@@ -1,6 +1,6 @@
 """The headline table: each yardstick before and after fine-tuning, with its unit and what it means.
 
-Whether a change could be chance is not found out here but handed in.
+The caller decides whether a change could be chance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Cell:
     value: float | None
     text: str
     details: tuple[str, ...] = ()
-    """Denominator, interval and judge, where there are some."""
+    """Denominator, interval and judge, if there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,10 @@ class YardstickRow:
     before: Cell
     after: Cell
     change: str
-    """Signed, in the unit shown: percentage points for shares; empty where there is none."""
+    """Signed, in the unit shown: percentage points for shares; empty if there is none."""
     is_points: bool
     movement: Movement
-    """Empty where no direction is the good one, or one side was not measured."""
+    """Empty if no direction is better, or one side was not measured."""
 
 
 def yardstick_rows(
@@ -57,7 +57,7 @@ def yardstick_rows(
     Args:
         num_before: answers of the untuned model, the denominator of its shares; 0 = not known.
         num_after: the same after fine-tuning.
-        chance_keys: rows whose change is not to be called better or worse.
+        chance_keys: rows with a change that must not be called better or worse.
     """
     rows = [
         _row(kind, kind.cell(_value(before, kind.key), num_before), kind.cell(_value(after, kind.key), num_after))
@@ -79,7 +79,7 @@ class _Kind:
     scale: float = 1.0
     digits: int = 3
     cost: Callable[[float], float] | None = None
-    """What is better when it is smaller; None: neither direction is good by itself."""
+    """Whether a smaller value is better; None: neither direction is good by itself."""
 
 
 def _plain_cell(value: float | None, num_items: int) -> Cell:
@@ -95,7 +95,7 @@ def _share_cell(value: float | None, num_items: int) -> Cell:
 
 
 def wilson_interval(share: float, num_items: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927), sound at 0 and 1 too.
+    """95 % interval of a share (Wilson 1927), correct at 0 and 1 too.
 
     >>> [round(end, 4) for end in wilson_interval(0.5, 10)]
     [0.2366, 0.7634]

@@ -1,4 +1,4 @@
-"""Examples to tokens with roles: one tokenisation of the whole text, boundaries by byte offset."""
+"""From examples to tokens with roles: the whole text is tokenised once, roles come from byte offsets."""
 
 from sftframe.stages.tokens.encoding import byte_lengths, encode_prompts, token_roles, tokenize
 from sftframe.stages.tokens.fingerprint import FIXED_EXAMPLES, style_fingerprint

@@ -1,7 +1,7 @@
-"""From text with roles to ids with roles, exact at the border between prompt and answer.
+"""From text with roles to ids with roles, exact at the boundary between prompt and answer.
 
-The whole text is tokenised once, so that its ids are those that anyone gets from the plain text. Generation starts from
-the prompt tokenised alone, so the prompt's own ids have to be the first ids of the whole: checked for every example.
+The whole text is tokenised once, so its ids are the same as from the plain text. Generation starts from the prompt
+tokenised alone, so the prompt's ids must be the first ids of the whole text. This is checked for every example.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def tokenize(
     """Tokenise the examples for training.
 
     Args:
-        context_length: the longest example when the configuration names none, and the most it may name.
-        on_examples: told how many more examples are done.
-        on_shortened: gets every example that `truncate-prompt` made shorter, as it is asked from then on.
-        cuts_beginning: `truncate-prompt` takes tokens from the beginning, as it did before it cut the input.
+        context_length: the default of the maximum length, and its upper limit.
+        on_examples: gets the number of newly finished examples.
+        on_shortened: gets every example that `truncate-prompt` made shorter, in its shorter form.
+        cuts_beginning: `truncate-prompt` removes tokens from the beginning, as in older runs.
 
     Raises:
         ConfigError: the maximum length is over the context.
-        DataError: a boundary that is not stable, or examples over the maximum length when `over_long` is `error`.
+        DataError: a boundary that is not stable, or examples over the maximum length if `over_long` is `error`.
         PluginError, ModelError: the style or the tokenizer broke its contract.
     """
     max_length = config.max_length or context_length
@@ -75,7 +75,7 @@ def tokenize(
 
 
 def encode_prompts(examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenizer) -> list[list[int]]:
-    """What the model is given at inference: each prompt tokenised alone.
+    """The prompts for inference, each tokenised alone.
 
     Raises:
         PluginError: the style failed on an example.
@@ -89,13 +89,13 @@ def byte_lengths(tokenizer: Tokenizer) -> NDArray[np.int64]:
 
 
 def token_roles(ids: Sequence[int], segments: Sequence[Segment], widths: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The role of the segment that each token's first byte falls in, (num_tokens,).
+    """The role of the segment with each token's first byte, (num_tokens,).
 
     Args:
         widths: `byte_lengths` of the tokenizer.
 
     Raises:
-        ModelError: the tokens have other bytes than the text.
+        ModelError: the tokens' bytes differ from the text.
     """
     taken = widths[np.asarray(ids, dtype=np.int64)]
     starts = np.cumsum(taken) - taken
@@ -104,7 +104,7 @@ def token_roles(ids: Sequence[int], segments: Sequence[Segment], widths: NDArray
     if int(taken.sum()) != num_bytes or not taken.all():
         raise ModelError(
             f"the model's tokenizer makes {int(taken.sum())} bytes of a text of {num_bytes}: "
-            "token_bytes() of a text's ids, joined, have to be the text, and no control token may come from text"
+            "token_bytes() of a text's ids, joined, must be the text, and no control token may come from text"
         )
     codes = np.array([segment.role for segment in segments], dtype=np.uint8)
     return codes[np.searchsorted(ends, starts, side="right")]
@@ -157,7 +157,7 @@ def _encode(
 
 
 def _render(style: PromptStyle, example: Example) -> _Rendered:
-    """The wall at which a style's exceptions become errors that name style and example."""
+    """Turn a style's exceptions into errors that name style and example."""
     try:
         prompt, answer = style.render(example)
         texts = ("".join(piece.text for piece in part) for part in (prompt, answer))
@@ -185,8 +185,8 @@ def _boundary_message(
         return " ".join(f"{tokenizer.decode([i])!r}({i})" for i in ids)
 
     return (
-        f"example {example.index}: with prompt style {style.name!r} a token crosses the border between prompt and "
-        f"answer: the prompt alone ends in {show(alone[same:])}, the whole text goes on with "
-        f"{show(whole[same : len(alone) + 1])}. Let the prompt end in another character, or set "
-        "tokens.boundary=split to tokenise the two sides apart"
+        f"example {example.index}: with prompt style {style.name!r} a token crosses the boundary between prompt and "
+        f"answer: the prompt alone ends in {show(alone[same:])}, the whole text continues with "
+        f"{show(whole[same : len(alone) + 1])}. End the prompt with another character, or set "
+        "tokens.boundary=split to tokenise the two sides separately"
     )

@@ -1,4 +1,4 @@
-"""What a prompt style is known by, so that a model is never asked in another layout than it was trained in."""
+"""The fingerprint of a prompt style, so that a model's prompts never differ from those in training."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FIXED_EXAMPLES = (
         index=2, instruction="Tell both lines:\n- naïve\n- 東京", input="first\n\nsecond", output="« naïve »\n東京"
     ),
 )
-"""What a prompt style is fingerprinted by: without input, with input, with line breaks and other scripts."""
+"""The examples of a fingerprint: without input, with input, with line breaks and other scripts."""
 
 
 def style_fingerprint(style: PromptStyle) -> str:
-    """SHA-256 of the rendering of `FIXED_EXAMPLES`, hexadecimal; styles that write the same have the same."""
+    """SHA-256 of the rendering of `FIXED_EXAMPLES`, hexadecimal; styles with the same text have the same hash."""
     rendered = [[(p.role.label, p.text) for part in style.render(example) for p in part] for example in FIXED_EXAMPLES]
     return hashlib.sha256(json.dumps(rendered).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Examples that are too long: refused, dropped or cut, and in any case counted.
+"""Examples that are too long: refused, dropped or cut, and always counted.
 
-A cut example keeps at least one target of its answer, and a cut answer gets no end token: it would teach to stop in the
-middle of a sentence.
+A cut example keeps at least one target of its answer. A cut answer gets no end token, because it would teach the model
+to stop in the middle of a sentence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sftframe.stages.tokens.store import TokenStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthReport:
-    """How long the examples are, in tokens with the end token, and what was done to those over the maximum."""
+    """The lengths of the examples, in tokens with the end token, and the handling of those over the maximum."""
 
     num_examples: int
     """Before anything was dropped."""
@@ -34,7 +34,7 @@ class LengthReport:
     num_truncated: int
     num_tokens_cut: int
     prompt_cut: str | None = None
-    """What `truncate-prompt` cuts: the middle of the `input`, or, in runs of versions before, the `beginning`."""
+    """What `truncate-prompt` cuts: the middle of the `input`, or, in runs of older versions, the `beginning`."""
 
 
 class Builder:
@@ -44,7 +44,7 @@ class Builder:
         max_length: tokens with the end token.
         over_long: `error`, `drop`, `truncate-prompt` or `truncate-end`.
         vocab_size: up to 65,536 an id takes two bytes, else four.
-        cuts_beginning: `truncate-prompt` cuts tokens here; otherwise the examples come shortened.
+        cuts_beginning: `truncate-prompt` cuts tokens here; otherwise the examples are already shortened.
     """
 
     def __init__(self, max_length: int, over_long: str, vocab_size: int, *, cuts_beginning: bool = False) -> None:
@@ -61,7 +61,7 @@ class Builder:
 
     @property
     def cuts_input(self) -> bool:
-        """Whether over-long examples are to come shortened."""
+        """Whether over-long examples must be shortened before they are added."""
         return self._mode == "truncate-prompt" and not self._cuts_beginning
 
     def add(
@@ -76,8 +76,8 @@ class Builder:
         """One example with its end token.
 
         Args:
-            num_prompt: how many of the ids are the prompt.
-            whole_length: tokens before the example was shortened; by default it was not.
+            num_prompt: the number of ids in the prompt.
+            whole_length: tokens before the example was shortened; by default it was not shortened.
         """
         whole_length = len(ids) if whole_length is None else whole_length
         self._lengths.append(whole_length)
@@ -94,7 +94,7 @@ class Builder:
         self._cuts.append(max(whole_length - len(ids), 0))
 
     def _kept(self, length: int, num_prompt: int) -> slice | None:
-        """Which tokens of an over-long example stay; None = it cannot be used."""
+        """The tokens of an over-long example that stay; None = it cannot be used."""
         if self._mode == "truncate-prompt" and self._cuts_beginning and length - num_prompt < self._max_length:
             return slice(length - self._max_length, None)
         if self._mode == "truncate-end" and num_prompt < self._max_length:

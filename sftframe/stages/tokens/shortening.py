@@ -1,7 +1,7 @@
 """Examples whose prompt is too long, with the middle cut out of their input.
 
-The example itself becomes shorter, before the prompt style writes it. So training, likelihoods and answers all see the
-same prompt, with the style's own words, the instruction and the response whole.
+The example itself becomes shorter, before the prompt style writes it. So training, likelihoods and answers all use the
+same prompt; the style's own words, the instruction and the response stay whole.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import replace
 from sftframe.records import Example
 
 CUT = " … "
-"""Stands where something was cut out."""
+"""Takes the place of the removed text."""
 
 
 def shortened(example: Example, fits: Callable[[Example], bool]) -> Example | None:
-    """The example with as much of its input as fits, or of its instruction where it has no input; None if none does.
+    """The example with as much of its input as fits, or of its instruction if it has no input; None if nothing fits.
 
-    The beginning and the end stay, in equal parts. A text is never cut to nothing: a prompt without its input would be
-    another question.
+    The beginning and the end stay, in equal parts. A text is never removed completely: a prompt without its input would
+    be another question.
 
     >>> example = Example(index=0, instruction="Sum up.", input="a long report on the weather", output="Rain.")
     >>> shortened(example, lambda one: len(one.input) <= 13).input

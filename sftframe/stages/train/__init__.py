@@ -1,4 +1,4 @@
-"""Fine-tuning: the data of one optimizer step in, a changed model and one record out."""
+"""Fine-tuning: one optimizer step changes the model and makes one record."""
 
 from sftframe.stages.train.figures import gradient_norm, steps_between_readings
 from sftframe.stages.train.schedule import learning_rate

@@ -1,4 +1,4 @@
-"""What happens when memory runs out in a step: smaller batches, and what to say in the end."""
+"""What happens if memory runs out in a step: smaller batches, then an error with advice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sftframe.records import Batch, StepData
 
 
 def halved(data: StepData) -> StepData:
-    """The same step with every micro-batch in two: the same gradient from half the activations."""
+    """The same step with every micro-batch split in two: the same gradient with half the activations."""
     return replace(data, micro_batches=tuple(chain.from_iterable(map(_halves, data.micro_batches))))
 
 
@@ -19,7 +19,7 @@ def most_rows(data: StepData) -> int:
 
 
 def out_of_memory_message(data: StepData) -> str:
-    """What ran out, and what to lower."""
+    """The message: where memory ran out, and what to lower."""
     num_rows, num_positions = max(tuple(batch.inputs.shape) for batch in data.micro_batches)
     advice = (
         "lower --batch-size and raise train.accumulate by the same factor"
@@ -30,7 +30,7 @@ def out_of_memory_message(data: StepData) -> str:
 
 
 def _halves(batch: Batch) -> list[Batch]:
-    """The batch in two halves of its rows, or as it is where it has only one."""
+    """The batch in two halves of its rows, or unchanged if it has only one row."""
     middle = (len(batch.inputs) + 1) // 2
     return [
         Batch(

@@ -1,4 +1,4 @@
-"""The learning rate of every step. Arithmetic alone."""
+"""The learning rate of every step."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The optimizer step: its data in, a changed model and a record out.
+"""The optimizer step: it changes the model and makes a record.
 
-The loss of a step is the sum of the weighted token losses over the sum of the weights of the *whole* step, so 8 x 1
-and 1 x 8 examples give the same gradient. A loss that is not finite never moves the optimizer. On a GPU steps are
-queued, and their figures read together every few steps. Where memory runs out, micro-batches are halved once and for
-all.
+The loss of a step is the sum of the weighted token losses over the sum of the weights of the *whole* step, so 8 x 1 and
+1 x 8 examples give the same gradient. A loss that is not finite never changes the weights. On a GPU steps are queued,
+and their figures are read together every few steps. If memory runs out, micro-batches are halved for the rest of the
+run.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class _Taken:
 class Trainer:
     """AdamW over all trainable parameters of a model.
 
-    `step` takes a step and reads its figures. `take` and `read` do the two apart: on a GPU `take` only queues the work,
-    and the CPU goes on to the next batch; whoever takes has to `read` when `is_due`, and before the weights are looked
-    at. A step that is not finite is not taken, and none after it, whenever it is found.
+    `step` takes a step and reads its figures. `take` and `read` do this separately: on a GPU `take` only queues the
+    work, and the CPU continues with the next batch. The caller of `take` must call `read` when `is_due`, and before it
+    uses the weights. A step that is not finite is not applied, and no step after it, even if it is found later.
 
     Args:
-        num_steps: optimizer steps of the whole run, which the schedule stretches over.
+        num_steps: optimizer steps of the whole run, for the schedule.
         dtype: `float32`, or `bfloat16` for autocast over float32 parameters.
-        after: the last step that was taken, when a run is resumed.
-        warn: told, in one line, that memory ran out and micro-batches are halved.
+        after: the last step that was taken, if a run is resumed.
+        warn: gets one line if memory ran out and micro-batches are halved.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Trainer:
         self._since = 0.0
         self._is_bad: Tensor | None = None
         self.is_halving = False
-        """Whether micro-batches are halved, because memory ran out; a run that is resumed sets it to what it was."""
+        """Whether micro-batches are halved, because memory ran out; a resumed run sets it to the saved value."""
         self._warn = warn
         self._config = config
         self._num_steps = num_steps
@@ -97,7 +97,7 @@ class Trainer:
         """Take one optimizer step; its record comes with the next `read`.
 
         Raises:
-            TrainingError: memory ran out; or, where every step is read, the loss or a gradient is not finite.
+            TrainingError: memory ran out; or, if every step is read, the loss or a gradient is not finite.
         """
         if not self._taken:
             self._since = time.perf_counter()
@@ -118,8 +118,8 @@ class Trainer:
         """The records of all steps taken since the last reading, fetched from the device in one copy.
 
         Raises:
-            TrainingError: a step was not finite, so that neither it nor any after it was taken; those before it come
-                first.
+            TrainingError: a step was not finite, so neither it nor any later step was applied; the records before it
+            come first.
         """
         if not self._taken:
             return
@@ -133,7 +133,7 @@ class Trainer:
             yield self.last
 
     def _fits(self, data: StepData) -> bool:
-        """Take the step as it is; False where memory ran out and halves may help."""
+        """Take the step unchanged; False if memory ran out and halves may help."""
         try:
             self._taken.append(self._move(data))
         except (MemoryError, RuntimeError) as error:
@@ -162,12 +162,12 @@ class Trainer:
 
     def _move(self, data: StepData) -> _Taken:
         """Queue a step."""
-        self.optimizer.zero_grad()  # a first gradient is then taken over as it is, without zeroing and adding
+        self.optimizer.zero_grad()  # the first gradient is then used directly, without zeroing and adding
         losses = self._accumulate_gradients(data)
         norm = gradient_norm([p.grad for p in self._parameters if p.grad is not None])
         figures = self._guarded(torch.stack([*losses, norm]), data)
         if self._config.clip_norm is not None:
-            # what a gradient scaler would set: the fused kernels divide by it as they read, so no pass is spent on it
+            # as a gradient scaler sets it: the fused kernels divide by it while reading, so it costs no extra pass
             self.optimizer.grad_scale = (norm / self._config.clip_norm).clamp(min=1.0)  # type: ignore[attr-defined]
         lr = learning_rate(self._config, data.number, self._num_steps)
         for group in self.optimizer.param_groups:
@@ -176,7 +176,7 @@ class Trainer:
         return _Taken(data=data, lr=lr, figures=figures)
 
     def _guarded(self, figures: Tensor, data: StepData) -> Tensor:
-        """See to it that the optimizer does not move with figures that are not finite."""
+        """Make the optimizer skip steps with figures that are not finite."""
         if self.read_every == 1:
             figures = figures.cpu()
             *losses, norm = figures.tolist()
@@ -184,7 +184,7 @@ class Trainer:
             return figures
         is_bad = figures.isfinite().all().logical_not().float()
         self._is_bad = is_bad if self._is_bad is None else torch.maximum(self._is_bad, is_bad)
-        # what a gradient scaler would set: with a 1 here the fused kernels leave weights and moments as they are
+        # as a gradient scaler sets it: with a 1 here the fused kernels do not change weights and moments
         self.optimizer.found_inf = self._is_bad  # type: ignore[attr-defined]
         return figures
 

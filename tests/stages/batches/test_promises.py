@@ -88,12 +88,12 @@ class PaddedLeft(Named):
     [
         (ById, "does not count the end token of example 1"),
         (Sorting, r"made rows of the examples \[3, 2, 1\] out of \[1, 2, 3\]"),
-        (SortingSilently, "gave example 1 targets of its own"),
+        (SortingSilently, "gave example 1 other targets than its ids"),
         (CountingPadding, "counts 3 padding targets of example 2"),
         (TwoEnds, "counts 1 padding targets of example 2"),
-        (NotShifted, "gave example 1 targets of its own"),
+        (NotShifted, "gave example 1 other targets than its ids"),
         (Cutting, "cut example 1 to 4 positions"),
-        (PaddedLeft, "gave example 2 targets of its own"),
+        (PaddedLeft, "gave example 2 other targets than its ids"),
     ],
 )
 def test_a_broken_promise_is_named_with_strategy_and_example(kind: type[Named], says: str) -> None:

@@ -69,7 +69,7 @@ def test_an_input_under_nearly_its_name_stops_the_run_and_the_message_reads_it(
     assert message.startswith(
         f"{file}: 3 of 3 entries have text in {name!r}, and no entry has an 'input': read it with "
     )
-    assert message.endswith(", or say that there is no input with --set data.fields.input=false")
+    assert message.endswith(", or say that there is no input: --set data.fields.input=false")
     read = as_the_message_says(message.partition(", or ")[0], file)
     assert [example.input for example in read.examples] == ["0 1", "1 1", "2 1"]
     assert read.unused_columns == ()
@@ -96,7 +96,7 @@ def test_inputs_under_two_names_cannot_both_be_read(load: Load) -> None:
     with pytest.raises(DataError) as caught:
         load("d.jsonl", "\n".join(map(json.dumps, rows)))
     assert str(caught.value) == (
-        "d.jsonl: 1 of 3 entries have their input in 'inputs', 2 in 'input', and only one of them can be read: give it "
+        "d.jsonl: 1 of 3 entries have their input in 'inputs', 2 in 'input', and only one of them can be read: use "
         "one name in the file, or leave 'inputs' out on purpose with --set data.fields.input=input"
     )
     kept = load_examples(DataConfig(source="d.jsonl", fields={"input": "input"}))

@@ -70,7 +70,7 @@ def test_two_fields_of_one_name_are_refused(load: Load) -> None:
         ([], r"expected an object with 'instruction' and 'output', found a list"),
         (
             {"instructions": "a", "output": "b"},
-            r"no field 'instruction'; did you mean 'instructions'\? Give it one name in all entries\. "
+            r"no field 'instruction'; did you mean 'instructions'\? Use one name in all entries\. "
             r"It has: 'instructions', 'output'",
         ),
         ({}, r"no field 'instruction'\. It is empty"),

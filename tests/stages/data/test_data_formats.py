@@ -102,9 +102,7 @@ def test_a_damaged_parquet_file_is_refused(load: Load) -> None:
 
 
 def test_a_parquet_table_without_rows_is_refused(load: Load) -> None:
-    with pytest.raises(
-        DataError, match=r"^d\.parquet holds no entries: expected at least one entry with 'instruction'"
-    ):
+    with pytest.raises(DataError, match=r"^d\.parquet has no entries: expected at least one entry with 'instruction'"):
         load("d.parquet", parquet(instruction=[], output=[]))
 
 
@@ -126,8 +124,8 @@ EXPECTED = r"expected at least one entry with 'instruction' and 'output'$"
         ("d.jsonl", " \n\n", rf"^d\.jsonl is empty: {EXPECTED}"),
         ("d.csv", "", rf"^d\.csv is empty: {EXPECTED}"),
         ("d.parquet", "", rf"^d\.parquet is empty: {EXPECTED}"),
-        ("d.json", "[]", rf"^d\.json holds no entries: {EXPECTED}"),
-        ("d.csv", "instruction,output\n", rf"^d\.csv holds no entries: {EXPECTED}"),
+        ("d.json", "[]", rf"^d\.json has no entries: {EXPECTED}"),
+        ("d.csv", "instruction,output\n", rf"^d\.csv has no entries: {EXPECTED}"),
     ],
 )
 def test_a_file_without_entries_is_refused(load: Load, name: str, content: str, message: str) -> None:

@@ -47,7 +47,7 @@ def test_no_part_is_empty_from_ten_examples_on() -> None:
 
 @pytest.mark.parametrize("num_examples", [1, 3, 9])
 def test_too_few_examples_are_refused(num_examples: int) -> None:
-    message = rf"^made\.json: found {num_examples} entries, expected at least 10: .* leaves a part empty; add more$"
+    message = rf"^made\.json: found {num_examples} entries, expected at least 10: .* has an empty part; add more$"
     with pytest.raises(DataError, match=message):
         split(dataset(num_examples), DataConfig())
 

@@ -52,7 +52,7 @@ def test_answers_come_as_they_are_finished_under_the_index_of_their_example(answ
 
 
 def test_a_prompt_answered_twice_is_refused(answers: Callable) -> None:
-    with pytest.raises(ModelError, match="an answer for prompt 0, which does not exist or has one already"):
+    with pytest.raises(ModelError, match="an answer for prompt 0, which does not exist or has an answer already"):
         answers(completion(0), completion(0), completion(1))
 
 

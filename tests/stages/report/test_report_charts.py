@@ -53,7 +53,7 @@ def test_the_drawing_names_strategy_curves_and_both_axes(curves: Curves) -> None
     written = texts(loss_svg(curves, "prompt-weight"))
 
     assert "Loss, collate strategy prompt-weight" in written
-    assert any("compare only under the same mask" in text for text in written)
+    assert any("only with the same mask" in text for text in written)
     assert {"optimizer steps", "tokens seen"} <= set(written)
     assert {"train, each step", "train, mean of 5 steps", "validation", "validation, response only"} <= set(written)
 

@@ -80,5 +80,5 @@ def test_a_missing_key_is_named(summary: Summary) -> None:
 
 @pytest.mark.parametrize("damage", [{"after": 3}, {"seed": "one"}, {"length_report": [1]}])
 def test_a_value_of_the_wrong_kind_is_an_error_of_the_file(summary: Summary, damage: dict[str, object]) -> None:
-    with pytest.raises(DataError, match=r"summary\.json holds a value of the wrong kind"):
+    with pytest.raises(DataError, match=r"summary\.json contains a value of the wrong kind"):
         parse_summary(summary_document(summary) | damage)

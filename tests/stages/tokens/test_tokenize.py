@@ -103,8 +103,8 @@ def test_a_token_over_the_border_names_the_example_and_shows_both_sides(
     with pytest.raises(DataError) as caught:
         tokenize([Example(index=41, instruction="Hi", output="Yes")], *two_breaks, TokensConfig(), context_length=64)
     message = str(caught.value)
-    assert message.startswith("example 41: with prompt style 'framed' a token crosses the border")
-    assert f"the prompt alone ends in '\\n\\n'({TWO_BREAKS}), the whole text goes on with '\\n'({BREAK})" in message
+    assert message.startswith("example 41: with prompt style 'framed' a token crosses the boundary")
+    assert f"the prompt alone ends in '\\n\\n'({TWO_BREAKS}), the whole text continues with '\\n'({BREAK})" in message
     assert "tokens.boundary=split" in message
 
 
