@@ -25,21 +25,21 @@ class AblateConfig(Section):
     model: tuple[str, ...] = ()
     """model backends"""
     prompt_texts: dict[str, str] = Field(default_factory=dict)
-    """texts of the prompt styles that are files, written down when an ablation begins"""
+    """texts of the prompt styles from files, saved when an ablation starts"""
     set: dict[str, Any] = Field(default_factory=dict)
     """other settings with several values each: set.train.lr = [1e-4, 5e-5]"""
     seeds: Annotated[StrictInt, Field(ge=1)] | tuple[Annotated[StrictInt, Field(ge=0)], ...] = 3
-    """how many seeds, counted from `seed` on, or which"""
+    """number of seeds, counted from `seed`, or a list of seeds"""
     yardstick: YardstickKey = "judge"
-    """what the verdict is about"""
+    """the yardstick of the verdict"""
     margin: float | None = Field(default=None, gt=0)
-    """differences up to this count as none, in the yardstick's own unit; by default one that fits the yardstick"""
+    """differences up to this count as none, in the yardstick's unit; the default depends on the yardstick"""
     baseline: str | None = None
-    """the arm that the others are compared with, the first by default"""
+    """the arm that all others are compared with; by default the first"""
     jobs: int = Field(default=1, ge=1)
-    """cells at the same time, each in a process of its own"""
+    """cells at the same time, each in its own process"""
     repeats: int = Field(default=1, ge=1)
-    """how often the answers of one run are graded, to tell the judge's own noise from the rest"""
+    """how often the answers of one run are graded, to measure the judge's own noise"""
     before: bool = False
     """measure the untuned model in every cell too"""
 

@@ -36,7 +36,7 @@ class Axis:
 
     @property
     def seam(self) -> str | None:
-        """The seam whose component this is an option of; None for a component's name and for all other keys."""
+        """The seam of the component with this option; None for a component's name and for all other keys."""
         section, _, option = self.key.partition(".")
         return section if section in SEAMS and option != "name" else None
 

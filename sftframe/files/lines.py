@@ -64,7 +64,7 @@ class JsonLines:
                 raise
 
     def append(self, record: object) -> None:
-        """Write one record (a dataclass or a mapping) as a line of its own."""
+        """Write one record (a dataclass or a mapping) as one line."""
         line = encoded(record) + b"\n"
         start = self._file.seek(0, os.SEEK_END)
         with explained(self._path):

@@ -102,7 +102,7 @@ def content_kind(data: bytes) -> str | None:
     """What a file is if it is no plain text, and what to do; None if it may be text or Parquet.
 
     >>> content_kind(b"%PDF-1.7 ...")
-    'a PDF document: copy its text into a file of its own'
+    'a PDF document: copy its text into a text file'
     >>> content_kind(b'{"instruction": "Add."}')
     """
     if data and not data.strip(b"\0"):
@@ -127,7 +127,7 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "compressed with zstd: unpack it first (unzstd)"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it, and name the file inside"),
     (b"Rar!", "a RAR archive: unpack it, and name the file inside"),
-    (b"%PDF-", "a PDF document: copy its text into a file of its own"),
+    (b"%PDF-", "a PDF document: copy its text into a text file"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of an old Office (.xls, .doc): save it as CSV (UTF-8) or text"),
     (b"{\\rtf", "a rich-text document: save it as plain text"),
     (b"ARROW1", "an Arrow (Feather) file: save the table as Parquet"),

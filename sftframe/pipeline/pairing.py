@@ -21,7 +21,7 @@ def pairing_hashes(setup: Setup, model: CausalLM) -> Mapping[str, str]:
 
     `data`: the file. `split`: which examples train, validate and test. `test`: which examples are asked, in order.
     `initial_weights`: every parameter and buffer before the first step. `order`: which examples each batch of each
-    optimizer step holds.
+    optimizer step has.
     """
     material, config = setup.material, setup.config
     parts = {part: getattr(material, part).indices for part in ("train", "validation", "test")}

@@ -256,7 +256,7 @@ def _parse_json(text: str, label: str, line: int | None = None) -> Any:
 
 def _json_hint(text: str, line: int | None, error: json.JSONDecodeError) -> str:
     if line is None and error.msg == "Extra data":
-        return "; expected one list: put all objects in [ ] with commas between them, or each on a line of its own"
+        return "; expected one list: put all objects in [ ] with commas between them, or write one object per line"
     if line is not None and text.strip() == "{":
         return "; expected a whole object on every line, or one list of objects in [ ]"
     first = text.lstrip()[:200].partition("\n")[0]
