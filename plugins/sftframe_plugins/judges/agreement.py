@@ -1,7 +1,7 @@
-"""What goes with every question to an OpenAI-compatible server, and what a server that refuses some of it gets instead.
+"""Settings of requests to an OpenAI-compatible server, and what to send instead if the server refuses some of them.
 
-Such servers differ: some enforce a JSON schema, some only JSON, some nothing; some call the longest reply
-`max_completion_tokens`; some take no temperature.
+Such servers differ: some enforce a JSON schema, some only JSON, some nothing. Some call the longest reply
+`max_completion_tokens`. Some accept no temperature.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Form = Literal["json_schema", "json_object", "text"]
-"""How a reply's form is demanded, the strictest first; with `text` only the prompt speaks of it."""
+"""How the form of a reply is requested, the strictest first; with `text` only the prompt asks for it."""
 
 _WEAKER: Mapping[Form, Form] = {"json_schema": "json_object", "json_object": "text"}
 
@@ -23,14 +23,14 @@ _SIGNS = {
     "seed": ("seed",),
     "response_format": ("response_format", "json_schema", "json_object", "schema", "grammar", "guided"),
 }
-"""Words by which a refusal gives away which parameter it means, where it does not name it."""
+"""Words that show which parameter a refusal means, if it does not name one."""
 
 _ABOUT_THE_PROMPT = ("context", "too long")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatSettings:
-    """What goes with every question; None = not sent, since it was refused."""
+    """Settings of every request; None = not sent, since it was refused."""
 
     model: str
     temperature: float | None
@@ -38,10 +38,10 @@ class ChatSettings:
     max_tokens: int
     form: Form
     limit_name: str = "max_tokens"
-    """What the server calls the longest reply."""
+    """The server's name for the longest reply."""
 
     def parameters(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        """As the wire has them."""
+        """The parameters of the request."""
         wanted: dict[str, Any] = {
             "model": self.model,
             "temperature": self.temperature,
@@ -52,7 +52,7 @@ class ChatSettings:
         return {name: value for name, value in wanted.items() if value is not None}
 
     def without(self, parameter: str) -> ChatSettings | None:
-        """What to ask with after this parameter was refused; None if there is nothing else to try.
+        """The settings to try after this parameter was refused; None if there is nothing else to try.
 
         >>> wanted = ChatSettings(model="m", temperature=0, seed=None, max_tokens=9, form="json_object")
         >>> wanted.without("response_format").form, wanted.without("temperature").temperature, wanted.without("seed")
@@ -76,12 +76,12 @@ def _response_format(form: Form, schema: Mapping[str, Any]) -> dict[str, Any] | 
 
 
 def refused_parameter(message: str, named: str | None) -> str | None:
-    """Which parameter a refusal means; None if it is about the prompt.
+    """The parameter that a refusal means; None if it is about the prompt.
 
-    A refusal that gives no sign is taken to mean the form of the reply, which servers differ in most.
+    A refusal that does not show it is taken to mean the form of the reply: servers differ most in that.
 
     Args:
-        message: the server's.
+        message: the server's message.
         named: what the server itself calls `param`, if it does.
 
     >>> refused_parameter("Unsupported value: does not support 0 with this model.", "temperature")
@@ -100,7 +100,9 @@ def refused_parameter(message: str, named: str | None) -> str | None:
 
 
 class Agreement:
-    """What one server takes and which model it answers with, as far as is known. Safe with several threads."""
+    """What is known about one server: the settings that it accepts and the model that answers. Safe with several
+    threads.
+    """
 
     def __init__(self, wanted: ChatSettings) -> None:
         self._wanted = wanted
@@ -112,16 +114,16 @@ class Agreement:
 
     @property
     def settings(self) -> ChatSettings:
-        """What to ask with now."""
+        """The settings to use now."""
         return self._settings
 
     @property
     def is_proven(self) -> bool:
-        """The server has answered to it: what it refuses from now on is its own affair."""
+        """Whether the server has answered with these settings; later refusals do not change them."""
         return self._is_proven
 
     def settle(self, settings: ChatSettings) -> str | None:
-        """Note that the server has answered to these settings; what to tell if they are not those that were wanted."""
+        """Note that the server has answered with these settings. Returns a message if they differ from the wanted."""
         with self._lock:
             if self._is_proven:
                 return None
@@ -129,28 +131,28 @@ class Agreement:
         return _difference(self._wanted, settings)
 
     def note_served(self, model: str) -> str:
-        """Note which model the server says has answered; the one that answered first."""
+        """Note which model has answered, by the server's own word. Returns the model that answered first."""
         with self._lock:
             self._served = self._served or model
             return self._served
 
     @property
     def is_listed(self) -> bool | None:
-        """Whether the server lists both the model that was asked and the one that it says has answered.
+        """Whether the server lists both the model that was asked and the model that answered.
 
-        None while nobody has looked.
+        None if that is not known yet.
         """
         return self._is_listed
 
     def note_listed(self, is_listed: bool) -> bool:
-        """Note whether it lists both; whether to tell that it does not."""
+        """Note whether it lists both. Returns whether to report that it does not."""
         with self._lock:
             is_first, self._is_listed = self._is_listed is None, is_listed
             return is_first and not is_listed
 
 
 def is_same_model(asked: str, served: str) -> bool:
-    """Whether the model that a reply names is the one that was asked, under its name or that of a dated snapshot.
+    """Whether the model in a reply is the one that was asked, by its own name or the name of a dated snapshot.
 
     >>> is_same_model("gpt-4o", "gpt-4o-2024-08-06"), is_same_model("gpt-4o", "gpt-4o-mini")
     (True, False)
@@ -164,7 +166,7 @@ def is_same_model(asked: str, served: str) -> bool:
 
 
 def _dated(model: str) -> tuple[str, str]:
-    """A model's own name, and the date of its snapshot; empty where it has none, or the latest."""
+    """A model's own name, and the date of its snapshot; empty if it has none, or is the latest."""
     name = re.sub(r"[-:@]latest$", "", model.lower().rpartition("/")[2])
     dated = re.fullmatch(r"(.+)[-:@](\d{4}-\d{2}-\d{2}|\d{8}|\d{4})", name)
     return (dated[1], dated[2]) if dated else (name, "")
@@ -173,7 +175,9 @@ def _dated(model: str) -> tuple[str, str]:
 def _difference(wanted: ChatSettings, settings: ChatSettings) -> str | None:
     changes = []
     if settings.form != wanted.form:
-        changes.append(f"response_format {wanted.form} (asked for {settings.form} instead; replies are read as before)")
+        changes.append(
+            f"response_format {wanted.form} (sftframe uses {settings.form} instead; replies are read as before)"
+        )
     changes += [
         f"{name} (left out)" for name in ("temperature", "seed") if getattr(settings, name) != getattr(wanted, name)
     ]

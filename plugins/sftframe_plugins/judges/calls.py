@@ -1,6 +1,6 @@
-"""Many calls to servers that may fail: side by side, with patience, and given up at once when nobody waits.
+"""Runs many calls to servers in parallel, with retries; they stop at once if nobody waits for the results.
 
-A call says by the exception that it raises whether another attempt makes sense, and whether its server is lost.
+The exception of a failed call says whether a retry makes sense, and whether its server is lost.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 8.0
 
 _CHANCE = SystemRandom().random
-"""The system's, so that no seeded generator of anybody's moves on."""
+"""The system's random numbers, so that no seeded generator changes."""
 
 
 class CallError(Exception):
-    """A call that brought nothing.
+    """A call that failed.
 
     Args:
         reason: one sentence for the record.
-        status: what the item's verdict becomes if this was the last attempt.
-        raw: what the server said, if anything.
-        is_final: another attempt cannot help.
-        is_server_lost: the server is not there, or cannot do this work any more; another one may.
-        wait_s: the server asks not to be asked again for so many seconds.
+        status: the status of the item's verdict if this was the last attempt.
+        raw: the server's text, if there was one.
+        is_final: a retry cannot help.
+        is_server_lost: the server is not there, or cannot do this work any more; another server may.
+        wait_s: the server asks to wait for this number of seconds.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ def with_patience(
     wait: Callable[[float], object],
     chance: Callable[[], float] = _CHANCE,
 ) -> Result:
-    """The call's result, after as many attempts as it takes.
+    """The call's result, with retries.
 
     Args:
-        call: given a server's name; raises `CallError`.
-        retries: attempts after the first one, on servers that are there; leaving out a lost one costs none.
-        wait: sleeps for so many seconds, between two attempts: up to 0.5, 1, 2, 4, then always 8, and half of that at
-            the least; longer if the server asks for it.
-        chance: a number from 0 to 1, so that calls that failed together do not come back together.
+        call: gets a server's name; raises `CallError`.
+        retries: attempts after the first one; changing to another server after a lost one costs none.
+        wait: sleeps between two attempts, for the given seconds: at most 0.5, 1, 2, 4, then always 8, and at least half
+            of that; longer if the server asks for it.
+        chance: a random number from 0 to 1, so that calls that failed together are not retried together.
 
     Raises:
-        CallError: that of the last attempt.
+        CallError: the error of the last attempt.
     """
     num_failed = 0
     while True:
@@ -97,18 +97,18 @@ def with_patience(
 
 
 def _note(error: CallError, name: str, servers: Servers) -> bool:
-    """Tell the servers whose fault it was; whether there is another one to go to."""
+    """Note which server failed. Returns whether another server can be asked."""
     if error.is_server_lost or not (error.is_final or error.status == "unparsable"):
         return servers.has_failed(name, error.reason, is_lost=error.is_server_lost)
-    servers.has_worked(name)  # a refusal, or an odd reply to one item, comes from a server that is there
+    servers.has_worked(name)  # a server that refuses, or gives an odd reply to one item, is there
     return False
 
 
 def within(limit_s: float, call: Callable[[], Result]) -> Result:
-    """The call's result, or an error of its own, if it comes in time.
+    """The call's result or its error, if it comes in time.
 
-    A server that sends a byte now and then is never silent and never done: only a clock beside the call ends that.
-    The call itself goes on in a daemon thread until its connection ends, and nobody hears of it.
+    A server that sends a byte now and then never exceeds the client's timeouts and never ends: only a separate clock
+    stops the wait. The call itself continues in a daemon thread until its connection ends; its result is dropped.
 
     Raises:
         TimeoutError: it did not come within `limit_s` seconds.
@@ -121,10 +121,10 @@ def within(limit_s: float, call: Callable[[], Result]) -> Result:
 def as_ready(
     work: Callable[[Job], Result], jobs: Sequence[Job], *, num_threads: int, stop: threading.Event
 ) -> Generator[tuple[int, Result], None, None]:
-    """The number of each job and its result, each as soon as it is there: one slow job keeps no other result back.
+    """The number of each job and its result, each as soon as it is ready: a slow job delays no other result.
 
-    The threads are daemons: when the caller goes away or is interrupted, `stop` is set, no new job is begun, and
-    neither the caller nor the end of the process waits for a server that is silent.
+    The threads are daemons. If the caller stops or is interrupted, `stop` is set and no new job starts. Neither the
+    caller nor the end of the process waits for a silent server.
     """
     waiting: SimpleQueue[tuple[int, Callable[[], Result]]] = SimpleQueue()
     done: SimpleQueue[tuple[int, Future[Result]]] = SimpleQueue()
@@ -141,7 +141,7 @@ def as_ready(
 
 
 def in_order(results: Generator[tuple[int, Result], None, None]) -> Generator[Result, None, None]:
-    """The results of `as_ready` in the order of the jobs, each as soon as it and all before it are there."""
+    """The results of `as_ready` in the order of the jobs, each as soon as it and all before it are ready."""
     early: dict[int, Result] = {}
     wanted = 0
     with closing(results):
@@ -170,5 +170,5 @@ def _work_off(
 def _fulfil(future: Future[Result], call: Callable[[], Result]) -> None:
     try:
         future.set_result(call())
-    except BaseException as error:  # raised again where the result is waited for
+    except BaseException as error:  # raised again in the waiting thread
         future.set_exception(error)

@@ -1,6 +1,7 @@
-"""How much an answer has of what the reference adds to the question: sentences 1 and 2 of `reference.py`'s formula.
+"""Measures how much an answer has of what the reference adds to the question: points 1 and 2 of `reference.py`'s
+formula.
 
-Everything is a weighted F-measure between what is expected of some kind of word and what was found of it.
+Each measure is a weighted F-measure between the expected and the found words of one kind.
 """
 
 from __future__ import annotations
@@ -14,27 +15,28 @@ from dataclasses import dataclass
 from sftframe_plugins.judges.words import is_number
 
 Gram = tuple[str, ...]
-"""One word, or two that follow each other."""
+"""One word, or two words in a row."""
 
 _ARTICLES = {"a", "an", "the"}
-"""In the place of each other they replace nothing."""
+"""Words that do not count as a replacement for each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """What the formula has that could be otherwise; agreement with other graders hardly moves around these values."""
+    """Constants of the formula; near these values, the agreement with other graders hardly changes."""
 
     beta: float = 2.0
-    """Of the F-measure: to miss what was asked for is worse than to say more; the value that chrF++ has."""
+    """Beta of the F-measure: missing words count more than extra words; the value of chrF++."""
     power: float = 2.0
-    """A word weighs its length to this power, so that `photosynthesis` counts and `is called the` hardly does."""
+    """A word weighs its length to this power, so that `photosynthesis` counts much and `is called the` little."""
     detail: float = 0.5
-    """What a later kind can take away (wrong words beside the right number, the right words in the wrong order), and
-    what each replaced word takes."""
+    """The share that a later kind can take away (wrong words next to the right number, the right words in the wrong
+    order), and that each replaced word takes away.
+    """
 
 
 SHIPPED = Constants()
-"""The values that the judge `reference` works with."""
+"""The values of the judge `reference`."""
 
 
 def compare(
@@ -43,8 +45,8 @@ def compare(
     """The score, 0-100, and the reason for it.
 
     Args:
-        instruction, given: the question's words; `given` are those of its input.
-        expected, found: the reference's and the answer's.
+        instruction, given: the question's words; `given` are the words of its input.
+        expected, found: the words of the reference and of the answer.
     """
     added = _added_kinds(instruction, given, expected, found)
     kept_words = set(given) - set(instruction)
@@ -53,7 +55,7 @@ def compare(
     for kind in reversed(added[1:]):
         later = 1 - constants.detail * (1 - kind.agreement(constants) * later)
     chosen = _Kind("chosen", _singles(expected, {*instruction}), _singles(found, {*instruction}))
-    # where a number decides, other words around it decide nothing: "about 17.64 oz" is "approximately 17.64 ounces"
+    # if a number decides, the words around it do not count: "about 17.64 oz" is "approximately 17.64 ounces"
     replaced = [] if added[0].name == "number" else _replaced_words(expected, found, {*instruction, *given})
     share = added[0].agreement(constants) * later * kept.agreement(constants) * (1 - chosen.exchange(constants))
     share *= (1 - constants.detail) ** len(replaced)
@@ -62,7 +64,7 @@ def compare(
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What is expected of one kind, next to what was found of it."""
+    """The expected and the found words of one kind."""
 
     name: str
     expected: Counter[Gram]
@@ -88,7 +90,7 @@ class _Kind:
         return (1 + beta2) * matched / (beta2 * expected + found)
 
     def exchange(self, constants: Constants) -> float:
-        """How far something else stands in the place of what is missing, 0-1."""
+        """How far other words replace the missing ones, 0-1."""
         missing, extra = _mass(self.missing, constants), _mass(self.extra, constants)
         return min(missing, extra) / max(missing, extra) if missing and extra else 0.0
 
@@ -98,7 +100,7 @@ def _mass(grams: Counter[Gram], constants: Constants) -> float:
 
 
 def _added_kinds(instruction: list[str], given: list[str], expected: list[str], found: list[str]) -> list[_Kind]:
-    """What the reference adds to the question, the kind that says most first; at least one."""
+    """What the reference adds to the question, the most important kind first; at least one."""
     known = {*instruction, *given}
     new = {word for word in (*expected, *found) if word not in known}
     numbers = {word for word in new if is_number(word)}
@@ -106,26 +108,26 @@ def _added_kinds(instruction: list[str], given: list[str], expected: list[str], 
     if numbers.isdisjoint(expected):
         numbers |= _decisive_numbers(known, expected, found)
     if not numbers.isdisjoint(expected):
-        words &= set(expected)  # beside the right number, "approximately" and the like are no fault
+        words &= set(expected)  # next to the right number, "approximately" and the like are not wrong
     kinds = [
         _Kind("number", _singles(expected, numbers), _singles(found, numbers)),
         _Kind("word", _singles(expected, words), _singles(found, words)),
     ]
     kinds = [kind for kind in kinds if kind.expected]
-    if kinds:  # frames differ ("it is X", "X"): order is that of the words which both have
+    if kinds:  # frames differ ("it is X", "X"): only words that both have are ordered
         shared = set(expected) & set(found)
         order = _order([w for w in expected if w in shared], [w for w in found if w in shared], set())
         return [*kinds, order, _Kind("whole", _singles(expected, known | new), _singles(found, known | new))]
     order = _order(expected, found, {*itertools.pairwise(instruction), *itertools.pairwise(given)})
     if order.expected and len(found) > 1:
         return [order]
-    # a piece of the question as it stands adds nothing, and a single word has no order: all words are to be compared
+    # a part of the question adds nothing, and a single word has no order: then all words are compared
     return [_Kind("word", _singles(expected, known), _singles(found, known | new))]
 
 
 def _decisive_numbers(known: set[str], expected: list[str], found: list[str]) -> set[str]:
-    """The question's numbers, where it matters which of them an answer has: where the reference chose among them, or
-    where the answer has numbers of its own instead of theirs. To leave out what only repeats the question is no fault.
+    """The question's numbers, if the answer's choice matters: the reference has only some of them, or the answer has
+    other numbers instead. It is not wrong to leave out what only repeats the question.
     """
     offered, wanted, has = ({word for word in words if is_number(word)} for words in (known, expected, found))
     is_choice = not offered <= wanted
@@ -134,7 +136,7 @@ def _decisive_numbers(known: set[str], expected: list[str], found: list[str]) ->
 
 
 def _replaced_words(expected: list[str], found: list[str], known: Container[str]) -> list[tuple[str, str]]:
-    """Words of the reference with what stands between the same neighbours in the answer, not known from anywhere."""
+    """Words of the reference, each with the unknown word between the same neighbours in the answer."""
     words: dict[Gram, str] = {}
     for left, word, right in _with_neighbours(expected):
         words.setdefault((left, right), word)
@@ -162,7 +164,7 @@ def _order(expected: Sequence[str], found: Sequence[str], known_pairs: Container
 
 
 def _reason(kinds: Iterable[_Kind], replaced: Sequence[tuple[str, str]]) -> str:
-    """One sentence on the weightiest kind that does not agree wholly."""
+    """One sentence about the most important kind that does not agree fully."""
     unlike = {kind.name: kind for kind in kinds if kind.expected and kind.expected != kind.found}
     if kind := unlike.get("number"):
         return _tell_numbers(_listed(kind.missing), _listed(kind.extra))
@@ -171,7 +173,7 @@ def _reason(kinds: Iterable[_Kind], replaced: Sequence[tuple[str, str]]) -> str:
     if replaced:
         return f"{_listed((other,) for _, other in replaced)} instead of {_listed((word,) for word, _ in replaced)}"
     if (kind := unlike.get("kept")) and kind.missing:
-        return f"words of the input missing that the reference keeps: {_listed(kind.missing)}"
+        return f"missing words of the input that the reference keeps: {_listed(kind.missing)}"
     if (kind := unlike.get("chosen")) and kind.missing and kind.extra:
         return f"of the question's words {_listed(kind.missing)} expected, {_listed(kind.extra)} found"
     if (kind := unlike.get("order")) and kind.missing:
@@ -187,7 +189,7 @@ def _tell_numbers(missing: str, extra: str) -> str:
 
 
 def _listed(grams: Iterable[Gram]) -> str:
-    """The first few, so that a reason stays one readable line; of a counter also how often where not once.
+    """The first few, so that a reason stays one readable line; counters also show counts above 1.
 
     >>> _listed(Counter({("as",): 2, ("snow",): 1}))
     'as (2 times), snow'

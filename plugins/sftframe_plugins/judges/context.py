@@ -1,7 +1,4 @@
-"""Did the prompt fit? What can be told before asking, and from the number of tokens that a server says it read.
-
-Takes messages and counts.
-"""
+"""Checks whether a prompt fits the context: before asking, and by the number of tokens that a server reports."""
 
 from __future__ import annotations
 
@@ -14,14 +11,14 @@ _LONGEST_TOKEN_BYTES = 128
 """No vocabulary in use has longer tokens (Llama 3's longest is a run of 128 spaces)."""
 
 _TEMPLATE_TOKENS = 128
-"""More than any chat template adds to two messages."""
+"""The most tokens that a chat template adds to two messages."""
 
 _HALF_MARGIN = 8
-"""Tokens around half the context that a cut prompt may have: it keeps the first few of the prompt besides."""
+"""A cut prompt has half the context, give or take this number of tokens: it also keeps the first few of the prompt."""
 
 
 def check_before(messages: Sequence[Message], num_ctx: int) -> None:
-    """Refuse to send what has more words than the context has tokens.
+    """Refuse to send more words than the context has tokens.
 
     Raises:
         CallError: it cannot fit.
@@ -31,13 +28,13 @@ def check_before(messages: Sequence[Message], num_ctx: int) -> None:
 
 
 def check_after(messages: Sequence[Message], num_read: int | None, num_ctx: int) -> None:
-    """Ollama cuts a prompt that does not fit and says nothing; only the number of tokens gives it away.
+    """Check a reply: Ollama silently cuts a prompt that does not fit; only the number of tokens shows it.
 
-    What it leaves is half the context and a few tokens more, in older versions the whole context
+    It keeps half the context and a few tokens more, in older versions the whole context
     (https://github.com/ollama/ollama/issues/17427).
 
     Args:
-        num_read: the tokens that the server says it read; None where it does not say.
+        num_read: the tokens that the server says it read; None if it does not say.
 
     Raises:
         CallError: the server cannot have read the whole prompt.
@@ -49,19 +46,19 @@ def check_after(messages: Sequence[Message], num_read: int | None, num_ctx: int)
     if is_sure_to_fit(messages, num_ctx):
         return
     if abs(num_read - num_ctx // 2) <= _HALF_MARGIN:
-        raise _does_not_fit(num_ctx, f"the server read {num_read} tokens, what it leaves of a prompt that is too long")
+        raise _does_not_fit(num_ctx, f"the server read {num_read} tokens, the length of a prompt that it has cut")
     if 0 < num_read < least_tokens(messages):
         raise _does_not_fit(num_ctx, f"the server read {num_read} tokens, less than the prompt has words")
 
 
 def is_sure_to_fit(messages: Sequence[Message], num_ctx: int) -> bool:
-    """Whether no tokenizer could make more of these messages than the context holds: a byte is at least a token."""
+    """Whether the messages fit with any tokenizer: they have no more bytes than the context has tokens."""
     num_bytes = sum(len(message["content"].encode()) for message in messages)
     return num_bytes + _TEMPLATE_TOKENS <= num_ctx
 
 
 def least_tokens(messages: Sequence[Message]) -> int:
-    """Fewer tokens than this cannot hold the messages: no token spans two words, and none is very long."""
+    """The least number of tokens for the messages: no token spans two words, and none is very long."""
     texts = [message["content"] for message in messages]
     return sum(max(len(text.split()), len(text.encode()) // _LONGEST_TOKEN_BYTES) for text in texts)
 

@@ -1,6 +1,6 @@
-"""What all judges do that ask a language model, whatever its server speaks: verdicts and preferences, come what may.
+"""The base of judges that ask a language model: asks servers for verdicts and preferences, and reports every failure.
 
-What is asked stands in `question.py`, how a reply is read in `reply.py`, retries in `calls.py`, which server is asked
+The questions are in `question.py`, the reading of replies in `reply.py`, retries in `calls.py`, the choice of servers
 in `servers.py`.
 """
 
@@ -24,30 +24,35 @@ from sftframe_plugins.judges.servers import Servers
 from sftframe_plugins.judges.template import Message
 
 _READING = {"strict": "strict", "lenient": "lenient-2"}
-"""How replies are read, for the identity: a way that changes takes another number, or old verdicts would pass for new
-ones. (1 took the first object that was there, also out of a thought.)"""
+"""The version of the reading of replies, part of the identity: it changes with the reading, so that old verdicts are
+not reused. (Version 1 took the first object, even from a thought.)
+"""
 
 Job = TypeVar("Job")
 Word = TypeVar("Word")
 
 MAX_RAW = 2000
-"""Characters that are kept of the judge's words."""
+"""The most characters that are kept of a judge's reply."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelOptions:
-    """What can be set for each of these judges; a subclass adds where its servers are."""
+    """What can be set for each of these judges; a subclass adds the address of its servers."""
 
     model: str = option("", "name of a model on the server")
     temperature: float = option(0.0, "0 = the likeliest reply", ge=0)
-    seed: int = option(123, "of the sampling")
-    timeout_s: float = option(120.0, "longest that one reply may take, seconds", gt=0)
-    concurrency: int = option(1, "calls under way at a time, per server", ge=1, le=256)
-    retries: int = option(3, "further attempts at an item after a failure that may pass", ge=0, le=20)
-    parse: Literal["strict", "lenient"] = option("strict", "lenient also reads a score out of prose, and says so")
-    template: str = option("", "what to ask for a score, a text with {{answer}} in it or its file; by default built in")
+    seed: int = option(123, "seed of the sampling")
+    timeout_s: float = option(120.0, "longest time for one reply, seconds", gt=0)
+    concurrency: int = option(1, "parallel calls, per server", ge=1, le=256)
+    retries: int = option(3, "further attempts at an item after a temporary failure", ge=0, le=20)
+    parse: Literal["strict", "lenient"] = option(
+        "strict", "lenient also reads a score from prose, and says so in the reason"
+    )
+    template: str = option(
+        "", "question for a score: a text with {{answer}} in it, or its file; by default the built-in one"
+    )
     pair_template: str = option(
-        "", "what to ask for a preference, with {{first}} and {{second}} in it, or its file; by default built in"
+        "", "question for a preference: a text with {{first}} and {{second}}, or its file; by default the built-in one"
     )
 
 
@@ -57,14 +62,14 @@ class Reply:
 
     text: str
     is_cut: bool
-    """It ended only because it may not be longer."""
+    """The reply was cut at its longest length."""
 
 
 class Server(Protocol):
     """One server that answers chats. Safe with several threads."""
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
-        """The model's reply, in the form that the JSON schema demands.
+        """The model's reply, in the form of the JSON schema.
 
         Raises:
             CallError: there is none.
@@ -76,7 +81,7 @@ class Server(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer(Generic[Word]):
-    """What became of one job: a word, or the error in its place."""
+    """The outcome of one job: a score or winner, or the error."""
 
     word: Word | None
     error: CallError | None
@@ -84,17 +89,17 @@ class _Answer(Generic[Word]):
     raw: str
 
     def fields(self) -> dict[str, Any]:
-        """What verdicts and preferences have in common."""
+        """The common fields of verdicts and preferences."""
         return {"status": self.error.status if self.error else "ok", "reason": self.reason, "raw": self.raw}
 
 
 class LanguageModelJudge(Judge):
     """Base of judges that ask a model on one or several servers.
 
-    A subclass has `LanguageModelOptions`, says which servers there are, and adds to the identity what else matters.
+    A subclass extends `LanguageModelOptions`, names its servers, and adds other important settings to the identity.
 
     Args:
-        sleep: waits so many seconds between two attempts; by default until somebody interrupts, at the longest.
+        sleep: waits the given seconds between two attempts; the default wait ends early on an interrupt.
     """
 
     Options = LanguageModelOptions
@@ -105,41 +110,41 @@ class LanguageModelJudge(Judge):
 
     @abstractmethod
     def server_names(self) -> Sequence[str]:
-        """The servers to share the work."""
+        """The servers that share the work."""
 
     def dead_server_names(self) -> Collection[str]:
-        """Those of them that are known to be away, and to be tried again later."""
+        """Servers that cannot be reached now and are tried again later."""
         return ()
 
     @abstractmethod
     def connect(self, name: str, tell: Callable[[str], object]) -> Server:
-        """The server of this name; `tell` takes a sentence that whoever waits for the verdicts should read."""
+        """The server of this name; `tell` gets sentences for the user."""
 
     @cached_property
     def scoring(self) -> Question[JudgeItem, float]:
-        """How a score is asked for; reading it raises `ConfigError` where the option `template` cannot serve."""
+        """The question for a score; reading it raises `ConfigError` if the option `template` cannot be used."""
         return score_question(self.options.template)
 
     @cached_property
     def comparing(self) -> Question[JudgePair, Winner]:
-        """How a preference is asked for; reading it raises `ConfigError` where `pair_template` cannot serve."""
+        """The question for a preference; reading it raises `ConfigError` if `pair_template` cannot be used."""
         return preference_question(self.options.pair_template)
 
     def settings_mark(self, *others: object) -> str:
-        """Twelve hexadecimal digits over the templates, the common options and the others that can change a verdict."""
+        """Twelve hexadecimal digits: a hash of the templates and of all options that can change a verdict."""
         options = self.options
         settings = (options.temperature, options.seed, _READING[options.parse], *others)
         return fingerprint((self.scoring, self.comparing), settings)
 
     def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
-        """One verdict per item, in order; `concurrency` calls are under way on each server at a time.
+        """One verdict per item, in order, with up to `concurrency` parallel calls to each server.
 
         Closing the iterator, or an interrupt, ends the work at once.
         """
         return in_order(self._verdicts(items))
 
     def score_as_ready(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
-        """The same verdicts, each as soon as it is there."""
+        """The same verdicts, each as soon as it is ready."""
         with closing(self._verdicts(items)) as verdicts:
             for _, verdict in verdicts:
                 yield verdict
@@ -149,7 +154,7 @@ class LanguageModelJudge(Judge):
         return in_order(self._preferences(pairs))
 
     def prefer_as_ready(self, pairs: Sequence[JudgePair]) -> Iterator[Preference]:
-        """The same preferences, each as soon as it is there."""
+        """The same preferences, each as soon as it is ready."""
         with closing(self._preferences(pairs)) as preferences:
             for _, preference in preferences:
                 yield preference
@@ -169,7 +174,7 @@ class LanguageModelJudge(Judge):
     def _answers(
         self, jobs: Sequence[Job], question: Question[Job, Word]
     ) -> Generator[tuple[int, _Answer[Word]], None, None]:
-        """The number of each job and what became of it, as soon as that is known."""
+        """The number of each job and its outcome, as soon as that is known."""
         stop = threading.Event()
         news: SimpleQueue[str] = SimpleQueue()
         with ExitStack() as stack:
@@ -188,7 +193,7 @@ class LanguageModelJudge(Judge):
                     yield answer
 
     def _tell(self, news: SimpleQueue[str]) -> None:
-        """Warn of what the threads found, in the thread that waits for their results."""
+        """Give the threads' warnings in the thread that waits for the results."""
         while True:
             try:
                 sentence = news.get_nowait()
@@ -225,8 +230,8 @@ class LanguageModelJudge(Judge):
             reply = within(self.options.timeout_s, lambda: server.ask(messages, question.schema))
         except TimeoutError as error:
             raise timed_out(name, self.options.timeout_s) from error
-        if reply.is_cut:  # 8 may have been going to be 85
-            reason = f"cut off at the longest reply that was allowed: {shorten(reply.text, 80)}"
+        if reply.is_cut:  # a cut "8" may be the start of "85"
+            reason = f"the reply was cut at its longest length: {shorten(reply.text, 80)}"
             raise CallError(reason, status="unparsable", raw=reply.text)
         try:
             word, reason = question.parse(reply.text, self.options.parse == "lenient")
@@ -236,13 +241,13 @@ class LanguageModelJudge(Judge):
 
 
 def checked(name: str, limit_s: float, check: Callable[[], Word]) -> Word:
-    """What a check of a server finds, if it comes in time: a server may send a byte now and then for ever.
+    """The result of a server's check, with a limit of time: a server may send a byte now and then for ever.
 
     Args:
-        limit_s: for one of the check's calls; three fit in.
+        limit_s: for one call; the check may take three times as long.
 
     Raises:
-        CallError: it does not come in time, or the check raises it.
+        CallError: the result does not come in time, or the check raises it.
     """
     try:
         return within(3 * limit_s, check)
@@ -251,15 +256,15 @@ def checked(name: str, limit_s: float, check: Callable[[], Word]) -> Word:
 
 
 def no_connection(name: str) -> CallError:
-    """Nobody is there."""
+    """The error for a server that cannot be reached."""
     return CallError(f"no connection to {name}", is_server_lost=True)
 
 
 def timed_out(name: str, limit_s: float) -> CallError:
-    """A server gave no whole reply in time."""
+    """The error for a server without a complete reply in time."""
     return CallError(f"{name} gave no reply within {limit_s:g} s", status="timeout")
 
 
 def kept(raw: str) -> str:
-    """What is kept of the judge's words: the first 2,000 characters, without half ones, which cannot be written."""
+    """The part of a reply that is kept: the first 2,000 characters, without half characters."""
     return raw.encode("utf-8", "replace").decode()[:MAX_RAW]

@@ -1,7 +1,7 @@
 """The judge that asks a language model on an Ollama server (https://ollama.com), Llama 3 by default.
 
-What becomes of the answers stands in `language_model.py`, Ollama's protocol and errors in `ollama_server.py`, how a
-prompt that did not fit is noticed in `context.py`.
+The common work is in `language_model.py`, Ollama's protocol and errors in `ollama_server.py`, the check for prompts
+that do not fit in `context.py`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sftframe_plugins.judges.ollama_server import DEFAULT_HOST, KEY_VARIABLE, Mo
 from sftframe_plugins.judges.template import Message
 
 _CHECK_S = 10.0
-"""A server lists its models within this time, even while it is busy."""
+"""Even a busy server lists its models within this time."""
 
 _REPLY_TOKENS = 256
-"""What a reply may cost: one sentence and a number, with room to spare; it also ends replies that would never end."""
+"""The longest reply, in tokens: enough for one sentence and a number; it also ends replies that would never end."""
 
 _NO_SERVER = "or use --judge reference, which needs no server"
 
@@ -36,11 +36,11 @@ class OllamaOptions(LanguageModelOptions):
 
     model: str = option("llama3", "name of a model on the server", examples=["llama3:8b-instruct-q8_0"])
     host: str | tuple[str, ...] = option(
-        "", f"server, or several (a list, or commas between) that share the work; else OLLAMA_HOST, else {DEFAULT_HOST}"
+        "", f"server, or several that share the work (a list, or with commas); else OLLAMA_HOST, else {DEFAULT_HOST}"
     )
-    num_ctx: int = option(4096, "context that the server makes room for, tokens", ge=1)
+    num_ctx: int = option(4096, "context length that the server uses, tokens", ge=1)
     keep_alive: str | None = option(
-        None, "how long the model stays loaded afterwards, for instance 10m; None = server's"
+        None, "how long the model stays loaded afterwards, for instance 10m; None = the server's default"
     )
 
     @property
@@ -65,13 +65,13 @@ class OllamaJudge(LanguageModelJudge):
 
     @property
     def identity(self) -> str:
-        """`ollama:MODEL@sha256:DIGEST#SETTINGS`: the digest once `check` has read it, cut as `ollama list` cuts it."""
+        """`ollama:MODEL@sha256:DIGEST#SETTINGS`: the digest after `check` has read it, as short as in `ollama list`."""
         digest = f"@sha256:{self._digest[:12]}" if self._digest else ""
         return f"ollama:{self.options.model}{digest}#{self.settings_mark(self.options.num_ctx, _REPLY_TOKENS)}"
 
     @property
     def contacts(self) -> Sequence[Contact]:
-        """The hosts, as the client reads them; it sends each of them the key where there is one."""
+        """The hosts, as the client reads them; it sends the key, if there is one, to each of them."""
         key = KEY_VARIABLE if os.environ.get(KEY_VARIABLE) else ""
         found = []
         for host in self.options.hosts:
@@ -80,13 +80,14 @@ class OllamaJudge(LanguageModelJudge):
         return found
 
     def check(self) -> None:
-        """See that the templates serve and that a server has the model, the same one everywhere, with enough context.
+        """Check the templates, and that the servers have the model, the same one everywhere, with enough context.
 
-        Servers that cannot be reached are left out with a warning as long as one is left.
+        Servers that cannot be reached are skipped with a warning, as long as one is left.
 
         Raises:
-            ConfigError: a template that cannot serve, or a host that is no address.
-            JudgeError: no server, no such model, several models of this name, or `num_ctx` beyond the model's context.
+            ConfigError: a template cannot be used, or a host is not an address.
+            JudgeError: there is no server or no such model, the servers' models differ, or `num_ctx` is above the
+                model's context.
         """
         _ = self.scoring, self.comparing
         models: dict[str, Model] = {}
@@ -101,11 +102,11 @@ class OllamaJudge(LanguageModelJudge):
         if not models:
             reasons = "; ".join(loss.reason for loss in lost.values())
             start = "" if all(loss.is_final for loss in lost.values()) else "start it with 'ollama serve', "
-            where = "name another with --set judge.host=ADDRESS (or OLLAMA_HOST)"
+            where = "set another with --set judge.host=ADDRESS (or OLLAMA_HOST)"
             raise JudgeError(f"no Ollama server: {reasons}: {start}{where}, {_NO_SERVER}")
         for loss in lost.values():
             warnings.warn(
-                f"judge ollama: {loss.reason}; it is left out, and tried again later", RuntimeWarning, stacklevel=2
+                f"judge ollama: {loss.reason}; it is skipped, and tried again later", RuntimeWarning, stacklevel=2
             )
         self._check_models(models)
         self._dead_hosts = tuple(lost)
@@ -118,7 +119,7 @@ class OllamaJudge(LanguageModelJudge):
             others = ", ".join(server.model_names()) or "none"
             raise JudgeError(
                 f"no model {name!r} on the Ollama server {server.host} (it has: {others}): get it with "
-                f"'ollama pull {name}', name another with --set judge.model=NAME, {_NO_SERVER}"
+                f"'ollama pull {name}', set another with --set judge.model=NAME, {_NO_SERVER}"
             )
         return model
 
@@ -131,7 +132,7 @@ class OllamaJudge(LanguageModelJudge):
             if model.context_length is not None and model.context_length < num_ctx:
                 raise JudgeError(
                     f"judge.num_ctx is {num_ctx}, but {name!r} on {host} has a context of {model.context_length} "
-                    f"tokens: prompts would be cut without a word; set judge.num_ctx={model.context_length}"
+                    f"tokens: prompts would be cut silently; set judge.num_ctx={model.context_length}"
                 )
 
     def server_names(self) -> Sequence[str]:
@@ -139,7 +140,7 @@ class OllamaJudge(LanguageModelJudge):
         return self.options.hosts  # type: ignore[no-any-return]  # options are Any to a component
 
     def dead_server_names(self) -> Sequence[str]:
-        """The hosts that were not there when they were checked."""
+        """The hosts that could not be reached in the check."""
         return self._dead_hosts
 
     def connect(self, name: str, tell: Callable[[str], object]) -> _CheckedServer:
@@ -148,10 +149,10 @@ class OllamaJudge(LanguageModelJudge):
 
 
 class _CheckedServer:
-    """A server that answers with the model that was checked, from a prompt that it has read to its end, or not at all.
+    """A server whose replies count only if they come from the checked model and from the whole prompt.
 
     Args:
-        digest: the model's; None where the server told none.
+        digest: the model's digest; None if the server gave none.
     """
 
     def __init__(self, server: OllamaServer, options: OllamaOptions, digest: str | None) -> None:
@@ -163,7 +164,7 @@ class _CheckedServer:
         """The model's reply.
 
         Raises:
-            CallError: there is none, or none to go by.
+            CallError: there is none, or it cannot be used.
         """
         options = self._options
         check_before(messages, options.num_ctx)
@@ -185,18 +186,18 @@ class _CheckedServer:
         return reply
 
     def _check_same_model(self, digest: str) -> None:
-        """A chat does not tell which model answered; the server's list of models does."""
+        """Check the model by the server's list: a chat's reply has no digest."""
         name, host = self._options.model, self._server.host
         try:
             found = self._server.find_digest(name)
         except CallError:
-            return  # the reply is there; whether the server still is shows with the next one
+            return  # the reply is complete; if the server is lost, the next call shows it
         if found is None:
-            raise _lost(f"the model {name!r} has gone from {host} while it judged")
+            raise _lost(f"the model {name!r} was removed from {host} during judging")
         if found != digest:
             changed = f"was {digest[:12]} and is {found[:12] or 'unknown'} now"
             raise _lost(
-                f"the model {name!r} on {host} has changed while it judged: it {changed}; judge again from there"
+                f"the model {name!r} on {host} has changed during judging: it {changed}; run the same command again"
             )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One Ollama server: its models, its replies, and its failures told apart.
+"""Talks to one Ollama server: reads its models and replies, and turns every failure into a `CallError`.
 
 Wire format: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
@@ -16,30 +16,30 @@ from sftframe_plugins.judges.reply import shorten
 
 DEFAULT_HOST = "http://127.0.0.1:11434"
 KEY_VARIABLE = "OLLAMA_API_KEY"
-"""The client sends its value to whichever host it is given."""
+"""The client sends the value of this variable to every host."""
 
 _CONNECT_S = 5.0
-"""A server that is there accepts a connection within this time, however long it then thinks."""
+"""The longest wait for a connection; the reply may take longer."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What a server tells of one of its models; None for what it does not tell."""
+    """What a server reports about one of its models; None for what it does not report."""
 
     digest: str | None
     """SHA-256 of the model's manifest, hexadecimal."""
     context_length: int | None
-    """Tokens; whatever `num_ctx` asks for, there are no more."""
+    """The model's longest context in tokens; `num_ctx` cannot exceed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatReply(Reply):
-    """What Ollama tells besides."""
+    """A reply with what Ollama reports in addition."""
 
     num_prompt_tokens: int | None
-    """What the server says it read of the prompt; None where it does not say."""
+    """Tokens of the prompt that the server says it read; None if it does not say."""
 
 
 class OllamaServer:
@@ -47,10 +47,10 @@ class OllamaServer:
 
     Args:
         host: an address as in `OLLAMA_HOST`.
-        timeout_s: the longest silence during a call.
+        timeout_s: the longest time without data during a call.
 
     Raises:
-        ConfigError: `host` is no address.
+        ConfigError: `host` is not an address.
     """
 
     def __init__(self, host: str, timeout_s: float) -> None:
@@ -65,11 +65,11 @@ class OllamaServer:
             self._client = ollama.Client(host=host, timeout=timeout, transport=http_transport())
         except (ValueError, httpx.InvalidURL) as error:
             example = f"expected something like {DEFAULT_HOST}"
-            raise ConfigError(f"judge.host: {host!r} is no address ({error}); {example}") from error
+            raise ConfigError(f"judge.host: {host!r} is not an address ({error}); {example}") from error
 
     @property
     def url(self) -> str:
-        """The address that calls go to, as the client has read `host`."""
+        """The address of the server, as the client has read `host`."""
         return str(self._client._client.base_url).rstrip("/")
 
     def close(self) -> None:
@@ -80,15 +80,15 @@ class OllamaServer:
         """The models that the server lists.
 
         Raises:
-            CallError: it cannot be reached, or answers as no Ollama server does.
+            CallError: it cannot be reached, or does not answer like an Ollama server.
         """
         return [model.model for model in self._call(self._client.list).models if model.model]
 
     def find_model(self, name: str) -> Model | None:
-        """The model of this name, `:latest` understood; None if the server does not have it.
+        """The model of this name, by default its `:latest`; None if the server does not have it.
 
         Raises:
-            CallError: the server cannot be reached, or answers as no Ollama server does.
+            CallError: the server cannot be reached, or does not answer like an Ollama server.
         """
         listed = self.find_digest(name)
         try:
@@ -96,11 +96,12 @@ class OllamaServer:
         except CallError as error:
             if listed is None and error.is_final:
                 return None
-            details = None  # the model is there, and its details are not to be had
+            details = None  # the model is there, but its details cannot be read
         return Model(digest=listed or None, context_length=_context_length(details or {}))
 
     def find_digest(self, name: str) -> str | None:
-        """The digest of the model of this name, empty if the list has none; None if it does not have the model.
+        """The digest of the model of this name; empty if the list gives none; None if the server does not have the
+        model.
 
         Raises:
             CallError: as `find_model` does.
@@ -119,7 +120,7 @@ class OllamaServer:
         options: Mapping[str, Any],
         keep_alive: str | None,
     ) -> ChatReply:
-        """The model's reply, in the form that the JSON schema demands.
+        """The model's reply, in the form of the JSON schema.
 
         Raises:
             CallError: there is none.
@@ -130,10 +131,10 @@ class OllamaServer:
             )
         )
         if response.done is False:
-            raise CallError(f"{self.host} sent a reply that says itself that it is not finished")
+            raise CallError(f"{self.host} sent a reply that is marked as not finished")
         if response.model and _full_name(response.model) != _full_name(model):
             raise CallError(
-                f"{self.host} answered with the model {shorten(response.model, 80)!r} where {model!r} was asked",
+                f"{self.host} answered with the model {shorten(response.model, 80)!r} instead of {model!r}",
                 is_final=True,
             )
         return ChatReply(
@@ -159,10 +160,10 @@ class OllamaServer:
         except httpx.TimeoutException as error:
             raise timed_out(f"{self.host}{self._route}", self._timeout_s) from error
         except httpx.HTTPError as error:
-            raise CallError(f"{self.host} broke the connection off: {shorten(str(error))}") from error
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:  # a body that is no reply of Ollama's
+            raise CallError(f"{self.host} closed the connection: {shorten(str(error))}") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the body is not a reply of Ollama's
             raw = str(getattr(error, "doc", ""))
-            what = f"a body that is no reply of Ollama's: {shorten(raw or str(error), 80)}"
+            what = f"something that is not a reply of Ollama's: {shorten(raw or str(error), 80)}"
             raise CallError(f"{self.host} sent {what}", status="unparsable", raw=raw) from error
 
     def _refusal(self, status_code: int, error: str) -> CallError:
@@ -184,6 +185,6 @@ def _full_name(model: str) -> str:
 
 
 def _context_length(details: Mapping[str, Any]) -> int | None:
-    """`llama.context_length` and the like: the key begins with the architecture's name."""
+    """The context length; the key begins with the architecture's name, as in `llama.context_length`."""
     lengths = [value for key, value in details.items() if key.endswith(".context_length")]
     return lengths[0] if lengths and isinstance(lengths[0], int) else None

@@ -1,8 +1,8 @@
-"""The judge that asks a language model on any server that speaks OpenAI's chat completions: hosted, or one's own.
+"""The judge that asks a language model on any server with OpenAI's chat completions: hosted, or your own.
 
-vLLM, llama.cpp, LM Studio, Ollama itself and the hosted APIs do. What becomes of the answers stands in
-`language_model.py`, the protocol and its errors in `openai_server.py`, what servers differ in in `agreement.py`. The
-key comes from the environment and goes to the server, nowhere else.
+vLLM, llama.cpp, LM Studio, Ollama and the hosted APIs have them. The common work is in `language_model.py`, the
+protocol and its errors in `openai_server.py`, the differences between servers in `agreement.py`. The key comes from the
+environment and goes only to the server.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ class OpenAIOptions(LanguageModelOptions):
         examples=["http://127.0.0.1:8000/v1"],
     )
     key_variable: str = option(
-        "OPENAI_API_KEY", "environment variable with the key; not needed where a server has none"
+        "OPENAI_API_KEY", "environment variable with the key; not needed if the server needs no key"
     )
     max_tokens: int = option(256, "longest reply, tokens; models that think before they reply need more", ge=16)
-    concurrency: int = option(4, "calls under way at a time", ge=1, le=256)
+    concurrency: int = option(4, "parallel calls", ge=1, le=256)
     response_format: Literal["json_schema", "json_object", "text"] = option(
-        "json_schema", "how the reply's form is demanded; a server that refuses it is asked for the next one"
+        "json_schema", "how the reply's form is requested; if the server refuses one, the next one is tried"
     )
 
     def __post_init__(self) -> None:
-        """See that no secret stands where it would be written down.
+        """Refuse secrets in options, which are written to files.
 
         Raises:
-            ConfigError: one does; the message does not repeat it.
+            ConfigError: an option may be a secret; the message does not repeat it.
         """
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_variable):
             raise ConfigError(
-                "judge.key_variable is no name of an environment variable: the key itself belongs into that variable, "
+                "judge.key_variable is not the name of an environment variable: put the key itself into a variable, "
                 "for instance OPENAI_API_KEY, and never into a configuration"
             )
         _check_address(self.base_url, "judge.base_url")
@@ -71,17 +71,19 @@ class OpenAIOptions(LanguageModelOptions):
 
 
 def _check_address(url: str, where: str) -> None:
-    """Refuse what is no address, and one with a secret in it; neither is repeated, since it may be a secret."""
+    """Refuse a text that is not an address, and an address with a secret; messages do not repeat them."""
     expected = "expected something like http://127.0.0.1:8000/v1"
     try:
         parts = urlsplit(url)
         is_address = parts.port != 0 and parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
-        raise ConfigError(f"{where} is no address; {expected}") from None
+        raise ConfigError(f"{where} is not an address; {expected}") from None
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(f"{where} has a user, a password or a query in it, which would be written down; {expected}")
+        raise ConfigError(
+            f"{where} contains a user, a password or a query, which would be written to files; {expected}"
+        )
     if url and not is_address:
-        raise ConfigError(f"{where} is no address; {expected}")
+        raise ConfigError(f"{where} is not an address; {expected}")
 
 
 class OpenAIJudge(LanguageModelJudge):
@@ -105,24 +107,24 @@ class OpenAIJudge(LanguageModelJudge):
 
     @property
     def identity(self) -> str:
-        """`openai:MODEL@SERVER#SETTINGS`; such servers tell no digest, so that the name has to serve."""
+        """`openai:MODEL@SERVER#SETTINGS`; such servers report no digest, so the name must be enough."""
         options = self.options
         mark = self.settings_mark(options.url, options.max_tokens, options.response_format)
         return f"openai:{options.model}@{urlsplit(options.url).netloc}#{mark}"
 
     @property
     def contacts(self) -> Sequence[Contact]:
-        """The one server, which gets the key where there is one."""
+        """The one server; it gets the key, if there is one."""
         return (Contact(url=self.options.url, key_variable=self.options.key_variable),)
 
     def check(self) -> None:
-        """See that the templates serve, that the server is there, takes the key and has the model.
+        """Check the templates, and that the server is there, accepts the key and has the model.
 
-        Costs nothing, but for a reply of a few tokens where a server has no list of its models.
+        It costs nothing, or a reply of a few tokens if the server has no list of its models.
 
         Raises:
-            ConfigError: a template or an address that cannot serve, or the package `openai` is missing.
-            JudgeError: no server, no key or one that is not taken, or no such model.
+            ConfigError: a template or an address cannot be used, or the package `openai` is missing.
+            JudgeError: there is no server, no accepted key, or no such model.
         """
         _ = self.scoring, self.comparing
         limit_s = min(self.options.timeout_s, _CHECK_S)
@@ -139,13 +141,13 @@ class OpenAIJudge(LanguageModelJudge):
     def _check_model(self, server: OpenAIServer) -> None:
         name = self.options.model
         names = server.model_names()
-        if not names:  # no list, or one that says nothing: some servers load on demand what they do not list
+        if not names:  # no list, or an empty one: some servers load models that they do not list
             _probe(server)
         elif name not in names and not server.has_model(name):
             shown = ", ".join(names[:_MOST_LISTED]) or "none"
             more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
             raise JudgeError(
-                f"no model {name!r} at {server.base_url} (it has: {shown}{more}): name another with --set "
+                f"no model {name!r} at {server.base_url} (it has: {shown}{more}): set another with --set "
                 "judge.model=NAME, or use --judge reference, which needs no server"
             )
 
@@ -161,25 +163,25 @@ class OpenAIJudge(LanguageModelJudge):
         return OpenAIServer(self.options.url, self._key(), timeout_s, self._agreement, tell)
 
     def _key(self) -> str:
-        """From the environment, each time anew; kept nowhere.
+        """The key from the environment, read again each time; it is kept nowhere.
 
         Raises:
-            JudgeError: there is none and the server is OpenAI's, or it holds what no key has.
+            JudgeError: there is none and the server is OpenAI's, or it contains characters that no key has.
         """
         variable = self.options.key_variable
         key = os.environ.get(variable, "").strip()
         if not key and self.options.url == DEFAULT_BASE_URL:
             raise JudgeError(
-                f"judge openai needs a key for {DEFAULT_BASE_URL}: set the environment variable {variable}, name "
+                f"judge openai needs a key for {DEFAULT_BASE_URL}: set the environment variable {variable}, set "
                 "another server with --set judge.base_url=ADDRESS, or use --judge reference, which needs no server"
             )
         if not (key.isascii() and key.isprintable()):
-            raise JudgeError(f"{variable} holds characters that no key has, such as a line break: set it anew")
+            raise JudgeError(f"{variable} contains characters that no key has, such as a line break: set it again")
         return key
 
 
 def _probe(server: OpenAIServer) -> None:
-    """Ask for a word, and mind only what would hold for every item: what passes is what retries are for."""
+    """Ask for one reply, and raise only errors that every item would meet: temporary errors are left to retries."""
     try:
         server.ask(_PROBE, _EMPTY_SCHEMA)
     except CallError as error:

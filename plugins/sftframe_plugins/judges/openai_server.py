@@ -1,6 +1,7 @@
-"""One server that speaks OpenAI's chat completions: its models, its replies, and its failures told apart.
+"""Talks to one server with OpenAI's chat completions: reads its models and replies, and turns failures into
+`CallError`s.
 
-The key stands in none of them, nor in a reply, whatever the server says. Wire format:
+The key is never part of an error or a reply, whatever the server sends. Wire format:
 https://platform.openai.com/docs/api-reference/chat
 """
 
@@ -19,34 +20,34 @@ from sftframe_plugins.judges.template import Message
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 _CONNECT_S = 5.0
-"""A server that is there accepts a connection within this time, however long it then thinks."""
+"""The longest wait for a connection; the reply may take longer."""
 
 _LONGEST_WAIT_S = 60.0
-"""Whatever a server's `Retry-After` says."""
+"""The longest wait for a server, even if its `Retry-After` is longer."""
 
 _BUSY = (408, 409, 425, 429)
-"""Refusals that pass by themselves: too late, in conflict, too early, too many."""
+"""Temporary refusals: timeout, conflict, too early, too many requests."""
 
 _KEY_REFUSED = (401, 403)
 
 _CUT = ("length", "max_tokens", "model_length")
-"""Ends of a reply that is as long as it may be, by the names that servers give them."""
+"""The servers' names for the end of a reply at its longest length."""
 
 _BROKEN_OFF = ("content_filter", "error", "abort")
-"""Ends of a reply that was stopped on its way."""
+"""The servers' names for the end of a reply that was stopped."""
 
 _SHORTEST_SECRET = 8
-"""Characters; what is shorter (`none`, `EMPTY`) stands for no key and may well be a word of a reply."""
+"""In characters. A shorter value (`none`, `EMPTY`) means no key, and may be a word of a reply."""
 
 Result = TypeVar("Result")
 
 
 class _RefusalError(CallError):
-    """An HTTP error, with what can be made of it."""
+    """An HTTP error, and what it means."""
 
     status_code = 0
     parameter: str | None = None
-    """The one that the server does not take."""
+    """The parameter that the server refuses."""
 
 
 class OpenAIServer:
@@ -54,13 +55,13 @@ class OpenAIServer:
 
     Args:
         base_url: with the version, for instance `http://127.0.0.1:8000/v1`.
-        key: what the server asks for; empty where it asks for none.
-        timeout_s: the longest silence during a call.
-        agreement: what goes with every question.
-        tell: called with a sentence when the server does not take it as it is.
+        key: the key that the server needs; empty if it needs none.
+        timeout_s: the longest time without data during a call.
+        agreement: the settings of the requests.
+        tell: called with a sentence for the user, for instance if the server refuses a setting.
 
     Raises:
-        ConfigError: the package `openai` is missing, or `base_url` is no address.
+        ConfigError: the package `openai` is missing, or `base_url` is not an address.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class OpenAIServer:
         self._tell = tell
         self._route = find_route(base_url)
         timeout = openai.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
-        client: Any = http_client(timeout_s=timeout_s)  # of httpx or of its successor: openai takes both
+        client: Any = http_client(timeout_s=timeout_s)  # of httpx or of its successor: openai accepts both
         self._client = openai.OpenAI(
             base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout, http_client=client
         )
@@ -87,7 +88,7 @@ class OpenAIServer:
         self._client.close()
 
     def model_names(self) -> list[str] | None:
-        """The models that the server lists; None if it is there and has no list, or cannot make one.
+        """The models that the server lists; None if it is there but has no list.
 
         Raises:
             CallError: it cannot be reached, or does not take the key.
@@ -100,7 +101,7 @@ class OpenAIServer:
             return None
 
     def has_model(self, name: str) -> bool:
-        """Whether the server knows a model that it may not list.
+        """Whether the server knows a model, even if it does not list it.
 
         Raises:
             CallError: it cannot be reached, or does not take the key.
@@ -113,12 +114,12 @@ class OpenAIServer:
             raise
 
     def ask(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
-        """The model's reply, in the form that the JSON schema demands where the server can enforce it.
+        """The model's reply, in the form of the JSON schema if the server can enforce it.
 
         A server that refuses a parameter is asked again without it, until it has answered once.
 
         Raises:
-            CallError: there is none, or another model has given it than those before.
+            CallError: there is none, or another model has answered than before.
         """
         settings = self._agreement.settings
         while True:
@@ -136,7 +137,7 @@ class OpenAIServer:
 
     def _complete(self, messages: Sequence[Message], parameters: Mapping[str, Any]) -> Reply:
         def read() -> tuple[str, str, str]:
-            create: Any = self._client.chat.completions.create  # whose types know only OpenAI's own roles and models
+            create: Any = self._client.chat.completions.create  # its types know only OpenAI's own roles and models
             completion = create(messages=list(messages), **parameters)
             choice = completion.choices[0]
             text = choice.message.content or getattr(choice.message, "refusal", None) or ""
@@ -146,19 +147,19 @@ class OpenAIServer:
 
         text, model, end = self._call(read)
         if end in _BROKEN_OFF:
-            raise CallError(f"{self.base_url} broke the reply off: finish_reason is {end!r}", raw=text)
+            raise CallError(f"{self.base_url} stopped the reply: finish_reason is {end!r}", raw=text)
         if model:
             self._check_served(model, str(parameters["model"]))
         return Reply(text=text, is_cut=end in _CUT)
 
     def _check_served(self, model: str, asked: str) -> None:
-        """See that the reply is the model's that was asked, as far as its name tells.
+        """Check by its name that the model that answered is the one that was asked.
 
-        A name that the server lists next to the asked one is another model's; one that it does not list may be the
-        asked one's own name behind an alias.
+        If the server lists both names, they are two models. A name that it does not list may be the model's real name,
+        and the asked name an alias.
 
         Raises:
-            CallError: it is another's, or not the one that has answered before.
+            CallError: another model has answered, or not the same one as before.
         """
         served = self._agreement.note_served(model)
         if model != served:
@@ -172,13 +173,13 @@ class OpenAIServer:
             try:
                 names = self.model_names() or ()
             except CallError:
-                names = ()  # the reply is there; whether the server still is shows with the next one
+                names = ()  # the reply is complete; if the server is lost, the next call shows it
             if self._agreement.note_listed(asked in names and model in names):
-                self._tell(f"{self.base_url} answers as {model!r} to {asked!r}: taken for another name of it")
+                self._tell(f"{self.base_url} answers as {model!r} to {asked!r}: taken as an alias of it")
         if self._agreement.is_listed:
             raise CallError(
-                f"{self.base_url} answered with the model {model!r} where {asked!r} was asked, and has both: name the "
-                "one that you mean with --set judge.model=NAME",
+                f"{self.base_url} answered with the model {model!r} instead of {asked!r}, and lists both: set the one "
+                "that you mean with --set judge.model=NAME",
                 is_final=True,
             )
 
@@ -195,11 +196,11 @@ class OpenAIServer:
             raise self._loss(error, error) from None
         except (openai.OpenAIError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             raw = self._safe(str(getattr(error, "doc", "")))
-            what = f"a body that is no reply of such a server: {shorten(raw or self._safe(str(error)), 80)}"
+            what = f"something that is not a reply of such a server: {shorten(raw or self._safe(str(error)), 80)}"
             raise CallError(f"{self.base_url} sent {what}", status="unparsable", raw=raw) from None
 
     def _refusal(self, error: Any) -> _RefusalError:
-        """From the client's `APIStatusError`."""
+        """The error for the client's `APIStatusError`."""
         code, message = error.status_code, self._safe(_words(error))
         refusal = _RefusalError(
             f"{self.base_url}{self._route} refused: {shorten(message)} (HTTP {code})",
@@ -212,7 +213,7 @@ class OpenAIServer:
         return refusal
 
     def _loss(self, error: Exception, cause: BaseException | None) -> CallError:
-        """From the client's `APIConnectionError`; what it stands for is told by its cause, of whichever httpx."""
+        """The error for the client's `APIConnectionError`; its cause, an error of httpx, says what happened."""
         kind, where = type(cause).__name__, f"{self.base_url}{self._route}"
         if isinstance(cause, NetworkError):
             is_lost = not isinstance(cause, TooLargeError)
@@ -222,21 +223,21 @@ class OpenAIServer:
         if "Timeout" in kind or "Timeout" in type(error).__name__:
             return timed_out(where, self._timeout_s)
         text = self._safe(str(cause or error))
-        return CallError(f"{self.base_url} broke the connection off: {shorten(text)}")
+        return CallError(f"{self.base_url} closed the connection: {shorten(text)}")
 
     def _safe(self, text: str) -> str:
-        """Without the key, should the server have put it there."""
+        """The text without the key, in case the server has put it there."""
         return text.replace(self._key, "[key]") if len(self._key) >= _SHORTEST_SECRET else text
 
 
 def _words(error: Any) -> str:
-    """What a refusal says: OpenAI's `message`, or whatever stands in its place."""
+    """The text of a refusal: OpenAI's `message`, or what the server sends instead."""
     body = error.body if isinstance(error.body, Mapping) else {"message": error.body}
     return str(body.get("message") or body.get("detail") or error.response.text or error.message)
 
 
 def _retry_after(header: str) -> float:
-    """Seconds; a date in the header's place counts as nothing."""
+    """The seconds of the header; a date counts as 0."""
     try:
         seconds = float(header)
     except ValueError:

@@ -72,22 +72,22 @@ _TASK = ("instruction", "input", "reference")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question(Generic[Job, Word]):
-    """How one kind of job is put to a model, and how its word is read from the reply."""
+    """How a model is asked about one kind of job, and how its reply is read."""
 
     template: Template
     fields: tuple[str, ...]
-    """The job's attributes that the template's places stand for."""
+    """The job's attributes that fill the template's places."""
     schema: Mapping[str, Any]
     parse: Callable[[str, bool], tuple[Word, str]]
-    """From a reply's text, and whether to be lenient, to word and reason; raises `UnparsableError`."""
+    """Reads a reply's text, strictly or leniently, and gives the result and the reason; raises `UnparsableError`."""
 
     def messages(self, job: Job) -> list[Message]:
-        """What to ask about this one."""
+        """The messages for this job."""
         return self.template.messages({name: getattr(job, name) for name in self.fields})
 
 
 def score_question(template: str) -> Question[JudgeItem, float]:
-    """How good is this answer? The template is the option's value.
+    """The question for a score; `template` is the option's value.
 
     Raises:
         ConfigError: the template cannot serve.
@@ -98,7 +98,7 @@ def score_question(template: str) -> Question[JudgeItem, float]:
 
 
 def preference_question(template: str) -> Question[JudgePair, Winner]:
-    """Which answer is better? The template is the option's value.
+    """The question for a preference; `template` is the option's value.
 
     Raises:
         ConfigError: the template cannot serve.
@@ -110,6 +110,6 @@ def preference_question(template: str) -> Question[JudgePair, Winner]:
 
 
 def fingerprint(questions: Sequence[Question[Any, Any]], settings: Sequence[object]) -> str:
-    """Twelve hexadecimal digits over all that can change a verdict besides the model."""
+    """Twelve hexadecimal digits: a hash of all that can change a verdict, except the model."""
     asked = [[question.template.text, question.schema] for question in questions]
     return hashlib.sha256(json.dumps([asked, settings], sort_keys=True).encode()).hexdigest()[:12]

@@ -1,19 +1,19 @@
-"""The judge that needs no model: does the answer have what the reference answer adds to the question?
+"""The judge that needs no model: it checks whether the answer has what the reference answer adds to the question.
 
-Offline, deterministic, some thousand items a second. The formula, in three sentences:
+It works offline, is deterministic, and grades some thousand items per second. The formula has three parts:
 
-1. What counts is what the reference says and the question does not: its new numbers (or its choice among the
-   question's), then its new words (a word weighs the square of its length), then the order of its words, then all the
-   rest; the score is the F-measure of found against expected for the first of these kinds that the reference has, and
-   each later kind can take away at most half of it.
-2. That is multiplied by the F-measure over the words that the reference keeps from the input and by what is left when
-   words of the instruction stand in the place of others, and halved for every place where a word of nobody's stands
-   between the neighbours of the reference's word: the same sentence with another word in it says something else.
-3. The reference's own words in their order score 100, whatever their case, punctuation and Unicode form; amid other
-   words they score at least their share of the answer; and to repeat the question scores 0.
+1. What counts is what the reference says and the question does not. There are four kinds: its new numbers (or its
+   choice among the question's numbers), its new words (a word weighs the square of its length), the order of its words,
+   and all the rest. The score is the F-measure of found against expected for the first of these kinds that the
+   reference has. Each later kind can take away at most half of it.
+2. The score is multiplied by the F-measure of the words that the reference keeps from the input, and reduced if words
+   of the instruction replace others. It is halved for every place where an unknown word replaces the reference's word
+   between the same neighbours: the same sentence with another word says something else.
+3. The reference's own words in their order score 100, whatever their case, punctuation and Unicode form. Among other
+   words they score at least their share of the answer. An answer that only repeats the question scores 0.
 
-It compares words and knows no meanings: a synonym is a wrong word to it, and where many answers are good it is unjust
-to all but one. How far it agrees with other graders is measured in `docs/judges.md`. What a word is: `words.py`.
+The judge compares words, not meanings: a synonym counts as a wrong word. If many answers are good, it is unjust to all
+but one. `docs/judges.md` measures how far it agrees with other graders. `words.py` defines what a word is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sftframe_plugins.judges.words import match_rounded, split_words
 
 
 class ReferenceJudge(Judge):
-    """Agreement with the reference answer."""
+    """The judge `reference`: agreement with the reference answer."""
 
     name = "reference"
     summary = "agreement with the reference answer: offline, deterministic, instant"
@@ -81,11 +81,11 @@ def grade(item: JudgeItem, constants: Constants = SHIPPED) -> tuple[float, str]:
 
 
 def _is_about_form(item: JudgeItem) -> bool:
-    """Whether case and punctuation are what matters: the reference is the input but for them, or has no words."""
+    """Whether case and punctuation matter: the reference differs from the input only in them, or has no words."""
     reference = split_words(item.reference)
     return not reference or reference == split_words(item.input)
 
 
 def _has_run(words: Sequence[str], run: Sequence[str]) -> bool:
-    """Whether the words contain the run as it stands; a single word is no run, it occurs by chance."""
+    """Whether the words contain the run unchanged; a single word does not count, since it may occur by chance."""
     return len(run) > 1 and f" {' '.join(run)} " in f" {' '.join(words)} "

@@ -1,4 +1,4 @@
-"""From a language model's reply to a score or a preference: strictly by default, and what is none stays none."""
+"""Reads a score or a preference from a language model's reply, strictly by default; it never guesses."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class UnparsableError(ValueError):
 def parse_score(text: str, is_lenient: bool = False) -> tuple[float, str]:
     """Score and reason of a reply.
 
-    Strict: a JSON object whose `score` is an integer from 0 to 100; 80.0 is one. Lenient: failing that, what the model
-    thought (`<think>…</think>`) is left out; then the score counts on which all objects within the text agree, or
-    else the only number from 0 to 100 that is there. The reason then says so.
+    Strict: a JSON object with a `score` that is an integer from 0 to 100; 80.0 is one. Lenient: if that fails, the
+    model's thoughts (`<think>…</think>`) are removed. Then all JSON objects in the text must agree on a score; without
+    objects, the only number from 0 to 100 counts. The reason then says so.
 
     Raises:
         UnparsableError: there is no such score.
@@ -45,9 +45,9 @@ def parse_score(text: str, is_lenient: bool = False) -> tuple[float, str]:
 def parse_preference(text: str, is_lenient: bool = False) -> tuple[Winner, str]:
     """Which answer is `better`, and the reason.
 
-    Strict: a JSON object whose `better` is "first", "second" or "tie". Lenient: failing that, what the model thought is
-    left out; then the word counts on which all objects within the text agree, or else the only one of the three words
-    that is there. The reason then says so.
+    Strict: a JSON object with a `better` that is "first", "second" or "tie". Lenient: if that fails, the model's
+    thoughts are removed. Then all JSON objects in the text must agree on a word; without objects, the only one of the
+    three words counts. The reason then says so.
 
     Raises:
         UnparsableError: there is no such word.
@@ -61,7 +61,7 @@ def parse_preference(text: str, is_lenient: bool = False) -> tuple[Winner, str]:
 
 
 def shorten(text: str, width: int = 200) -> str:
-    """One line of at most so many characters, for a message."""
+    """The text as one line of at most `width` characters, for a message."""
     written = text.encode("utf-8", "replace").decode()  # a lone surrogate, half a character, cannot be written
     start = " ".join(written.split())[: 2 * width]  # a megabyte without a space takes `textwrap` seconds
     return textwrap.shorten(start, width, placeholder=" …") or "(empty)"
@@ -82,13 +82,13 @@ def _parse(
 
 
 _THOUGHT = re.compile(r"[<\[◁](/?)(?:think|thinking|thought|reasoning)\b[^<>\[\]◁▷]{0,80}[>\]▷]", re.IGNORECASE)
-"""Marks around what a model thinks before it replies: `<think>`, Mistral's `[THINK]`, Kimi's `◁think▷`."""
+"""Marks around a model's thoughts before its reply: `<think>`, Mistral's `[THINK]`, Kimi's `◁think▷`."""
 
 
 def _without_thoughts(text: str) -> str:
-    """What a model says outside of its thoughts.
+    """The text outside of the model's thoughts.
 
-    A thought that is never closed goes to the end; one that was never opened began with the reply, since many chat
+    A thought without an end mark goes to the end. A thought without a start mark began with the reply, since many chat
     templates open it in the prompt.
 
     >>> _without_thoughts('<think>Perhaps 20?</think>80'), _without_thoughts('Perhaps 20? </think> 80 <think> or 90')
@@ -111,14 +111,14 @@ def _object(text: str) -> dict[str, Any]:
     except UnparsableError:
         raise
     except (ValueError, RecursionError) as error:
-        raise UnparsableError(f"the reply is no JSON object: {shorten(text, 80)}") from error
+        raise UnparsableError(f"the reply is not a JSON object: {shorten(text, 80)}") from error
     if not isinstance(reply, dict):
-        raise UnparsableError(f"the reply is no JSON object: {shorten(text, 80)}")
+        raise UnparsableError(f"the reply is not a JSON object: {shorten(text, 80)}")
     return reply
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object that says 10 and then 90 has not said which."""
+    """Refuse repeated keys: an object with 10 and then 90 is not clear."""
     found = dict(pairs)
     if len(found) < len(pairs):
         repeated = next(key for key, num in Counter(key for key, _ in pairs).items() if num > 1)
@@ -143,7 +143,7 @@ def _strict_preference(reply: dict[str, Any]) -> Winner:
     better = _value(reply, "better")
     for winner in get_args(Winner):
         if better == winner:
-            return winner  # type: ignore[no-any-return]  # what get_args gives of a Literal
+            return winner  # type: ignore[no-any-return]  # get_args of a Literal has no type
     raise UnparsableError(f'better {shorten(json.dumps(better), 40)} is not "first", "second" or "tie"')
 
 
@@ -156,7 +156,7 @@ def _value(reply: dict[str, Any], key: str) -> Any:
 def _lenient_score(text: str) -> float | None:
     found = _values(text, "score")
     if found:
-        return _agreed("score", found, _in_range)  # 110 is no score, whatever other numbers are about
+        return _agreed("score", found, _in_range)  # 110 is not a score, even if other numbers are
     numbers = {number for number in map(_in_range, _NUMBER.findall(_OUT_OF_100.sub("", text))) if number is not None}
     return numbers.pop() if len(numbers) == 1 else None
 
@@ -173,7 +173,7 @@ def _only_winner(said: object) -> Winner | None:
 
 
 def _agreed(key: str, found: list[Any], read: Callable[[object], Word | None]) -> Word | None:
-    """The one word that all objects give; None where one gives none.
+    """The one word that all objects give; None if one gives none.
 
     Raises:
         UnparsableError: two give different ones.
@@ -186,10 +186,10 @@ def _agreed(key: str, found: list[Any], read: Callable[[object], Word | None]) -
 
 
 def _values(text: str, key: str) -> list[Any]:
-    """What the JSON objects within a text have under a key: the outermost that have it, in order.
+    """The values of a key in the JSON objects in a text: the outermost objects that have it, in order.
 
     Raises:
-        UnparsableError: there are more braces than a reply has.
+        UnparsableError: there are too many braces for a reply.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_without_repeats)
     found, end = [], 0

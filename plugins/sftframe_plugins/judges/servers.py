@@ -1,4 +1,4 @@
-"""Servers that share the work: each call goes to the least busy one, and one that is dead is left out for a while."""
+"""Shares calls among servers: each call goes to the least busy one; a dead server is skipped for a while."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ _FIRST_PAUSE_S = 30.0
 _LONGEST_PAUSE_S = 480.0
 
 _MOST_FAILURES = 3
-"""In a row, with nothing in between that worked; a server that cannot even be reached is left out at once."""
+"""Failures in a row before a server is skipped; a server that cannot be reached is skipped at once."""
 
 _LOOK_AGAIN_S = 1.0
-"""A pause may end while nobody has anything to say."""
+"""Wait at most this long: a pause may end without a signal."""
 
 
 @dataclass(slots=True)
 class _State:
     num_calls: int = 0
-    """Under way now."""
+    """Calls that run now."""
     num_failures: int = 0
-    """In a row."""
+    """Failures in a row."""
     pause_s: float = 0.0
-    """How long it was left out the last time; 0 while it works."""
+    """How long it was skipped the last time; 0 while it works."""
     back_at: float = float("-inf")
     is_told: bool = False
 
     @property
     def is_on_trial(self) -> bool:
-        """Back after a pause, and nothing has worked yet: one call at a time."""
+        """Whether it is back after a pause and no call has worked yet: then it gets one call at a time."""
         return self.pause_s > 0
 
 
 class Servers:
-    """The servers of one stretch of work. Safe with several threads.
+    """The servers of one job. Safe with several threads.
 
-    The last one is never left out, so that its errors are the ones to be told.
+    The last one is never skipped, so that its errors are reported.
 
     Args:
-        capacity: calls under way at a time, per server.
-        dead: those to leave out from the start, without a word: whoever names them has told.
-        on_left_out: called with a sentence when a server is left out for the first time.
-        clock: seconds, never going back.
+        capacity: parallel calls, per server.
+        dead: servers to skip from the start, without a message: the caller has reported them.
+        on_left_out: called with a sentence when a server is skipped for the first time.
+        clock: seconds that never go back.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Servers:
                 self._changed.notify_all()
 
     def has_worked(self, name: str) -> None:
-        """Note that it is there and does its work: whatever was held against it is forgotten."""
+        """Note that the server works: its failures are forgotten."""
         with self._changed:
             state = self._states[name]
             state.num_failures, state.pause_s = 0, 0.0
 
     def has_failed(self, name: str, reason: str, *, is_lost: bool) -> bool:
-        """Note that a call failed through its fault, and leave it out for a while if it is lost or keeps failing.
+        """Note that a call failed because of the server. Skip it for a while if it is lost or keeps failing.
 
         Returns:
-            Whether there is another one to go to instead.
+            Whether another server can be asked instead.
         """
         with self._changed:
             others = set(self._present()) - {name}
@@ -99,13 +99,13 @@ class Servers:
 
     def _leave_out(self, state: _State, reason: str) -> None:
         if self._clock() < state.back_at:
-            return  # another call to it has just said the same
+            return  # another call to it has just reported the same
         state.pause_s = min(max(2 * state.pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         state.back_at = self._clock() + state.pause_s
         state.num_failures = 0
         if not state.is_told:
             state.is_told = True
-            self._on_left_out(f"{reason}; it is left out, and tried again later")
+            self._on_left_out(f"{reason}; it is skipped, and tried again later")
 
     def _find_free(self) -> str | None:
         present = self._present()

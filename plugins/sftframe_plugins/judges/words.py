@@ -1,4 +1,6 @@
-"""From text to the words that the reference judge compares, so that form does not count where it should not."""
+"""Splits a text into the words that the reference judge compares: case, punctuation, Unicode forms and ways to write
+numbers do not count.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,12 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 _GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:[,'’_\u00a0\u2009\u202f]\d{3})+(?!\d)")
-"""A number with separators between thousands; a plain space is none, it also separates the members of a list."""
+"""A number with separators between thousands; a plain space does not count: it also separates the members of a list."""
 
 _LIST_MARKER = re.compile(r"^[ \t]*(?:\d+[.)]|[-*•])[ \t]+(?=\S)", re.MULTILINE)
 
 _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
-"""Chinese and Japanese characters, which stand for words without spaces between them."""
+"""Chinese and Japanese characters: their words have no spaces between them."""
 
 _NUMBER = r"(?:(?<![\w.,)])-)?(?:\d+(?:\.\d+)?|(?<!\w)\.\d+)"
 _WORD = r"[^\W\d_](?:[^\W_]|'(?=[^\W_]))*"
@@ -20,17 +22,17 @@ _TOKEN = re.compile(rf"(?P<number>{_NUMBER})|{_WORD}")
 _STRICT_TOKEN = re.compile(rf"{_TOKEN.pattern}|[^\w\s]|_")
 
 _MAX_ROUNDED = 40
-"""Characters; a longer number is no measurement that anybody rounds."""
+"""In characters; nobody rounds a longer number."""
 
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "−": "-", "^": ""})
-"""`^` goes, so that `x^2` is written as `x²` is after folding: `x2`."""
+"""`^` is removed, so that `x^2` becomes the same as `x²` after folding: `x2`."""
 
 
 def split_words(text: str, *, strict: bool = False) -> list[str]:
     """The words of a text in order, numbers in one canonical form.
 
     Args:
-        strict: keep case, and punctuation marks as words of their own.
+        strict: keep case, and punctuation marks as separate words.
 
     >>> split_words("1. The sun’s mass: ２,000.50 (kg)")
     ['the', "sun's", 'mass', '2000.5', 'kg']
@@ -76,7 +78,7 @@ def _expected_number(number: str, meant: dict[str, str], known: dict[str, str]) 
 
 
 def _canonical(number: str) -> str:
-    """Without superfluous zeros, digits in ASCII: `007.50` is `7.5`, and `-0` is `0`."""
+    """A number without extra zeros, in ASCII digits: `007.50` is `7.5`, and `-0` is `0`."""
     sign = "-" if number.startswith("-") else ""
     whole, _, fraction = number.removeprefix("-").partition(".")
     whole, fraction = (_ascii_digits(part) for part in (whole, fraction))

@@ -1,4 +1,4 @@
-"""First-party prompt styles: plain classes, no dependencies."""
+"""sftframe's own prompt styles: plain classes, no dependencies."""
 
 from __future__ import annotations
 

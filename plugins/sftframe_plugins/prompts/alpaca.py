@@ -1,7 +1,7 @@
 """Stanford Alpaca's layout (Taori et al. 2023): a preamble, then sections under `###` headings.
 
-There are no stop strings on purpose. A model that was tuned with it ends with the end token; stopping at a `###` too
-would cut good answers that contain such a heading, and hide in the figures a model that never learned to stop.
+There are no stop strings on purpose. A model that was tuned with this style ends with the end token. A stop at `###`
+would cut good answers that contain such a heading, and would hide that a model never learned to stop.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Phi3Options:
 
 
 class Phi3(PromptStyle):
-    """User's and assistant's turn; the tag that closes the answer is learned like the end token, and stops it."""
+    """The user's and the assistant's turn; the closing tag is learned like the end token, and ends the answer."""
 
     name = "phi3"
     summary = "chat turns between <|user|>, <|assistant|> and <|end|>, as in Phi-3"

@@ -71,7 +71,7 @@ def test_the_same_name_for_two_models_is_refused(start, ask):
 
 
 def test_what_is_no_address_is_an_error_of_the_configuration(ask):
-    with pytest.raises(ConfigError, match=r"judge\.host: 'http://here:port' is no address"):
+    with pytest.raises(ConfigError, match=r"judge\.host: 'http://here:port' is not an address"):
         ask("http://here:port").check()
 
 
@@ -124,7 +124,7 @@ def test_a_model_that_is_deleted_while_it_answers_gives_no_verdict(stub, acts, a
     judge.check()
     (verdict,) = judge.score([item()])
     assert (verdict.status, verdict.score) == ("error", None)
-    assert "has gone from" in verdict.reason
+    assert "was removed from" in verdict.reason
 
 
 def test_a_list_of_models_that_cannot_be_had_any_more_costs_no_verdict(stub, ask, item):

@@ -130,7 +130,7 @@ def test_a_reply_that_was_cut_says_so(openai_stub, acts, ask, item):
     openai_stub.plan = [acts.says("", choices=[{"index": 0, "message": message, "finish_reason": "length"}])]
     (verdict,) = judged(ask.openai(openai_stub.host, retries=0), item())
     assert verdict.status == "unparsable"
-    assert "cut off at the longest reply" in verdict.reason
+    assert "the reply was cut at its longest length" in verdict.reason
 
 
 def finished(acts, content, finish_reason, **fields):
@@ -186,7 +186,7 @@ def test_another_model_that_the_server_has_gives_no_score(openai_stub, acts, ask
     openai_stub.plan = [acts.says('{"score": 80}', model=served)]
     for verdict in judged(ask.openai(openai_stub.host, model=asked, concurrency=1), item(0), item(1)):
         assert (verdict.status, verdict.score) == ("error", None)
-        assert f"answered with the model {served!r} where {asked!r} was asked, and has both" in verdict.reason
+        assert f"answered with the model {served!r} instead of {asked!r}, and lists both" in verdict.reason
     assert len(openai_stub.requests) == 2
 
 

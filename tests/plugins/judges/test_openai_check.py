@@ -91,7 +91,7 @@ def test_the_address_comes_from_the_environment_unless_it_is_set(openai_stub, mo
 
 @pytest.mark.parametrize("url", ["localhost:8000", "http://", "ftp://here/v1", "http://here:port/v1", "here"])
 def test_what_is_no_address_is_an_error_of_the_configuration(url):
-    with pytest.raises(ConfigError, match=r"judge\.base_url is no address; expected something like http://"):
+    with pytest.raises(ConfigError, match=r"judge\.base_url is not an address; expected something like http://"):
         OpenAIOptions(base_url=url)
 
 

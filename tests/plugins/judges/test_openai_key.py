@@ -80,7 +80,7 @@ def test_the_key_stands_in_no_list_of_models(openai_stub, ask, monkeypatch):
 
 def test_a_key_with_a_line_break_is_refused_without_being_shown(openai_stub, ask, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-proj\n-N0tF0r")
-    with pytest.raises(JudgeError, match="OPENAI_API_KEY holds characters that no key has") as caught:
+    with pytest.raises(JudgeError, match="OPENAI_API_KEY contains characters that no key has") as caught:
         ask.openai(openai_stub.host).check()
     assert "N0tF0r" not in str(caught.value)
 

@@ -22,10 +22,10 @@ def test_an_integer_score_in_an_object_is_taken(text, score, reason):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("Score: 85", "no JSON object: Score: 85"),
-        ("", r"no JSON object: \(empty\)"),
-        ("85", "no JSON object: 85"),
-        ('["score", 85]', "no JSON object"),
+        ("Score: 85", "not a JSON object: Score: 85"),
+        ("", r"not a JSON object: \(empty\)"),
+        ("85", "not a JSON object: 85"),
+        ('["score", 85]', "not a JSON object"),
         ('{"points": 85}', "has no score"),
         ('{"score": 101}', "score 101 is not an integer from 0 to 100"),
         ('{"score": -1}', "score -1 is not"),
@@ -33,14 +33,14 @@ def test_an_integer_score_in_an_object_is_taken(text, score, reason):
         ('{"score": 100.5}', "score 100.5 is not"),
         ('{"score": 101.0}', "score 101.0 is not"),
         ('{"score": Infinity}', "score Infinity is not"),
-        ('<think>Hm.</think>{"score": 80}', "no JSON object"),
+        ('<think>Hm.</think>{"score": 80}', "not a JSON object"),
         ('{"score": "85"}', 'score "85" is not'),
         ('{"score": false}', "score false is not"),
         ('{"score": null}', "score null is not"),
         ('{"score": NaN}', "score NaN is not"),
-        ('{"score": ' + "9" * 5000 + "}", "no JSON object"),
-        ("[" * 100_000, "no JSON object"),
-        ('{"score": 85} {"score": 90}', "no JSON object"),
+        ('{"score": ' + "9" * 5000 + "}", "not a JSON object"),
+        ("[" * 100_000, "not a JSON object"),
+        ('{"score": 85} {"score": 90}', "not a JSON object"),
         ('{"score": 10, "reason": "x", "score": 90}', "has 'score' more than once"),
     ],
 )
@@ -95,14 +95,14 @@ def test_a_preference_is_one_of_three_words(better):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("first", "no JSON object: first"),
+        ("first", "not a JSON object: first"),
         ('{"winner": "first"}', "has no better"),
         ('{"better": "First"}', 'better "First" is not "first", "second" or "tie"'),
         ('{"better": 1}', "better 1 is not"),
         ('{"better": ["tie"]}', "is not"),
         ('{"better": null}', "better null is not"),
         ('{"better": "first", "better": "second"}', "has 'better' more than once"),
-        ('{"better": "first"} I think.', "no JSON object"),
+        ('{"better": "first"} I think.', "not a JSON object"),
     ],
 )
 def test_anything_else_is_no_preference(text, what):

@@ -55,7 +55,7 @@ def test_a_lost_server_is_tried_again_after_30_seconds_and_told_of_once(clock):
     assert asked(servers) == "b"
     clock.now += 1
     assert asked(servers) == "a"
-    assert told == ["no a; it is left out, and tried again later"]
+    assert told == ["no a; it is skipped, and tried again later"]
 
 
 def test_a_server_that_is_back_gets_one_call_until_it_has_worked(clock):

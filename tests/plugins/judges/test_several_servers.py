@@ -40,7 +40,7 @@ def test_a_server_that_is_gone_is_left_out_with_one_warning(stub, dead_host, ask
     with pytest.warns(RuntimeWarning) as caught:
         verdicts = judged(judge, *(item(i) for i in range(6)))
     assert [str(warning.message) for warning in caught] == [
-        f"judge ollama: no connection to {dead_host}; it is left out, and tried again later"
+        f"judge ollama: no connection to {dead_host}; it is skipped, and tried again later"
     ]
     assert [verdict.index for verdict in verdicts] == list(range(6))
     assert {verdict.status for verdict in verdicts} == {"ok"}
@@ -117,6 +117,6 @@ def test_a_server_that_changes_its_model_is_left_out(start, acts, ask, item):
     changing.plan = [changes]
     judge = ask(changing.host, steady.host)
     judge.check()
-    with pytest.warns(RuntimeWarning, match="has changed while it judged"):
+    with pytest.warns(RuntimeWarning, match="has changed during judging"):
         verdicts = judged(judge, *(item(i) for i in range(4)))
     assert [verdict.score for verdict in verdicts] == [50.0] * 4
