@@ -77,7 +77,7 @@ def test_what_is_no_address_is_an_error_of_the_configuration(ask):
 
 def test_a_server_that_is_not_ollama_is_no_server(stub, ask):
     stub.models = "none of your business"
-    with pytest.raises(JudgeError, match=r"no Ollama server: .* no reply of Ollama's"):
+    with pytest.raises(JudgeError, match=r"no Ollama server: .* not a reply of Ollama's"):
         ask(stub.host).check()
 
 

@@ -104,7 +104,7 @@ def test_a_key_in_the_configuration_is_refused_without_being_shown(options):
 
 def test_an_address_from_the_environment_with_a_key_in_it_is_refused_too(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", f"https://user:{KEY}@example.org/v1")
-    with pytest.raises(ConfigError, match="OPENAI_BASE_URL has a user") as caught:
+    with pytest.raises(ConfigError, match="OPENAI_BASE_URL contains a user") as caught:
         _ = OpenAIOptions().url
     assert KEY not in str(caught.value)
 

@@ -91,7 +91,7 @@ def test_all_servers_dead_is_an_error_for_every_item(start, ask, item):
     gone = [start(), start()]
     for stub in gone:
         stub.close()
-    with pytest.warns(RuntimeWarning, match="it is left out"):
+    with pytest.warns(RuntimeWarning, match="it is skipped"):
         verdicts = judged(ask(*(stub.host for stub in gone), retries=1), *(item(i) for i in range(3)))
     assert [(verdict.index, verdict.status, verdict.score) for verdict in verdicts] == [
         (0, "error", None),
