@@ -1,7 +1,6 @@
 """`pytest --sftframe NAME`: the contract of an installed component, one test per promise.
 
-A pytest plugin, found through the entry point `pytest11`. Everything but pytest is imported when the option is given,
-so that it costs nothing where it is not.
+pytest finds this plugin through the entry point `pytest11`. It imports other modules only if the option is given.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the checks behind the tests, where `-k` and the like find them too."""
+    """Add the checks after the tests, so that `-k` and similar options select them too."""
     if config.getoption("sftframe"):
         items.extend(_items(session, config))
 
@@ -87,9 +86,9 @@ class ContractItem(pytest.Item):
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
-        """What a failure's headline says."""
+        """The headline of a failure."""
         return self.path, None, self.name
 
 
 class _BrokenPromiseError(Exception):
-    """A finding that is not kept."""
+    """A broken promise."""

@@ -1,6 +1,6 @@
-"""The contract of collate strategies, checked on batches that were made by hand, as lists and as arrays.
+"""Checks the contract of collate strategies, on batches that were made by hand, as lists and as arrays.
 
-Which roles ought to count is the strategy's own affair, except for the end of an answer.
+A strategy may decide which roles count, except for the end of an answer.
 
 Shapes: B rows, T positions. torch is imported when a check runs.
 """
@@ -28,7 +28,7 @@ def check_collate_strategy(strategy: CollateStrategy) -> None:
     """Check that a strategy makes batches that a model can be trained on.
 
     Raises:
-        ContractError: the every promise that is broken.
+        ContractError: every promise that is broken.
     """
     verify(strategy, CHECKS, strategy)
 

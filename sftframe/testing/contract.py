@@ -1,4 +1,4 @@
-"""What a contract check is, and how a list of them is run.
+"""Runs lists of contract checks.
 
 A check is a function that takes a component, returns nothing, and raises `ContractError` when a promise of the seam
 is broken; the first line of its docstring is the promise.
@@ -47,7 +47,7 @@ def require(condition: object, message: str) -> None:
 
 
 def shown(value: object) -> str:
-    """A value as a message quotes it: the beginning and the end of what is long.
+    """A value as a message quotes it; of a long one only the beginning and the end.
 
     >>> shown("word " * 100)[-22:]
     'd word word \\' (500 long)'
@@ -60,7 +60,7 @@ def shown(value: object) -> str:
 
 
 def findings(subject: T, checks: Sequence[Check[T]], package: str) -> Iterator[Finding]:
-    """Run the checks in order. When the first fails there is nothing to run the others on, and they are left out.
+    """Run the checks in order. If the first fails, the others are skipped, since they need it.
 
     Args:
         package: top-level package of the component, to find its own line in a traceback.
@@ -101,9 +101,9 @@ def package_of(component: object) -> str:
 
 
 def run_check(subject: T, check: Check[T], package: str) -> Finding:
-    """Run one check and say what it found. Errors that are about the check's surroundings are findings too.
+    """Run one check and return what it found. Other errors of the component are findings too.
 
-    What the component prints in the meantime is dropped: a check of its own says that it prints.
+    The component's prints are dropped: a separate check reports them.
     """
     from sftframe.testing.surroundings import put_back
 

@@ -1,8 +1,8 @@
-"""A component in processes of its own: with another hash seed, another environment, another folder, at other times.
+"""Runs a component in other processes: with another hash seed, environment, folder and date.
 
-What must not depend on the process is computed here and there, and compared. The component is made again from its
-class and options there; one that needs more to be made is sent as it is. cloudpickle carries classes that no module
-can be imported for, such as those of a notebook.
+Results that must not depend on the process are computed here and there, and compared. The other process makes the
+component again from its class and options; a component that needs more is sent as it is. cloudpickle sends classes that
+cannot be imported, such as those of a notebook.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Probe = Callable[..., Any]
 """A function of a module: gets the component and what is sent besides, returns what can be pickled."""
 
 PATIENCE_S = 300
-"""A process that takes longer is given up, and nothing is said of it."""
+"""A process that takes longer is stopped, without a finding."""
 
 _RUNNING = "SFTFRAME_TESTING_PROCESS"
 """Set in these processes: a script that checks a component when it is imported must not start more of them."""
@@ -44,7 +44,7 @@ _START = "import sys; sys.path[:] = sys.argv[2:]; from sftframe.testing.elsewher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is done in a process, and what the process is like; by default as this one but for the order of hashes."""
+    """The work of a process, and its settings; by default those of this process, except the order of hashes."""
 
     probe: Probe
     given: tuple[Any, ...] = ()
@@ -57,7 +57,7 @@ class Job:
 def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
     """What each job's probe gives, in a process per job; they run at the same time.
 
-    Empty where the component cannot be sent: then nothing can be said of other processes.
+    Empty if the component cannot be sent: then other processes cannot be checked.
 
     Raises:
         ContractError: the component raised there.
@@ -148,7 +148,7 @@ def _is_made_of_options(kind: type[Any], own: Iterable[str]) -> bool:
 
 
 def main(folder: str) -> None:
-    """The other process: make the component, run the probe, write what came of it."""
+    """The other process: make the component, run the probe, write the result."""
     modules, body = pickle.loads((Path(folder) / "parcel").read_bytes())
     set_clock(0)
     try:

@@ -1,6 +1,6 @@
-"""The contract of judges, checked on answers of every kind and number, and on pairs of them.
+"""Checks the contract of judges, on answers of every kind and number, and on pairs of answers.
 
-A judge is not asked whether its grades are wise, only that a perfect answer is not below an empty one.
+The checks do not ask whether grades are wise, only that a perfect answer is not below an empty one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sftframe.testing.surroundings import left_alone
 REFERENCE = "The capital of France is Paris."
 
 SLOW_S = 0.25
-"""A judge that takes longer for an item asks a server, and is asked about fewer."""
+"""A judge that takes longer for an item probably asks a server; it gets fewer items."""
 
 
 def _item(index: int, answer: str) -> JudgeItem:
@@ -83,8 +83,8 @@ PAIRS = tuple(_pair(first, second) for first, second in zip(ITEMS, (*ITEMS[1:], 
 def check_judge(judge: Judge, *, is_deterministic: bool = False) -> None:
     """Check that a judge gives verdicts that can be counted.
 
-    A quick one is asked about some hundred items; one that takes over a quarter of a second for an item, about forty.
-    One with a `prefer` of its own is shown pairs besides.
+    A quick one is asked about some hundred items; one that takes over a quarter of a second for an item, about forty. A
+    judge with its own `prefer` is shown pairs too.
 
     Args:
         is_deterministic: the judge claims that the same item always gets the same score; then this is checked too, as

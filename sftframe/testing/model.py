@@ -1,8 +1,8 @@
-"""The contract of model backends: a model is loaded, read, taught three short answers, asked, saved and loaded again.
+"""Checks the contract of model backends: a model is loaded, trained on three short answers, asked, saved and loaded
+again.
 
-Takes a backend, raises `ContractError` with what it does and what it should do. The plain bodies of `CausalLM` and
-`decode_plainly` are the definition that a model's own, faster ways are compared with. Everything runs on the CPU in
-float32.
+A model's own, faster methods are compared with the plain bodies of `CausalLM` and with `decode_plainly`. Everything
+runs on the CPU in float32.
 
 Shapes: B rows, T positions, V vocabulary.
 """

@@ -1,6 +1,6 @@
-"""The contract of plugin modules: they are imported to list what is installed, so they must be light.
+"""Checks the contract of plugin modules: every listing imports them, so the import must be quick.
 
-Takes a module's name, imports it in a fresh interpreter and looks at what came along.
+The module is imported in a new interpreter; the check looks at the modules that it imports.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ print(between - started, time.perf_counter() - between, *sys.modules, file=sys.s
 """
 _SLOW_S = 1.0
 _SLOW_TIMES = 8
-"""Slow is over a second and this many times what sftframe itself takes, so that a busy machine accuses nobody."""
+"""Slow means over a second and this many times the import of sftframe, so that a busy machine causes no finding."""
 
 
 def check_plugin_module(module: str) -> None:

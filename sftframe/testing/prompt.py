@@ -1,6 +1,6 @@
-"""The contract of prompt styles, checked on ordinary, on awkward and on drawn examples, here and in other processes.
+"""Checks the contract of prompt styles, on ordinary, awkward and random examples, in this and other processes.
 
-No tokenizer is needed: what a tokenizer would trip over at the border of prompt and answer is judged from the text.
+No tokenizer is needed: the border of prompt and answer is checked by the text.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ AWKWARD = (
     Example(instruction="Say nothing.", output="", index=6),
 )
 MARKED = Example(instruction="zorvaplex instructs", input="quimbledore inputs", output="fraxinomel outputs", index=8)
-"""Words that no style writes of its own."""
+"""Words that no style writes itself."""
 
 END_OF_TEXT = "<|endoftext|>"
 """The control token that every tokenizer of GPT-2's family has."""
 
 _CALLS_S = 0.3
-"""Time that is spent on writing one example again and again."""
+"""Time for writing one example again and again."""
 
 Told = tuple[str, str]
 """What an example became: a hash, and the text as a message shows it."""

@@ -1,4 +1,4 @@
-"""A model to look at: loaded from its backend, taught three short answers, and asked for them.
+"""The model of the checks: loaded from its backend, trained on three short answers, and asked for them.
 
 The lessons make a model's greedy answers certain, whatever it was before, so that what it writes can be compared word
 for word.
@@ -52,7 +52,7 @@ class Specimen:
 
 
 def lesson_batch(model: CausalLM, preface: str = "") -> Batch:
-    """The lessons, each behind the same preface, with every target counted."""
+    """The lessons, each after the same preface, with every target counted."""
     examples = []
     for index, (prompt, answer) in enumerate(LESSONS):
         texts = [text for text in (preface, prompt, answer) if text]

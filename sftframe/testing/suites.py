@@ -1,6 +1,6 @@
 """The checks that apply to a component, and the components that are installed under a name.
 
-What the checks are is for the seams' own modules to know, which are imported when a component of theirs is looked at.
+The modules of the seams have the checks; they are imported when a component of the seam is checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sftframe.testing.contract import Check, Finding, package_of, run_check
 from sftframe.testing.module import imports_nothing_heavy
 
 PAD_ID = 50256
-"""Stands in for the tokenizer's id where a collate strategy is made without a model."""
+"""The padding id for a collate strategy that is made without a model."""
 
 
 @dataclass
@@ -33,11 +33,11 @@ class Suite:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the first check finds a broken promise: there is nothing to run the others on."""
+        """Whether the first check finds a broken promise: the others need it."""
         return not self.run(self.checks[0]).is_kept
 
     def run(self, check: Check[Any]) -> Finding:
-        """Run one check, once however often it is asked for.
+        """Run one check; a second call returns the same finding.
 
         Raises:
             ModelError, JudgeError: the component cannot do its work here, so that nothing can be checked.

@@ -1,6 +1,6 @@
-"""What a component must leave as it found it: the process that it is a guest of.
+"""Checks that a component does not change the process that it runs in.
 
-Packages that nobody has imported are not imported for this.
+Packages that are not imported yet are not imported for this.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def left_alone(doing: str, *, may_draw: bool = False) -> Iterator[None]:
-    """See that what is done in the meantime changes nothing of the process, and prints nothing.
+    """Check that the code in the block does not change the process and prints nothing.
 
-    What was changed is put back.
+    Changes are undone.
 
     Args:
         doing: what is done, for the message.
@@ -62,7 +62,7 @@ def left_alone(doing: str, *, may_draw: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def put_back() -> Iterator[None]:
-    """Put back what is changed of the process in the meantime."""
+    """Undo the block's changes of the process."""
     before = _state()
     try:
         yield
@@ -71,7 +71,7 @@ def put_back() -> Iterator[None]:
 
 
 def _stir() -> None:
-    """Random states that no component could have set itself."""
+    """Set random states that no component could have set itself."""
     random.seed(0x5F7F)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(0x5F7F)

@@ -1,4 +1,4 @@
-"""Texts that components are tried with: ordinary ones, awkward ones, and many that are drawn from a fixed seed.
+"""The texts that components are tried with: ordinary ones, awkward ones, and many random ones from a fixed seed.
 
 The same on every machine and in every process, so that two processes can be compared.
 """
@@ -72,11 +72,11 @@ AWKWARD = (
 """Texts that a careless program changes or chokes on."""
 
 BLANK = (" ", "\n", "\t", "  \n ", "\r\n", "\u00a0", "\u3000", "\u200b", "\ufeff")
-"""Not empty, and nothing to be seen."""
+"""Not empty, but invisible."""
 
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 50, 64, 80, 100, 128, 150, 200, 256, 300, 350, 400, 450, 500, 512, 600, 768, 1000)
 LONG = (1024, 1500, 2000, 2048, 3000, 4096, 5000, 8192, 10_000, 20_000, 100_000)
-"""Characters: around all limits that people like."""
+"""Lengths in characters, around common limits."""
 
 _ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyz     ,.",

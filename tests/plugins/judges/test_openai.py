@@ -197,7 +197,7 @@ def test_a_name_that_the_server_does_not_list_is_taken_for_an_alias_and_said_onc
     with pytest.warns(RuntimeWarning) as caught:
         assert [verdict.score for verdict in judged(judge, item(0), item(1))] == [80.0, 80.0]
     assert [str(warning.message).partition("/v1 ")[2] for warning in caught] == [
-        "answers as 'gpt-4o-2024-08-06' to 'my-deployment': taken for another name of it"
+        "answers as 'gpt-4o-2024-08-06' to 'my-deployment': taken as an alias of it"
     ]
 
 
