@@ -1,8 +1,8 @@
-"""What folders and files from elsewhere may do on this machine: nothing that its user has not accepted.
+"""Checks that the user accepts what folders and files from elsewhere would do on this machine.
 
-A run, an ablation and a configuration file name judges, servers, variables with keys, files and addresses. Each of
-these is a `Claim`. A claim is accepted when the user sets the same thing by a flag or `--set`, says yes to the question
-in a terminal, or calls `sftframe trust`. What was accepted is remembered as a hash under the user's cache.
+Runs, ablations and configuration files name judges, servers, variables with keys, files and addresses. Each of these
+is a `Claim`. The user accepts a claim by setting the same value with a flag or `--set`, by answering yes in a terminal,
+or with `sftframe trust`. Accepted claims are kept as hashes in the user's cache.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ Mark = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One thing that a file asks for and that acts on this machine."""
+    """One action on this machine that a file asks for."""
 
     words: str
-    """What would be done, after "would": `read /home/me/notes.json (data.source)`."""
+    """The action, as text after "would": `read /home/me/notes.json (data.source)`."""
     mark: Mark
-    """What is remembered once it is accepted."""
+    """The text to remember when it is accepted."""
     key: str = "judge"
     """The setting, or the section of settings, that asks for it."""
     is_given: bool = False
-    """The user has set it himself, just now."""
+    """Whether the user has just set it."""
 
 
 Ask = Callable[[Path, Sequence[Claim]], bool]
@@ -54,7 +54,7 @@ _ask: ContextVar[Ask] = ContextVar("ask")
 
 @contextmanager
 def asked_through(ask: Ask) -> Iterator[None]:
-    """Ask the user in this block where something is not accepted yet; without it the answer is no."""
+    """In this block, ask the user about claims that are not accepted yet; outside of it the answer is no."""
     token = _ask.set(ask)
     try:
         yield
@@ -63,10 +63,10 @@ def asked_through(ask: Ask) -> Iterator[None]:
 
 
 def require(source: Path, claims: Sequence[Claim]) -> None:
-    """See that the user accepts what a folder or file asks for, before any of it is done.
+    """Check that the user accepts what a folder or file asks for, before any of it is done.
 
     Raises:
-        ConfigError: he has not; the message says what it is and which command accepts it.
+        ConfigError: the user has not; the message says what it is and which command accepts it.
     """
     remember(claim for claim in claims if claim.is_given)
     unknown = unaccepted(claims)
@@ -89,12 +89,12 @@ def accepting(source: Path) -> str:
 
 
 def unaccepted(claims: Iterable[Claim]) -> list[Claim]:
-    """The claims that the user has neither made himself nor accepted before."""
+    """The claims that the user has not set and not accepted before."""
     return [claim for claim in claims if not (claim.is_given or _path(claim.mark).exists())]
 
 
 def remember(claims: Iterable[Claim]) -> None:
-    """Accept claims for good. Where nothing can be written, the user is asked again the next time."""
+    """Accept claims and remember it. If that cannot be written, the user is asked again the next time."""
     for claim in claims:
         with suppress(OSError):
             path = _path(claim.mark)
@@ -111,15 +111,14 @@ def claims_of(
     asks_judge: bool = True,
     reads_files: bool = True,
 ) -> list[Claim]:
-    """All that a configuration or an ablation's plan asks for.
+    """All claims of a configuration or an ablation's plan.
 
     Args:
-        document: what the file sets, with the table `[ablate]` where it has one.
-        given: what the user has set over it.
-        inside: folders whose files it may name without a question.
-        asks_judge: whether the judge is going to be asked.
-        reads_files: whether files are going to be read that nothing else vouches for; a run's manifest has their
-            hashes.
+        document: the file's settings, with its table `[ablate]` if it has one.
+        given: settings of the user, which win over the file's.
+        inside: folders with files that it may name without a question.
+        asks_judge: whether the judge will be asked.
+        reads_files: whether files without a known hash will be read; a run's manifest has the hashes of its files.
 
     Raises:
         ConfigError: the judge is not there, or does not take its options.
@@ -149,9 +148,9 @@ def claims_of(
 
 
 def require_run(run: Path, registry: Registry, given: Mapping[str, Any]) -> None:
-    """See that the user accepts what a run asks for besides its judge, before a piece of it is made.
+    """Check that the user accepts what a run asks for, apart from its judge, before any component is made.
 
-    The files that a run names are not asked about where its manifest has their hashes: whoever wrote it knew them.
+    Files with a hash in the run's manifest need no consent: the run's author had the same files.
 
     Raises:
         ConfigError: as `require`.
@@ -173,7 +172,7 @@ def require_run(run: Path, registry: Registry, given: Mapping[str, Any]) -> None
 
 
 def pickle_claims(run: Path) -> list[Claim]:
-    """The files of a run's model that run code when they are loaded, whatever they are called."""
+    """The files of a run's model that can run code when they are loaded, with any file name."""
     return [
         Claim(words=f"load the pickle {path}, which can run any code", mark=("pickle", _hash_of(path)), key="model")
         for path in sorted((run / "model").rglob("*"))
@@ -198,13 +197,13 @@ def _hash_of(path: Path) -> str:
 
 
 def judge_claims(judge: Judge, given: Iterable[str], *, inside: Iterable[Path] = ()) -> list[Claim]:
-    """What a judge would do once it is asked.
+    """The claims of a judge.
 
-    A judge that says whom it contacts is accepted by these addresses; one that does not, by all its options that are
-    texts; one that contacts nobody asks for nothing.
+    If a judge says which servers it contacts, the claims are these addresses. If it does not say, the claim is all its
+    text options. A judge that contacts no server has no claims.
 
     Args:
-        given: options that the user has set himself, `name` for the judge.
+        given: options that the user has set; `name` is the judge.
     """
     given, settings, contacts = set(given), _nondefault_texts(judge), judge.contacts
     by_hand = settings.keys() <= given and bool(given & {"name", *settings})
@@ -233,7 +232,7 @@ _PLAIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of an address; an address that programs may read in two ways stays as it is.
+    """Scheme, host and port of an address; an ambiguous address does not change.
 
     >>> origin("https://API.example.com/v1"), origin("http://127.0.0.1:8000/v1")
     ('https://api.example.com:443', 'http://127.0.0.1:8000')
@@ -252,9 +251,9 @@ def origin(url: str) -> str:
 
 
 def around(file: Path) -> tuple[Path, ...]:
-    """Folders whose files a configuration may name without a question: its own and the current one.
+    """Folders with files that a configuration may name without a question: its own and the current one.
 
-    The home folder and those above it hold everything that a user has, so that they are none of them.
+    The home folder and those above it are left out, because they contain everything of the user.
     """
     folders = {Path.cwd().resolve(), file.resolve().parent}
     with suppress(RuntimeError):
@@ -275,7 +274,7 @@ def _claims_of_judge_in(
 
 
 def _axes(table: object) -> Iterator[tuple[str, Any]]:
-    """Full keys and values that an ablation's table varies."""
+    """The full keys and values that an ablation's table varies."""
     from sftframe.config import SEAMS, flattened
 
     if not isinstance(table, Mapping):
@@ -289,7 +288,7 @@ def _axes(table: object) -> Iterator[tuple[str, Any]]:
 
 
 def _kept_prompts(document: Mapping[str, Any]) -> frozenset[str]:
-    """Names of prompt styles whose text stands in the document, so that no file is read."""
+    """Names of prompt styles with their text in the document, so that no file is read."""
     kept = set()
     prompt, table = document.get("prompt"), document.get("ablate")
     if isinstance(prompt, Mapping) and prompt.get("content"):
@@ -299,13 +298,13 @@ def _kept_prompts(document: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _defaults(seam: str, names: Iterable[str], registry: Registry) -> Mapping[str, list[str]]:
-    """By option all texts that are the default of a component that may be meant."""
+    """For each option, all default texts of the components that may be meant."""
     from sftframe.config import RunConfig, option_fields
     from sftframe.registry import Seam
 
     found: dict[str, list[str]] = {}
     for name in names or {RunConfig.model_fields[seam].default.name}:
-        with suppress(SftframeError):  # what is not there is not made, and an error soon
+        with suppress(SftframeError):  # a missing component is not made, and gives an error later
             for option, schema in option_fields(registry.find(Seam(seam), name).Options).items():
                 found.setdefault(option, []).extend(_texts_in(schema.get("default")))
     return found
@@ -325,7 +324,7 @@ def _texts_in(value: object) -> Iterator[str]:
 def _place_claims(
     key: str, text: str, kept: frozenset[str], inside: tuple[Path, ...], *, reads_files: bool
 ) -> list[Claim]:
-    """What a text asks for that stands under a key which is not the judge's."""
+    """The claims of a text under a key that is not the judge's."""
     section, _, option = key.partition(".")
     if key == "out":
         return [] if not reads_files or _is_inside(text, inside) else [_claim("write to", text, key)]
@@ -347,7 +346,7 @@ def _place_claims(
 
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*|(//|\\\\).*")
-"""Addresses, and the paths with which Windows reaches other machines."""
+"""Starts of addresses, and of Windows paths to other machines."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -362,11 +361,11 @@ def _claim(verb: str, place: str, key: str) -> Claim:
 
 
 def _is_there(text: str) -> bool:
-    """Whether a text is the path of something; a word alone is a name, as everywhere."""
+    """Whether a text is a path; a single word is a name."""
     path = Path(text)
     try:
         return (len(path.parts) > 1 or path.suffix != "") and path.expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # too long, or with a character that no path has: a text
+    except (OSError, ValueError, RuntimeError):  # too long, or with a character that no path has: not a path
         return False
 
 
@@ -383,7 +382,7 @@ def _resolved(text: str) -> Path:
 
 
 def _nondefault_texts(judge: Judge) -> dict[str, Any]:
-    """The options that are texts, or lists of them, and not the default."""
+    """The options with texts, or lists of texts, that are not the default."""
     from pydantic import TypeAdapter
 
     from sftframe.config import option_fields
@@ -392,7 +391,7 @@ def _nondefault_texts(judge: Judge) -> dict[str, Any]:
     options = TypeAdapter(judge.Options).dump_python(judge.options, mode="json", exclude_none=True)
     texts = {name: value for name, value in options.items() if isinstance(value, str | list | Mapping)}
     return {
-        # a run keeps paths as absolute ones
+        # a run keeps absolute paths
         name: str(Path(value).absolute()) if isinstance(value, str) and _is_there(value) else value
         for name, value in texts.items()
         if value != defaults.get(name)
@@ -404,6 +403,6 @@ def _path(mark: Mark) -> Path:
 
 
 def _older_path(judge: Judge, settings: Mapping[str, Any]) -> Path:
-    """Where an acceptance of sftframe 0.1 is kept."""
+    """The file of an acceptance by sftframe 0.1."""
     digest = hashlib.sha256(json.dumps([judge.name, settings], sort_keys=True).encode())
     return cache_dir() / "judges" / digest.hexdigest()

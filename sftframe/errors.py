@@ -1,7 +1,7 @@
-"""What can go wrong in a way that a user can mend: one class per exit code.
+"""The errors that a user can fix: one class per exit code.
 
-Every message is one line that says what, where, what was expected and what to do. Only these errors reach a user
-without a traceback; anything else is a bug in sftframe or in a plugin.
+Every message is one line that says what, where, what was expected and what to do. Any other error is a bug in sftframe
+or in a plugin.
 
     SftframeError (1)
     ├── ConfigError (2)     bad usage or configuration
@@ -9,14 +9,14 @@ without a traceback; anything else is a bug in sftframe or in a plugin.
     ├── DataError (4)       a data file or an example in it
     ├── ModelError (5)      a model, its weights or its tokenizer
     ├── DownloadError (5)   a file that cannot be fetched (in `sftframe.downloads`)
-    ├── NetworkError (1)    a redirect, a reply or a proxy that is refused (in `sftframe.network`); others tell it
+    ├── NetworkError (1)    a redirect, a reply or a proxy that is refused (in `sftframe.network`)
     ├── OfflineError (2)    a report that would reach a network (in `sftframe.offline`)
     ├── JudgeError (6)      a judge that cannot be reached or gives no verdicts
     ├── TrainingError (7)   non-finite loss, out of memory
     ├── PartialError (8)    some runs of an ablation failed, the others are complete
     ├── OutputError (9)     a result that cannot be written to standard output
-    │   └── ReaderGone (141)    whoever read it has ended, as `head` does
-    └── Interrupted (130)   stopped by the user; what was done is saved
+    │   └── ReaderGone (141)    the program that read the output has ended, as `head` does
+    └── Interrupted (130)   stopped by the user; finished work is saved
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import ClassVar
 
 
 class SftframeError(Exception):
-    """Base of all errors that a user can mend; `exit_code` is what the command line ends with."""
+    """Base of all errors that a user can fix; `exit_code` is the exit code of the command."""
 
     exit_code: ClassVar[int] = 1
 
@@ -40,7 +40,7 @@ class ConfigError(SftframeError):
 
 
 class PluginError(SftframeError):
-    """A plugin that cannot be imported, breaks its contract, or offers a name that another offers too."""
+    """A plugin that cannot be imported, breaks the rules for its kind, or offers the same name as another."""
 
     exit_code = 3
 
@@ -58,13 +58,13 @@ class ModelError(SftframeError):
 
 
 class JudgeError(SftframeError):
-    """A judge that is not there, or that failed on too many items."""
+    """A judge that does not exist, cannot be reached, or failed on too many items."""
 
     exit_code = 6
 
 
 class TrainingError(SftframeError):
-    """Training that cannot go on: a loss that is not finite, or no memory left."""
+    """Training that cannot continue: a loss that is not finite, or no memory left."""
 
     exit_code = 7
 
@@ -76,25 +76,25 @@ class PartialError(SftframeError):
 
 
 class OutputError(SftframeError):
-    """A result that cannot be written to standard output, as on a full disk; what the command did is done and saved."""
+    """A result that cannot be written to standard output, for example on a full disk; the work is done and saved."""
 
     exit_code = 9
 
 
-class ReaderGone(OutputError):  # noqa: N818  nobody's mistake
-    """Whoever read the output has ended, as `head` does; nothing is told."""
+class ReaderGone(OutputError):  # noqa: N818  not an error of anybody
+    """The program that read the output has ended, as `head` does; no message is printed."""
 
     exit_code = 141
 
 
-class Interrupted(SftframeError):  # noqa: N818  a wish, not an error
-    """The user stopped the run; the message says how to go on."""
+class Interrupted(SftframeError):  # noqa: N818  the user wanted it
+    """The user stopped the run; the message says how to continue."""
 
     exit_code = 130
 
 
 def brief(value: object) -> str:
-    """A value as a message shows it: its `repr`, without the middle where that is long.
+    """A value for a message: its `repr`, without the middle if it is long.
 
     >>> brief("x" * 1000)
     "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxx'"
@@ -104,7 +104,7 @@ def brief(value: object) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a wrong one may mean: spelt much alike, its beginning, or its initials.
+    """The known name that a wrong one may mean: spelt almost the same, its start, or its initials.
 
     >>> names = ["temperature", "top_k", "lr", "max_new_tokens"]
     >>> [nearest(wrong, names) for wrong in ("temprature", "temp", "learning_rate", "max_tokens", "zzz")]
@@ -120,14 +120,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The tail of an 'unknown name' message: the nearest known name, then all of them.
+    """The end of an 'unknown name' message: the nearest known name, then all of them.
 
     >>> suggestion("alpcaa", ["alpaca", "phi3"])
     "; did you mean 'alpaca'? Available: alpaca, phi3"
     >>> suggestion("zzz", [])
     '; none are available'
 
-    Of very many names, as a data file may hold them, some are shown; what cannot be printed is shown with escapes.
+    Of very many names, for example from a data file, only some are shown; hidden characters are shown as escapes.
     """
     names = sorted(known)
     if not names:
@@ -140,5 +140,5 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 _MOST_COMPARED = 1000
-"""Names that a misspelt one is compared with: 100,000 would take a minute."""
+"""Most names to compare with a wrong one: 100,000 would take a minute."""
 _MOST_SHOWN = 40

@@ -1,7 +1,6 @@
-"""Ctrl-C and its like without torn state: a stop is asked for politely first, and taken at once the second time.
+"""Handles Ctrl-C and similar signals: the first asks for a clean stop, the second stops at once.
 
-A terminal that is closed (SIGHUP) and a cluster that wants its machine back (SIGTERM) ask as Ctrl-C (SIGINT) does.
-Knows nothing of what is being stopped.
+A closed terminal (SIGHUP) and a cluster that needs its machine (SIGTERM) work like Ctrl-C (SIGINT).
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 
 @dataclass(slots=True)
 class StopRequest:
-    """Whether somebody asked for a stop."""
+    """A request to stop."""
 
     requested: bool = False
 
 
 @contextmanager
 def deferred_interrupt(tell: Callable[[], None] = lambda: None) -> Iterator[StopRequest]:
-    """Turn the first signal into a request while the body runs, the next into `KeyboardInterrupt`.
+    """While the body runs, turn the first signal into a request, and the next into `KeyboardInterrupt`.
 
     Outside the main thread nothing changes.
 
     Args:
-        tell: called when the request comes, in the middle of whatever is being done; what it raises is ignored.
+        tell: called when the request comes, at any point of the work; its errors are ignored.
     """
     stop = StopRequest()
 
@@ -53,7 +52,7 @@ def deferred_interrupt(tell: Callable[[], None] = lambda: None) -> Iterator[Stop
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` for every one of the signals while the body runs, as Python does for Ctrl-C alone.
+    """While the body runs, raise `KeyboardInterrupt` for all of the signals; Python does so only for Ctrl-C.
 
     Outside the main thread nothing changes.
     """
@@ -71,20 +70,20 @@ def _handling(handler: _Handler) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # a signal that is ignored stays so: nohup, or a shell's background job
+    # an ignored signal stays ignored: nohup, or a shell's background job
     heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
         for number, previous in before.items():
-            # None: the handler was not set from Python, and cannot be put back from here
+            # None: the handler was not set in Python, so Python cannot restore it
             fallback = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, fallback if previous is None else previous)
 
 
 def _let_go_of_terminal(number: int) -> None:
-    """After a hang-up nobody reads what is written to the terminal, and writing fails."""
+    """After a hang-up nobody reads the terminal, and writing to it fails."""
     if number == getattr(signal, "SIGHUP", None):
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):

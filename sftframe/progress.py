@@ -1,4 +1,4 @@
-"""What a run tells while it goes on. The base class is silent; the command line shows bars."""
+"""The interface for progress of a run. The base class prints nothing; the command line shows bars."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ class Sample:
 
 
 class Observer:
-    """Told of every stage; every method may be overridden, none has to be."""
+    """Its methods are called during a run. Override any of them, or none."""
 
     def begin(self, stage: str, total: int | None, unit: str) -> None:
         """A stage starts.
 
         Args:
             total: units of work in it; None = not known.
-            unit: what is counted, in the plural: `examples`, `steps`, `bytes`.
+            unit: the counted things, in the plural: `examples`, `steps`, `bytes`.
         """
 
     def advance(self, amount: int = 1, **figures: float) -> None:
-        """More of the current stage is done; figures are the latest of it, for instance `loss=2.1`."""
+        """More of the current stage is done; `figures` are the latest values, for example `loss=2.1`."""
 
     def end(self) -> None:
-        """The current stage is over."""
+        """The current stage has ended."""
 
     def note(self, text: str) -> None:
-        """Something worth knowing, one line."""
+        """Information, one line."""
 
     def warn(self, text: str) -> None:
-        """Something worth worrying about, one line."""
+        """A warning, one line."""
 
     def evaluated(self, record: EvalRecord, sample: Sample) -> None:
-        """Training paused for a look at the validation examples."""
+        """Training paused to evaluate the validation examples."""

@@ -1,7 +1,7 @@
-r"""Text of others made safe to show: what would steer a terminal is shown as a sign that stands for it.
+r"""Makes texts safe to print: control characters are replaced with visible signs.
 
-Data, answers and error messages may hold any character, and a terminal obeys some: `ESC ] 0 ;` renames the window,
-others move the cursor over what was said before, answer in the user's name, or show a name backwards.
+Data, answers and error messages may contain any character, and a terminal obeys some. `ESC ] 0 ;` renames the window;
+others overwrite earlier output, type text for the user, or show a name backwards.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _HIDDEN = (
     r"\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
-"""Characters that show nothing: they turn the direction of text (UAX 9), join or hide it. Unicode's other format
-characters have a form of their own, or scripts and emoji need them."""
+"""Invisible characters that change the direction of text (UAX 9), join it or hide it. Unicode's other format
+characters are visible, or scripts and emoji need them."""
 
 _UNSEEN = re.compile(rf"[{_HIDDEN}]|(?<=[\x00-\x7f])[\u200c\u200d]")
-"""A joiner after an ASCII character joins nothing."""
+"""A joiner after an ASCII character has no use."""
 
 _RAW_IN_JSON = re.compile(rf"[\x7f-\x9f\ud800-\udfff{_HIDDEN}]")
 
 
 def visible(text: str) -> str:
-    r"""Control characters but tab and line break as their Unicode pictures, so that they are seen and not obeyed.
+    r"""The text with control characters, except tab and line break, as their Unicode pictures.
 
-    Those of Latin-1 (U+0080 to U+009F), which have no pictures, and half a surrogate pair, which has no UTF-8, become
-    U+FFFD. Characters that turn the direction of text or show nothing become their number, as in `<U+202E>`.
+    Control characters of Latin-1 (U+0080 to U+009F) have no pictures and become U+FFFD; so do single surrogates, which
+    have no UTF-8. Invisible characters and those that change the direction of text become their number: `<U+202E>`.
 
     >>> visible("\x1b]0;mine\x07 caf\u00e9\n")
     '␛]0;mine␇ café\n'
@@ -43,7 +43,7 @@ def visible(text: str) -> str:
 
 
 def json_text(document: object, *, is_ascii: bool = False) -> str:
-    r"""A document as indented JSON in which all that a terminal obeys, and what has no UTF-8, is written as an escape.
+    r"""A document as indented JSON, with escapes for control characters and for characters without UTF-8.
 
     >>> print(json_text({"answer": "\x1b[2J caf\u00e9 \x9b"}))
     {

@@ -38,7 +38,7 @@ NoPlugin = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="An option of the component, repeatable.", metavar="SECTION.KEY=VALUE"),
+    typer.Option("--set", help="An option of the component with its section; repeatable.", metavar="KEY=VALUE"),
 ]
 
 

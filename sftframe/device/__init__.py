@@ -1,4 +1,4 @@
-"""The machine: which device to compute on, which cores, who else holds them, and what to write down of it."""
+"""The machine: the device and the cores of a run, other processes on them, and the facts for the manifest."""
 
 from sftframe.device.choice import available_devices, check_compiler, choose_device, pick_device
 from sftframe.device.cores import allowed_cores, cgroup_cores, physical_cores

@@ -1,4 +1,4 @@
-"""Which device to compute on, and whether torch can compile for it. Says what to do where it is not there."""
+"""Chooses the device to compute on, and checks whether torch can compile for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sftframe.errors import ConfigError
 
 
 def choose_device(wanted: str) -> str:
-    """The torch device to use; `auto` takes the first of `cuda`, `mps` and `cpu` that is there.
+    """The torch device to use; `auto` is the first available of `cuda`, `mps` and `cpu`.
 
     Raises:
-        ConfigError: what is wanted is not there; the message lists what is, and says why it may be missing.
+        ConfigError: the device is not there; the message lists those that are, and gives a possible reason.
     """
     import torch
 
@@ -40,7 +40,7 @@ def pick_device(wanted: str, available: Sequence[str]) -> str:
 
 
 def missing_device_advice(wanted: str, available: Sequence[str], *, has_cuda_build: bool) -> str:
-    """What a user can do about a device that is not there, to be put after the message; may be empty.
+    """Advice on a missing device, for the end of the message; may be empty.
 
     >>> missing_device_advice("cuda", ["cpu"], has_cuda_build=False)
     '; this torch was built without CUDA: install one with it, see https://pytorch.org/get-started/locally'
@@ -56,7 +56,7 @@ def missing_device_advice(wanted: str, available: Sequence[str], *, has_cuda_bui
 
 
 def available_devices() -> tuple[str, ...]:
-    """torch's names of the devices of this machine, the best first; `cpu` is always the last."""
+    """torch's names of this machine's devices, the best first; `cpu` is always last."""
     import torch
 
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
@@ -65,17 +65,17 @@ def available_devices() -> tuple[str, ...]:
 
 
 def check_compiler(device: str, attempt: Callable[[str], object] | None = None) -> None:
-    """See that torch can compile for a device, by compiling something small; takes seconds where it never did before.
+    """Check that torch can compile for a device, by compiling something small; the first time takes seconds.
 
     Args:
-        attempt: compiles for a device; by default it is torch that does.
+        attempt: compiles for a device; by default torch does.
 
     Raises:
-        ConfigError: it cannot, for instance without a C++ compiler.
+        ConfigError: it cannot, for example without a C++ compiler.
     """
     try:
         (attempt or _compile_something)(device)
-    except Exception as error:  # torch has no common class for what compilers and drivers say
+    except Exception as error:  # torch has no common class for errors of compilers and drivers
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise ConfigError(
             f"train.compile: torch cannot compile for {device} on this machine "
@@ -86,7 +86,7 @@ def check_compiler(device: str, attempt: Callable[[str], object] | None = None) 
 
 def _compile_something(device: str) -> None:
     names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++", "cl"]
-    if not any(shutil.which(name) for name in names):  # said at once: torch takes seconds to find out
+    if not any(shutil.which(name) for name in names):  # checked first, since torch takes seconds to find out
         raise FileNotFoundError(f"no {' or '.join(names)} found")
     import torch
 

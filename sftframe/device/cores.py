@@ -1,4 +1,4 @@
-"""How many cores this process may use: the machine's, within its affinity and a container's quota."""
+"""Counts the cores that this process may use, within its affinity and a container's quota."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sftframe.device.kernel_files import read_text
 
 
 def physical_cores() -> int:
-    """Physical cores that this process may use, at least 1: where it may be scheduled, within a container's quota."""
+    """Physical cores that this process may use, within its affinity and a container's quota; at least 1."""
     quota = cgroup_cores()
     return max(1, int(allowed_cores() if quota is None else min(allowed_cores(), quota)))
 
 
 def allowed_cores() -> int:
-    """Physical cores that this process may be scheduled on, whatever its quota of their time."""
+    """Physical cores that this process may run on; ignores a quota of their time."""
     import psutil
 
     cpus = allowed_cpus()
@@ -26,7 +26,7 @@ def allowed_cores() -> int:
 
 
 def allowed_cpus() -> list[int]:
-    """Numbers of the logical CPUs that this process may be scheduled on; all where the system knows no bounds."""
+    """Numbers of the logical CPUs that this process may run on; all if the system sets no limits."""
     import psutil
 
     process = psutil.Process()
@@ -36,7 +36,7 @@ def allowed_cpus() -> list[int]:
 
 
 def num_cores_of(cpus: Iterable[int], root: Path = Path("/")) -> int:
-    """Physical cores that these logical CPUs belong to; each its own where the kernel does not say."""
+    """Number of physical cores of these logical CPUs; one for each CPU if the kernel does not say."""
     folder = root / "sys/devices/system/cpu"
     return len({read_text(folder / f"cpu{n}/topology/thread_siblings_list").strip() or f"cpu{n}" for n in cpus})
 
@@ -44,8 +44,8 @@ def num_cores_of(cpus: Iterable[int], root: Path = Path("/")) -> int:
 def cgroup_cores(root: Path = Path("/")) -> float | None:
     """The CPU quota of this process's Linux control group in cores, versions 2 and 1; None = no quota.
 
-    Files of the kernel: `cpu.max` is "QUOTA PERIOD" in microseconds, QUOTA being "max" without a limit; version 1 has
-    the two in files of their own, QUOTA being -1.
+    The kernel's file `cpu.max` is "QUOTA PERIOD" in microseconds; without a limit QUOTA is "max". Version 1 has the two
+    in separate files; without a limit QUOTA is -1.
     """
     quotas = []
     groups = re.findall(r"^0::/(.*)$", read_text(root / "proc/self/cgroup"), re.MULTILINE)

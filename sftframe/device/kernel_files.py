@@ -1,4 +1,4 @@
-"""The files under /proc and /sys in which Linux tells of itself; empty elsewhere."""
+"""Reads Linux's files under /proc and /sys; on other systems they are empty."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def read_text(path: Path) -> str:
-    """What a file says, or nothing where there is none."""
+    """The text of a file, or an empty text if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a run's manifest says of the machine, and how much memory was in use."""
+"""The facts about the machine for a run's manifest, and the memory in use."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from sftframe.device.kernel_files import read_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What a run's manifest says of where it ran."""
+    """The machine of a run, for its manifest."""
 
     os: str
     python: str
     cpu: str
     physical_cores: int
-    """Those that this process may use."""
+    """Physical cores that this process may use."""
     memory_bytes: int
     torch: str
     devices: tuple[str, ...]
-    """torch's names, each with the model where there is one: `cuda:0 NVIDIA H200`, `cpu`."""
+    """torch's names, with the model if there is one: `cuda:0 NVIDIA H200`, `cpu`."""
     threads: int
-    """CPU threads of torch at this moment."""
+    """CPU threads that torch uses now."""
 
 
 def describe_machine() -> Machine:
@@ -52,7 +52,7 @@ def describe_machine() -> Machine:
 
 
 def peak_memory_bytes(device: str) -> int:
-    """The most memory that was in use: on a CUDA device by torch's tensors, elsewhere by this process."""
+    """Peak memory in bytes: of torch's tensors on a CUDA device, of this process on others."""
     if device.startswith("cuda"):
         import torch
 
@@ -61,7 +61,7 @@ def peak_memory_bytes(device: str) -> int:
         import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
-    # getrusage would also count what the parent process had in use when it started this one
+    # getrusage would also count the memory of the parent process when it started this one
     high_water = re.search(r"^VmHWM:\s+(\d+) kB$", read_text(Path("/proc/self/status")), re.MULTILINE)
     if high_water:
         return int(high_water[1]) * 1024

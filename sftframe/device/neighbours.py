@@ -1,6 +1,6 @@
-"""Whether other processes hold the cores: two looks at the clocks, and what happened between them.
+"""Measures whether other processes use the cores, from CPU clocks that are read twice.
 
-Costs nothing but the two looks: a run takes the first before it loads its data and model, the second after that.
+A run reads them before and after it loads its data and model, so that the measurement costs no extra time.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MIN_SECONDS = 0.2
-"""Kernels count CPU time in ticks of 10 ms: a shorter look would be off by more than a twentieth of a core."""
+"""Kernels count CPU time in ticks of 10 ms: a shorter time would give an error of more than 0.05 cores."""
 
 NOTICEABLE = 0.25
-"""Of the cores that a run wants, what others may hold before it is worth a word; an idle system takes 0.02 or so."""
+"""Share of a run's cores that others may use without a warning; an idle system uses about 0.02."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """A look at the clocks, all in seconds."""
+    """One reading of the clocks, in seconds."""
 
     wall: float
     busy: float
-    """CPU time that all processes (and other guests of the same host) took of the CPUs that this process may use."""
+    """CPU time of all processes (and other guests of the host) on the CPUs that this process may use."""
     own: float
     """CPU time of this process."""
 
@@ -34,7 +34,7 @@ def read_clocks() -> Clocks:
     from sftframe.device.cores import allowed_cpus
 
     of_cpu = psutil.cpu_times(percpu=True)
-    # guests' time is in user's already, and waiting for a disk holds no core
+    # user time contains guest time, and waiting for a disk uses no core
     counted = ("user", "nice", "system", "irq", "softirq", "steal")
     busy = sum(getattr(of_cpu[n], name, 0.0) for n in allowed_cpus() if n < len(of_cpu) for name in counted)
     own = psutil.Process().cpu_times()
@@ -42,10 +42,10 @@ def read_clocks() -> Clocks:
 
 
 class ForeignLoad:
-    """What others take of the CPU from now on.
+    """Measures the CPU time of other processes from now on.
 
     Args:
-        read: where the clocks are read.
+        read: reads the clocks.
     """
 
     def __init__(self, read: Callable[[], Clocks] = read_clocks) -> None:
@@ -53,7 +53,7 @@ class ForeignLoad:
         self._first = read()
 
     def cores(self) -> float | None:
-        """Cores that other processes held since the beginning, on average; None where that was too short to tell."""
+        """Cores that other processes used since the start, on average; None if the time was too short."""
         now = self._read()
         seconds = now.wall - self._first.wall
         if seconds < MIN_SECONDS:
@@ -63,12 +63,12 @@ class ForeignLoad:
 
 
 def crowding(foreign: float | None, *, threads: int, cores: int) -> str | None:
-    """A line on others in the way, where there are any.
+    """A warning if other processes use too many of the cores, else None.
 
     Args:
-        foreign: cores that they hold; None = not known.
-        threads: cores that this process wants.
-        cores: physical cores that all of them share.
+        foreign: cores that they use; None = not known.
+        threads: cores that this process needs.
+        cores: physical cores that all share.
 
     >>> crowding(1.4, threads=2, cores=2)
     'other processes use about 1.4 of 2 cores: training will be slower'

@@ -1,6 +1,6 @@
-"""What sftframe changes of its own process so that the CPU is used well: threads, how they wait, and freed memory.
+"""Sets up this process for fast training on the CPU: threads, how they wait, and freed memory.
 
-Nothing is asked of the user, and where a system has no such switch nothing happens.
+On a system without such a setting nothing happens.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _M_MMAP_MAX = -4
 """Parameters of mallopt, from glibc's malloc.h."""
 
 SPIN_COUNT = "6000"
-"""Rounds that an OpenMP thread spins before it sleeps; the GNU library's own default is 50 times that. With 2000 a
-training step took 3 to 5 % longer on two idle cores, and 8 % less beside a process that kept one of them busy."""
+"""Rounds that an OpenMP thread spins before it sleeps; the GNU library's default is 50 times as many. With 2000 a
+training step took 3 to 5 % longer on two idle cores, and 8 % less when another process kept one core busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSetup:
-    """What was changed, as a run's manifest records it."""
+    """The changes to the process, for a run's manifest."""
 
     threads: int
     """Threads that torch computes with on the CPU."""
     threads_before: int
-    """What it was before it was set."""
+    """The number before the change."""
     physical_cores: int
-    """Cores that this process may use, hyper-threads not counted twice."""
+    """Physical cores that this process may use."""
     keeps_freed_memory: bool = False
-    """What `keep_freed_memory` said."""
+    """The result of `keep_freed_memory`."""
     spin_count: str | None = None
     """`GOMP_SPINCOUNT`, see `wait_politely`."""
     foreign_cores: float | None = None
-    """Cores that other processes held while the run was being prepared; None = not known."""
+    """Cores that other processes used while the run was prepared; None = not known."""
 
 
 def set_up_process(threads: int | None) -> ProcessSetup:
@@ -54,10 +54,10 @@ def set_up_process(threads: int | None) -> ProcessSetup:
 
 
 def set_up_threads(wanted: int | None) -> int:
-    """Let torch compute with as many threads as wanted, by default one per physical core that it may use.
+    """Set torch's number of threads, by default one per physical core that it may use.
 
     Returns:
-        How many that are now.
+        The number of threads now.
     """
     import torch
 
@@ -66,24 +66,24 @@ def set_up_threads(wanted: int | None) -> int:
 
 
 def wait_politely() -> None:
-    """Let OpenMP's threads sleep soon instead of spinning, which holds up the very thread that they wait for.
+    """Let OpenMP's threads sleep soon. Long spinning can delay the thread that they wait for.
 
-    As soon as another process wants a core, threads that spin through their time slice slow training down: on two cores
-    with one other busy process, 8,000 tokens/s became 460 to 2,000 with the library's default, and 5,600 without any
-    spinning. Takes effect only before torch is imported; what the user has set stays.
+    When another process needs a core, spinning threads slow training down. On two cores with one other busy process,
+    8,000 tokens/s became 460 to 2,000 with the library's default, and 5,600 without spinning. Call it before torch is
+    imported. The user's own setting is kept.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep memory that was freed, so that every step gets the pages of the one before.
+    """Let the C library keep freed memory, so that every step uses the pages of the step before.
 
-    Training takes and frees the same hundreds of megabytes in every step. glibc gives blocks of that size back to the
-    system, and fresh pages cost four times as much to write as pages that are there (10 against 39 GB/s on the machine
-    where this was measured). Elsewhere than with glibc nothing is changed.
+    Training takes and frees the same hundreds of megabytes in every step. glibc returns blocks of that size to the
+    system. Writing to new pages takes four times as long as to old ones (10 and 39 GB/s on the machine of this
+    measurement). Without glibc nothing is changed.
 
     Returns:
-        Whether anything was changed; it holds for the rest of the process.
+        Whether anything was changed; it stays so until the process ends.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

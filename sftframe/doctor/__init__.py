@@ -1,7 +1,7 @@
-"""What `sftframe doctor` looks at: software, devices, cores, memory, disk, caches, plugins, judges, network, terminal.
+"""The checks of `sftframe doctor`: software, devices, cores, memory, disk, caches, plugins, judges, network, terminal.
 
-Every topic has a function that looks and gives facts, and one that makes findings of facts. What takes long (servers
-and the network) is asked first and read last. Changes nothing, and knows no component and no terminal.
+Every topic has a function that collects facts, and one that turns facts into findings. Slow checks (servers and the
+network) start first and are read last. Nothing is changed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sftframe.registry import Registry
 __all__ = ["Finding", "Status", "document", "examine", "is_usable"]
 
 PATIENCE_S = 3.0
-"""How long judges and the network are waited for, from the beginning of the examination."""
+"""Seconds to wait for judges and the network, from the start of the examination."""
 
 
 def examine(
@@ -38,14 +38,14 @@ def examine(
     stdout: TextIO | None = None,
     begin: Callable[[str], object] = lambda topic: None,
 ) -> Iterator[Finding]:
-    """Look at everything, and tell of each topic as soon as it is known; takes at most a few seconds.
+    """Check everything, and give each topic's findings at once; takes at most a few seconds.
 
     Args:
-        config: the run that is to be possible: its components have to be there and its judge has to work.
-        stdout: where results are written; None = `sys.stdout`.
-        begin: called with what is looked at next.
+        config: the run that must work: its components must be there, and its judge must work.
+        stdout: the stream of results; None = `sys.stdout`.
+        begin: called with the next topic.
     """
-    # torch and judges explain themselves by warnings: a driver that is too old, a server that is left out
+    # torch and judges give reasons as warnings, such as an old driver or a server that is left out
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("always", RuntimeWarning)
@@ -54,7 +54,7 @@ def examine(
 
 
 def check_warnings(messages: Sequence[str]) -> Iterator[Finding]:
-    """What was said by warnings during the examination, each once."""
+    """The warnings of the examination, each once."""
     for message in dict.fromkeys(messages):
         yield Finding(topic="warnings", status="note", found=" ".join(message.split()))
 
@@ -89,12 +89,12 @@ def _examine(
 
 
 def is_usable(findings: Sequence[Finding]) -> bool:
-    """A run would work."""
+    """Whether a run would work."""
     return all(finding.status != "problem" for finding in findings)
 
 
 def document(findings: Sequence[Finding]) -> Mapping[str, Any]:
-    """The examination as `--json` prints it; fields are added, never renamed."""
+    """The examination for `--json`; fields are added, never renamed."""
     return {
         "sftframe": __version__,
         "is_usable": is_usable(findings),
@@ -103,7 +103,7 @@ def document(findings: Sequence[Finding]) -> Mapping[str, Any]:
 
 
 def _hub_cache() -> Path:
-    """Where `huggingface_hub` keeps weights."""
+    """The folder in which `huggingface_hub` keeps weights."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)

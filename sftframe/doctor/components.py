@@ -1,4 +1,4 @@
-"""Plugins and judges: which are broken, which offer the same name, which judges could work now?"""
+"""Checks plugins and judges: which are broken, which offer the same name, which judges could work now."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from sftframe.registry.wall import plugin_wall
 
 @dataclass(slots=True)
 class JudgeCheck:
-    """What a judge says of itself. Written by the thread that asks it."""
+    """A judge's answer about itself. The thread that asks the judge writes it."""
 
     name: str
     is_done: bool = False
     identity: str = ""
-    """Which judge it is exactly, with the model that it found."""
+    """The judge's exact identity, with the model that it found."""
     error: str = ""
 
 
 class JudgeChecks:
-    """All judges, asked side by side from now on; one that never answers holds up nothing.
+    """Asks all judges at the same time, from now on; a judge that never answers delays nothing.
 
     Args:
-        options: by judge; the others are asked with their defaults.
+        options: options by judge; other judges get their defaults.
     """
 
     def __init__(self, registry: Registry, options: Mapping[str, Mapping[str, Any]]) -> None:
@@ -39,15 +39,15 @@ class JudgeChecks:
         self._checks: list[tuple[threading.Thread, JudgeCheck]] = []
         for name in registry.names(Seam.JUDGE):
             if len(registry.offers(Seam.JUDGE, name)) > 1:
-                continue  # said with the plugins
+                continue  # the plugins' findings say it
             check = JudgeCheck(name)
-            # a daemon: the process may end while it waits for a server
+            # a daemon thread, so that the process can end while the thread waits for a server
             thread = threading.Thread(target=_ask, args=(registry, options.get(name, {}), check), daemon=True)
             thread.start()
             self._checks.append((thread, check))
 
     def collect(self, patience_s: float) -> Sequence[JudgeCheck]:
-        """What they said, at the latest so many seconds after they were asked."""
+        """Their answers, at most this many seconds after the question."""
         end = self._started + patience_s
         for thread, _ in self._checks:
             thread.join(max(0.0, end - time.monotonic()))
@@ -55,7 +55,7 @@ class JudgeChecks:
 
 
 def check_plugins(registry: Registry, config: RunConfig) -> Iterator[Finding]:
-    """Broken plugins, names in conflict, and whether the components that the configuration chooses are there."""
+    """Findings on broken plugins, names in conflict, and components that the configuration chooses."""
     for seam in Seam:
         try:
             registry.find(seam, _chosen(config, seam, registry))
@@ -78,7 +78,7 @@ def check_plugins(registry: Registry, config: RunConfig) -> Iterator[Finding]:
                 topic="plugins",
                 status="note",
                 found=f"{info.label} takes {info.import_s:.1f} s to import, and every command waits for it",
-                advice=f"tell its author to import heavy packages later, or set SFTFRAME_DISABLE={info.id}",
+                advice=f"ask its author to import heavy packages later, or set SFTFRAME_DISABLE={info.id}",
             )
     yield from _conflicts(registry, config)
     kinds = Counter(info.status for info in registry.plugins)
@@ -88,7 +88,7 @@ def check_plugins(registry: Registry, config: RunConfig) -> Iterator[Finding]:
 
 
 def _chosen(config: RunConfig, seam: Seam, registry: Registry) -> str:
-    """The name that a run looks up: a default means sftframe's own component."""
+    """The name that a run looks up; a default is sftframe's own component."""
     name: str = getattr(config, seam.value).name
     is_default = name == getattr(RunConfig(), seam.value).name
     return registry.default(seam, name) if is_default else name
@@ -108,16 +108,16 @@ def _conflicts(registry: Registry, config: RunConfig) -> Iterator[Finding]:
 
 
 def check_judges(checks: Sequence[JudgeCheck], chosen: str, patience_s: float) -> Iterator[Finding]:
-    """Which judges could work now; only the chosen one has to.
+    """Findings on which judges could work now; only the chosen one must.
 
     Args:
         chosen: the configuration's judge.
-        patience_s: how long they were waited for.
+        patience_s: seconds of waiting for them.
     """
     for check in checks:
         status: Status = "problem" if check.name == chosen else "note"
         if not check.is_done:
-            advice = "see that its server is up and not busy; a run would wait longer"
+            advice = "check that its server is running and not busy; a run would wait longer"
             found = f"{check.name} did not answer within {patience_s:g} s"
             yield Finding(topic="judges", status=status, found=found, advice=advice)
         elif check.error:

@@ -1,4 +1,4 @@
-"""The devices that a run could compute on, and why one that the machine has is not used."""
+"""Checks the devices that a run could use, and finds out why torch does not use a GPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sftframe.device.kernel_files import read_text
 from sftframe.doctor.findings import Finding, gib
 
 ENOUGH_BYTES = 2**30
-"""Of a GPU's memory, for the bundled model and what CUDA itself takes."""
+"""GPU memory in bytes that is enough for the bundled model and CUDA itself."""
 
 _TORCH_FOR = "see https://pytorch.org/get-started/locally"
 
@@ -29,12 +29,12 @@ class Gpu:
     free_bytes: int
     total_bytes: int
     is_supported: bool = True
-    """This torch has code for its generation."""
+    """Whether this torch has code for its generation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Devices:
-    """The devices of this machine, as torch and as the system sees them."""
+    """The devices of this machine, as torch and the system see them."""
 
     gpus: Sequence[Gpu] = ()
     has_mps: bool = False
@@ -42,20 +42,20 @@ class Devices:
     torch_cuda: str | None = None
     """The CUDA that torch was built with; None = without."""
     is_rocm: bool = False
-    """torch was built for AMD's GPUs, which it calls cuda."""
+    """Whether torch was built for AMD's GPUs, which it calls cuda."""
     nvidia_driver: str | None = None
-    """Its version, empty where that cannot be read; None = there is no driver."""
+    """Version of the driver; empty = cannot be read; None = there is no driver."""
     has_amd_driver: bool = False
     visible: str | None = None
     """`CUDA_VISIBLE_DEVICES`."""
     system: str = "Linux"
     machine: str = "x86_64"
     is_translated: bool = False
-    """Python for Intel's processors on a Mac with Apple silicon."""
+    """Whether this is a Python for Intel on a Mac with Apple silicon."""
 
 
 def look_at_devices() -> Devices:
-    """The devices, as far as torch can be imported."""
+    """The devices, if torch can be imported."""
     import torch
 
     names = available_devices()
@@ -75,7 +75,7 @@ def look_at_devices() -> Devices:
 
 
 def check_devices(devices: Devices) -> Iterator[Finding]:
-    """What there is to compute on, and why a GPU that is there is not used."""
+    """Findings on the devices, and on a GPU that is there but not used."""
     for number, gpu in enumerate(devices.gpus):
         yield _check_gpu(gpu, is_first=number == 0)
     if devices.has_mps:
@@ -92,20 +92,20 @@ def _check_gpu(gpu: Gpu, *, is_first: bool) -> Finding:
             topic="devices",
             status="problem" if is_first else "note",
             found=f"{found}; this torch has no code for its generation",
-            advice=f"install a torch that has, {_TORCH_FOR}; or compute with --device cpu",
+            advice=f"install a torch that has it, {_TORCH_FOR}; or compute with --device cpu",
         )
     if gpu.free_bytes < ENOUGH_BYTES:
         return Finding(
             topic="devices",
             status="problem" if is_first else "note",
             found=found,
-            advice="see with nvidia-smi which processes hold it; or choose another with --device",
+            advice="nvidia-smi shows which processes use it; or choose another with --device",
         )
     return Finding(topic="devices", found=found)
 
 
 def _hidden_gpus(devices: Devices) -> Iterator[Finding]:
-    """Why a GPU that the machine has is not among torch's devices."""
+    """Why torch does not see a GPU of the machine."""
     if devices.nvidia_driver is not None and not devices.gpus:
         driver = f"an NVIDIA driver {devices.nvidia_driver}".rstrip()
         if devices.torch_cuda is None:
@@ -120,7 +120,7 @@ def _hidden_gpus(devices: Devices) -> Iterator[Finding]:
         else:
             yield _hidden(
                 f"{driver} is there and torch was built for CUDA {devices.torch_cuda}, but torch sees no GPU",
-                "look whether nvidia-smi lists one; if it does, the driver is older than this CUDA needs: update the "
+                "check whether nvidia-smi lists one; if it does, the driver is too old for this CUDA: update the "
                 f"driver, or install a torch for an older CUDA, {_TORCH_FOR}",
             )
     if devices.has_amd_driver and not devices.gpus and not devices.is_rocm:
@@ -128,7 +128,7 @@ def _hidden_gpus(devices: Devices) -> Iterator[Finding]:
     if devices.system == "Darwin" and not devices.has_mps:
         if devices.is_translated:
             yield _hidden(
-                "this Python is made for Intel's processors and runs translated", "install Python for Apple silicon"
+                "this Python is made for Intel processors and runs in emulation", "install Python for Apple silicon"
             )
         elif devices.machine == "arm64":
             yield _hidden("torch cannot use the Mac's GPU", "it needs macOS 14 or newer")
@@ -153,9 +153,9 @@ def _gpu(device: str) -> Gpu:
 
 
 def has_code_for(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
-    """Whether a torch that was built for these generations of GPUs has code for one of this compute capability.
+    """Whether a torch for these generations of GPUs has code for a GPU of this compute capability.
 
-    Machine code (`sm_90`) serves later minor versions too, PTX (`compute_90`) everything later.
+    Machine code (`sm_90`) also works for later minor versions, PTX (`compute_90`) for all later versions.
 
     >>> has_code_for((8, 6), ["sm_80"]), has_code_for((9, 0), ["sm_80"]), has_code_for((9, 0), ["compute_80"])
     (True, False, True)

@@ -1,4 +1,4 @@
-"""What an examination says of one thing: what was found, whether it is a problem, and what to do about it."""
+"""A finding of the examination: what was found, whether it is a problem, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["ok", "note", "problem"]
-"""`note`: a run works, something else may not, or not as well as it could; `problem`: a run would not work."""
+"""`note`: a run works, but something else may not, or could work better; `problem`: a run would not work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,15 +14,15 @@ class Finding:
     """One line of an examination."""
 
     topic: str
-    """What it is about, one word."""
+    """Its topic, one word."""
     found: str
     status: Status = "ok"
     advice: str = ""
-    """What to do; empty where nothing is to be done."""
+    """What to do; empty = nothing."""
 
 
 def gib(num_bytes: float) -> str:
-    """Bytes for people.
+    """A number of bytes as text.
 
     >>> gib(3 * 2**30), gib(5e6)
     ('3.0 GiB', '4.8 MiB')

@@ -1,4 +1,4 @@
-"""The cores and the memory that this process may use, in a container too."""
+"""Checks the cores and the memory that this process may use, also in a container."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sftframe.device.kernel_files import read_text
 from sftframe.doctor.findings import Finding, gib
 
 ENOUGH_BYTES = 2**30
-"""Of memory, for the bundled model: its run has 0.5 GiB at its peak."""
+"""Memory that is enough for the bundled model, whose run needs 0.5 GiB at its peak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,23 +22,23 @@ class Cores:
 
     logical: int
     allowed: int
-    """Physical cores that it may be scheduled on."""
+    """Physical cores that it may run on."""
     quota: float | None
-    """Of cores, of a container; None = no quota."""
+    """A container's quota in cores; None = no quota."""
     threads: int
-    """What a run takes by default."""
+    """The default of a run."""
     foreign: float | None = None
-    """Cores that other processes hold; None = not known."""
+    """Cores that other processes use; None = not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """In bytes."""
+    """Memory in bytes."""
 
     total: int
     available: int
     limit: int | None = None
-    """Of a container; None = no limit."""
+    """A container's limit; None = no limit."""
     limit_left: int | None = None
 
 
@@ -46,7 +46,7 @@ def look_at_cores(load: ForeignLoad) -> Cores:
     """The cores now.
 
     Args:
-        load: what others took of them since it was made.
+        load: the use by other processes since it was made.
     """
     return Cores(
         logical=os.cpu_count() or 1,
@@ -58,7 +58,7 @@ def look_at_cores(load: ForeignLoad) -> Cores:
 
 
 def check_cores(cores: Cores) -> Iterator[Finding]:
-    """Threads, a container's quota, and others who hold the cores."""
+    """Findings on threads, a container's quota, and other processes on the cores."""
     found = f"{cores.threads} threads on {cores.allowed} physical cores ({cores.logical} logical)"
     if cores.quota is not None and cores.quota < cores.allowed:
         found += f"; a container's quota allows {cores.quota:g} cores"
@@ -70,7 +70,7 @@ def check_cores(cores: Cores) -> Iterator[Finding]:
     crowded = crowding(cores.foreign, threads=cores.threads, cores=cores.allowed)
     if crowded:
         yield Finding(
-            topic="cores", status="note", found=crowded, advice="wait for them, or leave them cores with --threads"
+            topic="cores", status="note", found=crowded, advice="wait until they end, or use fewer cores with --threads"
         )
 
 
@@ -89,9 +89,9 @@ def look_at_memory() -> Memory:
 
 
 def container_memory(root: Path = Path("/")) -> tuple[int | None, int]:
-    """Limit of the process's Linux control group and what is in use of it, bytes; None = no limit.
+    """Limit and use of memory of the process's Linux control group, in bytes; None = no limit.
 
-    Pages of files that the kernel would drop again (`inactive_file`) do not count as used.
+    Pages of files that the kernel can drop (`inactive_file`) do not count as used.
     """
     for folder, limit_name, used_name in (
         ("sys/fs/cgroup", "memory.max", "memory.current"),
@@ -108,17 +108,17 @@ def container_memory(root: Path = Path("/")) -> tuple[int | None, int]:
 
 
 def check_memory(memory: Memory) -> Iterator[Finding]:
-    """Whether the bundled model can be trained, and how large a model could be."""
+    """Findings on whether the bundled model can train, and on the largest model that could."""
     is_bounded = memory.limit_left is not None and memory.limit_left < memory.available
     free = memory.limit_left if is_bounded and memory.limit_left is not None else memory.available
     where = f"a container's {gib(memory.limit)}" if is_bounded and memory.limit is not None else gib(memory.total)
     found = f"{gib(free)} of {where} free"
     if free < ENOUGH_BYTES:
-        advice = f"close other programs, or give the container more: the bundled model wants {gib(ENOUGH_BYTES)}"
+        advice = f"close other programs, or give the container more: the bundled model needs {gib(ENOUGH_BYTES)}"
         yield Finding(topic="memory", status="problem", found=found, advice=advice)
         return
-    # float32 weights, their gradients and AdamW's two moments; activations come on top
+    # float32 weights, their gradients and AdamW's two moments; activations need more
     parameters = free / 16 / 1e6
     yield Finding(
-        topic="memory", found=f"{found}: room to train {parameters:,.0f}M parameters on the CPU, activations aside"
+        topic="memory", found=f"{found}: room to train {parameters:,.0f}M parameters on the CPU, without activations"
     )

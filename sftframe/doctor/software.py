@@ -1,6 +1,6 @@
-"""Python and the packages that sftframe needs: are they there, new enough, and can torch be imported?
+"""Checks Python and the packages that sftframe needs: their versions, and whether torch can be imported.
 
-What is needed is read from sftframe's own metadata, so that there is no second list.
+The list of packages is read from sftframe's own metadata.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from sftframe import __version__
 from sftframe.doctor.findings import Finding
 
 _SHOWN = ("torch", "tiktoken", "numpy", "safetensors")
-"""Packages whose versions decide about numbers; the others are named where something is wrong with them."""
+"""Packages whose versions affect results; others are named only if something is wrong with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """A package that sftframe asks for."""
+    """A package that sftframe requires."""
 
     name: str
     minimum: str
     found: str | None
-    """Its version; None = not installed."""
+    """Its installed version; None = not installed."""
     extra: str = ""
-    """The extra that asks for it; empty = always needed."""
+    """The extra that requires it; empty = always needed."""
 
     @property
     def is_met(self) -> bool:
-        """It is there, and not too old."""
+        """Whether it is installed and new enough."""
         return self.found is not None and _release(self.found) >= _release(self.minimum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Software:
-    """What is known of this installation."""
+    """Facts about this installation."""
 
     python: str
     is_64_bit: bool
@@ -48,7 +48,7 @@ class Software:
 
 
 def look_at_software() -> Software:
-    """This installation; imports torch."""
+    """Collect the facts about this installation; imports torch."""
     try:
         import torch  # noqa: F401
     except (ImportError, OSError, RuntimeError) as error:
@@ -64,7 +64,7 @@ def look_at_software() -> Software:
 
 
 def check_software(software: Software) -> Iterator[Finding]:
-    """Versions, packages that are missing or too old, a torch that cannot be imported, and extras."""
+    """Findings on versions, packages that are missing or too old, torch's import, and extras."""
     bits = Finding(topic="python", found=f"{software.python} ({sys.executable}), sftframe {__version__}")
     if software.is_64_bit:
         yield bits
@@ -88,10 +88,10 @@ def check_software(software: Software) -> Iterator[Finding]:
             topic="packages",
             status="problem",
             found=f"torch cannot be imported: {software.torch_error}",
-            advice=f"{_pip()} install --force-reinstall --no-deps torch; if it goes on, see "
+            advice=f"{_pip()} install --force-reinstall --no-deps torch; if the error stays, see "
             "https://pytorch.org/get-started/locally",
         )
-    yield Finding(topic="packages", found=versions or "none of those that decide about numbers")
+    yield Finding(topic="packages", found=versions or "none of the packages that affect results")
     yield from _check_extras(software)
 
 
@@ -138,7 +138,7 @@ def _version_of(package: str) -> str | None:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with, without zeros at its end.
+    """The numbers at the start of a version, without final zeros.
 
     >>> _release("2.13.0+cpu") >= _release("2.7"), _release("9.0rc1") >= _release("14")
     (True, False)

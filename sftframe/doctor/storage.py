@@ -1,4 +1,4 @@
-"""Where a run writes and where downloads are kept: may we write there, is there room, what lies there?"""
+"""Checks the folders of runs and downloads: whether they can be written, their free space, and their files."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from pathlib import Path
 from sftframe.doctor.findings import Finding, gib
 
 ENOUGH_BYTES = 100 * 2**20
-"""For a run of the bundled model: it takes a third of this."""
+"""Space for a run of the bundled model, which needs a third of it."""
 PLENTY_BYTES = 10 * 2**30
-"""For a run of the published sizes: model and checkpoints of 355M parameters take 10 GiB."""
+"""Space for a run of the published sizes: model and checkpoints of 355M parameters take 10 GiB."""
 
 _LONGEST_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A folder, which need not exist yet."""
+    """A folder, which may not exist yet."""
 
     path: Path
     error: str
-    """Why nothing can be written there; empty = it can."""
+    """Why nothing can be written there; empty = it can be written."""
     free_bytes: int
     used_bytes: int = 0
     is_counted: bool = True
-    """All that lies there was counted; otherwise there was too much of it."""
+    """Whether all files were counted; False = there were too many."""
     unfinished: int = 0
-    """Downloads that were cut."""
+    """Number of unfinished downloads."""
 
 
 def look_at_runs(folder: Path | None = None) -> Place:
-    """The folder that runs are made in, by default the current one."""
+    """The folder of new runs, by default the current one."""
     path = Path.cwd() if folder is None else folder
     return Place(path=path, error=_why_not_writable(path), free_bytes=_free_bytes(path))
 
 
 def look_at_cache(path: Path) -> Place:
-    """A folder of downloads and what lies in it."""
+    """A folder of downloads and its files."""
     used, unfinished, is_counted = _contents(path)
     return Place(
         path=path,
@@ -55,7 +55,7 @@ def look_at_cache(path: Path) -> Place:
 
 
 def check_runs(place: Place) -> Iterator[Finding]:
-    """Whether a run can be written, and how large its model may be."""
+    """Findings on whether a run can be written, and how large its model may be."""
     found = f"runs would be made in {place.path}, {gib(place.free_bytes)} free"
     if place.error:
         advice = "go to a folder of your own, or name one with --out"
@@ -71,15 +71,15 @@ def check_runs(place: Place) -> Iterator[Finding]:
 
 
 def check_cache(place: Place, variable: str) -> Iterator[Finding]:
-    """Whether downloads and verdicts can be kept.
+    """Findings on whether downloads and verdicts can be kept.
 
     Args:
-        variable: the environment variable that moves this cache.
+        variable: the environment variable that sets this cache's folder.
     """
     used = f"{gib(place.used_bytes)} used" if place.is_counted else f"over {gib(place.used_bytes)} used"
     found = f"{place.path}, {used}, {gib(place.free_bytes)} free"
     if place.error:
-        advice = f"name a folder of your own with {variable}; until then nothing that is downloaded can be kept"
+        advice = f"name a folder of your own with {variable}; until then no download can be kept"
         yield Finding(topic="cache", status="note", found=f"{found}; {place.error}", advice=advice)
     elif place.free_bytes < PLENTY_BYTES / 2:
         advice = f"make room there, or move the cache with {variable}"
@@ -90,12 +90,12 @@ def check_cache(place: Place, variable: str) -> Iterator[Finding]:
         yield Finding(topic="cache", found=found)
     if place.unfinished:
         count = f"{place.unfinished} unfinished download{'s' * (place.unfinished != 1)}"
-        advice = "nothing: they are gone on with when they are asked for again; or delete the files *.part"
+        advice = "nothing: they continue when a run needs them again; or delete the files *.part"
         yield Finding(topic="cache", found=f"{count} in {place.path}", advice=advice)
 
 
 def _why_not_writable(path: Path) -> str:
-    """Tried out, there or in the nearest folder above: permissions do not tell of full or frozen disks."""
+    """Why nothing can be written in the folder or the nearest one above. It writes, since a full disk can look fine."""
     existing = _existing(path)
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -116,7 +116,7 @@ def _existing(path: Path) -> Path:
 
 
 def _contents(path: Path) -> tuple[int, int, bool]:
-    """Bytes, unfinished downloads, and whether there was time to see everything."""
+    """Bytes, number of unfinished downloads, and whether everything was counted in time."""
     end = time.monotonic() + _LONGEST_LOOK_S
     used = unfinished = 0
     for folder, _, files in os.walk(path):

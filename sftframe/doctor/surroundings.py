@@ -1,4 +1,4 @@
-"""The network and the terminal: neither is needed for a run of the bundled pieces, both explain much."""
+"""Checks the network and the terminal. A run of the bundled example needs neither."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CONNECT_S = 3.0
 _SIGNS = "✓–·…│"
-"""What our output has besides ASCII."""
+"""The characters of our output that are not ASCII."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Network:
-    """What is known of the way to where weights come from."""
+    """Facts about the connection to the server of weights."""
 
     endpoint: str
     offline: str = ""
-    """The variable that forbids the network; empty = none does."""
+    """The variable that forbids the network; empty = none."""
     proxies: Sequence[str] = ()
-    """Variables that name a proxy."""
+    """The variables that name a proxy."""
     is_asked: bool = False
     error: str | None = None
-    """Why it cannot be reached; None = it can, or is not known to be out of reach."""
+    """Why it cannot be reached; None = it can, or it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
-    """Where output goes."""
+    """The stream of output."""
 
     is_terminal: bool
     encoding: str
@@ -46,7 +46,7 @@ class Terminal:
 
 
 class NetworkProbe:
-    """One question to where weights come from, asked from now on."""
+    """Asks the server of weights once, from now on."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._started = time.monotonic()
@@ -55,13 +55,13 @@ class NetworkProbe:
             offline=next((name for name in _OFFLINE if _is_on(environment.get(name, ""))), ""),
             proxies=[name for name in _PROXIES if environment.get(name)],
         )
-        # a daemon: looking up a name can take longer than anybody waits
+        # a daemon thread: looking up a name can take longer than we wait
         self._thread = threading.Thread(target=_reach, args=(self._network,), daemon=True)
         if not self._network.offline:
             self._thread.start()
 
     def collect(self, patience_s: float) -> Network:
-        """What is known so many seconds after it was asked."""
+        """The facts, at most this many seconds after the question."""
         if self._network.offline:
             return self._network
         self._thread.join(max(0.0, self._started + patience_s - time.monotonic()))
@@ -69,12 +69,12 @@ class NetworkProbe:
 
 
 def check_network(network: Network) -> Iterator[Finding]:
-    """Whether weights could be downloaded, and what to do without."""
+    """Findings on whether weights can be downloaded, and what to do without a network."""
     without = "the bundled model and data need no network; for others copy a folder of weights here and name it with "
     without += "--set model.weights=FOLDER, and give your own file with --data"
     proxied = f" through {network.proxies[0]}" if network.proxies else ""
     if network.offline:
-        advice = f"if that is not meant, unset it; {without}"
+        advice = f"if you did not intend this, unset it; {without}"
         yield Finding(topic="network", found=f"switched off by {network.offline}", advice=advice)
     elif not network.is_asked:
         found = f"no answer from {network.endpoint}{proxied} in time"
@@ -92,7 +92,7 @@ def check_network(network: Network) -> Iterator[Finding]:
 
 
 def look_at_terminal(stdout: TextIO) -> Terminal:
-    """Where results are written."""
+    """Facts about the stream of results."""
     return Terminal(
         is_terminal=stdout.isatty(),
         encoding=(stdout.encoding or "ascii").lower(),
@@ -102,15 +102,15 @@ def look_at_terminal(stdout: TextIO) -> Terminal:
 
 
 def check_terminal(terminal: Terminal) -> Iterator[Finding]:
-    """Whether it shows what is written."""
-    where = f"{terminal.columns} columns" if terminal.is_terminal else "output is no terminal"
+    """Findings on whether it can show the output."""
+    where = f"{terminal.columns} columns" if terminal.is_terminal else "output is not a terminal"
     found = f"{where}, {terminal.encoding}" + (f", TERM={terminal.kind}" if terminal.kind else "")
     if not _can_show(terminal.encoding):
         advice = "set PYTHONUTF8=1, and a UTF-8 locale such as LANG=C.UTF-8"
-        yield Finding(topic="terminal", status="note", found=f"{found}: not all signs can be shown", advice=advice)
+        yield Finding(topic="terminal", status="note", found=f"{found}: some characters cannot be shown", advice=advice)
     elif terminal.is_terminal and terminal.columns < 60:
         advice = "make it 80 columns wide, or use --json"
-        yield Finding(topic="terminal", status="note", found=f"{found}: tables will be cramped", advice=advice)
+        yield Finding(topic="terminal", status="note", found=f"{found}: too narrow for the tables", advice=advice)
     else:
         yield Finding(topic="terminal", found=found)
 

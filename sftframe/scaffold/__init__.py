@@ -1,6 +1,6 @@
-"""A new plugin as a distribution of its own: written whole, or not at all.
+"""Writes a new plugin as a complete package, or nothing at all. The texts are Jinja templates in `templates/`.
 
-The texts are Jinja templates beside this file; what is installed and taken is for the caller to know.
+The caller checks which names are installed already.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a new plugin is called, in each of the places where it has a name.
+"""The names of a new plugin: its component, class, module and distribution.
 
 A component `my-style` of the distribution `sftframe-my-style` is the class `MyStyle` of the module `sftframe_my_style`.
 """
@@ -18,7 +18,7 @@ from sftframe.registry import Seam
 from sftframe.registry.admission import NAME_PATTERN
 
 LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "bsd-3-clause": "BSD-3-Clause"}
-"""What `--license` takes, and the SPDX expression of each."""
+"""Values of `--license`, and the SPDX expression of each."""
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 """A distribution's name (PEP 508)."""
@@ -27,18 +27,18 @@ _IMPORTED = (
     *("Bytes", "CausalLM", "CollateStrategy", "Example", "Judge", "JudgeItem", "ModelBackend", "Network"),
     *("PromptStyle", "Role", "Segment", "TokenizedExample", "Tokenizer", "Verdict"),
 )
-"""What the templates import or define themselves."""
+"""Names that the templates import or define themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginProject:
-    """A plugin that is to be written."""
+    """A plugin to write."""
 
     seam: Seam
     name: str
-    """What users type, for instance after `--prompt`."""
+    """The component's name, which users type, for example after `--prompt`."""
     distribution: str
-    """What is installed with pip."""
+    """The name for pip."""
     author: str
     license: str
     """A key of `LICENSES`."""
@@ -47,14 +47,14 @@ class PluginProject:
     def named(
         cls, seam: Seam, name: str, *, distribution: str | None = None, author: str | None = None, license: str
     ) -> PluginProject:
-        """A project whose names are all possible.
+        """A project with valid names.
 
         Args:
             distribution: by default `sftframe-NAME`.
-            author: by default whoever git, or else the system, says is at work.
+            author: default: the user's name from git, or else from the system.
 
         Raises:
-            ConfigError: a name, the author or the licence cannot be.
+            ConfigError: a name, the author or the licence is not valid.
         """
         _check_name(name)
         if license not in LICENSES:
@@ -85,7 +85,7 @@ class PluginProject:
 
     @property
     def class_name(self) -> str:
-        """The component's class, which no name of sftframe or Python is in the way of.
+        """The component's class; it is never a name of Python or sftframe.
 
         >>> for name in ("my-style", "prompt-style", "none", "7b"):
         ...     PluginProject.named(Seam.PROMPT, name, author="A", license="mit").class_name
@@ -112,7 +112,7 @@ class PluginProject:
 
 
 def default_author() -> str:
-    """Who is at work here, as git knows them, or else the system."""
+    """The user's name from git, or else from the system."""
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, timeout=5, check=False)
         if done.returncode == 0 and done.stdout.strip():
@@ -125,7 +125,7 @@ def default_author() -> str:
 def _check_name(name: str) -> None:
     if not NAME_PATTERN.fullmatch(name) or len(name) > _MOST_CHARACTERS or prompt_file(name):
         wanted = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_MOST_CHARACTERS]
-        hint = f"; for instance {wanted!r}" if wanted else ""
+        hint = f"; for example {wanted!r}" if wanted else ""
         raise ConfigError(
             f"{name!r} cannot be a component's name: expected lower case letters, digits, '-', '_' and '.', a "
             f"letter or digit first, no file's ending, at most {_MOST_CHARACTERS} characters{hint}"

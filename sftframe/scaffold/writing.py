@@ -1,4 +1,4 @@
-"""A plugin's files, rendered from the templates beside this module and put in their place as one folder."""
+"""Renders a plugin's files from the templates and writes them as one folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_project(project: PluginProject, place: Path) -> tuple[Path, ...]:
         The files, relative to the folder.
 
     Raises:
-        ConfigError: something lies there already.
+        ConfigError: the folder is not empty, or is a file.
         DiskError: it cannot be written.
     """
     _check_place(place)
@@ -45,7 +45,7 @@ def _check_place(place: Path) -> None:
 
 
 def _files(project: PluginProject) -> dict[str, str]:
-    """By path the template of every file."""
+    """For each path, the template of its file."""
     package, kind = f"src/{project.module}", project.seam.value
     files = {
         "pyproject.toml": "pyproject.toml.j2",
@@ -66,8 +66,8 @@ def _rendered(template: str, project: PluginProject) -> str:
 
     environment = Environment(
         undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True, autoescape=False
-    )  # what is written is Python and TOML, no page
-    # strings of TOML and YAML are JSON's
+    )  # the files are Python and TOML, not HTML
+    # strings in TOML and YAML are written as in JSON
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
     source = resources.files(__package__).joinpath("templates", *template.split("/")).read_text(encoding="utf-8")
     return environment.from_string(source).render(

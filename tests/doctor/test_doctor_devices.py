@@ -44,7 +44,7 @@ def test_a_gpu_that_torch_has_no_code_for_is_a_problem():
         ({"nvidia_driver": "", "torch_cuda": "13.0", "visible": ""}, "CUDA_VISIBLE_DEVICES='' hides the GPU"),
         ({"nvidia_driver": "470.2", "torch_cuda": "13.0"}, "driver 470.2 is there and torch was built for CUDA 13.0"),
         ({"has_amd_driver": True}, "built without ROCm"),
-        ({"system": "Darwin", "machine": "x86_64", "is_translated": True}, "runs translated"),
+        ({"system": "Darwin", "machine": "x86_64", "is_translated": True}, "runs in emulation"),
         ({"system": "Darwin", "machine": "arm64"}, "cannot use the Mac's GPU"),
     ],
 )

@@ -31,7 +31,7 @@ def test_enough_memory_is_in_order_and_says_for_how_large_a_model():
     [finding] = check_memory(Memory(total=32 * GIB, available=16 * GIB))
     # 16 bytes a parameter: 2**30 of them
     assert finding.status == "ok"
-    assert finding.found == "16.0 GiB of 32.0 GiB free: room to train 1,074M parameters on the CPU, activations aside"
+    assert finding.found == "16.0 GiB of 32.0 GiB free: room to train 1,074M parameters on the CPU, without activations"
 
 
 def test_too_little_memory_is_a_problem():

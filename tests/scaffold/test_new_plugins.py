@@ -146,7 +146,7 @@ def test_everything_has_a_default_and_json_says_what_was_written(tmp_path, monke
     ("arguments", "says"),
     [
         (("promt", "x"), r"no kind of plugin 'promt'; did you mean 'prompt'\?"),
-        (("prompt", "My Style"), r"'My Style' cannot be a component's name: .* for instance 'my-style'"),
+        (("prompt", "My Style"), r"'My Style' cannot be a component's name: .* for example 'my-style'"),
         (("prompt", "x.toml"), r"'x\.toml' cannot be a component's name: .* no file's ending"),
         (("prompt", "-x"), r"'-x' cannot be|no flag -x"),
         (("prompt", "alpaca"), r"there is a prompt style 'alpaca' already, from sftframe:prompts"),
