@@ -50,7 +50,7 @@ def gives_batches(strategy: CollateStrategy) -> None:
 
 
 def keeps_the_rows(strategy: CollateStrategy) -> None:
-    """Every row holds its example's ids, in the order of the examples."""
+    """Every row has its example's ids, in the order of the examples."""
     for examples in _batches(strategy):
         batch = strategy(examples)
         for row, example in enumerate(examples):
@@ -144,11 +144,11 @@ def masks_by_length(strategy: CollateStrategy) -> None:
     other = strategy(_examples(end_id=_other_id(strategy)))
     require(
         bool(((same.targets != IGNORED) == (other.targets != IGNORED)).all()),
-        "other targets count when the end token has the padding's id; know padding by length, never by id",
+        "other targets count when the end token has the padding's id; mask padding by length, never by id",
     )
     require(
         _weights(same).equal(_weights(other)),
-        "targets weigh otherwise when the end token has the padding's id; know padding by length, never by id",
+        "targets have other weights when the end token has the padding's id; mask padding by length, never by id",
     )
 
 
@@ -249,7 +249,7 @@ def treats_rows_alone(strategy: CollateStrategy) -> None:
         require(
             strategy(examples).targets.equal(strategy(moved).targets)
             and _weights(strategy(examples)).equal(_weights(strategy(moved))),
-            "other targets count, or weigh otherwise, when an example's index changes; it is only its place in the "
+            "other targets count, or have other weights, when an example's index changes; it is only its place in the "
             "data",
         )
 

@@ -497,7 +497,7 @@ def answers_mirrored_pairs_mirrored(judge: Judge) -> None:
         require(
             here == there,
             f"of the answers {shown(pair.first)} and {shown(pair.second)} it prefers the {here} in one order and, "
-            f"turned round, the {there} in the other",
+            f"the {there} with the two swapped",
         )
 
 

@@ -56,7 +56,7 @@ def tokenizes_bytes(specimen: Specimen) -> None:
     for text, ids in zip(TEXTS, tokenizer.encode_batch(TEXTS), strict=True):
         found = b"".join(tokenizer.token_bytes(i) for i in ids)
         require(found == text.encode(), f"{text!r} is encoded to ids with the bytes {found!r}")
-        require(tokenizer.end_id not in ids, f"{text!r} is encoded with the end token; text holds no control tokens")
+        require(tokenizer.end_id not in ids, f"{text!r} is encoded with the end token; text contains no control tokens")
         require(all(0 <= i < tokenizer.vocab_size for i in ids), f"{text!r} is encoded to {ids}: ids out of range")
     require(0 <= tokenizer.end_id < tokenizer.vocab_size, f"end_id is {tokenizer.end_id}, outside the vocabulary")
     require(tokenizer.token_bytes(tokenizer.end_id) == b"", "the end token has bytes; a control token has none")
@@ -140,7 +140,7 @@ def answers_each_prompt(specimen: Specimen) -> None:
 
 
 def generates_as_defined(specimen: Specimen) -> None:
-    """Batches and one by one give the same answers, and the same as computing everything anew for each token."""
+    """Answers are the same in batches, one by one, and with everything computed again for each token."""
     greedy = GenerationSettings(max_new_tokens=room(specimen.taught))
     sampled = GenerationSettings(max_new_tokens=min(8, room(specimen.model)), temperature=1.0, top_k=50, seed=7)
     # the model as loaded is uncertain enough for the seeds to show

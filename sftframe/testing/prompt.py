@@ -111,7 +111,7 @@ def depends_on_the_example_alone(style: PromptStyle) -> None:
 
 _HASHES = (
     "in another process",
-    "something has an order that every process chooses anew, such as a set's, or comes from hash(), id() or a random "
+    "something has an order that differs between processes, such as a set's, or comes from hash(), id() or a random "
     "number: sort it, or write a list",
 )
 _PAST = (
@@ -237,7 +237,7 @@ def _require_shown(style: PromptStyle, pieces: Sequence[str], role: Role, text: 
 
 
 def keeps_its_own_words(style: PromptStyle) -> None:
-    """TEMPLATE and END hold the style's own words, and nothing of the example."""
+    """TEMPLATE and END contain the style's own words, and nothing from the example."""
     for example in (MARKED, dataclasses.replace(MARKED, input="")):
         for piece in style.segments(example):
             own = piece.text.lower() if piece.role in (Role.TEMPLATE, Role.END) else ""
@@ -245,7 +245,7 @@ def keeps_its_own_words(style: PromptStyle) -> None:
                 word = getattr(example, name).partition(" ")[0]
                 require(
                     not word or word not in own,
-                    f"the {piece.role.name} segment {shown(piece.text)} holds words of the {name}; give them the role "
+                    f"the {piece.role.name} segment {shown(piece.text)} has words of the {name}; give them the role "
                     f"{'RESPONSE' if name == 'output' else name.upper()}",
                 )
 

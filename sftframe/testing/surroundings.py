@@ -19,7 +19,7 @@ from sftframe.testing.contract import ContractError
 _REMEDIES = {
     "Python's random state": "draw from a random.Random(seed) of your own",
     "numpy's random state": "draw from a numpy.random.default_rng(seed) of your own",
-    "torch's random state": "draw from a torch.Generator of your own: another model comes out of training otherwise",
+    "torch's random state": "draw from a torch.Generator of your own: otherwise training gives another model",
     "torch's default dtype": "give the dtype to the function that needs it",
     "whether torch records gradients": "use `with torch.no_grad():`, and leave it before a yield",
     "torch's number of threads": "the user sets it with --threads",

@@ -350,7 +350,7 @@ BROKEN = [
     AnotherContextOnceSaved(),
     AnotherTokenizer(),
     backend_with("'Hello, world!' is encoded to ids with the bytes b'hello, world!'", tokenizer=LowerCases),
-    backend_with("is encoded with the end token; text holds no control tokens", tokenizer=KnowsControlWords),
+    backend_with("is encoded with the end token; text contains no control tokens", tokenizer=KnowsControlWords),
     backend_with("end_id is 257, outside the vocabulary", tokenizer=EndOutside),
     backend_with("the end token has bytes; a control token has none", tokenizer=EndIsText),
     backend_with("logits have the shape (3, 257); expected (3, ", model=LastPositionOnly),

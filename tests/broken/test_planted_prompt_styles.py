@@ -98,7 +98,7 @@ class CachedByQuestion(CachedByInstruction):
 
 
 class OrderOfASet(Good):
-    says = "an order that every process chooses anew"
+    says = "an order that differs between processes"
 
     def preamble(self, example):
         return f"Be {', '.join(WORDS)}. "
@@ -130,8 +130,8 @@ PROCESSES = [
     OrderOfASet(),
     OrderFixedAtTheStart(),
     StopsInTheOrderOfASet(),
-    style("an order that every process chooses anew", preamble=lambda s, e: f"{hash(e.instruction) % 1000}: "),
-    style("an order that every process chooses anew", preamble=lambda s, e: f"{os.getpid()}: "),
+    style("an order that differs between processes", preamble=lambda s, e: f"{hash(e.instruction) % 1000}: "),
+    style("an order that differs between processes", preamble=lambda s, e: f"{os.getpid()}: "),
     style("environment variable STYLE_LANG", preamble=lambda s, e: f"Q{os.environ.get('STYLE_LANG', '')}: "),
     style("environment variable STYLE_TONE", preamble=lambda s, e: "Q" * (os.getenv("STYLE_TONE") != "formal") + ": "),
     style("in another folder", preamble=lambda s, e: f"{Path.cwd().name}: "),
@@ -188,8 +188,8 @@ PLANTED = [
     style("is in the ordinary answer", stop_strings=("?",)),
     style("is in the ordinary answer", stop_strings=("</x>", "The ")),
     style("is in the ordinary answer", stop_strings=("\n1.",)),
-    style("holds words of the instruction", preamble=lambda s, e: f"About {e.instruction.split()[0]}: "),
-    style("holds words of the input", preamble=lambda s, e: f"On {e.input[:30]}: " if e.input else "Q: "),
+    style("has words of the instruction", preamble=lambda s, e: f"About {e.instruction.split()[0]}: "),
+    style("has words of the input", preamble=lambda s, e: f"On {e.input[:30]}: " if e.input else "Q: "),
     style("the words around it are TEMPLATE", ask=lambda s, text: f"Please: {text}"),
     style("gave", extract=lambda s, text: text.strip().partition(". ")[0]),
     style("gave", extract=lambda s, text: text.strip().lower()),
