@@ -54,7 +54,7 @@ def test_a_path_is_read(tmp_path):
 def test_a_text_without_places_is_taken_for_a_path_and_the_message_says_both():
     with pytest.raises(ConfigError) as caught:
         load("Be kind.")
-    assert "judge.template: 'Be kind.' is no file" in str(caught.value)
+    assert "judge.template: 'Be kind.' is not a file" in str(caught.value)
     assert "{{answer}}" in str(caught.value)
 
 
