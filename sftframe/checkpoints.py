@@ -99,6 +99,23 @@ def prune(folder: Path, *, step: int, keep: int) -> None:
             disk().remove(old)
 
 
+def clear(folder: Path, *, keep_best: bool = False) -> bool:
+    """Delete all checkpoints, and the best weights kept beside them unless they are wanted; whether there were any.
+
+    What cannot be deleted now stays.
+    """
+    found = [*_folders(folder), *([] if keep_best else folder.glob("best-*"))]
+    for old in found:
+        with suppress(OSError):
+            disk().remove(old)
+    with suppress(OSError, DiskError):
+        if folder.is_dir():
+            remove_leftovers(folder)
+            if not any(folder.iterdir()):
+                disk().remove(folder)
+    return bool(found)
+
+
 def latest(
     folder: Path, *, objection: Callable[[Checkpoint], str | None] = lambda _: None
 ) -> tuple[Checkpoint | None, list[PassedOver]]:

@@ -52,6 +52,23 @@ def hold(folder: Path, *, patience_s: float = 0.0) -> Iterator[None]:
         lock.release()
 
 
+def is_held(folder: Path) -> bool:
+    """Whether another process holds a folder now; nothing in the folder is changed."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / _LOCK).is_file():
+        return False
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # a folder that cannot be written to is nobody's work
+        return False
+    lock.release()
+    return False
+
+
 def owner(folder: Path) -> str:
     """The process that has a folder's lock, in words: `process 4711 on host since …`."""
     try:

@@ -161,6 +161,22 @@ def _clear(path: Path) -> None:
                 disk().remove(entry)
 
 
+def remove_run(path: Path) -> None:
+    """Delete a run's folder with all that is in it.
+
+    Raises:
+        ConfigError: it is no run's, it is the working or home directory, another process holds it, or something in it
+            cannot be deleted.
+    """
+    if not _was_made_for_a_run(path):
+        raise ConfigError(f"{path} is not a folder that sftframe made for a run: nothing in it was touched")
+    try:
+        _clear(path)
+        disk().remove(path)
+    except OSError as error:
+        raise ConfigError(f"cannot delete {path}: {error.strerror or error}") from error
+
+
 def _was_made_for_a_run(path: Path) -> bool:
     """A lone `config.toml` or `manifest.json` may be anybody's; so may files that came after the run was deleted.
 

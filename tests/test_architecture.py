@@ -24,7 +24,7 @@ LAYERS = (
     "config device prompt_files",
     "registry runs verdict_cache stored",
     "stages checkpoints export adapters doctor consent",
-    "judging",
+    "judging stored_runs",
     "judging",
     "pipeline",
     "comparison",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from sftframe import __version__
-from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run, trust
+from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run, runs, trust
 from sftframe.cli.commands import Commands
 from sftframe.cli.streams import safe_streams, write
 from sftframe.consent import asked_through
@@ -38,6 +38,7 @@ app.command("chat")(chat.chat)
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 app.command("trust")(trust.trust)
+app.add_typer(runs.app, name="runs")
 app.add_typer(plugins.app, name="plugins")
 
 

@@ -39,8 +39,9 @@ def disk_bytes(model: CausalLM, config: RunConfig) -> int:
     """Disk that a run takes for its model and its checkpoints; all else is small."""
     num_bytes = sum(p.numel() * p.element_size() for p in model.module.parameters())
     # a checkpoint has weights and both of AdamW's moments; a new one is written before an old one is deleted
-    num_checkpoints = config.train.keep_checkpoints + 1
-    num_copies = 1 + 3 * num_checkpoints + (num_checkpoints if config.train.keeps_best else 0)
+    kept = config.train.keep_checkpoints
+    num_checkpoints = kept + 1 if kept else 0
+    num_copies = 1 + 3 * num_checkpoints + (num_checkpoints or 2 if config.train.keeps_best else 0)
     return num_bytes * num_copies
 
 

@@ -31,7 +31,7 @@ from sftframe.pipeline.setup import (
     prepare_data,
     resolve,
 )
-from sftframe.pipeline.training import FineTuning
+from sftframe.pipeline.training import FineTuning, drop_checkpoints
 from sftframe.pipeline.working import at_work_on
 from sftframe.places import check_inside
 from sftframe.progress import Observer
@@ -258,6 +258,7 @@ class Session:
     def train(self) -> None:
         """Fine-tune, unless that is done."""
         if self._models.is_trained:
+            drop_checkpoints(self.folder, self.setup.config)  # a process that was killed may not have come to it
             return
         setup, model = self.setup, self._models.untuned
         FineTuning(setup.config, setup.components, setup.material, model, self.folder, self._observer).run()

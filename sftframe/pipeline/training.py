@@ -74,6 +74,8 @@ class FineTuning:
             Interrupted: the user asked for a stop; a checkpoint of the last whole step is saved.
         """
         torch.manual_seed(self._config.seed)
+        if not self._keeps_checkpoints:
+            self._observer.note("train.keep_checkpoints=0: if this run is stopped, its training starts again")
         self._resume()
         total = self._loader.num_steps
         self._observer.begin("train", total, "steps")
@@ -119,6 +121,10 @@ class FineTuning:
     @property
     def _done(self) -> int:
         return self._trainer.last.step if self._trainer.last else 0
+
+    @property
+    def _keeps_checkpoints(self) -> bool:
+        return self._config.train.keep_checkpoints > 0
 
     @property
     def _eval_every(self) -> int:
@@ -207,6 +213,9 @@ class FineTuning:
             raise self._interrupted()
 
     def _save(self, record: StepRecord, metrics: JsonLines) -> None:
+        if not self._keeps_checkpoints:
+            self._forget_older()
+            return
         metrics.sync()  # or a power cut leaves a checkpoint of steps that the metrics have lost
         checkpoints.save(
             self._folder.checkpoints_dir,
@@ -228,9 +237,15 @@ class FineTuning:
             self._best.forget_others()
 
     def _tell_of_stop(self) -> None:
+<<<<<<< HEAD
         self._observer.note("stopping after this step, with a checkpoint; once more stops at once, without one")
+=======
+        how = "with a checkpoint; once more stops at once, without one" if self._keeps_checkpoints else _NOT_KEPT
+        self._observer.note(f"stopping after this step, {how}")
+>>>>>>> fab3080 (Finished runs keep what they need to be used, and sftframe runs lists, deletes and frees)
 
-    def _interrupted(self, fate: str = "everything is saved") -> Interrupted:
+    def _interrupted(self, fate: str = "") -> Interrupted:
+        fate = fate or ("everything is saved" if self._keeps_checkpoints else _NOT_KEPT)
         return Interrupted(
             f"stopped after step {self._done} of {self._loader.num_steps}, {fate}; "
             f"continue with: sftframe run --resume {self._folder.path}"
@@ -268,7 +283,22 @@ class FineTuning:
         )
         write_json(self._folder.train_path, summary)
         remember(pickle_claims(self._folder.path))  # what this machine's own plugin has written
+        if drop_checkpoints(self._folder, self._config):
+            self._observer.note("checkpoints removed, model/ has the weights; train.keep_optimizer=true keeps them")
         return summary
+
+
+def drop_checkpoints(folder: RunFolder, config: RunConfig) -> bool:
+    """Delete what only an interrupted run needs, once training has ended; whether there was anything.
+
+    The best weights stay where `train.keep_best` asks for them. What cannot be deleted now stays.
+    """
+    if config.train.keep_optimizer:
+        return False
+    return checkpoints.clear(folder.checkpoints_dir, keep_best=config.train.keep_best)
+
+
+_NOT_KEPT = "nothing of the training is kept (train.keep_checkpoints=0): it starts again from its first step"
 
 
 def _up_to(step: int, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -33,7 +33,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "out": folder,
     }
     Session.start(layer, load_registry(), Observer()).train()
-    shutil.rmtree(folder / "checkpoints")
     data.unlink()
     return folder
 

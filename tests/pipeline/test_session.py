@@ -31,7 +31,6 @@ def test_a_whole_run_leaves_the_folder_that_is_documented(whole_run: Callable[..
         "config.toml",
         "manifest.json",
         "metrics.jsonl",
-        "checkpoints",
         "model",
         "train.json",
         "responses.jsonl",

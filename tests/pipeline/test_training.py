@@ -103,16 +103,54 @@ def test_fewer_validation_examples_are_measured_on_request(train: Callable[..., 
 @pytest.mark.parametrize(
     ("config", "kept"),
     [
-        ({}, ["step-9"]),
-        ({"checkpoint_every": 4, "keep_checkpoints": 9}, ["step-4", "step-8", "step-9"]),
-        ({"checkpoint_every": 4, "keep_checkpoints": 2}, ["step-8", "step-9"]),
+        ({"keep_optimizer": True}, ["step-9"]),
+        ({"keep_optimizer": True, "checkpoint_every": 4, "keep_checkpoints": 9}, ["step-4", "step-8", "step-9"]),
+        ({"keep_optimizer": True, "checkpoint_every": 4, "keep_checkpoints": 2}, ["step-8", "step-9"]),
+        ({"keep_optimizer": True, "checkpoint_every": 4, "keep_checkpoints": 0}, []),
+        ({"checkpoint_every": 4}, []),
+        ({"checkpoint_every": 4, "select": "best"}, []),
     ],
 )
 def test_checkpoints_are_written_at_every_interval_and_at_the_end(
     config: Layer, kept: list[str], train: Callable[..., Path]
 ) -> None:
     folder = train(train=config)
-    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == kept
+    assert sorted(path.name for path in folder.glob("checkpoints/*")) == kept
+    assert (folder / "model" / "toy.safetensors").is_file()
+
+
+def test_the_best_weights_stay_where_they_are_asked_for(train: Callable[..., Path]) -> None:
+    (kept,) = (train(train={"keep_best": True}) / "checkpoints").iterdir()
+    assert kept.name.startswith("best-")
+
+
+def test_that_checkpoints_are_removed_is_said_with_the_way_to_keep_them(train: Callable[..., Path], heard: Any) -> None:
+    train(heard)
+    assert "checkpoints removed, model/ has the weights; train.keep_optimizer=true keeps them" in heard.notes
+
+
+def test_without_checkpoints_a_stop_costs_the_training_and_says_so(
+    start: Callable[..., Session], toys: Any, heard: Any, tmp_path: Path
+) -> None:
+    class Stopping(type(heard)):  # type: ignore[misc]
+        def advance(self, amount: int = 1, **figures: float) -> None:
+            if figures.get("loss") and not self.warnings:
+                self.warnings.append("stopped once")
+                signal.raise_signal(signal.SIGINT)
+
+    session = start(Stopping(), train={"keep_checkpoints": 0})
+    with session.at_work(), pytest.raises(Interrupted, match=r"\(train.keep_checkpoints=0\): it starts again"):
+        session.train()
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    again = Session.resume(tmp_path / "run", toys.registry, heard)
+    with again.at_work():
+        again.train()
+    assert "train.keep_checkpoints=0: if this run is stopped, its training starts again" in heard.notes
+    straight = start(out=tmp_path / "straight", train={"keep_checkpoints": 0})
+    with straight.at_work():
+        straight.train()
+    kept = (tmp_path / "run/model/toy.safetensors").read_bytes()
+    assert kept == (tmp_path / "straight/model/toy.safetensors").read_bytes()
 
 
 def test_the_summary_of_training_counts_what_was_trained_on(train: Callable[..., Path]) -> None:
@@ -200,7 +238,7 @@ def test_early_stopping_ends_training_and_keeps_the_best_weights(
     train: Callable[..., Path], read_lines: Callable, heard: Any
 ) -> None:
     # a rate so high that the model soon gets worse
-    folder = train(heard, train={"epochs": 9, "lr": 0.3, "patience": 2, "eval_every": 2})
+    folder = train(heard, train={"epochs": 9, "lr": 0.3, "patience": 2, "eval_every": 2, "keep_optimizer": True})
     values = [
         (line["response_nll_per_token"], line["step"])
         for line in of_kind(read_lines(folder / "metrics.jsonl"), "eval")[1:]
@@ -287,13 +325,16 @@ def test_a_missing_package_is_said_before_a_model_is_loaded(
     assert not (tmp_path / "run").exists()
 
 
+PACED = {"epochs": 2, "eval_every": 7, "checkpoint_every": 5, "keep_optimizer": True}
+
+
 def test_steps_read_together_leave_the_same_lines_and_weights(
     start: Callable[..., Session], read_lines: Callable, tmp_path: Path
 ) -> None:
     found = []
     for every in (1, 4):
         folder = tmp_path / f"every-{every}"
-        session = start(out=folder, train={"log_every": every, "epochs": 2, "eval_every": 7, "checkpoint_every": 5})
+        session = start(out=folder, train=PACED | {"log_every": every})
         with session.at_work():
             session.train()
         lines = read_lines(folder / "metrics.jsonl")

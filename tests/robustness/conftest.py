@@ -103,6 +103,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cli: Cli) -> tuple[Path, 
     entries = [{"instruction": f"Repeat {n}: {HOSTILE_WORDS}", "input": "", "output": HOSTILE_WORDS} for n in range(20)]
     data.write_text(json.dumps(entries), encoding="utf-8")
     quick = ("--max-steps", "2", "--batch-size", "2", "--set", "before=false", "--set", "generate.max_new_tokens=4")
+    quick += ("--set", "train.keep_optimizer=true")
     outcome = cli("run", "--data", data, "--out", folder / "run", "--threads", "1", *quick)
     assert outcome.code == 0, outcome.err
     return folder / "run", outcome
