@@ -36,7 +36,7 @@ class Commands(typer.Typer):
     """A Typer that makes `Command`s and never reads texts as rich's markup."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=Group, **settings)
+        super().__init__(**{"cls": Group, **settings})
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         return super().command(name, cls=Command, **settings)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from sftframe.cli import completion
+from sftframe.cli.commands import Commands, Group
+from sftframe.cli.streams import write, write_json
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Order = Literal["name", "when", "size", "judge", "exact", "steps", "state"]
 
 
-class _ListByDefault(TyperGroup):
+class _ListByDefault(Group):
     """`sftframe runs [DIR]` is `sftframe runs list [DIR]`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -33,7 +34,7 @@ class _ListByDefault(TyperGroup):
         return list(super().parse_args(ctx, args if is_own else ["list", *args]))
 
 
-app = typer.Typer(
+app = Commands(
     cls=_ListByDefault,
     help="List runs, delete them, or free the disk that finished ones do not need. Alone it lists them.",
 )
@@ -56,13 +57,12 @@ def list_runs(
     from dataclasses import asdict
 
     from sftframe.stored_runs import stored_runs
-    from sftframe.visible import json_text
 
     folders = [Path("runs"), Path("ablations")] if folder is None else [folder]
     runs = [run for place in folders if place.is_dir() or folder for run in stored_runs(place)]
     found = sorted(runs, key=lambda run: _key(run, sort), reverse=_is_falling(sort) != reverse)
     if as_json:
-        print(json_text({"runs": [asdict(run) for run in found]}))  # noqa: T201  the result itself
+        write_json({"runs": [asdict(run) for run in found]})
         return
     _show(found)
 
@@ -146,12 +146,12 @@ def _ask(question: str, *, is_agreed: bool) -> None:
 
 
 def _tell(verb: str, paths: list[Path], num_bytes: int, *, as_json: bool) -> None:
-    from sftframe.visible import json_text, visible
+    from sftframe.visible import visible
 
     if as_json:
-        print(json_text({verb: [str(path) for path in paths], "bytes": num_bytes}))  # noqa: T201  the result itself
+        write_json({verb: [str(path) for path in paths], "bytes": num_bytes})
     else:
-        typer.echo(visible(f"{verb} {', '.join(map(str, paths))}: {size(num_bytes)}"))
+        write(visible(f"{verb} {', '.join(map(str, paths))}: {size(num_bytes)}\n"))
 
 
 def _show(runs: list[StoredRun]) -> None:
