@@ -147,9 +147,9 @@ class TrainConfig(Section):
     """most examples per evaluation"""
     checkpoint_every: int | None = Field(default=None, ge=1)
     """optimizer steps between checkpoints; default: one per epoch, at most ten per run"""
-        keep_checkpoints: int = Field(default=2, ge=0)
-    """number of checkpoints to keep during training; with two, an older one is left if the last is damaged; with none, a
-    run that is stopped starts its training again"""
+    keep_checkpoints: int = Field(default=2, ge=0)
+    """number of checkpoints to keep during training; with two, an older one is left if the last is damaged; with none,
+    a run that is stopped starts its training again"""
     keep_optimizer: bool = False
     """keep the last checkpoints with their optimizer states after training; each is three times the model's size"""
 

@@ -237,12 +237,8 @@ class FineTuning:
             self._best.forget_others()
 
     def _tell_of_stop(self) -> None:
-<<<<<<< HEAD
-        self._observer.note("stopping after this step, with a checkpoint; once more stops at once, without one")
-=======
         how = "with a checkpoint; once more stops at once, without one" if self._keeps_checkpoints else _NOT_KEPT
         self._observer.note(f"stopping after this step, {how}")
->>>>>>> fab3080 (Finished runs keep what they need to be used, and sftframe runs lists, deletes and frees)
 
     def _interrupted(self, fate: str = "") -> Interrupted:
         fate = fate or ("everything is saved" if self._keeps_checkpoints else _NOT_KEPT)
