@@ -50,7 +50,7 @@ def shown(value: object) -> str:
     """A value as a message quotes it; of a long one only the beginning and the end.
 
     >>> shown("word " * 100)[-22:]
-    'd word word \\' (500 long)'
+    "word word ' (500 long)"
     """
     text = repr(value)
     if len(text) <= MOST_SHOWN:

@@ -62,7 +62,9 @@ def test_a_file_of_another_kind_is_refused_with_the_kinds_there_are():
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"", "is an empty file"), (b"\xff\xfe", "byte 0 is not UTF-8")], ids=["empty", "no UTF-8"]
+    ("content", "says"),
+    [(b"", "is an empty file"), (b"a\xfcb", "byte 1 is not UTF-8"), (b"\xff\xfea\0", "it is UTF-16 text")],
+    ids=["empty", "no UTF-8", "UTF-16"],
 )
 def test_a_file_that_cannot_be_read_is_one_line(style_path, content, says):
     style_path.write_bytes(content)
