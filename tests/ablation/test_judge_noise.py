@@ -1,5 +1,6 @@
 """The judge's own part of the spread, measured by grading one run's answers again."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from sftframe.registry import Seam
 
 @pytest.fixture
 def registry(toys: Any) -> Registry:
-    """The toys, and a judge that says 40 and 60 in turn: variance 200 where it is asked twice."""
+    """The toys, and a judge that says of each answer 40 and 60 in turn: variance 200 where it is asked twice."""
+    times_asked: Counter[tuple[int, str]] = Counter()
 
     class Wavering(Judge):
         name = "wavering"
@@ -25,7 +27,9 @@ def registry(toys: Any) -> Registry:
         def score(self, items: Sequence[JudgeItem]) -> Iterator[Verdict]:
             type(self).num_asked += 1
             for item in items:
-                yield Verdict(index=item.index, status="ok", score=40.0 + 20.0 * (self.num_asked % 2))
+                times_asked[item.index, item.answer] += 1
+                is_even = times_asked[item.index, item.answer] % 2 == 0
+                yield Verdict(index=item.index, status="ok", score=60.0 if is_even else 40.0)
 
     class Plugin:
         @hookimpl

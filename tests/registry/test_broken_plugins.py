@@ -30,7 +30,7 @@ ERRORS = {
     "user_error_at_import": "set ACME_KEY first",
     "without_name": "prompt style Nameless has the name None",
     "without_summary": "has the summary 'one line\\nand another'; expected one line",
-    "wrong_seam": "GoodStyle is offered as a judge but is no Judge",
+    "wrong_seam": "GoodStyle is offered as a judge but is not a Judge",
 }
 
 HEALTHY = {
