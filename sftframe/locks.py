@@ -31,11 +31,11 @@ def hold(folder: Path, *, patience_s: float = 0.0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    for name in LOCK_FILES:
-        if (folder / name).is_symlink():  # locking would empty the link's target
-            raise ConfigError(f"{folder / name} is a link, expected sftframe's own file: remove it")
     lock = FileLock(folder / _LOCK, timeout=patience_s)
     try:
+        for name in LOCK_FILES:
+            if (folder / name).is_symlink():  # locking would empty the link's target
+                raise ConfigError(f"{folder / name} is a link, expected sftframe's own file: remove it")
         lock.acquire()
     except Timeout:
         raise ConfigError(f"{folder} is in use by {owner(folder)}: wait for it to end, or stop it") from None

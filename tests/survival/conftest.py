@@ -14,7 +14,7 @@ import pytest
 
 on_linux = sys.platform == "linux"
 
-_TIMES = {"seconds", "tokens_per_s", "peak_memory_bytes", "created", "run"}
+_TIMES = {"seconds", "tokens_per_s", "peak_memory_bytes", "created", "run", "foreign_cores"}
 """Keys that differ between two runs of the same settings."""
 
 
