@@ -123,6 +123,8 @@ class StopsInTheOrderOfASet(OrderOfASet):
 
 UNCHANGED = "unchanged: no strip()"
 AS_IT_IS = "write the output as it is"
+DATED = "on another date|time zone"
+"""In the other time zone it is another day at some hours, and that is seen first."""
 PROCESSES = [
     FirstSeen(),
     CachedByInstruction(),
@@ -137,11 +139,11 @@ PROCESSES = [
     style("in another folder", preamble=lambda s, e: f"{Path.cwd().name}: "),
     style("in another folder", preamble=lambda s, e: f"{getpass.getuser()}: "),
     style("in another folder", preamble=lambda s, e: "Q: " if Path("pyproject.toml").exists() else "Ask: "),
-    style("on another date", preamble=lambda s, e: f"{datetime.date.today()}: "),
-    style("on another date", preamble=lambda s, e: f"{datetime.datetime.now():%B %Y}: "),
-    style("on another date", preamble=lambda s, e: time.strftime("%Y: ")),
-    style("on another date", preamble=lambda s, e: "Merry Q: " if datetime.date.today().month == 12 else "Q: "),
-    style("time zone", preamble=lambda s, e: "Good night. " if time.localtime().tm_hour > 20 else "Q: "),
+    style(DATED, preamble=lambda s, e: f"{datetime.date.today()}: "),
+    style(DATED, preamble=lambda s, e: f"{datetime.datetime.now():%B %Y}: "),
+    style(DATED, preamble=lambda s, e: time.strftime("%Y: ")),
+    style(DATED, preamble=lambda s, e: "Merry Q: " if datetime.date.today().month == 12 else "Q: "),
+    style(DATED, preamble=lambda s, e: "Good night. " if time.localtime().tm_hour > 20 else "Q: "),
 ]
 PLANTED = [
     Before(),
@@ -216,4 +218,5 @@ def test_the_mistake_is_found_and_named(planted, monkeypatch):
 
 @pytest.mark.parametrize("planted", PROCESSES, ids=range(len(PROCESSES)))
 def test_what_differs_between_processes_days_and_orders_is_found_and_named(planted):
-    assert planted.says in said_of(planted)
+    said = said_of(planted)
+    assert any(words in said for words in planted.says.split("|"))
