@@ -36,7 +36,7 @@ def offered(line, cwd, shell="bash", script=SCRIPT, **environment):
 
 
 def test_a_command_and_a_flag_are_completed(tmp_path):
-    assert offered("sftframe ru", tmp_path) == ["run"]
+    assert offered("sftframe ru", tmp_path) == ["run", "runs"]
     assert offered("sftframe run --pro", tmp_path) == ["--prompt"]
 
 
