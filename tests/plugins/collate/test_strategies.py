@@ -94,5 +94,5 @@ def test_rows_are_named_by_their_place_in_the_file():
 def test_a_weight_outside_0_to_1_is_refused(weight):
     from sftframe import ConfigError
 
-    with pytest.raises(ConfigError, match=r"collate\.weight: expected (less|greater) than or equal to"):
+    with pytest.raises(ConfigError, match=r"collate\.weight: expected (0 or more|1 or less)"):
         made("prompt-weight", weight=weight)
