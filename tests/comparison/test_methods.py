@@ -13,7 +13,7 @@ def made(run: Runs) -> dict[str, FinishedRun]:
         "versions": {"sftframe": "0.3.9"},
         "data": {"source": "qa.json", "sha256": "c" * 64, "train": 90, "test": 3, "validation": 7},
     }
-    settings = {"train": {"lr": 0.25, "epochs": 2, "batch_size": 6}, "model": {"name": "m"}, "judge": {"name": "toy"}}
+    settings = {"train": {"lr": 0.25, "epochs": 2, "batch_size": 6}, "model": {"name": "m"}}
     arms = (("mask-pad", (100, 0, 50)), ("pad-only", (0, 10, 40)))
     return {
         f"{collate}-{seed}": run(

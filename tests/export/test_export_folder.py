@@ -129,14 +129,14 @@ def test_what_no_export_wrote_is_never_replaced(
 ) -> None:
     write(model, brief_style, tmp_path / "out")
     (tmp_path / "out/notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"out holds notes\.txt, which no export wrote: .* --force or not"):
+    with pytest.raises(ConfigError, match=r"out contains notes\.txt, which no export wrote: .* --force or not"):
         check_out(tmp_path / "out", force=force)
 
 
 @pytest.mark.parametrize("contents", ["", "[]", "{}", '{"files": 3}', '{"files": [3]}', "\x00"])
 def test_a_damaged_list_protects_everything(tmp_path: Path, contents: str) -> None:
     (tmp_path / "sftframe-export.json").write_text(contents)
-    with pytest.raises(ConfigError, match=r"holds sftframe-export\.json, which no export wrote"):
+    with pytest.raises(ConfigError, match=r"contains sftframe-export\.json, which no export wrote"):
         check_out(tmp_path, force=True)
 
 
