@@ -146,7 +146,7 @@ def test_weights_without_a_tokenizer_say_how_to_name_one(folder):
 
 def test_an_unknown_word_for_the_weights_is_told_the_known_ones():
     with pytest.raises(
-        ModelError, match="no folder hugginface; expected a folder, a .pth file, or huggingface, openai, random"
+        ModelError, match=r"no folder hugginface; expected a folder, a \.pth file, or huggingface, openai, random"
     ):
         GPT2Small(Options(weights="hugginface")).check()
 
