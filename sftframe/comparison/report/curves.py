@@ -15,7 +15,7 @@ from sftframe.comparison.report.palette import CSS_NAMES, look_of
 from sftframe.comparison.runs import ComparedArm
 from sftframe.runs import RunFolder, read_json_lines
 from sftframe.stages.report.curves import Curves, mean_window, read_curves, running_mean
-from sftframe.stages.report.svg import drawing_settings, svg_element
+from sftframe.stages.report.svg import drawing_settings, scale_values, svg_element
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -185,7 +185,7 @@ def _figure(lines: Sequence[ArmLines], label: str, width: float, height: float) 
         dashes = (0, look.dashes) if look.dashes else "solid"
         axes.plot(*_thinned(arm.mean), color=look.colour, linewidth=2.2, linestyle=dashes)
     axes.set_xlabel("optimizer steps")
-    axes.set_ylabel(label)
+    scale_values(axes, (value for arm in lines for value in arm.mean.values()), label)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(linewidth=0.6)
     for side in ("right", "top"):

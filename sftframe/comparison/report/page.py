@@ -32,6 +32,16 @@ from sftframe.stages.report.tokens import show_example
 
 _WIDE, _NARROW, _SMALL = (9.0, 4.2), (4.6, 3.8), (4.6, 3.0)
 """Width and height of drawings in inches of 72 points."""
+SECTIONS = {
+    "differences": "Differences",
+    "arms": "Arms",
+    "curves": "The course of training",
+    "counted": "Which tokens counted",
+    "flips": "Items that changed",
+    "tokens": "One example",
+    "setup": "Set-up",
+}
+"""Heading by id of every section, in their order; the links at the top of the page have the same text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +73,7 @@ def _content(page: PageInput) -> dict[str, Any]:
     result = page.result
     flips = {name: len(found) for name, found in result.flips.items()}
     return {
+        "sections": SECTIONS,
         "title": page.title,
         "result": result,
         "main": result.main,

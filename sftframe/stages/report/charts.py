@@ -6,12 +6,12 @@ matplotlib is imported only when a chart is drawn.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sftframe.stages.report.curves import Curves, mean_window, running_mean
-from sftframe.stages.report.svg import drawing_settings, svg_element
+from sftframe.stages.report.svg import drawing_settings, scale_values, svg_element
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,13 +113,18 @@ def _label_axes(axes: Axes, curves: Curves, layout: _Layout) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("optimizer steps")
-    axes.set_ylabel("loss, nats per token")
     axes.xaxis.set_major_locator(MaxNLocator(layout.num_ticks, integer=True))
     axes.grid(linewidth=0.6)
     axes.spines["right"].set_visible(False)
     last_step = max(1, *curves.tokens_seen)
     axes.set_xlim(-0.02 * last_step, 1.02 * last_step)
-    axes.set_ylim(bottom=0)
+    scale_values(axes, _drawn_losses(curves), "loss, nats per token", is_from_zero=True)
+
+
+def _drawn_losses(curves: Curves) -> Iterator[float]:
+    yield from (record.loss for record in curves.steps)
+    for record in curves.evals:
+        yield from (record.validation_loss, record.response_nll_per_token)
 
 
 def _add_token_axis(axes: Axes, curves: Curves, layout: _Layout) -> None:

@@ -24,6 +24,16 @@ from sftframe.stages.report.summary import summary_document
 from sftframe.stages.report.tokens import show_example
 from sftframe.stages.report.yardsticks import yardstick_rows
 
+SECTIONS = {
+    "yardsticks": "Before and after",
+    "loss": "Loss during training",
+    "answers": "Answers",
+    "tokens": "What the model sees",
+    "counted": "Which tokens counted",
+    "setup": "Set-up",
+}
+"""Heading by id of every section, in their order; the links at the top of the page have the same text."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInput:
@@ -66,6 +76,7 @@ def _content(report: ReportInput) -> dict[str, Any]:
     change = paired_change(report.verdicts_before, report.verdicts)
     facts = _facts(report)
     return {
+        "sections": SECTIONS,
         "summary": summary,
         "outcome": outcome(summary, change),
         "yardsticks": yardstick_rows(

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from sftframe.stages.report import numerals
+from sftframe.stages.report.manifest import key_words
 from sftframe.visible import visible
 
 _OWN = __package__ or ""
@@ -54,7 +55,7 @@ def _environment(package: str) -> Any:
     )
     numbers = (numerals.fixed, numerals.signed, numerals.percent, numerals.duration, numerals.memory)
     environment.filters |= {number.__name__: number for number in numbers}
-    environment.filters["visible"] = visible
+    environment.filters |= {"visible": visible, "key_words": key_words}
     return environment
 
 

@@ -7,11 +7,13 @@ imported only when a drawing is made, pyplot never; matplotlib's settings do not
 from __future__ import annotations
 
 import io
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK, GRID = "#333333", "#dddddd"
@@ -47,6 +49,32 @@ def drawing_settings(font_pt: float, salt: str) -> Any:
             "legend.frameon": False,
         }
     )
+
+
+LOG_RATIO = 4
+"""A loss that falls to less than one part in so many gets a logarithmic axis: on a linear one its end looks flat."""
+
+
+def scale_values(axes: Axes, values: Iterable[float], label: str, *, is_from_zero: bool = False) -> None:
+    """Choose the y axis by what is drawn, and say on the axis when it is logarithmic.
+
+    Args:
+        is_from_zero: a linear axis begins at 0.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    finite = [value for value in values if math.isfinite(value)]
+    if finite and 0 < min(finite) < max(finite) / LOG_RATIO:
+        axes.set_yscale("log")
+        is_short = max(finite) < 30 * min(finite)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 6, 8) if is_short else (1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylabel(f"{label} (logarithmic axis)")
+    else:
+        axes.set_ylabel(label)
+        if is_from_zero:
+            axes.set_ylim(bottom=0)
 
 
 def svg_element(figure: Figure, colours: Mapping[str, str]) -> str:

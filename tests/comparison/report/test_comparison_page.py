@@ -197,3 +197,11 @@ def test_what_is_not_the_same_in_all_runs_is_told(result: ComparisonResult, outl
 
 def test_the_same_comparison_gives_the_same_page(html: str, full: PageInput) -> None:
     assert comparison_page(full) == html
+
+
+def test_the_links_at_the_top_have_the_texts_of_the_headings(full: PageInput) -> None:
+    html = comparison_page(full)
+    links = dict(re.findall(r'<a href="#(\w+)">([^<]+)</a>', html.split("<nav", 1)[1].split("</nav>", 1)[0]))
+    headings = dict(re.findall(r'<h2 id="(\w+)-title">([^<]+)</h2>', html))
+    assert len(links) == 7
+    assert links == headings

@@ -125,6 +125,26 @@ def test_nothing_stands_out_of_the_window(opened: Any, width: int, scheme: str) 
     assert cut == []
 
 
+def test_nothing_is_cut_off_in_print(opened: Any) -> None:
+    page = opened(690, "dark")  # A4 without its margins
+    page.tab.emulate_media(media="print")
+    assert page.tab.locator(".scroll-x, .scroll").count() > 3
+    cut = page.tab.evaluate("""() => [...document.querySelectorAll("main table *")]
+        .filter((element) => { const box = element.getBoundingClientRect();
+            return box.width > 1 && box.height > 1 && box.right > innerWidth + 1; })
+        .map((element) => element.outerHTML.slice(0, 80))""")
+    assert cut == []
+    assert page.tab.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+
+
+def test_a_table_that_scrolls_has_a_shadow_at_its_edge(opened: Any) -> None:
+    page = opened(360)
+    table = page.tab.locator("#differences .scroll-x")
+    assert table.evaluate("(box) => box.scrollWidth > box.clientWidth")
+    layers = table.evaluate("(box) => getComputedStyle(box).backgroundAttachment").split(", ")
+    assert layers == ["local", "local", "scroll", "scroll"]
+
+
 def test_five_thousand_items_are_shown_bit_by_bit_and_searched_at_once(opened: Any) -> None:
     page = opened()
     assert page.status == "5,000 of 5,000 items match, 25 shown"

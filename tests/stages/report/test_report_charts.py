@@ -131,3 +131,18 @@ def test_a_long_run_is_drawn_with_fewer_points_that_keep_its_peaks() -> None:
     assert dict(zip(steps, kept, strict=True))[12_346] == 7.0
     assert dict(zip(steps, kept, strict=True))[30_002] == 0.1
     assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize(("last", "is_logarithmic"), [(0.1, True), (9.0, False), (0.0, False)])
+def test_a_loss_that_falls_far_has_a_logarithmic_axis_that_says_so(
+    metrics_lines: Lines, last: float, is_logarithmic: bool
+) -> None:
+    lines = metrics_lines(40)
+    for line in lines:
+        line["loss"] = 13.0 + (last - 13.0) * (line["step"] - 1) / 39
+
+    written = texts(loss_svg(read_curves(lines), "mask-pad"))
+
+    assert ("loss, nats per token (logarithmic axis)" in written) is is_logarithmic
+    assert ("loss, nats per token" in written) is not is_logarithmic
+    assert ({"0.1", "0.2", "0.5", "1", "2", "5", "10"} <= set(written)) is is_logarithmic

@@ -427,3 +427,21 @@ def test_a_thousand_items_stay_under_three_megabytes(report_input: MakeReport) -
     num_bytes = len(report_page(report_input(1000)).encode())
 
     assert num_bytes < 3_000_000, f"{num_bytes:,} bytes"
+
+
+def test_every_link_at_the_top_has_the_text_of_the_heading_that_it_leads_to(page: Element) -> None:
+    links = {link.attributes["href"][1:]: link.text.strip() for link in page.one("nav").all("a")}
+
+    assert list(links) == ["yardsticks", "loss", "answers", "tokens", "counted", "setup"]
+    assert {name: page.one("h2", id=f"{name}-title").text.strip() for name in links} == links
+
+
+def test_keys_of_a_manifest_are_shown_in_words_and_unknown_ones_as_they_are(report_input: MakeReport) -> None:
+    manifest = {"machine": {"spin_count": "71", "memory_bytes": 5, "warp_cores": 3}, "settings": {"train.max_steps": 9}}
+
+    setup = parse(report_page(dataclasses.replace(report_input(1), manifest=manifest))).one("section", id="setup")
+    rows = {row.text.strip() for row in setup.all("th")}
+
+    assert {"rounds that an idle thread waits (GOMP_SPINCOUNT)", "memory, bytes", "warp_cores"} <= rows
+    assert {"train.max_steps"} <= rows
+    assert not {"spin_count", "memory_bytes"} & rows
