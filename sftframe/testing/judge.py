@@ -283,6 +283,8 @@ def is_told_apart(judge: Judge) -> None:
     for name, value in _other_values(options):
         try:
             other = kind(dataclasses.replace(options, **{name: value}))  # type: ignore[type-var]
+            if other.identity != kind(options).identity:  # both as they are before their check
+                continue
             other.check()
             scores = _scores(other, STRANGE)
         except Exception:  # a value that does not fit
