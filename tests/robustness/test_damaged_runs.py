@@ -1,0 +1,87 @@
+"""Whatever happens to a file of a finished run, commands end in one line or make again what can be made again."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILES = (
+    "manifest.json",
+    "config.toml",
+    "metrics.jsonl",
+    "likelihoods.jsonl",
+    "responses.jsonl",
+    "verdicts.jsonl",
+    "items.jsonl",
+    "summary.json",
+    "train.json",
+)
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda old: b"",
+    "zeros": lambda old: bytes(9),
+    "deep": lambda old: b"[" * 100_000 + b"\n",
+    "list": lambda old: b"[]\n",
+    "nan": lambda old: re.sub(rb": \d+(\.\d+)?", b": NaN", old),
+    "endless": lambda old: re.sub(rb": \d+(\.\d+)?", b": 1e999", old),
+    "digits": lambda old: re.sub(rb": \d+(\.\d+)?", b": " + b"9" * 5000, old),
+    "types": lambda old: re.sub(rb': "[^"]*"', b": 5", old),
+    "half": lambda old: old[: len(old) // 2],
+}
+COMMANDS = ("report", "compare", "judge", "resume", "chat", "export")
+
+
+@pytest.mark.parametrize(("position", "name"), list(enumerate(FILES)), ids=FILES)
+def test_a_damaged_file_ends_in_one_line(
+    cli: Any, finished: tuple[Path, Any], tmp_path: Path, position: int, name: str
+) -> None:
+    run = tmp_path / "run"
+    # every damage meets two commands; over all files every damage meets every command
+    turns = itertools.islice(itertools.cycle(COMMANDS), position, None)
+    for damage, change in DAMAGES.items():
+        for command in (next(turns), next(turns)):
+            shutil.rmtree(run, ignore_errors=True)
+            shutil.copytree(finished[0], run)
+            (run / name).write_bytes(change((run / name).read_bytes()))
+            words = {
+                "compare": ["compare", finished[0], run],
+                "resume": ["run", "--resume", run],
+                "export": ["export", run, "--to", "hf"],
+            }.get(command, [command, run])
+            outcome = cli(*words, typed="Hi\n")
+            said = f"{name}, {damage}, {command}: {outcome.err[-300:]}"
+            assert outcome.code in (0, 2, 3, 4, 5, 6, 7), said
+            assert "internal error" not in outcome.err, said
+            assert "Traceback" not in outcome.err, said
+            assert outcome.code == 0 or outcome.last_line.startswith("error: "), said
+
+
+@pytest.mark.parametrize(
+    "name", ["likelihoods.jsonl", "responses.jsonl", "verdicts.jsonl", "train.json", "summary.json"]
+)
+@pytest.mark.parametrize("damage", ["empty", "zeros", "nan"])
+def test_resume_makes_again_what_can_be_made_again(
+    cli: Any, finished: tuple[Path, Any], tmp_path: Path, name: str, damage: str
+) -> None:
+    run = Path(shutil.copytree(finished[0], tmp_path / "run"))
+    old = (run / name).read_bytes()
+    (run / name).write_bytes(DAMAGES[damage](old))
+    outcome = cli("run", "--resume", run)
+    assert outcome.code == 0, outcome.err
+    if name.endswith(".jsonl"):  # the others have times and paths
+        assert (run / name).read_bytes() == old
+    assert cli("report", run).code == 0
+
+
+def test_a_checkpoint_with_a_number_without_end_is_no_checkpoint(
+    cli: Any, finished: tuple[Path, Any], tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(finished[0], tmp_path / "run"))
+    (run / "checkpoints" / f"step-{'9' * 200}").mkdir()
+    (run / "train.json").unlink()
+    assert cli("run", "--resume", run).code == 0
