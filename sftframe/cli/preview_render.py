@@ -7,7 +7,7 @@ begins with the role's name, and a second line under each line of text marks the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
             console.print(Text("\n".join(_marked(tokens, console.width))), soft_wrap=True)
     if console.is_terminal and not console.no_color:
         console.print(_legend())
-    _show_totals(console, facts)
+    _show_totals(console, facts, _weights(token for _, _, tokens in shown for token in tokens))
 
 
 def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> None:
@@ -149,7 +149,18 @@ def _tensor_text(number: int, view: BatchView, batch: Batch) -> str:
     return "\n".join(lines)
 
 
-def _show_totals(console: Console, facts: Facts) -> None:
+def _weights(tokens: Iterable[TokenView]) -> dict[str, str]:
+    """The weights of each role's counted targets, where they are not all 1: `0.25`, or the least and the greatest."""
+    found: dict[str, set[float]] = {}
+    for token in tokens:
+        if token.weight > 0:
+            found.setdefault(token.role, set()).add(token.weight)
+    if all(weights == {1.0} for weights in found.values()):
+        return {}
+    return {role: " to ".join(f"{weight:g}" for weight in sorted({min(w), max(w)})) for role, w in found.items()}
+
+
+def _show_totals(console: Console, facts: Facts, weights: Mapping[str, str] = {}) -> None:
     lengths = facts.lengths
     console.print()
     console.print(
@@ -164,8 +175,10 @@ def _show_totals(console: Console, facts: Facts) -> None:
         )
     table = Table("role", "targets that count", title=f"collate strategy {facts.collate}", title_justify="left")
     table.columns[1].justify = "right"
+    if weights:
+        table.add_column("weight in these examples", justify="right")
     for role, share in facts.counts.shares.items():
-        table.add_row(role, f"{share:.1%}")
+        table.add_row(role, f"{share:.1%}", *([weights.get(role, "–")] if weights else []))
     console.print(table)
 
 

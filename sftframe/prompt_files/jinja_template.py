@@ -54,7 +54,8 @@ def _check_names(used: Set[str], variables: Mapping[str, Any]) -> None:
     known = (*FIELDS, *variables)
     unknown = next((name for name in sorted(used) if name not in known), None)
     if unknown is not None:
-        raise ConfigError(f"{{{{ {unknown} }}}} is not known{suggestion(unknown, known)}")
+        own = f"; a name of your own gets its value with --set prompt.variables.{unknown}=VALUE"
+        raise ConfigError(f"{{{{ {unknown} }}}} is not known{suggestion(unknown, known)}{own}")
     missing = next((field for field in FIELDS if field not in used), None)
     if missing is not None:
         raise ConfigError(f"the template never writes {{{{ {missing} }}}}, so an example's {missing} would be lost")

@@ -49,6 +49,11 @@ def guarded(subject: T, label: str) -> T:
     return subject
 
 
+def unguarded(kind: type[Any]) -> type[Any]:
+    """The class that a plugin wrote, of one that `guarded` made or of itself: it can be sent to other processes."""
+    return kind.__bases__[0] if "_sftframe_label" in vars(kind) else kind
+
+
 def _guarded_class(kind: type, interface: type, label: str, own: dict[str, Any]) -> type:
     facts: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
     members: dict[str, Any] = {"_sftframe_label": label, **facts}

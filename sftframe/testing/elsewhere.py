@@ -7,6 +7,7 @@ cannot be imported, such as those of a notebook.
 
 from __future__ import annotations
 
+import copy
 import datetime
 import importlib
 import importlib.util
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from sftframe.interfaces import CollateStrategy, Component
+from sftframe.registry.guard import unguarded
 from sftframe.registry.wall import describe
 from sftframe.testing.contract import ContractError
 
@@ -125,7 +127,7 @@ def _packed(component: Component, job: Job) -> bytes | None:
         import cloudpickle
     except ImportError:
         return None
-    kind = type(component)
+    kind = unguarded(type(component))
     modules = [
         (module.__name__, str(module.__file__))
         for each in (*reversed(kind.__mro__), type(component.options))
@@ -134,12 +136,21 @@ def _packed(component: Component, job: Job) -> bytes | None:
         and module.__name__ != "__main__"
     ]
     own = {"pad_id": component.pad_id} if isinstance(component, CollateStrategy) else {}
-    recipe = (kind, component.options, own) if _is_made_of_options(kind, own) else component
+    recipe = (kind, component.options, own) if _is_made_of_options(kind, own) else _plain(component, kind)
     try:
         body = cloudpickle.dumps((recipe, job.probe, job.given))
     except Exception:
         return None
     return pickle.dumps((list(dict.fromkeys(modules)), body))
+
+
+def _plain(component: Component, kind: type[Any]) -> Any:
+    """The component as its own class made it, without the registry's wall."""
+    if kind is type(component):
+        return component
+    plain = copy.copy(component)
+    object.__setattr__(plain, "__class__", kind)
+    return plain
 
 
 def _is_made_of_options(kind: type[Any], own: Iterable[str]) -> bool:

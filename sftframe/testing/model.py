@@ -1,8 +1,9 @@
 """Checks the contract of model backends: a model is loaded, trained on three short answers, asked, saved and loaded
 again.
 
-A model's own, faster methods are compared with the plain bodies of `CausalLM` and with `decode_plainly`. Everything
-runs on the CPU in float32.
+The plain bodies of `CausalLM` and
+`decode_plainly` are the definition that a model's own, faster ways are compared with. Everything runs on the CPU in
+float32.
 
 Shapes: B rows, T positions, V vocabulary.
 """
@@ -10,8 +11,12 @@ Shapes: B rows, T positions, V vocabulary.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import random
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +25,28 @@ from torch import Tensor
 from sftframe.decoding import decode_plainly
 from sftframe.errors import ModelError
 from sftframe.interfaces import IGNORED, CausalLM, ModelBackend, Tokenizer
-from sftframe.records import Batch, GenerationSettings
-from sftframe.testing.contract import Check, require, verify
-from sftframe.testing.specimen import CERTAIN_NLL, LESSONS, MAX_STEPS, Specimen, ask, lesson_batch, lesson_prompts, room
+from sftframe.records import Batch, Completion, GenerationSettings
+from sftframe.testing import texts
+from sftframe.testing.contract import Check, require, shown, verify
+from sftframe.testing.elsewhere import Job, in_processes
+from sftframe.testing.specimen import (
+    LESSONS,
+    NUM_STEPS,
+    Specimen,
+    ask,
+    lesson_batch,
+    lesson_prompts,
+    own_lr,
+    room,
+    steps,
+)
+from sftframe.testing.surroundings import left_alone
+
+LEAST_STEPS = 8
+"""Steps after which a loss that has fallen counts: the first may be luck."""
+
+LONGEST_TRIED = 2048
+"""Tokens up to which a context is filled."""
 
 TEXTS = ("Hello, world!", " two  spaces\n\n", "naïve café 日本語 👋🏽", "<|endoftext|> is text", "")
 
@@ -31,7 +55,7 @@ def check_model_backend(backend: ModelBackend) -> None:
     """Check that a backend's model can be trained, asked and saved, and that its own ways equal the plain ones.
 
     Raises:
-        ContractError: the first promise that is broken.
+        ContractError: every promise that is broken.
         ModelError: `backend.check()` says that its weights cannot be had here.
     """
     backend.check()
@@ -53,11 +77,38 @@ def loads(specimen: Specimen) -> None:
 def tokenizes_bytes(specimen: Specimen) -> None:
     """Token bytes, joined, are the text, and no text contains the end token."""
     tokenizer = specimen.model.tokenizer
-    for text, ids in zip(TEXTS, tokenizer.encode_batch(TEXTS), strict=True):
+    long = texts.of_lengths(400, 6000)
+    given = (
+        *TEXTS,
+        *texts.ANSWERS,
+        *texts.AWKWARD,
+        *texts.BLANK,
+        *map(chr, range(256)),
+        *long,
+        *texts.drawn(20, seed=4),
+    )
+    require(tokenizer.encode_batch([]) == [], "encode_batch of no texts gives some; expected none")
+    for text, ids in zip(given, tokenizer.encode_batch(list(given)), strict=True):
+        require(
+            isinstance(ids, list) and all(type(i) is int for i in ids),
+            f"{shown(text)} is encoded to {shown(ids)}; expected a list of ints",
+        )
         found = b"".join(tokenizer.token_bytes(i) for i in ids)
-        require(found == text.encode(), f"{text!r} is encoded to ids with the bytes {found!r}")
-        require(tokenizer.end_id not in ids, f"{text!r} is encoded with the end token; text contains no control tokens")
-        require(all(0 <= i < tokenizer.vocab_size for i in ids), f"{text!r} is encoded to {ids}: ids out of range")
+        require(found == text.encode(), f"{shown(text)} is encoded to ids with the bytes {shown(found)}")
+        require(
+            tokenizer.end_id not in ids, f"{shown(text)} is encoded with the end token; text contains no control tokens"
+        )
+        require(
+            all(0 <= i < tokenizer.vocab_size for i in ids),
+            f"{shown(text)} is encoded to {shown(ids)}: ids out of range",
+        )
+        alone = tokenizer.encode(text)
+        require(alone == ids, f"{shown(text)} is encoded to {shown(alone)} alone and to {shown(ids)} among others")
+        require(tokenizer.decode(ids) == text, f"{shown(text)} is decoded as {shown(tokenizer.decode(ids))}")
+        alone.append(0)
+        require(
+            tokenizer.encode(text) == ids, f"the ids of {shown(text)} change when a caller adds to them; give a copy"
+        )
     require(0 <= tokenizer.end_id < tokenizer.vocab_size, f"end_id is {tokenizer.end_id}, outside the vocabulary")
     require(tokenizer.token_bytes(tokenizer.end_id) == b"", "the end token has bytes; a control token has none")
 
@@ -92,6 +143,159 @@ def looks_back_only(specimen: Specimen) -> None:
     _require_close(after, before, "logits of a row change with later tokens or with other rows")
 
 
+def treats_rows_alone(specimen: Specimen) -> None:
+    """A row's logits do not depend on how many rows are beside it, or on how far the batch is padded."""
+    model = specimen.model
+    rows, end_id = _random_rows(model, 10), model.tokenizer.end_id
+    with torch.no_grad():
+        alone = [model.logits(torch.tensor([row]))[0] for row in rows]  # (T, V) each
+        for number in (1, 4):
+            row, width = rows[number], min(48, model.context_length)
+            padded = torch.tensor([[*row, *[end_id] * (width - len(row))]])
+            _require_close(
+                model.logits(padded)[0, : len(row)],
+                alone[number],
+                f"the logits of {len(row)} tokens change when the row is padded to {width}; they have to depend on the "
+                "tokens before alone, not on the row's length",
+            )
+        for count in (2, 5, 10):
+            width = max(map(len, rows[:count]))
+            together = model.logits(torch.tensor([[*row, *[end_id] * (width - len(row))] for row in rows[:count]]))
+            for number, row in enumerate(rows[:count]):
+                _require_close(
+                    together[number, : len(row)],
+                    alone[number],
+                    f"the logits of row {number} of {count} are not those of the row alone",
+                )
+
+
+def trains_rows_alone(specimen: Specimen) -> None:
+    """In training mode, too, a row's logits depend on that row alone, and a forward pass changes no weights."""
+    model = specimen.model
+    ids = lesson_batch(model).inputs
+    others, before = ids.clone(), {name: value.clone() for name, value in model.module.state_dict().items()}
+    others[1:] = others[1:].flip(1)
+    model.module.train()
+    try:
+        with torch.no_grad():
+            found = []
+            for given in (ids, others):
+                torch.manual_seed(1)  # dropout drops the same
+                found.append(model.logits(given)[0])
+    finally:
+        model.module.eval()
+    remedy = "no batch norm: rows of another example would decide"
+    _require_close(found[1], found[0], f"in training mode the logits of a row change with other rows ({remedy})")
+    changed = [name for name, value in model.module.state_dict().items() if not value.equal(before[name])]
+    require(not changed, f"a forward pass in training mode changes {', '.join(changed[:3])}; {remedy}")
+
+
+def uses_its_context(specimen: Specimen) -> None:
+    """Rows as long as context_length says can be read and trained on."""
+    model = specimen.model
+    length = model.context_length
+    if length > LONGEST_TRIED:
+        return
+    row = torch.tensor([_ids(model, length, seed=5)])
+    with torch.no_grad():
+        logits = model.logits(row)
+        require(
+            logits.shape[:2] == row.shape and bool(logits.isfinite().all()),
+            f"a row of context_length={length} tokens gives logits of the shape {tuple(logits.shape)}, or numbers that "
+            "are not finite",
+        )
+        short = min(24, length)
+        _require_close(
+            logits[:, :short],
+            model.logits(row[:, :short]),
+            f"in a row of context_length={length} tokens the first {short} have other logits than alone",
+        )
+
+
+def leaves_the_process_alone(specimen: Specimen) -> None:
+    """Reading, training and writing leave modes, random states and what they are given as they found it."""
+    model, batch = specimen.model, lesson_batch(specimen.model)
+    prompts = lesson_prompts(model)
+    given = [list(prompt) for prompt in prompts]
+    copies = batch.inputs.clone(), batch.targets.clone()
+    for settings in (
+        GenerationSettings(max_new_tokens=2),
+        GenerationSettings(max_new_tokens=2, temperature=1.0, seed=3),
+    ):
+        for training in (False, True):
+            model.module.train(training)
+            modes = [part.training for part in model.module.modules()]
+            with left_alone("generate()", may_draw=training):
+                for _ in model.generate(prompts, settings):
+                    require(torch.is_grad_enabled(), "generate() yields while gradients are off; leave no_grad first")
+            found = [part.training for part in model.module.modules()]
+            model.module.eval()
+            mode = "training" if training else "evaluation"
+            require(found == modes, f"generate() leaves another mode than the {mode} mode that it found")
+            require(prompts == given, f"generate() changes the prompts that it is given to {shown(prompts)}")
+    for training in (False, True):
+        model.module.train(training)
+        modes = [part.training for part in model.module.modules()]
+        with left_alone("the loss", may_draw=training):
+            model.loss_sum(batch)
+            with torch.no_grad():
+                model.token_nll(batch)
+                model.logits(batch.inputs)
+        found = [part.training for part in model.module.modules()]
+        model.module.eval()
+        require(found == modes, "the loss leaves the module in another mode than it found")
+    same = batch.inputs.equal(copies[0]) and batch.targets.equal(copies[1])
+    require(same, "the batch is changed by the loss or the logits; work on copies")
+    with left_alone("loading", may_draw=True):
+        specimen.load()
+
+
+def follows_the_dtype(specimen: Specimen) -> None:
+    """Its parameters have the dtype that load() is told."""
+    for dtype in (torch.float32, torch.bfloat16):
+        name = str(dtype).removeprefix("torch.")
+        try:
+            model = specimen.backend.load(device="cpu", dtype=name, seed=0)
+        except ModelError:
+            continue  # says itself that it cannot
+        kinds = {str(p.dtype) for p in model.module.parameters() if p.is_floating_point()}
+        require(kinds <= {str(dtype)}, f"load(dtype={name!r}) gave parameters of {', '.join(sorted(kinds))}")
+
+
+def is_the_same_elsewhere(specimen: Specimen) -> None:
+    """In another process it has the same tokenizer, context and identity, and reads what was saved here."""
+    backend, model = specimen.backend, specimen.taught
+    with tempfile.TemporaryDirectory() as made, torch.no_grad():
+        folder = Path(made) / "saved"
+        folder.mkdir()
+        model.save(folder)
+        moved = folder.rename(Path(made) / "moved")
+        found = in_processes(backend, [Job(probe=_seen_elsewhere, given=(str(moved),))])
+        here = model.logits(lesson_batch(model).inputs)
+    for fingerprint, saved, identity, logits in found:
+        wanted = model.tokenizer.fingerprint
+        require(
+            fingerprint == saved == wanted,
+            f"the tokenizer's fingerprint is {wanted} here and {fingerprint} in another process ({saved} once saved): "
+            "make it of the vocabulary alone, not of hash() or id()",
+        )
+        require(
+            identity == dict(backend.identity),
+            f"its identity is {dict(backend.identity)} here and {identity} in another process",
+        )
+        _require_close(
+            torch.tensor(logits), here, "a saved model has other logits in another process, in a moved folder"
+        )
+
+
+def _seen_elsewhere(backend: ModelBackend, folder: str) -> tuple[str, str, dict[str, str], Any]:
+    saved = Path(folder)
+    model = backend.load(device="cpu", dtype="float32", seed=1, saved=saved)
+    with torch.no_grad():
+        logits = model.logits(lesson_batch(model).inputs).tolist()
+    return backend.tokenizer().fingerprint, backend.tokenizer(saved).fingerprint, dict(backend.identity), logits
+
+
 def loses_plainly(specimen: Specimen) -> None:
     """The loss is the cross-entropy of the counted targets, each times its weight."""
     model = specimen.model
@@ -118,16 +322,54 @@ def has_plain_gradients(specimen: Specimen) -> None:
 
 
 def learns(specimen: Specimen) -> None:
-    """Training teaches it three short answers, the end included."""
+    """Its loss falls at the backend's own learning rate, or at one of the usual ones."""
+    lr = own_lr(specimen.backend)
+    seen = []
+    for rate in (5e-5, 1e-3, 1e-2) if lr is None else (lr,):
+        model = specimen.load()
+        losses: list[float] = []
+        for loss in itertools.islice(steps(model, lesson_batch(model), rate), NUM_STEPS):
+            losses.append(loss)
+            if len(losses) > LEAST_STEPS and loss < losses[0] - max(0.005, 0.002 * losses[0]):
+                return
+        seen.append(f"from {losses[0]:.3f} to {losses[-1]:.3f} at lr={rate:g}")
+    remedy = "see that parameters require gradients and that nothing is detached on the way to the loss"
+    require(
+        False,
+        f"in {NUM_STEPS} steps on three short rows the loss went {', '.join(seen)}: {remedy}, or propose "
+        "another lr in defaults",
+    )
+
+
+def has_gradients_where_it_matters(specimen: Specimen) -> None:
+    """Every trainable parameter that the loss depends on has a gradient."""
     model = specimen.taught
+    batch = lesson_batch(model, "Go on. ")
+    named = [(name, p) for name, p in model.module.named_parameters() if p.requires_grad]
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(model.loss_sum(batch), [p for _, p in named], allow_unused=True)
+    draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        worst = float(_plain_nll(model, lesson_batch(model)).max())
-    require(worst < CERTAIN_NLL, f"after {MAX_STEPS} steps on three short rows a token still costs {worst:.2f} nats")
+        loss = float(model.loss_sum(batch))
+        for (name, parameter), gradient in zip(named, gradients, strict=True):
+            if gradient is not None and bool(gradient.any()):
+                continue
+            kept = parameter.clone()
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=draw))
+            changed = float(model.loss_sum(batch))
+            parameter.copy_(kept)
+            require(
+                abs(changed - loss) <= 1e-4 * max(1.0, abs(loss)),
+                f"the loss depends on {name}, which has no gradient; something is detached, or computed under no_grad",
+            )
 
 
 def answers_each_prompt(specimen: Specimen) -> None:
     """Each prompt gets one completion, which ends with the end token."""
-    for number, found in enumerate(ask(specimen.taught)):
+    completions = ask(specimen.taught)
+    if not specimen.is_certain:
+        return  # a model of a kind that cannot learn three answers by heart
+    for number, found in enumerate(completions):
         answer = LESSONS[number][1]
         require(
             found.stop_reason == "end",
@@ -140,24 +382,87 @@ def answers_each_prompt(specimen: Specimen) -> None:
 
 
 def generates_as_defined(specimen: Specimen) -> None:
-    """Answers are the same in batches, one by one, and with everything computed again for each token."""
+    """Batches and one by one give the same answers, and the same as computing everything again for each token."""
+    most = min(5, room(specimen.model))
     greedy = GenerationSettings(max_new_tokens=room(specimen.taught))
-    sampled = GenerationSettings(max_new_tokens=min(8, room(specimen.model)), temperature=1.0, top_k=50, seed=7)
+    sampled = GenerationSettings(max_new_tokens=most, temperature=1.0, top_k=50, seed=7)
+    numbered = dataclasses.replace(sampled, numbers=tuple(range(40, 50)), top_k=None, top_p=0.95)
     # the model as loaded is uncertain enough for the seeds to show
-    for model, settings in ((specimen.taught, greedy), (specimen.model, sampled)):
-        wanted = list(decode_plainly(model, lesson_prompts(model), settings))
-        for batch_size in (1, 2, 32):
-            found = ask(model, settings, batch_size=batch_size)
-            require(
-                found == wanted,
-                f"at temperature {settings.temperature} and in batches of {batch_size} it wrote "
-                f"{[c.text for c in found]}; expected {[c.text for c in wanted]}",
-            )
+    many = [*lesson_prompts(specimen.model), *_random_rows(specimen.model, 7)]
+    for model, settings, prompts in (
+        (specimen.taught, greedy, lesson_prompts(specimen.model)),
+        (specimen.model, sampled, many),
+        (specimen.model, numbered, many),
+        (specimen.model, GenerationSettings(max_new_tokens=most), many),
+    ):
+        wanted = list(decode_plainly(model, prompts, settings))
+        for batch_size in (1, 2, None):
+            settings = dataclasses.replace(settings, batch_size=batch_size)
+            found = sorted(model.generate([list(prompt) for prompt in prompts], settings), key=lambda c: c.position)
+            _require_answers(model, prompts, found, wanted, settings)
+
+
+def slides_where_told(specimen: Specimen) -> None:
+    """With on_overflow=slide it goes on beyond its context, with the last tokens that fit."""
+    model = specimen.model
+    length = model.context_length
+    if length > LONGEST_TRIED:
+        return
+    prompts = [_ids(model, length - 1, seed=6), _ids(model, length + 2, seed=7)]
+    for new, given in ((3, prompts), (1, prompts[:1])):
+        settings = GenerationSettings(max_new_tokens=new, on_overflow="slide" if new > 1 else "error")
+        wanted = list(decode_plainly(model, given, settings))
+        found = sorted(model.generate([list(prompt) for prompt in given], settings), key=lambda c: c.position)
+        _require_answers(model, given, found, wanted, settings)
+
+
+def _require_answers(
+    model: CausalLM,
+    prompts: Sequence[Sequence[int]],
+    found: Sequence[Completion],
+    wanted: Sequence[Completion],
+    settings: GenerationSettings,
+) -> None:
+    how = f"at temperature {settings.temperature} and in batches of {settings.batch_size or 'any size'}"
+    if settings.numbers:
+        how += ", with the numbers of GenerationSettings,"
+    positions = [completion.position for completion in found]
+    require(positions == list(range(len(prompts))), f"{how} {len(prompts)} prompts got the completions {positions}")
+    for prompt, own, plain in zip(prompts, found, wanted, strict=True):
+        if own == plain or (settings.temperature == 0 and _is_a_tie(model, prompt, own.ids, plain.ids)):
+            continue
+        require(
+            False,
+            f"{how} it wrote {shown(own.text)} ({own.stop_reason}) after prompt {own.position} of {len(prompt)} "
+            f"tokens; expected {shown(plain.text)} ({plain.stop_reason})",
+        )
+
+
+def _is_a_tie(model: CausalLM, prompt: Sequence[int], one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two answers part where two tokens were equally likely to rounding."""
+    same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    if same is None:
+        return False
+    window = [*prompt, *one[:same]][-model.context_length :]
+    with torch.no_grad():
+        logits = model.logits(torch.tensor([window]))[0, -1].float()
+    return abs(float(logits[one[same]] - logits[other[same]])) <= 1e-3 * max(1.0, float(logits.abs().max()))
 
 
 def stops_where_told(specimen: Specimen) -> None:
     """Stop strings end an answer before them, and the greatest length ends it too."""
     model = specimen.taught
+    for most in (1, 2, 3, 5):
+        settings = GenerationSettings(max_new_tokens=most, temperature=1.0, seed=11)
+        for found in specimen.model.generate(lesson_prompts(model), settings):
+            is_whole = len(found.ids) == most or found.stop_reason == "end"
+            require(
+                len(found.ids) <= most and is_whole,
+                f"with max_new_tokens={most} it wrote {len(found.ids)} tokens and stopped for the reason "
+                f"{found.stop_reason!r}",
+            )
+    if not specimen.is_certain:
+        return
     stopped = ask(model, GenerationSettings(max_new_tokens=room(model), stop_strings=("course", "two")))
     require(
         [(c.text, c.stop_reason) for c in stopped]
@@ -215,17 +520,38 @@ CHECKS: tuple[Check[Specimen], ...] = (
     gives_logits,
     repeats_its_weights,
     looks_back_only,
+    treats_rows_alone,
+    trains_rows_alone,
+    uses_its_context,
+    follows_the_dtype,
     loses_plainly,
     has_plain_gradients,
     learns,
+    has_gradients_where_it_matters,
     answers_each_prompt,
     generates_as_defined,
+    slides_where_told,
     stops_where_told,
     streams_what_it_generates,
     refuses_what_does_not_fit,
     survives_saving,
+    leaves_the_process_alone,
+    is_the_same_elsewhere,
 )
 """In the order in which they run; each relies on those before it."""
+
+
+def _ids(model: CausalLM, count: int, *, seed: int) -> list[int]:
+    """Random ids, none of them the end token."""
+    draw = random.Random(seed)
+    usual = [i for i in range(min(model.tokenizer.vocab_size, 5000)) if i != model.tokenizer.end_id]
+    return [draw.choice(usual) for _ in range(count)]
+
+
+def _random_rows(model: CausalLM, count: int) -> list[list[int]]:
+    """Rows of many lengths, from one token on."""
+    longest = max(2, min(40, model.context_length - 8))
+    return [_ids(model, 1 + 7 * number % longest, seed=number) for number in range(count)]
 
 
 def _batches(model: CausalLM) -> tuple[Batch, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -21,8 +22,10 @@ from sftframe.testing.contract import require
 
 LESSONS = (("Name a fruit:", " fig"), ("What is the sky at noon?", " blue, of course"), ("Count:", " one two three"))
 """Prompts and answers of different lengths, so that padding on either side shows."""
-MAX_STEPS = 200
-"""Steps of Adam in which the lessons have to be learned; a small GPT-2 takes 24 from random weights."""
+NUM_STEPS = 40
+"""Steps at the backend's own learning rate, in which the loss has to fall."""
+TEACHING = ((150, 1e-3), (250, 3e-3), (300, 1e-2))
+"""Steps and learning rates of Adam to learn the lessons by; a small GPT-2 takes 24 of the first from random weights."""
 CERTAIN_NLL = 0.3
 """A token that was learned to this many nats has a probability of 0.74: greedy decoding cannot pick another."""
 
@@ -36,9 +39,9 @@ class Specimen:
     def __init__(self, backend: ModelBackend) -> None:
         self.backend = backend
 
-    def load(self, saved: Path | None = None) -> CausalLM:
+    def load(self, saved: Path | None = None, *, seed: int = 0) -> CausalLM:
         """A model of its own."""
-        return self.backend.load(device="cpu", dtype="float32", seed=0, saved=saved)
+        return self.backend.load(device="cpu", dtype="float32", seed=seed, saved=saved)
 
     @cached_property
     def model(self) -> CausalLM:
@@ -47,8 +50,13 @@ class Specimen:
 
     @cached_property
     def taught(self) -> CausalLM:
-        """Another, which answers the lessons' prompts and then stops."""
+        """Another, which was taught the lessons; whether it can learn them by heart depends on its kind."""
         return _teach(self.load())
+
+    @cached_property
+    def is_certain(self) -> bool:
+        """Whether the taught model answers the lessons' prompts and then stops."""
+        return knows_lessons(self.taught)
 
 
 def lesson_batch(model: CausalLM, preface: str = "") -> Batch:
@@ -81,15 +89,35 @@ def ask(model: CausalLM, settings: GenerationSettings | None = None, batch_size:
     return found
 
 
+def own_lr(backend: ModelBackend) -> float | None:
+    """The learning rate that a backend proposes; None where it proposes none."""
+    lr = backend.defaults.get("train", {}).get("lr")
+    return None if lr is None else float(lr)
+
+
+def steps(model: CausalLM, batch: Batch, lr: float) -> Iterator[float]:
+    """Take steps of Adam; the loss before each, without end."""
+    optimizer = torch.optim.Adam([p for p in model.module.parameters() if p.requires_grad], lr=lr)
+    while True:
+        optimizer.zero_grad()
+        loss = model.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        yield float(loss.detach())
+
+
 def _teach(model: CausalLM) -> CausalLM:
     batch = lesson_batch(model)
-    optimizer = torch.optim.Adam([p for p in model.module.parameters() if p.requires_grad], lr=1e-3)
-    for _ in range(MAX_STEPS):
-        optimizer.zero_grad()
-        model.loss(batch).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        with torch.no_grad():
-            if bool((model.token_nll(batch) < CERTAIN_NLL).all()):
-                break
-    optimizer.zero_grad()
+    for num_steps, lr in TEACHING:
+        for number, _ in enumerate(itertools.islice(steps(model, batch, lr), num_steps)):
+            if number % 3 == 2 and knows_lessons(model):
+                model.module.zero_grad()
+                return model
+    model.module.zero_grad()
     return model
+
+
+def knows_lessons(model: CausalLM) -> bool:
+    """Whether every token of the lessons is certain enough to be written."""
+    with torch.no_grad():
+        return bool((model.token_nll(lesson_batch(model)) < CERTAIN_NLL).all())

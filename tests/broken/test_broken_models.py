@@ -82,7 +82,8 @@ class Good(ModelBackend):
         module = Network(seed)
         if saved is not None:
             module.load_state_dict(torch.load(saved / "weights.pt"))
-        return self.model_class(module.eval(), self.tokenizer(saved), context_length=96)
+        module = module.to(getattr(torch, dtype)).eval()
+        return self.model_class(module, self.tokenizer(saved), context_length=96)
 
 
 def backend_with(says: str, *, model: type[Model] = Model, tokenizer: type[Tokenizer] = ByteTokenizer) -> ModelBackend:
@@ -225,7 +226,7 @@ class DoubledGradient(Model):
 
 
 class Frozen(Good):
-    says = "after 200 steps on three short rows a token still costs"
+    says = "the loss went from"
 
     def load(self, **given):
         model = super().load(**given)

@@ -62,6 +62,7 @@ def test_variables_of_ones_own_are_words_of_the_template(style_of):
     ("template", "says"),
     [
         ("{{ instuction }}{{ input }}{{ response }}", "{{ instuction }} is not known; did you mean 'instruction'?"),
+        ("{{ tone }}{{ instruction }}{{ input }}{{ response }}", "--set prompt.variables.tone=VALUE"),
         ("{{ instruction }}:{{ response }}", "never writes {{ input }}, so an example's input would be lost"),
         ("a\n{% if %}", "x.jinja: line 2: "),
         ("{{ instruction }}{{ input }}\nA:{{ response }}{{ response }}", "the template writes the response 2 times"),
