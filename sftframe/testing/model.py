@@ -1,9 +1,8 @@
 """Checks the contract of model backends: a model is loaded, trained on three short answers, asked, saved and loaded
 again.
 
-The plain bodies of `CausalLM` and
-`decode_plainly` are the definition that a model's own, faster ways are compared with. Everything runs on the CPU in
-float32.
+A model's own, faster methods are compared with the plain bodies of `CausalLM` and with `decode_plainly`. Everything
+runs on the CPU.
 
 Shapes: B rows, T positions, V vocabulary.
 """
@@ -22,8 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sftframe.config import validate
 from sftframe.decoding import decode_plainly
-from sftframe.errors import ModelError
+from sftframe.errors import ConfigError, ModelError
 from sftframe.interfaces import IGNORED, CausalLM, ModelBackend, Tokenizer
 from sftframe.records import Batch, Completion, GenerationSettings
 from sftframe.testing import texts
@@ -113,6 +113,15 @@ def tokenizes_bytes(specimen: Specimen) -> None:
     require(tokenizer.token_bytes(tokenizer.end_id) == b"", "the end token has bytes; a control token has none")
 
 
+def proposes_known_settings(specimen: Specimen) -> None:
+    """What its defaults propose are settings that there are."""
+    for section, values in specimen.backend.defaults.items():
+        try:
+            validate({section: dict(values)})
+        except ConfigError as error:
+            require(False, f"defaults: {error}")
+
+
 def gives_logits(specimen: Specimen) -> None:
     """Logits are (B, T, V), one per id of the vocabulary, and finite."""
     model, batch = specimen.model, lesson_batch(specimen.model)
@@ -126,11 +135,18 @@ def gives_logits(specimen: Specimen) -> None:
 
 
 def repeats_its_weights(specimen: Specimen) -> None:
-    """The same seed gives the same weights."""
+    """The same seed gives the same weights, in memory of their own."""
     ids = lesson_batch(specimen.model).inputs
     with torch.no_grad():
-        same = specimen.model.logits(ids).equal(specimen.load().logits(ids))
+        torch.manual_seed(4711)
+        again = specimen.load()
+        same = specimen.model.logits(ids).equal(again.logits(ids))
     require(same, "loaded twice with the same seed, it gives other logits; draw random weights from the seed given")
+    owned = {parameter.data_ptr() for parameter in specimen.model.module.parameters()}
+    require(
+        owned.isdisjoint(parameter.data_ptr() for parameter in again.module.parameters()),
+        "two models that were loaded share their weights, so that training one changes the other; load them anew",
+    )
 
 
 def looks_back_only(specimen: Specimen) -> None:
@@ -312,6 +328,8 @@ def loses_plainly(specimen: Specimen) -> None:
 def has_plain_gradients(specimen: Specimen) -> None:
     """The loss has the gradient of the plain cross-entropy."""
     model = specimen.model
+    trainable = any(parameter.requires_grad for parameter in model.module.parameters())
+    require(trainable, "no parameter requires a gradient, so that there is nothing to train; see requires_grad")
     for batch in _batches(model):
         weights = 1.0 if batch.weights is None else batch.weights
         own = _gradients(model, model.loss_sum(batch))
@@ -382,13 +400,15 @@ def answers_each_prompt(specimen: Specimen) -> None:
 
 
 def generates_as_defined(specimen: Specimen) -> None:
-    """Batches and one by one give the same answers, and the same as computing everything again for each token."""
+    """Answers are the same in batches, one by one, and with everything computed again for each token."""
     most = min(5, room(specimen.model))
     greedy = GenerationSettings(max_new_tokens=room(specimen.taught))
     sampled = GenerationSettings(max_new_tokens=most, temperature=1.0, top_k=50, seed=7)
     numbered = dataclasses.replace(sampled, numbers=tuple(range(40, 50)), top_k=None, top_p=0.95)
     # the model as loaded is uncertain enough for the seeds to show
-    many = [*lesson_prompts(specimen.model), *_random_rows(specimen.model, 7)]
+    start = _ids(specimen.model, min(20, specimen.model.context_length // 3), seed=9)
+    alike = [[*start, 65, 66], [*start, 67], start, start]
+    many = [*lesson_prompts(specimen.model), *_random_rows(specimen.model, 3), *alike]
     for model, settings, prompts in (
         (specimen.taught, greedy, lesson_prompts(specimen.model)),
         (specimen.model, sampled, many),
@@ -491,11 +511,17 @@ def streams_what_it_generates(specimen: Specimen) -> None:
 def refuses_what_does_not_fit(specimen: Specimen) -> None:
     """A prompt that leaves no room for the answer is refused before anything is written."""
     model = specimen.model
-    try:
-        next(iter(model.generate(lesson_prompts(model), GenerationSettings(max_new_tokens=model.context_length))))
-    except ModelError:
-        return
-    require(False, "prompt and new tokens exceed the context, and it wrote on; call check_fits first")
+    too_long = GenerationSettings(max_new_tokens=model.context_length)
+    for prompts, settings, what in (
+        (lesson_prompts(model), too_long, "prompt and new tokens exceed the context"),
+        ([*lesson_prompts(model), []], GenerationSettings(max_new_tokens=2), "a prompt is empty"),
+    ):
+        for write in (model.generate, lambda given, how: [model.stream(given[-1], how, lambda text: None)]):
+            try:
+                next(iter(write(prompts, settings)))
+            except ModelError:
+                continue
+            require(False, f"{what}, and it wrote on; call check_fits first")
 
 
 def survives_saving(specimen: Specimen) -> None:
@@ -517,6 +543,7 @@ def survives_saving(specimen: Specimen) -> None:
 CHECKS: tuple[Check[Specimen], ...] = (
     loads,
     tokenizes_bytes,
+    proposes_known_settings,
     gives_logits,
     repeats_its_weights,
     looks_back_only,

@@ -190,11 +190,16 @@ def keeps_roles_in_order(style: PromptStyle) -> None:
 
 
 def hides_the_output(style: PromptStyle) -> None:
-    """The prompt does not depend on the output."""
+    """Neither the prompt nor the closing tag depends on the output."""
     for example in (PLAIN, WITH_INPUT, MARKED, AWKWARD[0]):
-        prompt = style.render(example)[0]
+        prompt, answer = style.render(example)
         for output in texts.outputs():
-            other = style.render(dataclasses.replace(example, output=output))[0]
+            other, changed = style.render(dataclasses.replace(example, output=output))
+            require(
+                answer[1:] == changed[1:],
+                f"with the output {shown(output)} the closing tag is {_text(changed[1:])!r}, and {_text(answer[1:])!r} "
+                f"with {shown(example.output)}; close every answer in the same way",
+            )
             if prompt == other:
                 continue
             again = style.render(example)[0]
@@ -238,7 +243,14 @@ def _require_shown(style: PromptStyle, pieces: Sequence[str], role: Role, text: 
 
 def keeps_its_own_words(style: PromptStyle) -> None:
     """TEMPLATE and END contain the style's own words, and nothing from the example."""
-    for example in (MARKED, dataclasses.replace(MARKED, input="")):
+    [long] = texts.of_lengths(3000)
+    wide = dataclasses.replace(
+        MARKED,
+        instruction=f"{MARKED.instruction} {long}",
+        input=f"{MARKED.input} {long}",
+        output=f"{MARKED.output} {long}",
+    )
+    for example in (MARKED, dataclasses.replace(MARKED, input=""), wide, dataclasses.replace(wide, input="")):
         for piece in style.segments(example):
             own = piece.text.lower() if piece.role in (Role.TEMPLATE, Role.END) else ""
             for name in ("instruction", "input", "output"):

@@ -226,12 +226,11 @@ class DoubledGradient(Model):
 
 
 class Frozen(Good):
-    says = "the loss went from"
+    says = "no parameter requires a gradient"
 
     def load(self, **given):
         model = super().load(**given)
-        for name, parameter in model.module.named_parameters():
-            parameter.requires_grad = name == "head.bias"
+        model.module.requires_grad_(False)
         return model
 
 

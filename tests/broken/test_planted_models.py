@@ -1,6 +1,7 @@
 """Models with mistakes that show in long, many or padded rows, in training mode or in other processes."""
 
 import dataclasses
+from typing import ClassVar
 
 import pytest
 import torch
@@ -209,6 +210,34 @@ class TooFast(Good):
     defaults = {"train": {"lr": 30.0}}  # noqa: RUF012
 
 
+class AnswersAlikeOnce(Model):
+    """Prompts that begin alike get one answer."""
+
+    def generate(self, prompts, settings):
+        first = {}
+        return super().generate([first.setdefault(tuple(p[:12]), p) for p in prompts], settings)
+
+
+class AnswersNothing(Model):
+    def generate(self, prompts, settings):
+        return super().generate([prompt or [10] for prompt in prompts], settings)
+
+
+class LoadsOnce(Good):
+    says = "share their weights"
+    known: ClassVar = {}
+
+    def load(self, *, dtype, saved=None, **given):
+        if (dtype, saved) not in self.known:
+            self.known[dtype, saved] = super().load(dtype=dtype, saved=saved, **given)
+        return self.known[dtype, saved]
+
+
+class UnknownDefaults(Good):
+    says = "defaults: no configuration key 'train.learning_rate'"
+    defaults = {"train": {"learning_rate": 1e-3}}  # noqa: RUF012
+
+
 def planted(says, **parts):
     [part] = parts.values()
     return type(part.__name__, (Good,), {"says": says, "__module__": __name__, **parts})()
@@ -234,6 +263,10 @@ BROKEN = [
     planted("is encoded to ids with the bytes", words=LineFeeds),
     planted("is encoded to ids with the bytes", words=Strips),
     planted("in another process", words=PerProcess),
+    planted("after prompt 7 of", model=AnswersAlikeOnce),
+    planted("a prompt is empty, and it wrote on", model=AnswersNothing),
+    LoadsOnce(),
+    UnknownDefaults(),
     IgnoresTheDtype(),
     TooFast(),
 ]
