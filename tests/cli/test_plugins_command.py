@@ -193,7 +193,7 @@ def test_check_prints_a_line_per_promise():
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "phi3  prompt style"
-    assert "  kept    The prompt does not depend on the output" in lines
+    assert "  kept    Neither the prompt nor the closing tag depends on the output" in lines
     assert lines[-1] == "  all 16 promises are kept"
 
 
@@ -230,7 +230,7 @@ def test_check_of_a_broken_component_goes_on_and_ends_with_exit_code_3(tmp_path,
     document = json.loads(result.stdout)
     assert document["is_kept"] is False
     [broken] = [check for check in document["checks"] if not check["is_kept"]]
-    assert broken["promise"] == "The prompt does not depend on the output"
+    assert broken["promise"] == "Neither the prompt nor the closing tag depends on the output"
     assert "it tells the answer" in broken["error"]
 
 
