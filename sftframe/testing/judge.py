@@ -28,7 +28,7 @@ REFERENCE = "The capital of France is Paris."
 
 MOST_S = 20.0
 """Seconds after which no further option of a judge is tried."""
-SLOW_S = 0.25
+SLOW_S = 0.03
 """A judge that takes longer for an item probably asks a server; it gets fewer items."""
 
 
@@ -279,9 +279,9 @@ def is_told_apart(judge: Judge) -> None:
     if _is_slow(judge) or not dataclasses.is_dataclass(judge.options):
         return
     kind, options = type(judge), judge.options
-    started, few = time.perf_counter(), [item for item in STRANGE if len(item.answer + item.instruction) < 1000]
-    known = _scores(judge, few)
-    if known != _scores(judge, few):
+    started = time.perf_counter()
+    known = _scores(judge, STRANGE)
+    if known != _scores(judge, STRANGE):
         return
     for name, value in _other_values(options):
         if time.perf_counter() - started > MOST_S:
@@ -291,7 +291,7 @@ def is_told_apart(judge: Judge) -> None:
             if other.identity != kind(options).identity:  # both as they are before their check
                 continue
             other.check()
-            scores = _scores(other, few)
+            scores = _scores(other, STRANGE)
         except Exception:  # a value that does not fit
             continue
         require(
