@@ -145,7 +145,7 @@ def repeats_its_weights(specimen: Specimen) -> None:
     owned = {parameter.data_ptr() for parameter in specimen.model.module.parameters()}
     require(
         owned.isdisjoint(parameter.data_ptr() for parameter in again.module.parameters()),
-        "two models that were loaded share their weights, so that training one changes the other; load them anew",
+        "two models that were loaded share their weights, so that training one changes the other; load them again",
     )
 
 
