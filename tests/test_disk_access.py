@@ -30,6 +30,7 @@ WRITES_ELSEWHERE = {
     "sftframe/ablation/folder.py": "empty folders, in which runs are made",
     "sftframe/ablation/workers.py": "an empty folder for the workers' locks",
     "sftframe/testing/elsewhere.py": "a temporary folder, shared with processes of its own",
+    "sftframe/testing/model.py": "a temporary folder, in which a model under test is saved and moved",
     "sftframe/consent.py": "empty files in the user's cache",
     "sftframe/verdict_cache.py": "SQLite's files in the user's cache, which SQLite keeps whole",
 }
