@@ -12,7 +12,7 @@ from sftframe.pipeline.preview import view_examples
 from sftframe.pipeline.setup import Components, Material
 from sftframe.records import Example, ItemResult, Response, Summary, TrainSummary, Verdict
 from sftframe.runs import RunFolder, plain, read_json_lines, write_json, write_whole
-from sftframe.stages import report
+from sftframe.stages.report import Curves, ReportInput, loss_chart, read_curves, report_page, summary_document
 from sftframe.stored import read_json, read_record
 
 NUM_TOKEN_EXAMPLES = 3
@@ -44,9 +44,9 @@ def write_report(folder: RunFolder, config: RunConfig, components: Components, m
     """Write `summary.json`, `items.jsonl`, `loss.png` and `report.html`."""
     summary = build_summary(folder, config, material)
     write_whole(folder.items_path, "".join(f"{json.dumps(plain(item))}\n" for item in item_results(folder, material)))
-    write_json(folder.summary_path, report.summary_document(summary))
-    curves = report.read_curves(read_json_lines(folder.metrics_path) if folder.metrics_path.exists() else [])
-    write_whole(folder.loss_png_path, report.loss_chart(curves, collate=summary.collate))
+    write_json(folder.summary_path, summary_document(summary))
+    curves = read_curves(read_json_lines(folder.metrics_path) if folder.metrics_path.exists() else [])
+    write_whole(folder.loss_png_path, loss_chart(curves, collate=summary.collate))
     write_whole(folder.report_path, _page(folder, summary, curves, components, material))
     return summary
 
@@ -114,12 +114,10 @@ def _train_summary(folder: RunFolder) -> TrainSummary | None:
     return read_record(TrainSummary, read_json(folder.train_path), folder.train_path)
 
 
-def _page(
-    folder: RunFolder, summary: Summary, curves: report.Curves, components: Components, material: Material
-) -> str:
+def _page(folder: RunFolder, summary: Summary, curves: Curves, components: Components, material: Material) -> str:
     before, after, judge = AnswerFiles.before(folder), AnswerFiles.after(folder), _judge(folder)
-    return report.report_page(
-        report.ReportInput(
+    return report_page(
+        ReportInput(
             summary=summary,
             curves=curves,
             examples=material.test_examples(),
