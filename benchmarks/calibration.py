@@ -31,7 +31,7 @@ from benchmarks.simulated_arms import (
     candidate_center,
     draw,
 )
-from sftframe.statistics.pairing import linearised
+from sftframe.analysis.pairs import linearised
 
 SEEDS = (1, 2, 3, 5, 10)
 ITEMS = (50, 110, 200, 1000)

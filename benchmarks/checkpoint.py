@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from sftframe import checkpoints
 from sftframe.files import disk
+from sftframe.training import checkpoints
 
 SIZES = {"124M": (768, 12, 12), "355M": (1024, 24, 16)}
 

@@ -92,7 +92,8 @@ def _rates(results: dict[str, Measured]) -> str:
 
 
 def _work(options: argparse.Namespace) -> None:
-    from sftframe.device import keep_freed_memory, peak_memory_bytes, set_up_threads
+    from sftframe.device import peak_memory_bytes, set_up_threads
+    from sftframe.device.cpu import keep_freed_memory
 
     set_up_threads(None)
     kind, _, size = options.worker.partition("-")
@@ -121,10 +122,10 @@ def _timed(work: Callable[[], int]) -> Worked:
 
 def _prompts(options: argparse.Namespace, batch_size: int | None) -> tuple[Any, list[list[int]]]:
     """The backend, and the test prompts as ids; the first few where they are answered one at a time."""
-    from sftframe.pipeline.setup import Components, resolve
+    from sftframe.data import load_examples, split
+    from sftframe.pipeline import Components, resolve
+    from sftframe.prompts import encode_prompts
     from sftframe.registry import load_registry
-    from sftframe.stages.data import load_examples, split
-    from sftframe.stages.tokens import encode_prompts
 
     registry = load_registry()
     model: dict[str, Any] = {"name": BACKENDS[options.size], "weights": "random", "tokenizer": str(options.tokenizer)}

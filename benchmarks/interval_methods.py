@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from sftframe.statistics.crossed import half_width, spread
+from sftframe.analysis.intervals import half_width, spread
 
 Floats = NDArray[np.float64]
 

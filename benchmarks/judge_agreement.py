@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
-from sftframe_plugins.judges.comparison import SHIPPED, Constants
-from sftframe_plugins.judges.reference import grade
+from sftframe_plugins.judges.reference import SHIPPED, Constants, grade
 
 from sftframe import JudgeItem
 

@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
 
 def _store_bytes(options: argparse.Namespace) -> dict[str, Any]:
     """Bytes of a million examples, reckoned from those of the file."""
-    from sftframe.pipeline.setup import Components, prepare_data, resolve
+    from sftframe.pipeline import Components, prepare_data, resolve
     from sftframe.progress import Observer
     from sftframe.registry import load_registry
 

@@ -97,7 +97,7 @@ def _has_step(metrics: Path) -> bool:
 
 def _write_many(path: Path, source: str) -> None:
     from sftframe.config import DataConfig
-    from sftframe.stages.data import load_examples
+    from sftframe.data import load_examples
 
     examples = load_examples(DataConfig(source=source)).examples
     chosen = [(number, examples[number % len(examples)]) for number in range(NUM_EXAMPLES)]
@@ -110,7 +110,7 @@ def _write_many(path: Path, source: str) -> None:
 
 def _load(path: Path) -> float:
     from sftframe.config import DataConfig
-    from sftframe.stages.data import load_examples
+    from sftframe.data import load_examples
 
     start = time.perf_counter()
     load_examples(DataConfig(source=str(path)))
@@ -119,10 +119,10 @@ def _load(path: Path) -> float:
 
 def _tokenise(path: Path, weights: Path | None) -> float:
     from sftframe.config import DataConfig, RunConfig
-    from sftframe.pipeline.setup import Components
+    from sftframe.data import load_examples
+    from sftframe.pipeline import Components
+    from sftframe.prompts import tokenize
     from sftframe.registry import load_registry
-    from sftframe.stages.data import load_examples
-    from sftframe.stages.tokens import tokenize
 
     model = {"name": "gpt2", "weights": str(weights)} if weights else {"name": "gpt2-nano"}
     config = RunConfig.model_validate({"model": model, "data": DataConfig(source=str(path))})

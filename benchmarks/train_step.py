@@ -49,8 +49,7 @@ def main() -> None:
 
 
 def _sftframe(options: argparse.Namespace) -> Iterator[float]:
-    from sftframe.stages.batches import StepLoader
-    from sftframe.stages.train import Trainer
+    from sftframe.training import StepLoader, Trainer
 
     config, components, rows = prepared(options)
     model = components.backend.load(device=options.device, dtype="float32", seed=1)
@@ -109,7 +108,8 @@ def _takes_part(name: str, options: argparse.Namespace) -> bool:
 
 
 def _work(options: argparse.Namespace) -> None:
-    from sftframe.device import keep_freed_memory, peak_memory_bytes, set_up_threads, wait_politely
+    from sftframe.device import peak_memory_bytes, set_up_threads, wait_politely
+    from sftframe.device.cpu import keep_freed_memory
 
     wait_politely()
     set_up_threads(None)

@@ -28,7 +28,7 @@ ANSWER_SHARE = 0.3
 
 def prepared(options: argparse.Namespace) -> tuple[Any, Any, Sequence[Any]]:
     """Configuration, components and training rows, through sftframe itself."""
-    from sftframe.pipeline.setup import Components, prepare_data, resolve
+    from sftframe.pipeline import Components, prepare_data, resolve
     from sftframe.progress import Observer
     from sftframe.registry import load_registry
 
@@ -69,7 +69,7 @@ def made_rows(kind: str, end_id: int) -> list[Any]:
 
 def batches(options: argparse.Namespace) -> Iterator[Any]:
     """The batches of every contender: file order, as the collate strategy makes them."""
-    from sftframe.stages.batches import StepLoader
+    from sftframe.training import StepLoader
 
     config, components, rows = prepared(options)
     for data in StepLoader(rows, components.strategy, config.train, seed=1).steps():

@@ -8,17 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sftframe.errors import (
-    ConfigError,
-    DataError,
-    JudgeError,
-    ModelError,
-    PluginError,
-    SftframeError,
-    TrainingError,
-)
-from sftframe.hookspecs import hookimpl
-from sftframe.interfaces import (
+from sftframe.errors import ConfigError, DataError, JudgeError, ModelError, PluginError, SftframeError, TrainingError
+from sftframe.plugins import (
     IGNORED,
     CausalLM,
     CollateStrategy,
@@ -29,6 +20,7 @@ from sftframe.interfaces import (
     NoOptions,
     PromptStyle,
     Tokenizer,
+    hookimpl,
     option,
 )
 from sftframe.records import (
@@ -52,16 +44,21 @@ from sftframe.records import (
 if TYPE_CHECKING:
     from sftframe.compaction import CompactAttention, CompactBatch, compact, select_states, term_nll, weighted_loss
     from sftframe.config import RunConfig
-    from sftframe.decoding import Answer, Sampler, check_fits
-    from sftframe.downloads import cache_dir, fetch
     from sftframe.files import check_plain, read_named_file, read_named_text
     from sftframe.judging import compare_answers, judge_file
-    from sftframe.network import NetworkError, TooLargeError, find_route, http_client, http_transport, why_unreachable
+    from sftframe.network.downloads import cache_dir, fetch
+    from sftframe.network.http import (
+        NetworkError,
+        TooLargeError,
+        find_route,
+        http_client,
+        http_transport,
+        why_unreachable,
+    )
     from sftframe.pipeline import run
+    from sftframe.plugins.decoding import Answer, Sampler, check_fits
     from sftframe.progress import Observer
     from sftframe.registry import Registry, load_registry
-
-__version__ = "0.1.0"
 
 __all__ = [
     "IGNORED",
@@ -135,22 +132,22 @@ _LAZY = {
     "select_states": "sftframe.compaction",
     "term_nll": "sftframe.compaction",
     "weighted_loss": "sftframe.compaction",
-    "Answer": "sftframe.decoding",
+    "Answer": "sftframe.plugins.decoding",
     "Registry": "sftframe.registry",
     "RunConfig": "sftframe.config",
-    "Sampler": "sftframe.decoding",
-    "cache_dir": "sftframe.downloads",
+    "Sampler": "sftframe.plugins.decoding",
+    "cache_dir": "sftframe.network.downloads",
     "Observer": "sftframe.progress",
-    "check_fits": "sftframe.decoding",
+    "check_fits": "sftframe.plugins.decoding",
     "check_plain": "sftframe.files",
     "compare_answers": "sftframe.judging",
-    "fetch": "sftframe.downloads",
-    "find_route": "sftframe.network",
-    "http_client": "sftframe.network",
-    "http_transport": "sftframe.network",
-    "why_unreachable": "sftframe.network",
-    "NetworkError": "sftframe.network",
-    "TooLargeError": "sftframe.network",
+    "fetch": "sftframe.network.downloads",
+    "find_route": "sftframe.network.http",
+    "http_client": "sftframe.network.http",
+    "http_transport": "sftframe.network.http",
+    "why_unreachable": "sftframe.network.http",
+    "NetworkError": "sftframe.network.http",
+    "TooLargeError": "sftframe.network.http",
     "judge_file": "sftframe.judging",
     "load_registry": "sftframe.registry",
     "read_named_file": "sftframe.files",

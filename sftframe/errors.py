@@ -8,9 +8,9 @@ or in a plugin.
     ├── PluginError (3)     a plugin that is broken, missing or in conflict
     ├── DataError (4)       a data file or an example in it
     ├── ModelError (5)      a model, its weights or its tokenizer
-    ├── DownloadError (5)   a file that cannot be fetched (in `sftframe.downloads`)
-    ├── NetworkError (1)    a redirect, a reply or a proxy that is refused (in `sftframe.network`)
-    ├── OfflineError (2)    a report that would reach a network (in `sftframe.offline`)
+    ├── DownloadError (5)   a file that cannot be fetched (in `sftframe.network.downloads`)
+    ├── NetworkError (1)    a redirect, a reply or a proxy that is refused (in `sftframe.network.http`)
+    ├── OfflineError (2)    a report that would reach a network (in `sftframe.network.offline`)
     ├── JudgeError (6)      a judge that cannot be reached or gives no verdicts
     ├── TrainingError (7)   non-finite loss, out of memory
     ├── PartialError (8)    some runs of an ablation failed, the others are complete

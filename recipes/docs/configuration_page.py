@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from recipes.docs.markdown import GENERATED_NOTE, cell, table
-from sftframe.ablation.config import AblateConfig
+from sftframe.ablation.grid import AblateConfig
 from sftframe.config import RunConfig, Section, option_fields
 from sftframe.registry import Registry, Seam, load_registry
 

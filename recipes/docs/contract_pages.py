@@ -1,4 +1,4 @@
-"""Makes the references of hooks and errors from `sftframe.hookspecs`, the interfaces and the exception classes."""
+"""Makes the references of hooks and errors from `sftframe.plugins.hooks`, the interfaces and the exception classes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import sftframe
 from recipes.docs.markdown import GENERATED_NOTE, cell, table
-from sftframe import hookspecs
 from sftframe.errors import SftframeError
+from sftframe.plugins import hooks as hookspecs
 from sftframe.registry import Seam, load_registry
 
 _HOOKS_INTRODUCTION = f"""\

@@ -1,32 +1,160 @@
-"""The verdict of an ablation's runs, its report, and the difference that a grid could detect."""
+"""What a finished grid shows: the comparison, the judge's noise, and the files of the results."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sftframe.ablation.folder import AblationFolder
-from sftframe.ablation.judge_noise import measured_judge_variance
+from sftframe.ablation.grid import Arm
 from sftframe.ablation.planning import Plan
-from sftframe.ablation.reporting import write_ablation_report
 from sftframe.ablation.running import Ablation, CellResult
-from sftframe.comparison import (
+from sftframe.analysis import (
     ComparedArm,
     ComparisonResult,
+    VarianceComponents,
     compare,
-    comparison_document,
     find_yardstick,
+    judge_variance,
+    minimum_detectable_difference,
     read_run,
 )
-from sftframe.errors import ConfigError
-from sftframe.files import write_json
-from sftframe.pipeline.setup import Components, prepare_data, resolve
+from sftframe.config import merge
+from sftframe.data import load_examples, split
+from sftframe.errors import ConfigError, SftframeError
+from sftframe.files import write_json, write_whole
+from sftframe.judging import Judging, asked_again
+from sftframe.pipeline import Components, prepare_data, resolve, view_examples
 from sftframe.progress import Observer
+from sftframe.prompts import tokenize
 from sftframe.registry import Registry
-from sftframe.statistics import VarianceComponents, minimum_detectable_difference
-from sftframe.stored import read_record
+from sftframe.report import PageInput, comparison_document, comparison_page, read_arm_curves
+from sftframe.runs import read_record
+from sftframe.trust import accepting, claims_of, judge_claims, require, unaccepted
+
+
+def measured_judge_variance(
+    ablation: Ablation,
+    cells: Sequence[CellResult],
+    observer: Observer | None = None,
+    *,
+    asks_judge: bool = True,
+    warn: Callable[[str], None] = lambda text: None,
+) -> float | None:
+    """Variance of one score, in squared points.
+
+    A value in the ablation's results is not measured again. A deterministic judge has no noise.
+
+    Args:
+        asks_judge: measure it if it is not known yet; False for a report, which calls no judge.
+        warn: gets a line if it is not known and not measured.
+
+    Returns:
+        None if it is not known, or if the judge is not deterministic and `ablate.repeats` is 1.
+
+    Raises:
+        ConfigError: the user has not accepted this judge.
+        JudgeError: the judge is not there, or fails on too many answers.
+    """
+    config = resolve(ablation.plan.base, ablation.registry)
+    judge = ablation.registry.judge(config.judge.name, config.judge.options)
+    if judge.is_deterministic:
+        return 0.0
+    repeats = ablation.plan.config.repeats
+    complete = next((one for one in cells if not one.error), None)
+    if repeats < 2 or complete is None:
+        return None
+    known = ablation.folder.read_results().judge_noise
+    if known is not None and known.repeats == repeats and known.variance is not None:
+        return known.variance
+    path = ablation.folder.path
+    if not asks_judge:
+        warn(
+            f"the judge's own noise is not part of this report, because it is not measured yet: "
+            f"sftframe ablate --resume {path} measures it"
+        )
+        return None
+    require(path, judge_claims(judge, (), inside=[path]))
+    judge.check()
+    items = [asked_again(item, item.answer) for item in read_run(complete.path).items]
+    judging = Judging.of(config, judge, ablation.registry, observer or Observer())
+    judgement = judging.judge_answers(items, stage="judge again", num_repeats=repeats)
+    judgement.check(config.max_failures)
+    gradings = (judgement.verdicts, *judgement.repeats)
+    return judge_variance([{verdict.index: verdict.score for verdict in grading} for grading in gradings])
+
+
+ShownTokens = list[tuple[str, str, bool, float]]
+"""Text, role label, whether it counts as a target, weight."""
+
+
+def write_ablation_report(
+    ablation: Ablation,
+    result: ComparisonResult,
+    cells: Sequence[CellResult],
+    *,
+    warn: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Write `report.html`.
+
+    Args:
+        warn: gets what is left out.
+
+    Raises:
+        DataError: a run's `metrics.jsonl` is damaged.
+    """
+    folder = ablation.folder
+    page = PageInput(
+        result=result,
+        title=str(folder.path),
+        failed_cells=[(one.cell.name, one.error) for one in cells if one.error],
+        curves=read_arm_curves(result.arms),
+        gradients=folder.read_gradients(),
+        command=shlex.join(["sftframe", "ablate", "--config", str(folder.plan_path), "--out", f"{folder.path}-again"]),
+        token_examples=_token_examples(ablation, result, warn),
+    )
+    write_whole(folder.report_path, comparison_page(page))
+
+
+def _token_examples(
+    ablation: Ablation, result: ComparisonResult, warn: Callable[[str], None]
+) -> dict[str, ShownTokens]:
+    path = ablation.folder.path
+    unknown = unaccepted(claims_of(ablation.folder.read_plan(), ablation.registry, inside=[path], asks_judge=False))
+    if unknown:
+        words = "; ".join(claim.words for claim in unknown)
+        warn(f"no example is shown as tokens, because sftframe would {words}; accept it with: {accepting(path)}")
+        return {}
+    arms = {arm.name: arm for arm in ablation.plan.grid.arms}
+    found: dict[str, ShownTokens] = {}
+    for compared in result.arms:
+        with suppress(SftframeError):  # without its vocabulary the example is missing, not the report
+            found[compared.name] = _tokens_of(arms[compared.name], compared.any_run().seed, ablation.registry)
+    return {name: tokens for name, tokens in found.items() if tokens}
+
+
+def _tokens_of(arm: Arm, seed: int, registry: Registry) -> ShownTokens:
+    """Tokens of the first example with an input in the first batch in file order; of its first if none has one."""
+    config = resolve(merge(arm.layer, {"seed": seed}), registry)
+    components = Components.choose(config, registry)
+    batch = split(load_examples(config.data), config.data).train[: config.train.batch_size]
+    chosen = next((example for example in batch if example.input), batch[0])
+    store, _ = tokenize(
+        batch,
+        components.style,
+        components.tokenizer,
+        config.tokens,
+        context_length=components.backend.context_length(None),
+    )
+    return [
+        (token.text, token.role, token.weight > 0, token.weight)
+        for example, tokens in view_examples(components, store, len(store))
+        if example.index == chosen.index
+        for token in tokens
+    ]
 
 
 def conclude(

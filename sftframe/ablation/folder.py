@@ -17,10 +17,9 @@ from annotated_types import Ge
 from sftframe.ablation.grid import Cell
 from sftframe.config import read_toml
 from sftframe.errors import ConfigError
-from sftframe.files import write_whole
-from sftframe.locks import hold
-from sftframe.places import check_inside, is_number
-from sftframe.stored import read_json, read_record, read_records
+from sftframe.files import check_inside, is_number, write_whole
+from sftframe.files.locks import hold
+from sftframe.runs import read_json, read_record, read_records
 
 ABLATIONS_DIR = Path("ablations")
 """Folder under the current directory for ablations without `--out`."""

@@ -14,21 +14,19 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
+from sftframe.ablation.cells import AblationObserver
 from sftframe.ablation.folder import GradientCosine
 from sftframe.ablation.grid import Arm
-from sftframe.ablation.progress import AblationObserver
 from sftframe.ablation.running import Ablation
 from sftframe.config import RunConfig, merge
 from sftframe.device import choose_device, set_up_threads
 from sftframe.files import write_whole
-from sftframe.interfaces import CausalLM
-from sftframe.pipeline.setup import Components, prepare_data, resolve
+from sftframe.pipeline import Components, prepare_data, resolve
+from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
 from sftframe.records import StepData
 from sftframe.registry import Registry
-from sftframe.stages.batches import StepLoader
-from sftframe.stages.train import Trainer
-from sftframe.transfer import batch_on
+from sftframe.training import StepLoader, Trainer, batch_on
 
 NUM_LOOKS = 20
 """Steps at which gradients are compared, spread evenly over the training, the first step among them."""

@@ -1,23 +1,23 @@
-"""From a request to a plan: every arm's configuration and components are checked before the first cell.
-
-Makes no folder and loads no model.
-"""
+"""How long a run would take, from a few of its own steps; shown before large grids."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
-from sftframe.ablation.config import AblateConfig, Request, read_request
-from sftframe.ablation.grid import Arm, Axis, Grid, make_grid, seeds_from
+from sftframe.ablation.grid import AblateConfig, Arm, Axis, Grid, Request, make_grid, read_request, seeds_from
 from sftframe.config import Layer, option_fields
+from sftframe.data import load_examples, split
+from sftframe.device import choose_device, set_up_threads
 from sftframe.errors import ConfigError, suggestion
-from sftframe.pipeline.manifest import absolute_path_or_text
-from sftframe.pipeline.setup import Components, check_resources, resolve
-from sftframe.prompt_files import file_style, prompt_file
+from sftframe.pipeline import Components, absolute_path_or_text, check_resources, prepare_data, resolve
+from sftframe.progress import Observer
+from sftframe.prompts import file_style, prompt_file
 from sftframe.registry import Registry, Seam
-from sftframe.stages.data import load_examples, split
+from sftframe.training import StepLoader, Trainer
 
 _UNVARIED = {
     "data": "arms are compared on the same items, so all arms use the same data",
@@ -163,3 +163,27 @@ def _plain(layer: Any) -> Any:
     if isinstance(layer, list | tuple):
         return [_plain(value) for value in layer]
     return layer if isinstance(layer, str | int | float | bool) else str(layer)
+
+
+NUM_STEPS = 4
+"""Number of steps; the first one is slower and does not count."""
+
+
+def estimated_training_s(layer: Layer, registry: Registry) -> float:
+    """Seconds that the training of a run would take; nothing is written.
+
+    Raises:
+        SftframeError: the run could not be started.
+    """
+    config = resolve(layer, registry)
+    components = Components.choose(config, registry)
+    set_up_threads(config.threads)
+    material = prepare_data(config, components, Observer())
+    model = components.backend.load(device=choose_device(config.device), dtype="float32", seed=config.seed)
+    loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
+    trainer = Trainer(model, config.train, num_steps=loader.num_steps, dtype=config.dtype)
+    seconds = []
+    for data in itertools.islice(loader.steps(), NUM_STEPS):
+        before = trainer.last.seconds if trainer.last else 0.0
+        seconds.append(trainer.step(data).seconds - before)
+    return median(seconds[1:] or seconds) * loader.num_steps

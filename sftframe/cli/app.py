@@ -10,13 +10,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sftframe import __version__
 from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run, runs, trust
 from sftframe.cli.commands import Commands
 from sftframe.cli.streams import safe_streams, write
-from sftframe.consent import asked_through
 from sftframe.device import wait_politely
 from sftframe.errors import ReaderGone, SftframeError
+from sftframe.trust import asked_through
+from sftframe.version import __version__
 
 app = Commands(
     name="sftframe",

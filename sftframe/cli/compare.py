@@ -18,7 +18,7 @@ from sftframe.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sftframe.comparison import ComparisonResult
+    from sftframe.analysis import ComparisonResult
     from sftframe.judging import HeadToHead
 
 
@@ -97,8 +97,8 @@ def compare(
 def _runs_compared(
     paths: Sequence[Path], yardstick: str | None, margin: float | None, baseline: str | None
 ) -> ComparisonResult:
-    from sftframe.comparison import compare as compare_arms
-    from sftframe.comparison import group_into_arms, read_run
+    from sftframe.analysis import compare as compare_arms
+    from sftframe.analysis import group_into_arms, read_run
 
     arms = group_into_arms([read_run(path) for path in paths])
     return compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline)
@@ -114,7 +114,7 @@ def _head_to_head(
     *,
     is_json: bool,
 ) -> None:
-    from sftframe.cli.judge_render import show_comparison
+    from sftframe.cli.judge import show_comparison
     from sftframe.cli.render import TerminalObserver
     from sftframe.config import validate
     from sftframe.judging import compare_answers, comparison_document
@@ -149,8 +149,8 @@ def _head_to_head(
 
 def _scores_compared(found: HeadToHead, yardstick: str | None, margin: float | None) -> ComparisonResult | None:
     """The statistics of two sets of scores; None for pairs, or if no item has scores on both sides."""
-    from sftframe.comparison import arms_of_answers
-    from sftframe.comparison import compare as compare_arms
+    from sftframe.analysis import arms_of_answers
+    from sftframe.analysis import compare as compare_arms
 
     if found.scores is None or not found.scores.num_items:
         return None
@@ -158,9 +158,15 @@ def _scores_compared(found: HeadToHead, yardstick: str | None, margin: float | N
 
 
 def _show(result: ComparisonResult, document: dict[str, Any], output_format: Format, *, is_json: bool) -> None:
-    from sftframe.cli.comparison_render import show_comparison_result, show_flips
-    from sftframe.comparison import comparison_csv, comparison_document, comparison_markdown
-    from sftframe.comparison.report import PageInput, comparison_page, read_arm_curves
+    from sftframe.cli.comparison import show_comparison_result, show_flips
+    from sftframe.report import (
+        PageInput,
+        comparison_csv,
+        comparison_document,
+        comparison_markdown,
+        comparison_page,
+        read_arm_curves,
+    )
 
     if is_json:
         write_json({**document, "comparison": comparison_document(result)})

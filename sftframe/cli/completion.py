@@ -46,7 +46,7 @@ def plugin_ids(incomplete: str) -> list[Offer]:
     """Ids of installed plugins; none is imported."""
 
     def offers() -> Iterator[Offer]:
-        from sftframe.registry.discovery import discover
+        from sftframe.registry import discover
 
         return ((candidate.id, candidate.version) for candidate in discover())
 
@@ -79,7 +79,7 @@ def settings(incomplete: str) -> list[Offer]:
 
 def runs(incomplete: str) -> list[Offer]:
     """Runs, the newest first: those under `runs/`, and those in the folder of the typed path."""
-    from sftframe.places import RUNS_DIR, is_run
+    from sftframe.files import RUNS_DIR, is_run
 
     return _folders(incomplete, RUNS_DIR, is_run)
 

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from sftframe.cli.streams import output
-from sftframe.visible import visible
+from sftframe.escaping import visible
 
 
 class Talk(IntEnum):
@@ -34,7 +34,7 @@ talk: ContextVar[Talk] = ContextVar("talk", default=Talk.NORMAL)
 
 
 class SafeConsole(Console):
-    """A console that shows control characters of the text (see `sftframe.visible`); its own colours stay."""
+    """A console that shows control characters of the text (see `sftframe.escaping`); its own colours stay."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **settings})

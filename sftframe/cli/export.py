@@ -48,8 +48,8 @@ def export(
     """
     from sftframe.cli import console
     from sftframe.cli.render import TerminalObserver
-    from sftframe.export import check_out, write_export
-    from sftframe.pipeline.finished import FinishedRun
+    from sftframe.pipeline import FinishedRun
+    from sftframe.prompts import check_out, write_export
 
     run = FinishedRun.open(path, settings.registry(), settings.layer(asks_judge=False))
     folder = out or path / f"export-{to}"

@@ -27,9 +27,9 @@ def init(
     """
     from sftframe.cli.console import out
     from sftframe.config import commented_toml
-    from sftframe.consent import claims_of, remember
     from sftframe.files import write_whole
-    from sftframe.pipeline.proposing import chosen_components, proposals
+    from sftframe.pipeline import chosen_components, proposals
+    from sftframe.trust import claims_of, remember
 
     registry, layer = settings.registry(), settings.layer(asks_judge=False)
     text = commented_toml(chosen_components(layer, registry), proposals(layer, registry), path=str(path))

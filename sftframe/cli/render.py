@@ -26,13 +26,12 @@ from rich.text import Text
 
 from sftframe.cli.console import Talk, err, out, prose, talk
 from sftframe.cli.streams import write_json
+from sftframe.escaping import visible
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, Summary, Yardsticks
-from sftframe.visible import visible
 
 if TYPE_CHECKING:
-    from sftframe.pipeline import Session
-    from sftframe.pipeline.reporting import AnsweredExample
+    from sftframe.pipeline import AnsweredExample, Session
 
 
 def fail(message: str) -> None:
@@ -134,7 +133,7 @@ class TellingObserver(Observer):
 
 def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
     """Print the last table of a run, a few answers, and the paths of the files."""
-    from sftframe.stages.report import summary_document
+    from sftframe.report import summary_document
 
     if as_json:
         write_json(summary_document(summary))
@@ -154,7 +153,7 @@ def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
 def show_trained(session: Session, *, as_json: bool) -> None:
     """Print the result of `train`."""
     if as_json:
-        from sftframe.stages.report import summary_document
+        from sftframe.report import summary_document
 
         write_json(summary_document(session.summary()))
         return
@@ -167,7 +166,7 @@ def show_trained(session: Session, *, as_json: bool) -> None:
 def show_answered(session: Session, *, as_json: bool) -> None:
     """Print the result of `generate`."""
     if as_json:
-        from sftframe.stages.report import summary_document
+        from sftframe.report import summary_document
 
         write_json(summary_document(session.summary()))
         return

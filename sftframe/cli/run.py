@@ -162,7 +162,7 @@ def report(
     """
     from sftframe.ablation import AblationFolder
     from sftframe.cli.render import TerminalObserver, show_result
-    from sftframe.offline import no_network
+    from sftframe.network.offline import no_network
 
     if AblationFolder(path).plan_path.is_file():
         with no_network("sftframe report"):
@@ -181,11 +181,10 @@ def report(
 
 
 def _report_ablation(path: Path, settings: Settings, document_format: Format, *, as_json: bool) -> None:
-    from sftframe.ablation import Ablation
-    from sftframe.ablation.conclusion import conclude
-    from sftframe.cli.ablate_render import show_comparison
+    from sftframe.ablation import Ablation, conclude
+    from sftframe.cli.ablate import show_comparison
     from sftframe.cli.render import warn
-    from sftframe.comparison import comparison_csv, comparison_markdown
+    from sftframe.report import comparison_csv, comparison_markdown
 
     if settings.layer(asks_judge=False):
         raise ConfigError(

@@ -14,7 +14,7 @@ from sftframe.cli.streams import write, write_json
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sftframe.stored_runs import StoredRun
+    from sftframe.runs import StoredRun
 
 Runs = Annotated[
     list[Path],
@@ -56,7 +56,7 @@ def list_runs(
     """
     from dataclasses import asdict
 
-    from sftframe.stored_runs import stored_runs
+    from sftframe.runs import stored_runs
 
     folders = [Path("runs"), Path("ablations")] if folder is None else [folder]
     runs = [run for place in folders if place.is_dir() or folder for run in stored_runs(place)]
@@ -73,7 +73,7 @@ def remove(paths: Runs, yes: Yes = False, as_json: Json = False) -> None:
 
     Example: sftframe runs rm runs/mine runs/other
     """
-    from sftframe.stored_runs import check_is_run, delete_run, stored_runs
+    from sftframe.runs import check_is_run, delete_run, stored_runs
 
     for path in paths:
         check_is_run(path)
@@ -91,7 +91,7 @@ def free(paths: Runs, yes: Yes = False, as_json: Json = False) -> None:
 
     Example: sftframe runs free runs/mine
     """
-    from sftframe.stored_runs import check_is_run, free_run, stored_runs
+    from sftframe.runs import check_is_run, free_run, stored_runs
 
     for path in paths:
         check_is_run(path)
@@ -146,7 +146,7 @@ def _ask(question: str, *, is_agreed: bool) -> None:
 
 
 def _tell(verb: str, paths: list[Path], num_bytes: int, *, as_json: bool) -> None:
-    from sftframe.visible import visible
+    from sftframe.escaping import visible
 
     if as_json:
         write_json({verb: [str(path) for path in paths], "bytes": num_bytes})

@@ -66,8 +66,8 @@ class Settings:
             ConfigError: the file cannot be read, or the user has not accepted what it asks for.
         """
         from sftframe.config import read_toml
-        from sftframe.consent import around, claims_of, require
         from sftframe.registry import load_registry
+        from sftframe.trust import around, claims_of, require
 
         if self.config_path is None:
             return {}

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from sftframe.errors import OutputError, ReaderGone
-from sftframe.visible import json_text, visible
+from sftframe.escaping import json_text, visible
 
 _ERRORS = "sftframe.plain"
 """Name of the codec error handler `_plain`."""
@@ -55,7 +55,7 @@ def output() -> Output:
 
 
 def write(text: str) -> None:
-    """Write a result, or a part of it; control characters are made visible (`sftframe.visible`).
+    """Write a result, or a part of it; control characters are made visible (`sftframe.escaping`).
 
     Raises:
         OutputError: it cannot be written.

@@ -13,7 +13,7 @@ from sftframe.cli.settings import Settings, takes_only
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sftframe.consent import Claim
+    from sftframe.trust import Claim
 
 
 @takes_only()
@@ -34,7 +34,7 @@ def trust(
     Example: sftframe trust runs/theirs
     """
     from sftframe.cli.console import out, prose
-    from sftframe.consent import around, claims_of, pickle_claims, remember
+    from sftframe.trust import around, claims_of, pickle_claims, remember
 
     registry = settings.registry()
     inside = around(path) if path.is_file() else [path]
@@ -70,7 +70,7 @@ def ask(source: Path, claims: Sequence[Claim]) -> bool:
 
 
 def _line(claim: Claim) -> str:
-    from sftframe.visible import visible
+    from sftframe.escaping import visible
 
     return visible(f"  - {claim.words}")
 
@@ -79,7 +79,7 @@ def _documents(path: Path) -> Iterator[dict[str, Any]]:
     """The configurations in a path."""
     from sftframe.ablation import AblationFolder
     from sftframe.config import read_toml
-    from sftframe.places import CONFIG
+    from sftframe.files import CONFIG
 
     if path.is_file():
         yield read_toml(path)

@@ -20,8 +20,7 @@ D width of a head, V vocabulary.
 """
 
 from sftframe.compaction.attention import CompactAttention
-from sftframe.compaction.layout import CompactBatch, compact
+from sftframe.compaction.layout import CompactBatch, compact, select_states
 from sftframe.compaction.loss import term_nll, weighted_loss
-from sftframe.compaction.selection import select_states
 
 __all__ = ["CompactAttention", "CompactBatch", "compact", "select_states", "term_nll", "weighted_loss"]

@@ -15,9 +15,38 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sftframe.interfaces.collate import IGNORED
+from sftframe.plugins import IGNORED
 from sftframe.records import Batch
-from sftframe.transfer import send
+from sftframe.training import send
+
+
+def select_states(x: Tensor, states: Tensor) -> Tensor:
+    """(N, C) to (M, C) at increasing, distinct indices; its gradient is a copy, not a scattered addition."""
+    if len(states) == len(x):
+        return x
+    selected: Tensor = _Select.apply(x, states)  # type: ignore[no-untyped-call]
+    return selected
+
+
+class _Select(torch.autograd.Function):
+    """Some positions of all; those that were not chosen get a gradient of zero."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, chosen: Tensor) -> Tensor:
+        ctx.save_for_backward(chosen)
+        ctx.num_all = len(x)
+        return x.index_select(0, chosen)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (chosen,) = ctx.saved_tensors
+        return scattered(grads[0], chosen, ctx.num_all), None
+
+
+def scattered(grad: Tensor, places: Tensor, num_all: int) -> Tensor:
+    """Rows at their places among others of zero."""
+    return grad.new_zeros(num_all, grad.shape[1]).index_copy_(0, places, grad)
+
 
 HEAD_ROWS = 1024
 """Positions whose logits exist at the same time: 200 MB for GPT-2's vocabulary; smaller chunks are slower."""

@@ -12,18 +12,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from sftframe import __version__
 from sftframe.config import RunConfig
 from sftframe.device import ForeignLoad
-from sftframe.doctor.components import JudgeChecks, check_judges, check_plugins
-from sftframe.doctor.devices import check_devices, look_at_devices
-from sftframe.doctor.findings import Finding, Status
-from sftframe.doctor.resources import check_cores, check_memory, look_at_cores, look_at_memory
-from sftframe.doctor.software import check_software, look_at_software
-from sftframe.doctor.storage import check_cache, check_runs, look_at_cache, look_at_runs
-from sftframe.doctor.surroundings import NetworkProbe, Terminal, check_network, check_terminal, look_at_terminal
-from sftframe.downloads import cache_dir
+from sftframe.doctor.hardware import (
+    Finding,
+    Status,
+    check_cores,
+    check_devices,
+    check_memory,
+    look_at_cores,
+    look_at_devices,
+    look_at_memory,
+)
+from sftframe.doctor.software import JudgeChecks, check_judges, check_plugins, check_software, look_at_software
+from sftframe.doctor.surroundings import (
+    NetworkProbe,
+    Terminal,
+    check_cache,
+    check_network,
+    check_runs,
+    check_terminal,
+    look_at_cache,
+    look_at_runs,
+    look_at_terminal,
+)
+from sftframe.network.downloads import cache_dir
 from sftframe.registry import Registry
+from sftframe.version import __version__
 
 __all__ = ["Finding", "Status", "document", "examine", "is_usable"]
 

@@ -1,46 +1,76 @@
-"""Files and folders that appear whole or not at all, and JSON lines that survive a kill at any byte.
+"""Files and folders that appear whole or not at all, JSON lines that survive a kill at any byte, and locks.
 
 Every call that changes the disk goes through `Disk`.
 """
 
-from sftframe.files.disk import Disk, DiskError, disk, using_disk
-from sftframe.files.lines import JsonLines, read_json_lines, write_json_lines
-from sftframe.files.named import MOST_TEXT, check_plain, content_kind, path_hint, read_named_file, read_named_text
-from sftframe.files.values import decoded, decoded_object, plain
-from sftframe.files.whole import (
-    is_leftover,
+from sftframe.files.atomic import (
+    DiskError,
+    JsonLines,
+    decoded,
+    decoded_object,
+    disk,
+    plain,
+    read_json_lines,
     remove_leftovers,
     replace_dir,
     sync_dir,
     whole_dir,
-    whole_file,
     write_json,
+    write_json_lines,
     write_json_part,
     write_whole,
 )
+from sftframe.files.folders import (
+    CONFIG,
+    MANIFEST,
+    RUNS_DIR,
+    check_inside,
+    check_place,
+    check_vacant,
+    explained,
+    is_half_made,
+    is_marked,
+    is_number,
+    is_run,
+    is_taken,
+    make_named,
+    make_numbered,
+    remove_run,
+)
+from sftframe.files.user_files import check_plain, content_kind, path_hint, read_named_file, read_named_text
 
 __all__ = [
-    "MOST_TEXT",
-    "Disk",
+    "CONFIG",
+    "MANIFEST",
+    "RUNS_DIR",
     "DiskError",
     "JsonLines",
+    "check_inside",
+    "check_place",
     "check_plain",
+    "check_vacant",
     "content_kind",
     "decoded",
     "decoded_object",
     "disk",
-    "is_leftover",
+    "explained",
+    "is_half_made",
+    "is_marked",
+    "is_number",
+    "is_run",
+    "is_taken",
+    "make_named",
+    "make_numbered",
     "path_hint",
     "plain",
     "read_json_lines",
     "read_named_file",
     "read_named_text",
     "remove_leftovers",
+    "remove_run",
     "replace_dir",
     "sync_dir",
-    "using_disk",
     "whole_dir",
-    "whole_file",
     "write_json",
     "write_json_lines",
     "write_json_part",

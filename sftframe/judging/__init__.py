@@ -1,29 +1,41 @@
-"""Judging of answers from runs and files, with the verdict cache and repeats, and comparison of two sets of answers.
+"""Judging: every answered example gets a verdict from a judge, every pair of answers a preference.
 
+The judge's contract is checked, so that no verdict gets to another item and no failed item is left out silently.
 Nothing here imports torch, so that judging a file starts at once.
 """
 
-from sftframe.judging.answered import AnsweredItems, asked_again, is_answer_file, read_answered_file, read_answered_run
 from sftframe.judging.asking import Judgement, Judging
-from sftframe.judging.documents import comparison_document, judgement_document
-from sftframe.judging.files import choose_judge, judge_file, judge_items
-from sftframe.judging.head_to_head import HeadToHead, compare_answers, compare_items, read_side
+from sftframe.judging.files import (
+    HeadToHead,
+    asked_again,
+    choose_judge,
+    compare_answers,
+    comparison_document,
+    is_answer_file,
+    judge_file,
+    judge_items,
+    judgement_document,
+    read_answered_file,
+)
+from sftframe.judging.pairs import PairSummary
+from sftframe.judging.scoring import ScoreDifference, failure_counts, make_items, summarise
 
 __all__ = [
-    "AnsweredItems",
     "HeadToHead",
     "Judgement",
     "Judging",
+    "PairSummary",
+    "ScoreDifference",
     "asked_again",
     "choose_judge",
     "compare_answers",
-    "compare_items",
     "comparison_document",
+    "failure_counts",
     "is_answer_file",
     "judge_file",
     "judge_items",
     "judgement_document",
+    "make_items",
     "read_answered_file",
-    "read_answered_run",
-    "read_side",
+    "summarise",
 ]

@@ -11,21 +11,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sftframe.config import RunConfig
-from sftframe.interfaces import Judge
+from sftframe.judging.cache import VerdictCache
+from sftframe.judging.pairs import differing, mirrored
+from sftframe.judging.scoring import JudgeNoise, check_failures, judge_pairs, judge_responses, measure_noise, summarise
+from sftframe.plugins import Judge
 from sftframe.progress import Observer
 from sftframe.records import JudgeItem, JudgePair, JudgeSummary, Preference, Verdict
 from sftframe.registry import Registry, Seam
-from sftframe.stages.judge import (
-    JudgeNoise,
-    check_failures,
-    differing,
-    judge_pairs,
-    judge_responses,
-    measure_noise,
-    mirrored,
-    summarise,
-)
-from sftframe.verdict_cache import VerdictCache
 
 Word = TypeVar("Word", Verdict, Preference)
 

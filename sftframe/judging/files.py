@@ -1,19 +1,110 @@
-"""Judges answers that belong to no run: those of a file, or any list of items."""
+"""Judging and comparing the answers of files and of finished runs, outside of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from sftframe.config import RunConfig
-from sftframe.errors import Interrupted
+from sftframe.data import load_answered
+from sftframe.errors import ConfigError, DataError, Interrupted
+from sftframe.files import plain
 from sftframe.interrupts import interruptible
-from sftframe.judging.answered import read_answered_file
 from sftframe.judging.asking import Judgement, Judging
+from sftframe.judging.pairs import PairOutcome, PairSummary, combine, make_pairs, summarise_pairs
+from sftframe.judging.scoring import (
+    ScoreDifference,
+    check_failures,
+    failure_counts,
+    judge_item,
+    match_items,
+    paired_difference,
+)
 from sftframe.progress import Observer
-from sftframe.records import JudgeItem
+from sftframe.records import ItemResult, JudgeItem, Preference, Response, Verdict
 from sftframe.registry import Registry, load_registry
+from sftframe.runs import RunFolder, read_object, read_records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredItems:
+    """Questions with a model's answers."""
+
+    label: str
+    """The path, as it was given."""
+    items: tuple[JudgeItem, ...]
+    data_sha256: str | None = None
+    """SHA-256 of the run's data; None for a file of answers."""
+    verdicts: Mapping[str, Mapping[int, Verdict]] = field(default_factory=dict)
+    """Verdicts that exist already: by `Judge.identity`, then by index."""
+
+
+def is_answer_file(path: Path) -> bool:
+    """Whether a path means a file of answers and not a run's folder; it need not exist."""
+    return path.is_file() or (path.suffix.lower() in _ENDINGS and not path.is_dir())
+
+
+_ENDINGS = (".json", ".jsonl", ".ndjson")
+
+
+def read_answered_file(path: Path, config: RunConfig) -> AnsweredItems:
+    """The items of a file in the chapter's format. `data.fields` maps other names; `data.limit` takes the first ones.
+
+    Raises:
+        DataError: it cannot be read, or an entry cannot be used.
+    """
+    found = load_answered(config.data.model_copy(update={"source": str(path)}))
+    answered = zip(found.dataset.examples, found.answers, strict=True)
+    return AnsweredItems(label=str(path), items=tuple(judge_item(example, answer) for example, answer in answered))
+
+
+def read_answered_run(path: Path) -> AnsweredItems:
+    """The test items of a run with the fine-tuned model's answers, in the order of the data.
+
+    Raises:
+        ConfigError: the folder is not a run, or the run is not finished.
+    """
+    folder = RunFolder.open(path)
+    if not (folder.items_path.exists() and folder.responses_path.exists()):
+        raise ConfigError(f"{path} is not finished: continue it with sftframe run --resume {path}")
+    answers = {response.index: response.text for response in read_records(Response, folder.responses_path)}
+    verdicts: dict[str, dict[int, Verdict]] = {}
+    for verdict in read_records(Verdict, folder.verdicts_path) if folder.verdicts_path.exists() else []:
+        verdicts.setdefault(verdict.judge, {})[verdict.index] = verdict
+    return AnsweredItems(
+        label=str(path),
+        items=tuple(_item(question, answers, path) for question in read_records(ItemResult, folder.items_path)),
+        data_sha256=_data_sha256(folder.manifest_path),
+        verdicts=verdicts,
+    )
+
+
+def _item(question: ItemResult, answers: Mapping[int, str], path: Path) -> JudgeItem:
+    """The question of the last report, with the answer as it is now."""
+    if question.index not in answers:
+        raise ConfigError(f"{path} has no answer to test item {question.index}: sftframe generate {path} writes it")
+    return asked_again(question, answers[question.index])
+
+
+def asked_again(item: ItemResult, answer: str) -> JudgeItem:
+    """A test item of a run as an item for a judge, with this answer."""
+    return JudgeItem(
+        index=item.index,
+        instruction=item.instruction,
+        input=item.input,
+        reference=item.reference,
+        answer=answer,
+    )
+
+
+def _data_sha256(path: Path) -> str:
+    data = read_object(path).get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("sha256"), str):
+        raise ConfigError(f"{path} does not record the data of the run: it is damaged or was changed")
+    return str(data["sha256"])
 
 
 def judge_file(
@@ -75,3 +166,231 @@ def explained_interrupt(judging: Judging) -> Iterator[None]:
     except KeyboardInterrupt:
         kept = "the verdicts so far are in the cache: the same command continues" if judging.is_caching else ""
         raise Interrupted(f"stopped; {kept or 'no verdict is kept: the same command starts again'}") from None
+
+
+By = Literal["pairs", "scores"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadToHead:
+    """What a judge says about b's answers against a's, on the questions that both answered."""
+
+    judge: str
+    """`Judge.identity`."""
+    a: AnsweredItems
+    b: AnsweredItems
+    matches: tuple[tuple[JudgeItem, JudgeItem], ...]
+    """a's and b's item of every common question, in a's order."""
+    scores: ScoreDifference | None = None
+    """Present if single answers were scored."""
+    verdicts: tuple[tuple[Verdict, Verdict], ...] = ()
+    """On a's and b's answer, one pair per match, if single answers were scored."""
+    pairs: PairSummary | None = None
+    """Present if pairs were compared."""
+    outcomes: tuple[PairOutcome, ...] = ()
+    """One per match, if pairs were compared."""
+    preferences: tuple[Preference, ...] = ()
+    """All that the judge of pairs said, in the order of the questions to it."""
+
+    def check(self, max_failures: float) -> None:
+        """Check that the judge answered enough questions.
+
+        Raises:
+            JudgeError: a share of more than `max_failures` (0-1) has no answer.
+        """
+        for side in zip(*self.verdicts, strict=True):
+            check_failures(side, max_failures)
+        check_failures(self.preferences, max_failures)
+
+
+def compare_answers(
+    a: Path | str,
+    b: Path | str,
+    config: RunConfig | None = None,
+    *,
+    by: By | None = None,
+    registry: Registry | None = None,
+    observer: Observer | None = None,
+) -> HeadToHead:
+    """Compare the answers in two run folders or files, as `sftframe compare` does.
+
+    Args:
+        config: its `judge`, `max_failures` and `data.fields` count.
+        by: ask for the better of two answers, or score each one; by default pairs, if the judge can compare them.
+
+    Returns:
+        What the judge said about every common question. `HeadToHead.check` says whether enough was answered.
+
+    Raises:
+        SftframeError: a side or the judge cannot be used, or the sides have nothing in common.
+    """
+    config, observer = config or RunConfig(), observer or Observer()
+    sides = read_side(Path(a), config), read_side(Path(b), config)
+    matched = matches(*sides)
+    judging = choose_judge(config, registry or load_registry(), observer)
+    return compare_items(judging, *sides, matched, by=by)
+
+
+def read_side(path: Path, config: RunConfig) -> AnsweredItems:
+    """The answers of a run's folder, or of a file.
+
+    Raises:
+        SftframeError: there are none, or they cannot be read.
+    """
+    return read_answered_file(path, config) if is_answer_file(path) else read_answered_run(path)
+
+
+def matches(a: AnsweredItems, b: AnsweredItems) -> tuple[tuple[JudgeItem, JudgeItem], ...]:
+    """The items that both sides have.
+
+    Raises:
+        ConfigError: two runs of different data.
+        DataError: no item is on both sides.
+    """
+    if None not in (a.data_sha256, b.data_sha256) and a.data_sha256 != b.data_sha256:
+        raise ConfigError(
+            f"{a.label} and {b.label} were made with different data (SHA-256 {a.data_sha256 or '':.12}… and "
+            f"{b.data_sha256 or '':.12}…): compare runs of the same data; if the questions are meant to be the same, "
+            f"compare the files {a.label}/responses.json and {b.label}/responses.json"
+        )
+    found = tuple(match_items(a.items, b.items))
+    if found:
+        return found
+    questions = {(item.instruction, item.input) for item in a.items}
+    same = sum((item.instruction, item.input) in questions for item in b.items)
+    hint = f"; {same} questions of {b.label} are in {a.label} with another reference" if same else ""
+    raise DataError(
+        f"{a.label} and {b.label} have no item in common ({len(a.items)} and {len(b.items)} items){hint}: "
+        "expected answers to the same questions, with the same instruction, input and output"
+    )
+
+
+def compare_items(
+    judging: Judging,
+    a: AnsweredItems,
+    b: AnsweredItems,
+    matched: Sequence[tuple[JudgeItem, JudgeItem]],
+    *,
+    by: By | None = None,
+) -> HeadToHead:
+    """What a judge says of matched items.
+
+    Raises:
+        JudgeError: the judge cannot continue, or pairs were asked for and it grades single answers only.
+        Interrupted: the user or the system stopped it.
+    """
+    by_pairs = judging.judge.can_prefer if by is None else by == "pairs"
+    with explained_interrupt(judging):
+        return (_by_pairs if by_pairs else _by_scores)(judging, a, b, tuple(matched))
+
+
+def _by_scores(
+    judging: Judging, a: AnsweredItems, b: AnsweredItems, matched: tuple[tuple[JudgeItem, JudgeItem], ...]
+) -> HeadToHead:
+    sides = []
+    for name, side, items in (("a", a, [one for one, _ in matched]), ("b", b, [other for _, other in matched])):
+        known = side.verdicts.get(judging.judge.identity, {})
+        sides.append(judging.judge_answers(items, stage=f"judge {name}", known=known).verdicts)
+    return HeadToHead(
+        judge=judging.judge.identity,
+        a=a,
+        b=b,
+        matches=matched,
+        scores=paired_difference(*sides),
+        verdicts=tuple(zip(*sides, strict=True)),
+    )
+
+
+def _by_pairs(
+    judging: Judging, a: AnsweredItems, b: AnsweredItems, matched: tuple[tuple[JudgeItem, JudgeItem], ...]
+) -> HeadToHead:
+    pairs = make_pairs(matched)
+    forward, backward = judging.prefer_both_ways(pairs)
+    outcomes = combine(pairs, forward, backward)
+    return HeadToHead(
+        judge=judging.judge.identity,
+        a=a,
+        b=b,
+        matches=matched,
+        pairs=summarise_pairs(outcomes, forward, backward),
+        outcomes=tuple(outcomes),
+        preferences=(*forward, *backward),
+    )
+
+
+Document = dict[str, Any]
+
+
+def judgement_document(judgement: Judgement) -> Document:
+    """The judge, the mean with its interval, and every verdict in the items' order."""
+    summary = judgement.summary
+    document = {
+        "judge": summary.name,
+        "num_items": summary.num_items,
+        "num_scored": summary.num_scored,
+        "mean": summary.mean,
+        "ci95": summary.ci95,
+        "failures": failure_counts(judgement.verdicts),
+        "repeats": judgement.noise,
+        "verdicts": [_verdict(verdicts) for verdicts in zip(judgement.verdicts, *judgement.repeats, strict=True)],
+    }
+    made: Document = plain(document)
+    return made
+
+
+def comparison_document(comparison: HeadToHead) -> Document:
+    """The judge, both sides, the totals, and every common item in a's order."""
+    sides = {
+        name: {"path": side.label, "num_items": len(side.items)}
+        for name, side in (("a", comparison.a), ("b", comparison.b))
+    }
+    scored = [verdict for both in comparison.verdicts for verdict in both]
+    document = {
+        "judge": comparison.judge,
+        "by": "pairs" if comparison.pairs else "scores",
+        **sides,
+        "num_common": len(comparison.matches),
+        "failures": failure_counts([*scored, *comparison.preferences]),
+        "scores": comparison.scores,
+        "pairs": comparison.pairs,
+        "items": _scored(comparison) if comparison.scores else _compared(comparison),
+    }
+    made: Document = plain(document)
+    return made
+
+
+def _verdict(verdicts: Sequence[Verdict]) -> Document:
+    first = verdicts[0]
+    row: Document = {"index": first.index, "status": first.status, "score": first.score, "reason": first.reason}
+    if len(verdicts) > 1:
+        row["scores"] = [verdict.score for verdict in verdicts]
+    return row
+
+
+def _scored(comparison: HeadToHead) -> list[Document]:
+    return [
+        {
+            "index": a.index,
+            "index_b": b.index,
+            "score_a": one.score,
+            "score_b": other.score,
+            "difference": None if one.score is None or other.score is None else other.score - one.score,
+            "status_a": one.status,
+            "status_b": other.status,
+        }
+        for (a, b), (one, other) in zip(comparison.matches, comparison.verdicts, strict=True)
+    ]
+
+
+def _compared(comparison: HeadToHead) -> list[Document]:
+    return [
+        {
+            "index": a.index,
+            "index_b": b.index,
+            "status": outcome.status,
+            "winner": outcome.winner,
+            "is_consistent": outcome.is_consistent,
+            "reason": outcome.reason,
+        }
+        for (a, b), outcome in zip(comparison.matches, comparison.outcomes, strict=True)
+    ]

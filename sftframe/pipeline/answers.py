@@ -15,18 +15,15 @@ from typing import TypeVar
 from sftframe.config import RunConfig
 from sftframe.errors import ConfigError, ModelError
 from sftframe.files import JsonLines, decoded_object, disk, read_json_lines, write_json, write_json_lines
-from sftframe.interfaces import CausalLM
-from sftframe.judging import Judgement, Judging
+from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes, yardsticks
+from sftframe.judging import Judgement, Judging, make_items, summarise
 from sftframe.pipeline.setup import Components, Material
+from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
+from sftframe.prompts import encode_prompts
 from sftframe.records import Example, Likelihood, Response, TrainSummary, Verdict, Yardsticks
-from sftframe.runs import RunFolder
-from sftframe.stages.batches import evaluation_batches
-from sftframe.stages.evaluate import measure_likelihoods, response_bytes, yardsticks
-from sftframe.stages.generate import generate_responses, generation_settings
-from sftframe.stages.judge import make_items, summarise
-from sftframe.stages.tokens import encode_prompts
-from sftframe.stored import read_json, read_record, read_records
+from sftframe.runs import RunFolder, read_json, read_record, read_records
+from sftframe.training import evaluation_batches
 
 Record = TypeVar("Record", Response, Verdict, Likelihood)
 

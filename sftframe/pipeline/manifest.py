@@ -2,29 +2,68 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+import torch
 from pydantic import TypeAdapter
+from torch import nn
 
-from sftframe import __version__
 from sftframe.config import Layer, RunConfig, flattened, merge, read_toml, validate
+from sftframe.data import num_duplicates
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError, brief
-from sftframe.interfaces import CausalLM, Component, PromptStyle, Tokenizer
-from sftframe.pipeline.pairing import pairing_hashes, weights_hash
+from sftframe.files import plain, write_json, write_whole
 from sftframe.pipeline.setup import Components, Material, Setup, resolve
+from sftframe.plugins import CausalLM, Component, PromptStyle, Tokenizer
+from sftframe.prompts import FIXED_EXAMPLES, encode_prompts, style_fingerprint
 from sftframe.registry import Registry, Seam
-from sftframe.runs import RunFolder, plain, write_json, write_whole
-from sftframe.stages.data import num_duplicates
-from sftframe.stages.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerprint
-from sftframe.stored import read_object
+from sftframe.runs import RunFolder, read_object
+from sftframe.training import StepLoader
+from sftframe.version import __version__
+
+
+def pairing_hashes(setup: Setup, model: CausalLM) -> Mapping[str, str]:
+    """SHA-256 by name.
+
+    `data`: the file. `split`: which examples train, validate and test. `test`: which examples are asked, in order.
+    `initial_weights`: every parameter and buffer before the first step. `order`: which examples each batch of each
+    optimizer step has.
+    """
+    material, config = setup.material, setup.config
+    parts = {part: getattr(material, part).indices for part in ("train", "validation", "test")}
+    loader = StepLoader(material.train, setup.components.strategy, config.train, seed=config.seed)
+    return {
+        "data": material.dataset.sha256,
+        "split": _hashed(f"{part} {indices}" for part, indices in parts.items()),
+        "test": _hashed([str([example.index for example in material.test_examples()])]),
+        "initial_weights": weights_hash(model.module),
+        "order": _hashed(str(groups) for groups in loader.schedule()),
+    }
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers, with their names, shapes and dtypes; half a second per GB."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def _hashed(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()
+
 
 _CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
 """Sections and keys that may change each time a command works on a run."""

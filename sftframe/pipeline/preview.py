@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 from sftframe.config import RunConfig
 from sftframe.errors import DataError
-from sftframe.interfaces import Tokenizer
 from sftframe.pipeline.setup import Components, Material, load_parts, prepare_data
+from sftframe.plugins import Tokenizer
 from sftframe.progress import Observer
+from sftframe.prompts import LengthReport, TokenStore, tokenize
 from sftframe.records import Batch, Example, TokenizedExample
-from sftframe.stages.batches import (
+from sftframe.training import (
     LABELS,
     PADDING,
     TargetCounts,
@@ -25,7 +26,6 @@ from sftframe.stages.batches import (
     epoch_order,
     target_roles,
 )
-from sftframe.stages.tokens import LengthReport, TokenStore, tokenize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

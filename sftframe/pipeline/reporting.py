@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass
 
 from sftframe.config import RunConfig
+from sftframe.files import plain, read_json_lines, write_json, write_whole
 from sftframe.pipeline import manifest
 from sftframe.pipeline.answers import AnswerFiles, check_measured, read_yardsticks
 from sftframe.pipeline.preview import view_examples
 from sftframe.pipeline.setup import Components, Material
 from sftframe.records import Example, ItemResult, Response, Summary, TrainSummary, Verdict
-from sftframe.runs import RunFolder, plain, read_json_lines, write_json, write_whole
-from sftframe.stages.report import Curves, ReportInput, loss_chart, read_curves, report_page, summary_document
-from sftframe.stored import read_json, read_record
+from sftframe.report import Curves, ReportInput, loss_chart, read_curves, report_page, summary_document
+from sftframe.runs import RunFolder, read_json, read_record
 
 NUM_TOKEN_EXAMPLES = 3
 """Examples whose tokens the report shows."""

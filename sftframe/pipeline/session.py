@@ -1,4 +1,4 @@
-"""Work on one run: the stages in their order. Each stage can be done again from the run's folder alone."""
+"""The only package that knows every stage: a whole run, and its stages one by one, as Python functions."""
 
 from __future__ import annotations
 
@@ -7,37 +7,191 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sftframe import checkpoints
-from sftframe.adapters import check_lora
-from sftframe.config import Layer, merge
-from sftframe.consent import claims_of, judge_claims, remember, require, require_run
+from sftframe.config import Layer, RunConfig, merge
+from sftframe.data import Dataset, num_duplicates, unused_columns_told
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
-from sftframe.errors import DataError, JudgeError, TrainingError
-from sftframe.files import DiskError
-from sftframe.interfaces import CausalLM
+from sftframe.errors import ConfigError, DataError, Interrupted, JudgeError, TrainingError
+from sftframe.files import RUNS_DIR, DiskError, check_inside, remove_leftovers
+from sftframe.interrupts import interruptible
 from sftframe.judging import Judgement, Judging
 from sftframe.pipeline import manifest
-from sftframe.pipeline.announcement import announce
 from sftframe.pipeline.answers import AnswerFiles, judge_files, mend, write_answers, write_responses_document
-from sftframe.pipeline.memory import check_memory, disk_bytes
-from sftframe.pipeline.models import RunModels, load
 from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
 from sftframe.pipeline.setup import (
     Components,
     Setup,
     check_answers_fit,
     check_first_step,
+    check_memory,
     check_resources,
+    disk_bytes,
     prepare_data,
     resolve,
 )
 from sftframe.pipeline.training import FineTuning, drop_checkpoints
-from sftframe.pipeline.working import at_work_on
-from sftframe.places import check_inside
+from sftframe.plugins import CausalLM
+from sftframe.plugins.guard import is_out_of_memory
 from sftframe.progress import Observer
+from sftframe.prompts import control_tokens_in
 from sftframe.records import Summary
-from sftframe.registry import Registry
-from sftframe.runs import RUNS_DIR, RunFolder
+from sftframe.registry import Registry, load_registry
+from sftframe.runs import RunFolder
+from sftframe.training import check_lora, checkpoints
+from sftframe.trust import claims_of, judge_claims, remember, require, require_run
+
+
+class RunModels:
+    """The untuned and the fine-tuned model of a run.
+
+    Args:
+        untuned: the untuned model where it is loaded already.
+    """
+
+    def __init__(self, setup: Setup, folder: RunFolder, observer: Observer, *, untuned: CausalLM | None = None) -> None:
+        self._setup = setup
+        self._folder = folder
+        self._observer = observer
+        self._untuned = untuned
+        self._tuned: CausalLM | None = None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the folder has the fine-tuned model and the summary of its training."""
+        return self._folder.model_dir.is_dir() and self._folder.train_path.exists()
+
+    @property
+    def untuned(self) -> CausalLM:
+        """The model before training.
+
+        Raises:
+            SftframeError: its weights are missing, or are not those of the run's manifest.
+        """
+        if self._untuned is None:
+            self._untuned = load(self._setup, self._observer)
+            manifest.check_weights(self._folder, self._untuned)
+        return self._untuned
+
+    @property
+    def tuned(self) -> CausalLM:
+        """The model after training.
+
+        Raises:
+            ConfigError: the run has none yet.
+        """
+        if self._tuned is None:
+            if not self.is_trained:
+                raise ConfigError(f"{self._folder.path} has no model yet: train it first with sftframe run --resume")
+            self._tuned = load(self._setup, self._observer, saved=self._folder.model_dir)
+        return self._tuned
+
+    def have_trained(self) -> None:
+        """Note that training changed the untuned model in place; `untuned` then loads it again."""
+        self._tuned, self._untuned = self._untuned, None
+
+
+def load(setup: Setup, observer: Observer, saved: Path | None = None) -> CausalLM:
+    """Load a run's model: the untuned one, or what training saved."""
+    observer.begin("load model", None, "models")
+    model = setup.components.backend.load(device=setup.device, dtype="float32", seed=setup.config.seed, saved=saved)
+    observer.end()
+    return model
+
+
+@contextmanager
+def at_work_on(folder: RunFolder) -> Iterator[None]:
+    """Lock a run's folder, and turn Ctrl-C, SIGTERM and SIGHUP into a message that says how to continue.
+
+    Raises:
+        ConfigError: another process works on the run.
+        DiskError: the disk is full, or cannot be written for another reason; what was done before it is saved.
+        Interrupted: somebody stopped it; what was done is saved.
+        TrainingError: memory ran out.
+    """
+    with _saying_how_to_go_on(folder.path), interruptible(), folder.lock():
+        try:
+            remove_leftovers(folder.path)
+            yield
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"stopped, what was saved so far is kept; continue with: sftframe run --resume {folder.path}"
+            ) from None
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingError(
+                "out of memory while measuring or answering: lower generate.batch_size or "
+                "generate.max_cache_bytes, and --batch-size, or choose a smaller model; "
+                f"what was saved so far is kept in {folder.path}"
+            ) from error
+
+
+@contextmanager
+def _saying_how_to_go_on(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DiskError as error:
+        raise DiskError(
+            f"{error}; what was saved before it is kept: make room or repair the disk, then continue with: "
+            f"sftframe run --resume {path}"
+        ) from error
+
+
+def announce(setup: Setup, observer: Observer) -> None:
+    """Report the pieces of the run, and warn of unused text and of cut, dropped or repeated examples."""
+    config, lengths, parts = setup.config, setup.material.lengths, setup.material.split
+    observer.note(
+        f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
+        f"judge {config.judge.name} · data {config.data.source} · seed {config.seed}"
+    )
+    observer.note(
+        f"{len(parts.train)} train, {len(parts.test)} test and {len(parts.validation)} validation examples; "
+        f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
+    )
+    announce_unused_columns(setup.material.dataset, observer)
+    if lengths.over_long:
+        observer.warn(
+            f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} dropped, "
+            f"{lengths.num_truncated} cut by {lengths.num_tokens_cut} tokens"
+        )
+    for line in _about_words(setup):
+        observer.warn(line)
+    num_repeated = num_duplicates(parts).test_in_train
+    if num_repeated:
+        observer.warn(f"{num_repeated} test examples are in the training data too")
+
+
+def _about_words(setup: Setup) -> Iterator[str]:
+    """What the prompt style's own words and stop strings will do with this tokenizer and these outputs."""
+    style, parts = setup.components.style, setup.material.split
+    for name in control_tokens_in(style, setup.components.tokenizer):
+        yield (
+            f"prompt style {style.name!r} writes {name!r}, the name of a control token: this run trains it as the "
+            "ordinary tokens of its letters, but other programs read one token, so the model cannot be exported"
+        )
+    for stop in style.stop_strings:
+        cut = {
+            label: count
+            for label, part in (("train", parts.train), ("test", parts.test))
+            if (count := sum(stop in example.output for example in part))
+        }
+        if cut:
+            numbers = " and ".join(f"{count} {label}" for label, count in cut.items())
+            yield (
+                f"{numbers} outputs contain {stop!r}, the text at which prompt style {style.name!r} stops an answer: "
+                "answers end there and are never the whole output; choose another style, or change the data"
+            )
+
+
+def announce_unused_columns(dataset: Dataset, observer: Observer) -> None:
+    """Report the columns of the file that are not read: a warning if one of them contains text, else a note."""
+    columns = dataset.unused_columns
+    if not columns:
+        return
+    told = f"{dataset.source}: {unused_columns_told(columns, len(dataset.examples))}"
+    if any(column.has_text for column in columns):
+        observer.warn(f"{told}; the model does not see them. --set data.fields.FIELD=NAME reads a column")
+    else:
+        observer.note(told)
 
 
 def _is_trained(folder: RunFolder) -> bool:
@@ -369,3 +523,42 @@ def _check_memory(setup: Setup, observer: Observer, *, force: bool) -> None:
         if not force:
             raise
         observer.warn(f"{error}; --force continues this time; in the next version it only replaces a run")
+
+
+def run(
+    config: RunConfig | None = None,
+    *,
+    registry: Registry | None = None,
+    observer: Observer | None = None,
+    force: bool = False,
+    skip_memory_check: bool = False,
+) -> Summary:
+    """Fine-tune, answer, judge and report, as `sftframe run` does.
+
+    Args:
+        config: what differs from the defaults; what is not set is the model's own proposal, or the default.
+        registry: the plugins to choose from; by default all that are installed.
+        observer: gets the progress.
+        force: replace the run in `config.out`.
+        skip_memory_check: train even if memory may not suffice.
+
+    Returns:
+        What the run's `summary.json` says; `Summary.run` is its folder.
+
+    Raises:
+        SftframeError: with a message for the user and the exit code that the command would end with.
+    """
+    layer: Layer = (config or RunConfig()).model_dump(exclude_unset=True)
+    session = Session.start(
+        layer, registry or load_registry(), observer or Observer(), force=force, skip_memory_check=skip_memory_check
+    )
+    return session.run_all()
+
+
+def resume(path: Path, *, registry: Registry | None = None, observer: Observer | None = None) -> Summary:
+    """Resume a run that was interrupted; finished work is not done again.
+
+    Raises:
+        SftframeError: the folder is no run, or template, tokenizer or data have changed since.
+    """
+    return Session.resume(path, registry or load_registry(), observer or Observer()).run_all()

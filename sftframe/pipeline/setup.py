@@ -1,26 +1,25 @@
-"""From a configuration to everything that a run needs before its first step; checks early what can fail.
-
-Names, options, files, device, judge and lengths are checked before a model is loaded or a folder is made.
-"""
+"""What a run is made of: resolved settings, components, data; and all checks before the first step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from sftframe.config import Choice, Layer, RunConfig, merge, validate
-from sftframe.decoding import check_fits
+import psutil
+
+from sftframe.config import Choice, ChosenComponent, Layer, RunConfig, merge, option_fields, validate
+from sftframe.data import Dataset, Split, load_examples, split
 from sftframe.device import ProcessSetup, check_compiler, choose_device
-from sftframe.errors import ConfigError, DataError, ModelError, PluginError
-from sftframe.interfaces import CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
+from sftframe.errors import ConfigError, DataError, ModelError, PluginError, TrainingError
+from sftframe.inference import generation_settings
+from sftframe.plugins import CausalLM, CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
+from sftframe.plugins.decoding import check_fits
 from sftframe.progress import Observer
-from sftframe.prompt_files import prompt_file
+from sftframe.prompts import LengthReport, TokenStore, encode_prompts, prompt_file, tokenize
 from sftframe.records import Example
 from sftframe.registry import Registry, Seam
-from sftframe.stages.data import Dataset, Split, load_examples, split
-from sftframe.stages.generate import generation_settings
-from sftframe.stages.tokens import LengthReport, TokenStore, encode_prompts, tokenize
 
 
 def resolve(layer: Layer, registry: Registry) -> RunConfig:
@@ -232,7 +231,10 @@ def check_first_step(config: RunConfig, components: Components, material: Materi
         DataError: a row in which nothing counts.
         PluginError: the strategy broke a promise.
     """
-    from sftframe.stages.batches import StepLoader, check_promise  # imports torch
+    from sftframe.training import (
+        StepLoader,  # imports torch
+        check_promise,
+    )
 
     loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
     next(loader.steps())
@@ -247,7 +249,7 @@ def check_resources(config: RunConfig, components: Components, *, needs_judge: b
     """
     device = choose_device(config.device)
     if config.train.lora is not None:
-        from sftframe.adapters import check_lora_package  # imports torch
+        from sftframe.training import check_lora_package  # imports torch
 
         check_lora_package()
     if config.train.compile:
@@ -256,3 +258,75 @@ def check_resources(config: RunConfig, components: Components, *, needs_judge: b
     if needs_judge:
         components.judge.check()
     return device
+
+
+def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, device: str) -> None:
+    """Check that weights, gradients, AdamW's moments and activations fit.
+
+    Args:
+        longest: tokens of the longest training example.
+
+    Raises:
+        TrainingError: they do not, by the backend's own estimate.
+    """
+    settings = config.train
+    needed = backend.training_bytes(
+        settings.batch_size * longest,
+        trains_all=settings.lora is None,
+        is_recomputing=settings.gradient_checkpointing,
+    )
+    free = free_memory(device)
+    if needed is None or needed <= free:
+        return
+    raise TrainingError(
+        f"{config.model.name} in float32 with AdamW and batches of {settings.batch_size} x {longest} tokens needs "
+        f"about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: lower --batch-size (and raise "
+        "train.accumulate), set train.gradient_checkpointing=true or train.lora.rank=16, choose a smaller model, or "
+        "continue with --skip-memory-check"
+    )
+
+
+def disk_bytes(model: CausalLM, config: RunConfig) -> int:
+    """Disk that a run takes for its model and its checkpoints; all else is small."""
+    num_bytes = sum(p.numel() * p.element_size() for p in model.module.parameters())
+    # a checkpoint has weights and both of AdamW's moments; a new one is written before an old one is deleted
+    kept = config.train.keep_checkpoints
+    num_checkpoints = kept + 1 if kept else 0
+    num_copies = 1 + 3 * num_checkpoints + (num_checkpoints or 2 if config.train.keeps_best else 0)
+    return num_bytes * num_copies
+
+
+def free_memory(device: str) -> int:
+    """Bytes that a program may still take on a device."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def chosen_components(layer: Layer, registry: Registry) -> dict[str, ChosenComponent]:
+    """By seam the component that a configuration chooses, with its options and its rivals.
+
+    Raises:
+        ConfigError: a name that no plugin offers.
+    """
+    config = validate(with_own_defaults(layer, registry))
+    found = {}
+    for seam in Seam:
+        name = getattr(config, seam.value).name
+        component = registry.find(seam, name)
+        found[seam.value] = ChosenComponent(
+            name=name,
+            summary=component.summary,
+            others=tuple(other for other in registry.names(seam) if other != name),
+            options=option_fields(component.Options),
+        )
+    return found
+
+
+def proposals(layer: Layer, registry: Registry) -> Mapping[str, Mapping[str, Any]]:
+    """What the chosen model backend proposes, by section and key. Raises as `chosen_components`."""
+    backend = registry.find(Seam.MODEL, validate(with_own_defaults(layer, registry)).model.name)
+    assert issubclass(backend, ModelBackend)
+    return backend.defaults

@@ -1,34 +1,221 @@
-"""The training part of a run: steps, evaluations, checkpoints, and resuming after an interruption."""
+"""The fine-tuning part of a run: steps, evaluations and checkpoints, and how it stops and resumes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
-from sftframe import checkpoints
-from sftframe.adapters import LoraAdapters
-from sftframe.checkpoints import Checkpoint
 from sftframe.config import RunConfig
-from sftframe.consent import pickle_claims, remember
 from sftframe.device import peak_memory_bytes
-from sftframe.errors import ConfigError, Interrupted
+from sftframe.errors import ConfigError, Interrupted, TrainingError
 from sftframe.files import DiskError, JsonLines, disk, read_json_lines, whole_dir, write_json, write_json_lines
-from sftframe.interfaces import CausalLM
+from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes, yardsticks
 from sftframe.interrupts import StopRequest, deferred_interrupt
-from sftframe.pipeline.evaluation import Validation
 from sftframe.pipeline.manifest import last_change
-from sftframe.pipeline.resuming import are_metrics, read_state
 from sftframe.pipeline.setup import Components, Material
-from sftframe.pipeline.stopping import BestWeights, missing_best
-from sftframe.progress import Observer
-from sftframe.records import StepData, StepRecord, TrainSummary
-from sftframe.runs import RunFolder
-from sftframe.stages.batches import StepLoader, TargetCounts, check_promise
-from sftframe.stages.train import Trainer
+from sftframe.plugins import CausalLM
+from sftframe.progress import Observer, Sample
+from sftframe.prompts import encode_prompts
+from sftframe.records import EvalRecord, Likelihood, StepData, StepRecord, TrainSummary
+from sftframe.runs import RunFolder, read_record
+from sftframe.training import (
+    LABELS,
+    Checkpoint,
+    LoraAdapters,
+    StepLoader,
+    TargetCounts,
+    Trainer,
+    check_promise,
+    checkpoints,
+    evaluation_batches,
+)
+from sftframe.trust import pickle_claims, remember
+
+SAMPLE_TOKENS = 48
+"""Of the sample answer, which is kept short: an untuned model never stops, and a token of 124M takes 25 ms."""
+
+
+class Validation:
+    """The first `eval_examples` validation examples, and the first of them as the question.
+
+    Args:
+        model: measured as it is at each call.
+    """
+
+    def __init__(self, config: RunConfig, components: Components, material: Material, model: CausalLM) -> None:
+        self._model = model
+        self._style = components.style
+        self._question = material.sample_example()
+        self._asked = material.asked([self._question])
+        examples = material.validation[: config.train.eval_examples]
+        self._num_bytes = response_bytes(examples, material.references(), components.tokenizer)
+        self._batches = list(evaluation_batches(examples, components.strategy, config.train.batch_size))
+        settings = generation_settings(config.generate, components.style, seed=config.seed)
+        self._settings = replace(settings, max_new_tokens=min(settings.max_new_tokens, SAMPLE_TOKENS))
+
+    def look(self, *, step: int, tokens_seen: int) -> tuple[EvalRecord, Sample]:
+        """Measure and answer.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        found: list[Likelihood] = []
+        loss = weight = 0.0
+        for items, own_loss, own_weight in measure_likelihoods(self._model, self._batches, self._num_bytes):
+            found += items
+            loss += own_loss
+            weight += own_weight
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"validation loss {loss} after step {step}: these weights cannot be used, the checkpoint before them "
+                "is intact. Lower --lr, or set train.clip_norm=1"
+            )
+        measured, answer, question = yardsticks(found), self._answer(), self._question
+        record = EvalRecord(
+            step=step,
+            tokens_seen=tokens_seen,
+            validation_loss=loss / weight,
+            response_nll_per_token=measured.response_nll_per_token,
+            response_nll_per_byte=measured.response_nll_per_byte,
+            prompt_nll_per_token=measured.prompt_nll_per_token,
+            sample_index=question.index,
+            sample_text=answer,
+        )
+        sample = Sample(
+            instruction=question.instruction, input=question.input, reference=question.output, answer=answer
+        )
+        return record, sample
+
+    def _answer(self) -> str:
+        prompts = encode_prompts(self._asked, self._style, self._model.tokenizer)
+        responses = generate_responses(self._model, self._style, prompts, [self._question.index], self._settings)
+        return next(responses).text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedState:
+    """The state that training writes next to the weights of a checkpoint."""
+
+    last: StepRecord
+    """The step after which it was written."""
+    counts: Mapping[str, list[int]]
+    """`TargetCounts.state`."""
+    is_halving: bool
+    """Micro-batches were halved because memory ran out."""
+
+
+def read_state(checkpoint: Checkpoint) -> SavedState:
+    """The state of a checkpoint.
+
+    Raises:
+        ConfigError: it is not what this version of sftframe writes.
+    """
+    value, last = dict(checkpoint.state), checkpoint.state.get("last")
+    if isinstance(last, Mapping):  # JSON has no NaN
+        value["last"] = {key: math.nan if found is None else found for key, found in last.items()}
+    state = read_record(SavedState, value, checkpoint.folder / "state.json")
+    shapes = {key: len(counts) for key, counts in state.counts.items()}
+    if state.last.step != checkpoint.step or shapes != {"all": len(LABELS), "counted": len(LABELS)}:
+        raise ConfigError(f"{checkpoint.folder} is of another step than its name says, or counts other roles")
+    return state
+
+
+def are_metrics(lines: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every line has its kind and its step."""
+    return all(line.get("kind") in ("step", "eval") and type(line.get("step")) is int for line in lines)
+
+
+class BestWeights:
+    """Watches the response NLL on the validation examples and keeps the weights of its lowest value.
+
+    They are next to the checkpoints as `best-N`, N the step. Replaced best weights stay until the next checkpoint, so
+    that a run can go back to any checkpoint and finds the best weights before it.
+
+    Args:
+        folder: where the checkpoints are.
+        patience: evaluations in a row without a new best after which to stop; None = never.
+        past: lines of `metrics.jsonl` from before an interruption.
+    """
+
+    def __init__(self, folder: Path, *, patience: int | None = None, past: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._folder = folder
+        self._patience = patience
+        self._seen = _evaluations(past)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last `patience` evaluations were no better than the best before them.
+
+        >>> best = BestWeights(Path("checkpoints"), patience=2)
+        >>> best._seen = [(2, 3.0), (4, 2.0), (6, 2.5), (8, 2.1)]
+        >>> best.is_over
+        True
+        """
+        best = _best_step(self._seen)
+        num_since = sum(best is not None and step > best for step, _ in self._seen)
+        return self._patience is not None and num_since >= self._patience
+
+    def observe(self, step: int, response_nll: float, module: torch.nn.Module) -> None:
+        """Read an evaluation of the module, and keep the weights if it is the best so far.
+
+        Raises:
+            DiskError: they cannot be written.
+        """
+        self._seen.append((step, response_nll))
+        if _best_step(self._seen) == step:
+            checkpoints.save_weights(self._place(step), module)
+
+    def forget_others(self) -> None:
+        """Delete all weights but the best, and the best before each checkpoint that is kept."""
+        ends = [*checkpoints.steps(self._folder), self._seen[-1][0]] if self._seen else []
+        wanted = {self._place(step) for end in ends if (step := _best_step(self._seen, end)) is not None}
+        for path in self._folder.glob("best-*"):
+            if path not in wanted:
+                with suppress(OSError):  # the next checkpoint tries again
+                    disk().remove(path)
+
+    def restore(self, module: torch.nn.Module) -> None:
+        """Put the best weights into the module.
+
+        Raises:
+            DiskError: they are damaged.
+        """
+        step = _best_step(self._seen)
+        if step is None:
+            return
+        place = self._place(step)
+        if not checkpoints.is_whole(place):
+            raise DiskError(f"the best weights in {place} are damaged: train again")
+        checkpoints.load_weights(place, module)
+
+    def _place(self, step: int) -> Path:
+        return self._folder / f"best-{step}"
+
+
+def missing_best(folder: Path, past: Iterable[Mapping[str, Any]]) -> str | None:
+    """Why the best weights up to now cannot be read; None if they can, or nothing was evaluated."""
+    step = _best_step(_evaluations(past))
+    if step is None or checkpoints.is_whole(folder / f"best-{step}"):
+        return None
+    return f"the best weights before it, best-{step}, are missing or damaged"
+
+
+def _evaluations(lines: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """Step and response NLL; the untuned model's evaluation does not count."""
+    return [(line["step"], line["response_nll_per_token"]) for line in lines if line["kind"] == "eval" and line["step"]]
+
+
+def _best_step(seen: Sequence[tuple[int, float]], end: int | None = None) -> int | None:
+    """Position of the lowest value up to a step, the first of equals; None without any."""
+    values = [(value, step) for step, value in seen if end is None or step <= end]
+    return min(values)[1] if values else None
 
 
 class FineTuning:

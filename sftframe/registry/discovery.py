@@ -1,15 +1,68 @@
-"""Finds installed plugins by the entry points of the group `sftframe`, without importing them."""
+"""Which plugins are installed: their entry points, and the components that their hooks give."""
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import inspect
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import metadata
+from typing import NamedTuple
 
-from sftframe.errors import ConfigError, suggestion
-from sftframe.hookspecs import GROUP
+import pluggy
+
+from sftframe.errors import ConfigError, PluginError, suggestion
+from sftframe.plugins import GROUP, CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.plugins import hooks as hookspecs
+from sftframe.plugins.guard import plugin_wall
+from sftframe.version import __version__
+
+
+class Seam(StrEnum):
+    """A seam; its value names the configuration section and the flag that choose a component.
+
+    >>> Seam("judge").hook, Seam.JUDGE.noun
+    ('sftframe_judges', 'judge')
+    """
+
+    PROMPT = "prompt"
+    COLLATE = "collate"
+    MODEL = "model"
+    JUDGE = "judge"
+
+    @property
+    def hook(self) -> str:
+        """Name of the hook that offers components for this seam."""
+        return _FACTS[self].hook
+
+    @property
+    def base(self) -> type[Component]:
+        """The base class of every component of this seam."""
+        return _FACTS[self].base
+
+    @property
+    def noun(self) -> str:
+        """The word for one of its components in messages."""
+        return _FACTS[self].noun
+
+
+class _Facts(NamedTuple):
+    hook: str
+    base: type[Component]
+    noun: str
+
+
+_FACTS = {
+    Seam.PROMPT: _Facts("sftframe_prompt_styles", PromptStyle, "prompt style"),
+    Seam.COLLATE: _Facts("sftframe_collate_strategies", CollateStrategy, "collate strategy"),
+    Seam.MODEL: _Facts("sftframe_model_backends", ModelBackend, "model backend"),
+    Seam.JUDGE: _Facts("sftframe_judges", Judge, "judge"),
+}
+
 
 DISABLE_VARIABLE = "SFTFRAME_DISABLE"
 """Environment variable: plugins that are not loaded, separated by commas."""
@@ -88,3 +141,126 @@ def _from_environment() -> Iterator[str]:
     for name in os.environ.get(DISABLE_VARIABLE, "").split(","):
         if name.strip():
             yield name.strip()
+
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""Allowed names of components: users type them in shells and TOML files, and they become parts of paths."""
+
+
+class Offer(NamedTuple):
+    """A component that passed the checks, and its seam."""
+
+    seam: Seam
+    component: type[Component]
+
+
+def admit(plugin: object, package: str) -> tuple[Offer, ...]:
+    """The components that a plugin offers.
+
+    Args:
+        package: the plugin's top-level package, for messages.
+
+    Raises:
+        PluginError: a hook is unknown, unmarked, has unknown arguments, raises an exception or does not return
+            component classes; or a component is not complete.
+    """
+    with plugin_wall(package):
+        _check_markers(plugin)
+        offers = tuple(offer for seam, returned in _call_hooks(plugin) for offer in _offers(seam, returned))
+        for offer in offers:
+            _check_component(*offer)
+        _check_unique(offers)
+    return offers
+
+
+def _check_markers(plugin: object) -> None:
+    """A function that is named like a hook must be marked as one: pluggy skips unmarked functions silently."""
+    hooks = [seam.hook for seam in Seam]
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    for name in dir(plugin):
+        if not name.startswith(f"{hookspecs.GROUP}_") or not inspect.isroutine(getattr(plugin, name)):
+            continue
+        marks = manager.parse_hookimpl_opts(plugin, name)
+        if name not in hooks and not (marks and marks["optionalhook"]):
+            raise PluginError(_unknown_hook(name, hooks))
+        if marks is None:
+            raise PluginError(f"{name} is not marked as a hook; put @hookimpl (from sftframe) above it")
+
+
+def _unknown_hook(name: str, hooks: Sequence[str]) -> str:
+    """A name that is nearly a hook's name is a typing error; any other is taken for a hook of a newer sftframe."""
+    endings = {hook.removeprefix(f"{hookspecs.GROUP}_"): hook for hook in hooks}
+    near = difflib.get_close_matches(name.removeprefix(f"{hookspecs.GROUP}_"), endings, n=1, cutoff=0.8)
+    if near:
+        return f"unknown hook {name!r}; did you mean {endings[near[0]]!r}? Available: {', '.join(hooks)}"
+    return (
+        f"unknown hook {name!r}: it needs a newer sftframe than {__version__}; update sftframe, or let the plugin mark "
+        "the hook with @hookimpl(optionalhook=True), so that it works with both"
+    )
+
+
+def _call_hooks(plugin: object) -> Iterator[tuple[Seam, object]]:
+    """What each hook of the plugin returns. Each plugin has its own manager: plugins cannot change each other."""
+    manager = pluggy.PluginManager(hookspecs.GROUP)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(plugin)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        for name in vars(manager.hook):
+            if f"unknown hook {name!r}" in str(error):
+                raise PluginError(_unknown_hook(name, [seam.hook for seam in Seam])) from error
+        raise PluginError(str(error).replace("\n", "; ")) from error
+    callers = {seam: getattr(manager.hook, seam.hook) for seam in Seam}
+    is_for_later = any(not hasattr(hookspecs, name) for name in vars(manager.hook))  # optional hooks; others are errors
+    if not is_for_later and not any(caller.get_hookimpls() for caller in callers.values()):
+        raise PluginError(f"it implements no hook; expected @hookimpl on one of {', '.join(s.hook for s in Seam)}")
+    for seam, caller in callers.items():
+        if caller.get_hookimpls():
+            results = caller()  # pluggy leaves out a None
+            yield seam, results[0] if results else None
+
+
+def _offers(seam: Seam, returned: object) -> Iterator[Offer]:
+    if not isinstance(returned, Iterable) or isinstance(returned, str):
+        raise PluginError(f"{seam.hook} returned {returned!r}; expected a list of component classes")
+    for component in returned:
+        if not isinstance(component, type):
+            raise PluginError(f"{seam.hook} offers an object of {type(component).__name__}; expected a class")
+        yield Offer(seam, component)
+
+
+def _check_component(seam: Seam, component: type[Component]) -> None:
+    who = f"{seam.noun} {component.__qualname__}"
+    if not issubclass(component, seam.base):
+        raise PluginError(f"{component.__qualname__} is offered as a {seam.noun} but is not a {seam.base.__name__}")
+    name, summary = getattr(component, "name", None), getattr(component, "summary", None)
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+        raise PluginError(f"{who} has the name {name!r}; expected lower case letters, digits, '-', '_' and '.'")
+    if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
+        raise PluginError(f"{who} has the summary {summary!r}; expected one line of text")
+    missing = sorted(getattr(component, "__abstractmethods__", ()))
+    if missing:
+        raise PluginError(f"{who} does not define {', '.join(missing)}")
+    _check_options(who, component.Options)
+
+
+def _check_options(who: str, options: object) -> None:
+    """Every option needs a default: a component works by its name alone. pydantic is not imported for this."""
+    if not isinstance(options, type) or not (dataclasses.is_dataclass(options) or hasattr(options, "model_fields")):
+        raise PluginError(f"{who} has the Options {options!r}; expected a dataclass or a pydantic model")
+    if dataclasses.is_dataclass(options):
+        unset = dataclasses.MISSING
+        bare = [f.name for f in dataclasses.fields(options) if f.default is unset and f.default_factory is unset]
+    else:
+        bare = [name for name, field in options.model_fields.items() if field.is_required()]
+    if bare:
+        raise PluginError(f"{who}: option {bare[0]!r} has no default value; every option needs one")
+
+
+def _check_unique(offers: tuple[Offer, ...]) -> None:
+    seen = set()
+    for seam, component in offers:
+        if (seam, component.name) in seen:
+            raise PluginError(f"it offers two {seam.noun} components with the name {component.name!r}")
+        seen.add((seam, component.name))

@@ -3,9 +3,6 @@
 The caller checks which names are installed already.
 """
 
-from __future__ import annotations
+from sftframe.scaffold.project import PluginProject, write_project
 
-from sftframe.scaffold.project import LICENSES, PluginProject, default_author
-from sftframe.scaffold.writing import write_project
-
-__all__ = ["LICENSES", "PluginProject", "default_author", "write_project"]
+__all__ = ["PluginProject", "write_project"]

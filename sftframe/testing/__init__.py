@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from sftframe.interfaces import Component
+from sftframe.plugins import Component
 from sftframe.testing.contract import ContractError, Finding
 from sftframe.testing.judge import check_judge
 from sftframe.testing.module import check_plugin_module

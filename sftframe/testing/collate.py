@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sftframe.interfaces import IGNORED, CollateStrategy
+from sftframe.plugins import IGNORED, CollateStrategy
 from sftframe.records import Batch, Role, TokenizedExample
 from sftframe.testing.contract import Check, require, verify
 from sftframe.testing.elsewhere import Job, in_processes

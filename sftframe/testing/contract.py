@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sftframe.errors import PluginError, SftframeError
-from sftframe.registry.wall import plugin_wall
+from sftframe.plugins.guard import plugin_wall
 
 T = TypeVar("T")
 Check = Callable[[T], None]

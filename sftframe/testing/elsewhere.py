@@ -24,9 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sftframe.interfaces import CollateStrategy, Component
-from sftframe.registry.guard import unguarded
-from sftframe.registry.wall import describe
+from sftframe.plugins import CollateStrategy, Component
+from sftframe.plugins.guard import describe, unguarded
 from sftframe.testing.contract import ContractError
 
 Probe = Callable[..., Any]

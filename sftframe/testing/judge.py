@@ -16,9 +16,9 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from sftframe.errors import SftframeError
-from sftframe.interfaces import Judge
+from sftframe.plugins import Judge
+from sftframe.plugins.guard import describe
 from sftframe.records import JudgeItem, JudgePair, Preference, Verdict, VerdictStatus, Winner
-from sftframe.registry.wall import describe
 from sftframe.testing import texts
 from sftframe.testing.contract import Check, ContractError, package_of, require, shown, verify
 from sftframe.testing.elsewhere import Job, in_processes

@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sftframe.config import validate
-from sftframe.decoding import decode_plainly
 from sftframe.errors import ConfigError, ModelError
-from sftframe.interfaces import IGNORED, CausalLM, ModelBackend, Tokenizer
+from sftframe.plugins import IGNORED, CausalLM, ModelBackend, Tokenizer
+from sftframe.plugins.decoding import decode_plainly
 from sftframe.records import Batch, Completion, GenerationSettings
 from sftframe.testing import texts
 from sftframe.testing.contract import Check, require, shown, verify

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from sftframe.interfaces import PromptStyle
+from sftframe.plugins import PromptStyle
 from sftframe.records import Example, Role, Segment
 from sftframe.testing import texts
 from sftframe.testing.contract import Check, require, shown, verify

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from sftframe.interfaces import CausalLM, CollateStrategy, ModelBackend
+from sftframe.plugins import CausalLM, CollateStrategy, ModelBackend
 from sftframe.records import Batch, Completion, GenerationSettings, Role, TokenizedExample
 from sftframe.testing.contract import require
 

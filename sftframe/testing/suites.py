@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sftframe.errors import ConfigError, PluginError, suggestion
-from sftframe.interfaces import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
-from sftframe.prompt_files import looks_like_a_file, prompt_file
+from sftframe.plugins import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.prompts import looks_like_a_file, prompt_file
 from sftframe.registry import Registry, Seam
 from sftframe.testing.contract import Check, Finding, package_of, run_check
 from sftframe.testing.module import imports_nothing_heavy

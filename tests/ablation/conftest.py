@@ -10,10 +10,7 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation.config import read_request
-from sftframe.ablation.grid import Cell
-from sftframe.ablation.planning import Plan, make_plan
-from sftframe.ablation.progress import AblationObserver, CellEvent
+from sftframe.ablation import AblationObserver, Cell, CellEvent, Plan, make_plan, read_request
 from sftframe.config import Layer, merge
 
 

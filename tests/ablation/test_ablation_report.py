@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation import Ablation, AblationObserver, CellResult, Plan
-from sftframe.ablation.conclusion import conclude
+from sftframe.ablation import Ablation, AblationObserver, CellResult, Plan, conclude
 
 Plans = Callable[..., Plan]
 

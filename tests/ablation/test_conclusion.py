@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation import Ablation, AblationObserver, CellResult, Plan
-from sftframe.ablation.conclusion import conclude, detectable_difference
+from sftframe.ablation import Ablation, AblationObserver, CellResult, Plan, conclude, detectable_difference
 from sftframe.errors import ConfigError, DataError
 
 Plans = Callable[..., Plan]

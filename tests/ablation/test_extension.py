@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation import Ablation, Axis, Plan
-from sftframe.ablation.conclusion import conclude, remedy
-from sftframe.ablation.extension import extended_document
+from sftframe.ablation import Ablation, Axis, Plan, conclude
+from sftframe.ablation.conclusion import remedy
+from sftframe.ablation.running import extended_document
+from sftframe.analysis.pairs import Needed
 from sftframe.errors import ConfigError
-from sftframe.statistics import Needed
 
 Plans = Callable[..., Plan]
 

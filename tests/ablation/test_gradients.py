@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation import Ablation, AblationObserver, Plan
-from sftframe.ablation.gradients import gradient_cosines, write_gradient_cosines
+from sftframe.ablation import Ablation, AblationObserver, Plan, write_gradient_cosines
+from sftframe.ablation.gradients import gradient_cosines
 
 Plans = Callable[..., Plan]
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sftframe.ablation.grid import Axis, make_grid, seeds_from, split_axes, split_values
+from sftframe.ablation import Axis, split_axes, split_values
+from sftframe.ablation.grid import make_grid, seeds_from
 from sftframe.errors import ConfigError
 
 BASE = {"prompt": {"name": "alpaca"}, "collate": {"name": "mask-pad"}, "train": {"lr": 1e-3}}

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from sftframe import Judge, JudgeItem, Registry, Verdict, hookimpl
-from sftframe.ablation import Ablation, AblationObserver, Plan, make_plan, read_request
-from sftframe.ablation.conclusion import conclude
+from sftframe.ablation import Ablation, AblationObserver, Plan, conclude, make_plan, read_request
 from sftframe.config import Layer, merge
 from sftframe.registry import Seam
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation.planning import Plan
-from sftframe.ablation.running import Ablation
+from sftframe.ablation import Ablation, Plan
 from sftframe.errors import ConfigError, Interrupted
 from sftframe.runs import RunFolder
 

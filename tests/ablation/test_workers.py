@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from sftframe import checkpoints
-from sftframe.ablation.workers import await_earlier_workers
+from sftframe.ablation.cells import await_earlier_workers
 from sftframe.errors import ConfigError
 from sftframe.files import read_json_lines
-from sftframe.locks import hold
+from sftframe.files.locks import hold
+from sftframe.training import checkpoints
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 

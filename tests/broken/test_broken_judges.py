@@ -5,7 +5,9 @@ import itertools
 import pytest
 
 from sftframe import Judge, JudgeError, JudgeItem, Preference, Verdict
-from sftframe.testing import ContractError, check_judge, inspect
+from sftframe.testing import inspect
+from sftframe.testing.contract import ContractError
+from sftframe.testing.judge import check_judge
 
 
 class Good(Judge):

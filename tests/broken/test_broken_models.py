@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from sftframe import CausalLM, Completion, ModelBackend, ModelError, Tokenizer
-from sftframe.testing import ContractError, check_model_backend
+from sftframe.testing.contract import ContractError
+from sftframe.testing.model import check_model_backend
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from sftframe import PromptStyle, Role, Segment
-from sftframe.testing import ContractError, check_prompt_style
+from sftframe.testing.contract import ContractError
+from sftframe.testing.prompt import check_prompt_style
 
 
 class Good(PromptStyle):

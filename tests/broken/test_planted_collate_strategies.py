@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from sftframe import IGNORED, Batch, CollateStrategy, Role
-from sftframe.testing import ContractError, check_collate_strategy
+from sftframe.testing.collate import check_collate_strategy
+from sftframe.testing.contract import ContractError
 
 
 class Good(CollateStrategy):

@@ -15,7 +15,8 @@ from urllib.request import urlopen
 import pytest
 
 from sftframe import Judge, JudgeError, Verdict, option
-from sftframe.testing import ContractError, check_judge
+from sftframe.testing.contract import ContractError
+from sftframe.testing.judge import check_judge
 
 
 class Good(Judge):

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from sftframe import CausalLM, ModelBackend, Tokenizer
-from sftframe.testing import ContractError, check_model_backend
+from sftframe.testing.contract import ContractError
+from sftframe.testing.model import check_model_backend
 
 CONTEXT = 64
 

@@ -13,7 +13,8 @@ from typing import ClassVar
 import pytest
 
 from sftframe import PromptStyle, Role, Segment
-from sftframe.testing import ContractError, check_prompt_style
+from sftframe.testing.contract import ContractError
+from sftframe.testing.prompt import check_prompt_style
 
 WORDS = {"clear", "short", "friendly", "exact", "polite"}
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sftframe.ablation import Arm, Cell, CellEvent
-from sftframe.cli.ablate_render import GridObserver
+from sftframe.ablation import Cell, CellEvent
+from sftframe.ablation.grid import Arm
+from sftframe.cli.ablate import GridObserver
 
 
 class Clock:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sftframe.cli.doctor_render import Rows
-from sftframe.doctor import Finding
+from sftframe.cli.doctor import Rows
+from sftframe.doctor.hardware import Finding
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,7 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sftframe import Example, load_registry
-from sftframe.pipeline import Session
-from sftframe.pipeline.finished import FinishedRun
+from sftframe.pipeline import FinishedRun, Session
 from sftframe.progress import Observer
 
 

@@ -8,9 +8,9 @@ import pytest
 import typer
 
 from sftframe import load_registry
+from sftframe.analysis.yardsticks import YARDSTICKS
 from sftframe.cli.app import app
-from sftframe.comparison import YARDSTICKS
-from sftframe.pipeline.setup import resolve
+from sftframe.pipeline import resolve
 
 
 def commands(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:

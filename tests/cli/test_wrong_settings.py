@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation.config import AblateConfig, read_request
+from sftframe.ablation import read_request
+from sftframe.ablation.grid import AblateConfig
 from sftframe.config import RunConfig, build_options, known_keys, nested, option_fields, validate
 from sftframe.errors import ConfigError
 from sftframe.registry import Seam, load_registry

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from sftframe import Batch, CompactAttention, CompactBatch, compact
-from sftframe.compaction.padded_attention import PaddedAttention
-from sftframe.compaction.row_attention import KEPT_KEYS, QUERIES, RowAttention
+from sftframe.compaction.attention import KEPT_KEYS, QUERIES, PaddedAttention, RowAttention
 
 HEADS, WIDTH = 2, 8
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sftframe.device import available_devices, check_compiler, choose_device, pick_device
-from sftframe.device.choice import missing_device_advice
+from sftframe.device import available_devices, check_compiler, choose_device
+from sftframe.device.accelerator import missing_device_advice, pick_device
 from sftframe.errors import ConfigError
 
 WORKSTATION = ("cuda:0", "cuda:1", "cpu")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sftframe.device import cgroup_cores, physical_cores
-from sftframe.device.cores import allowed_cores, num_cores_of
+from sftframe.device import allowed_cores, cgroup_cores, physical_cores
+from sftframe.device.cpu import num_cores_of
 
 
 def test_cores_are_those_of_the_machine_at_most() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sftframe.device import describe_machine, peak_memory_bytes, physical_cores
-from sftframe.device.machine import in_bytes
+from sftframe.device.accelerator import in_bytes
 
 has_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

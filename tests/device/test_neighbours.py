@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sftframe.device import Clocks, ForeignLoad, crowding, read_clocks
+from sftframe.device import ForeignLoad, crowding
+from sftframe.device.cpu import Clocks, read_clocks
 
 
 def clocks(*looks: tuple[float, float, float]) -> Callable[[], Clocks]:

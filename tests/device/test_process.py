@@ -43,7 +43,7 @@ def test_importing_the_module_does_not_import_torch() -> None:
 def test_freed_memory_stays_with_the_process() -> None:
     code = (
         "import psutil, torch\n"
-        "from sftframe.device import keep_freed_memory\n"
+        "from sftframe.device.cpu import keep_freed_memory\n"
         "assert keep_freed_memory()\n"
         "block = torch.ones(50_000_000)\n"
         "del block\n"

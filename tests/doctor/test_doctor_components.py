@@ -6,9 +6,9 @@ import pytest
 
 from sftframe import Judge, JudgeError, PromptStyle, RunConfig, hookimpl, load_registry
 from sftframe.doctor import PATIENCE_S, document, examine, is_usable
-from sftframe.doctor.components import JudgeCheck, JudgeChecks, check_judges, check_plugins
+from sftframe.doctor.software import JudgeCheck, JudgeChecks, check_judges, check_plugins
 from sftframe.registry import PluginInfo, Registry
-from sftframe.registry.lookup import Plugin
+from sftframe.registry.components import Plugin
 
 
 class Alpaca(PromptStyle):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sftframe.doctor.devices import Devices, Gpu, check_devices, look_at_devices
+from sftframe.doctor.hardware import Devices, Gpu, check_devices, look_at_devices
 
 GIB = 2**30
 

@@ -1,6 +1,6 @@
 """Findings on cores and memory, on machines that are not there."""
 
-from sftframe.doctor.resources import Cores, Memory, check_cores, check_memory, container_memory, look_at_memory
+from sftframe.doctor.hardware import Cores, Memory, check_cores, check_memory, container_memory, look_at_memory
 
 GIB = 2**30
 

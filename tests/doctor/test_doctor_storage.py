@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sftframe.doctor.storage import Place, check_cache, check_runs, look_at_cache, look_at_runs
+from sftframe.doctor.surroundings import Place, check_cache, check_runs, look_at_cache, look_at_runs
 
 GIB = 2**30
 

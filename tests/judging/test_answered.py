@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from sftframe.errors import ConfigError
-from sftframe.judging import is_answer_file, read_answered_run
+from sftframe.judging import is_answer_file
+from sftframe.judging.files import read_answered_run
 
 QUESTION = {
     "index": 40,

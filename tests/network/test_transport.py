@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from sftframe.network import NetworkError, TooLargeError, http_client, why_unreachable
+from sftframe.network.http import NetworkError, TooLargeError, http_client, why_unreachable
 
 
 class Server:

@@ -11,11 +11,10 @@ import pytest
 from torch import nn
 
 from sftframe import CausalLM, Completion, ConfigError, Example, ModelError, PluginError, PromptStyle, RunConfig
-from sftframe.pipeline import Session
-from sftframe.pipeline.finished import FinishedRun, TunedModel
+from sftframe.files import read_json_lines
+from sftframe.pipeline import FinishedRun, Session, TunedModel
 from sftframe.progress import Observer
 from sftframe.records import GenerationSettings
-from sftframe.runs import read_json_lines
 
 Start = Callable[..., Session]
 

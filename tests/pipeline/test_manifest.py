@@ -12,7 +12,8 @@ import sftframe
 from sftframe import Example, ModelBackend, PromptStyle, Role, Segment, Summary
 from sftframe.config import Layer
 from sftframe.errors import ConfigError, DataError, ModelError, PluginError
-from sftframe.pipeline import Session, resume
+from sftframe.pipeline import Session
+from sftframe.pipeline.session import resume
 from sftframe.progress import Observer
 
 

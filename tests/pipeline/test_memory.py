@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sftframe import ModelBackend, RunConfig, TrainingError
-from sftframe.pipeline.memory import check_memory, free_memory
+from sftframe.pipeline.setup import check_memory, free_memory
 
 
 class Estimating(ModelBackend):

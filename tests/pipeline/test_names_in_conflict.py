@@ -8,10 +8,7 @@ import pytest
 
 from sftframe import PluginError, PromptStyle, RunConfig, hookimpl, load_registry
 from sftframe.config import Layer
-from sftframe.pipeline import Session, manifest
-from sftframe.pipeline.finished import FinishedRun
-from sftframe.pipeline.proposing import chosen_components
-from sftframe.pipeline.setup import resolve
+from sftframe.pipeline import FinishedRun, Session, chosen_components, manifest, resolve
 from sftframe.progress import Observer
 
 

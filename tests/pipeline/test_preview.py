@@ -9,10 +9,10 @@ import pytest
 
 from sftframe import Batch, CollateStrategy, PluginError, TokenizedExample
 from sftframe.config import Layer
-from sftframe.pipeline.preview import BatchView, TokenView, view_batches, view_examples
-from sftframe.pipeline.setup import Components, Material, prepare_data, resolve
+from sftframe.pipeline import BatchView, Components, TokenView, prepare_data, resolve, view_batches, view_examples
+from sftframe.pipeline.setup import Material
 from sftframe.progress import Observer
-from sftframe.stages.batches import StepLoader
+from sftframe.training import StepLoader
 
 Prepared = tuple[Any, Components, Material]
 

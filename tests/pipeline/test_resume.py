@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from sftframe import RunConfig, Summary, checkpoints, run
+from sftframe import RunConfig, Summary, run
 from sftframe.config import Layer, merge
 from sftframe.errors import Interrupted
-from sftframe.pipeline import resume
+from sftframe.pipeline.session import resume
 from sftframe.progress import Observer
+from sftframe.training import checkpoints
 
 SETTINGS: dict[str, Any] = {
     "model": {"name": "toy", "dropout": 0.2},

@@ -14,7 +14,7 @@ from sftframe.config import Layer, RunConfig
 from sftframe.errors import ConfigError, JudgeError, ModelError, TrainingError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
-from sftframe.stages.report import parse_summary
+from sftframe.report.summary import parse_summary
 
 ANSWERING = {"response_nll_per_token", "response_nll_per_byte", "prompt_nll_per_token"} | {
     "exact_match",

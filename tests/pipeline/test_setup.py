@@ -10,9 +10,10 @@ import pytest
 from sftframe import Judge, ModelBackend, RunConfig, hookimpl, load_registry
 from sftframe.config import Layer
 from sftframe.errors import ConfigError, DataError, JudgeError, ModelError, PluginError
-from sftframe.pipeline.setup import Components, check_answers_fit, check_resources, prepare_data, resolve
+from sftframe.pipeline import Components, check_resources, prepare_data, resolve
+from sftframe.pipeline.setup import check_answers_fit
 from sftframe.progress import Observer
-from sftframe.stages.tokens import encode_prompts
+from sftframe.prompts import encode_prompts
 
 
 def test_what_the_backend_proposes_lies_under_what_the_user_sets(layer: Callable[..., Layer], toys: Any) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from sftframe import checkpoints
 from sftframe.files import DiskError
-from sftframe.pipeline.stopping import BestWeights, missing_best
+from sftframe.pipeline.training import BestWeights, missing_best
+from sftframe.training import checkpoints
 
 
 def weights_of(value: float) -> torch.nn.Module:

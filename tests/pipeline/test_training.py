@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from sftframe import Batch, CollateStrategy, ModelBackend, Role, TokenizedExample, checkpoints, hookimpl
+from sftframe import Batch, CollateStrategy, ModelBackend, Role, TokenizedExample, hookimpl
 from sftframe.config import Layer
 from sftframe.errors import ConfigError, Interrupted, PluginError, TrainingError
 from sftframe.files import DiskError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord
+from sftframe.training import checkpoints
 
 
 @pytest.fixture

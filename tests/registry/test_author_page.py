@@ -7,9 +7,13 @@ from types import ModuleType
 
 import pytest
 
-from sftframe import Registry, hookspecs
+from sftframe import Registry
+from sftframe.plugins import hooks as hookspecs
 from sftframe.registry import Seam
-from sftframe.testing import check_collate_strategy, check_judge, check_model_backend, check_prompt_style
+from sftframe.testing.collate import check_collate_strategy
+from sftframe.testing.judge import check_judge
+from sftframe.testing.model import check_model_backend
+from sftframe.testing.prompt import check_prompt_style
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "plugins" / "README.md").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from sftframe.registry.discovery import discover
+from sftframe.registry import discover
 
 
 def install(site: Path, distribution: str, version: str, **entry_points: str) -> None:

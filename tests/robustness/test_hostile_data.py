@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from sftframe import DataError
-from sftframe.stages.data.examples import to_examples
-from sftframe.stages.data.fields import FieldNames
-from sftframe.stages.data.formats import READERS
+from sftframe.data.columns import FieldNames
+from sftframe.data.formats import READERS
+from sftframe.data.sources import to_examples
 
 FEW = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 

@@ -17,7 +17,7 @@ import pytest
 import tomli_w
 
 from sftframe.config import read_toml
-from sftframe.offline import OfflineError, no_network
+from sftframe.network.offline import OfflineError, no_network
 
 SECRET = "wJalrXUtnFEMI"
 SMALL = ("--max-steps", "2", "--batch-size", "2", "--set", "generate.max_new_tokens=4", "--set", "before=false")

@@ -27,7 +27,7 @@ import torch
 import torch._dynamo  # AdamW imports it, which takes longer than a run
 
 from sftframe.errors import SftframeError
-from sftframe.files import Disk, using_disk
+from sftframe.files.atomic import Disk, using_disk
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
 

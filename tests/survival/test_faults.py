@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sftframe import checkpoints
 from sftframe.config import merge
+from sftframe.training import checkpoints
 
 STAGES = ("measure_before", "train", "answer", "judge")
 REPORT = ("loss.png", "report.html", "summary.json", "items.jsonl")

@@ -28,7 +28,7 @@ from sftframe.config import RunConfig
 from sftframe.judging import Judging
 from sftframe.pipeline.answers import AnswerFiles, judge_files
 from sftframe.progress import Observer
-from sftframe.runs import RunFolder
+from sftframe.runs.folder import RunFolder
 
 folder, address, num_items = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 registry = load_registry()

@@ -13,7 +13,7 @@ from torch import Tensor
 from sftframe import Batch, CausalLM, ModelBackend, RunConfig, run
 from sftframe.errors import TrainingError
 from sftframe.files import read_json_lines
-from sftframe.pipeline import resume
+from sftframe.pipeline.session import resume
 from sftframe.progress import Observer
 
 

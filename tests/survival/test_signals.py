@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sftframe import checkpoints
 from sftframe.files import read_json_lines
+from sftframe.training import checkpoints
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 

@@ -66,7 +66,7 @@ def test_an_unknown_name_is_a_usage_error_with_a_suggestion(tmp_path):
 def test_unused_it_imports_nothing_of_sftframes_that_is_heavy():
     script = "import sys, sftframe.pytest_plugin; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert {"torch", "numpy", "pydantic", "rich", "typer", "jinja2", "sftframe.registry"} & set(
+    assert {"torch", "numpy", "pydantic", "rich", "typer", "jinja2", "sftframe.registry.components"} & set(
         done.stdout.split()
     ) == set()
 

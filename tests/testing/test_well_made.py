@@ -3,7 +3,10 @@
 import pytest
 
 from sftframe import Registry, load_registry
-from sftframe.testing import ContractError, check_judge, check_plugin_module, inspect
+from sftframe.testing import inspect
+from sftframe.testing.contract import ContractError
+from sftframe.testing.judge import check_judge
+from sftframe.testing.module import check_plugin_module
 
 STYLES = [
     ("alpaca", {}),

@@ -31,8 +31,7 @@ from sftframe_plugins.gpt2.export import EXPORTS
 from sftframe_plugins.gpt2.generation import generate, stream
 from sftframe_plugins.gpt2.network import GPT2
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
-from sftframe_plugins.gpt2.weights.config_file import write_config
-from sftframe_plugins.gpt2.weights.layout import tensors_of
+from sftframe_plugins.gpt2.weights.layout import tensors_of, write_config
 
 WEIGHTS_FILE = "model.safetensors"
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import tiktoken
 
 from sftframe import Tokenizer
-from sftframe_plugins.gpt2.vocabulary import PATTERN, Vocabulary
-from sftframe_plugins.gpt2.vocabulary_files import read_vocabulary, write_vocabulary
+from sftframe_plugins.gpt2.vocabulary import PATTERN, Vocabulary, read_vocabulary, write_vocabulary
 
 TEXTS_AT_ONCE = 512
 """Texts per job of a thread: a job for a single text, as in tiktoken's own batches, takes longer than encoding it."""

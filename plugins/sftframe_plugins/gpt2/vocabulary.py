@@ -1,17 +1,20 @@
-"""A byte-level byte-pair vocabulary: which bytes every id stands for, and in which order pairs are merged.
-
-An id's rank is the id itself, as in GPT-2: the pair whose union has the lowest id is merged first (Radford et al. 2019,
-section 2.2). The same vocabulary is published in several forms of file; `vocabulary_files` reads and writes them.
-"""
+"""GPT-2's vocabulary, and the files that hold one: OpenAI's, tiktoken's and Hugging Face's."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
-from collections.abc import Iterable, Mapping
+import json
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
-from sftframe import ModelError
+from sftframe import ModelError, read_named_file, read_named_text
 
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 """GPT-2's word pattern; possessive, because the backtracking form overflows the stack on a million spaces."""
@@ -138,3 +141,247 @@ def check_merges(ranks: Mapping[bytes, int], listed: Iterable[tuple[bytes, bytes
             f"{source}: {len(listed)} merges, but the vocabulary has {len(derived)} tokens of more than one byte; "
             "one of the two files is cut off or belongs to another model"
         )
+
+
+GPT2_SHA256 = {
+    "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+    "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+}
+"""GPT-2's own two files, which Hugging Face has as `vocab.json` and `merges.txt`."""
+
+
+def _byte_of_character() -> dict[str, int]:
+    """Printable Latin-1 is written as it is; the other bytes, in order, as the characters from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + i): byte for i, byte in enumerate(others)}
+
+
+BYTE_OF = _byte_of_character()
+"""The byte for each of GPT-2's 256 printable characters; `Ġ` is the space."""
+
+MOST_BYTES = 64 * 2**20
+"""The largest file of a vocabulary; a tokenizer of 256,000 tokens takes 20 MB."""
+
+CHARACTER_OF = {byte: character for character, byte in BYTE_OF.items()}
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary in a folder, in any form.
+
+    Raises:
+        ModelError: no form is complete, or the files are damaged or do not fit each other.
+    """
+    forms: dict[tuple[str, ...], Callable[[Path], Vocabulary]] = {
+        ("vocab.tiktoken",): _read_tiktoken,
+        ("encoder.json", "vocab.bpe"): _read_openai,
+        ("vocab.json", "merges.txt"): _read_huggingface_pair,
+        ("tokenizer.json",): _read_tokenizer_json,
+    }
+    _check_folder(folder)
+    for names, read in forms.items():
+        if all((folder / name).is_file() for name in names):
+            with _in_form(folder / names[0]):
+                return read(folder)
+    for names in forms:
+        present = [name for name in names if (folder / name).is_file()]
+        if present:
+            absent = next(name for name in names if name not in present)
+            raise ModelError(f"{folder}: {present[0]} is there but {absent} is missing; a vocabulary needs both")
+    looked_for = ", ".join(" + ".join(names) for names in forms)
+    raise ModelError(
+        f"no tokenizer in {folder}: looked for {looked_for}; set another folder with --set model.tokenizer=FOLDER"
+    )
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.is_dir()
+    except (OSError, ValueError) as error:  # too long, or with a character that no path has
+        raise ModelError(
+            f"no tokenizer in {folder}: {error}; set another folder with --set model.tokenizer=FOLDER"
+        ) from error
+
+
+def is_published_file(path: Path) -> bool:
+    """Whether a file is one of GPT-2's own two, under whatever name."""
+    try:
+        return _sha256(path) in GPT2_SHA256.values()
+    except OSError:
+        return False
+
+
+def write_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
+    """Write `vocab.json`, `merges.txt` and `tokenizer_config.json`, and read them back to be sure.
+
+    For GPT-2's own vocabulary the first two are byte for byte those that OpenAI published.
+    """
+    tokens = {_characters(token): rank for token, rank in vocabulary.ranks.items()} | vocabulary.controls
+    ordered = dict(sorted(tokens.items(), key=lambda item: item[1]))
+    lines = (f"{_characters(left)} {_characters(right)}\n" for left, right in merges(vocabulary.ranks))
+    _write_json(folder / "vocab.json", ordered)
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(lines), encoding="utf-8", newline="\n")
+    _write_json(folder / "tokenizer_config.json", _tokenizer_config(vocabulary))
+    assert _read_huggingface_pair(folder) == vocabulary, "what was written reads differently"
+
+
+def _tokenizer_config(vocabulary: Vocabulary) -> dict[str, Any]:
+    end = vocabulary.end_token
+    config: dict[str, Any] = {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False}
+    config |= {"bos_token": end, "eos_token": end, "unk_token": end}
+    config["added_tokens_decoder"] = {
+        str(token_id): {"content": name, "special": True, "normalized": False}
+        for name, token_id in vocabulary.controls.items()
+    }
+    return config
+
+
+def _read_tiktoken(folder: Path) -> Vocabulary:
+    path = folder / "vocab.tiktoken"
+    ranks: dict[bytes, int] = {}
+    for number, line in enumerate(_read(path).splitlines(), start=1):
+        try:
+            token, rank = line.split()
+            ranks[base64.b64decode(token, validate=True)] = int(rank)
+        except (ValueError, binascii.Error) as error:
+            raise ModelError(f"{path}, line {number}: expected base64 and a number, found {line[:40]!r}") from error
+    vocabulary = check(Vocabulary(ranks=ranks, end_id=len(ranks)), path)
+    merges(ranks)
+    return vocabulary
+
+
+def _read_openai(folder: Path) -> Vocabulary:
+    return _read_pair(folder / "encoder.json", folder / "vocab.bpe", {}, END_TOKEN)
+
+
+def _read_huggingface_pair(folder: Path) -> Vocabulary:
+    return _read_pair(folder / "vocab.json", folder / "merges.txt", *_declared_controls(folder))
+
+
+def _read_tokenizer_json(folder: Path) -> Vocabulary:
+    path = folder / "tokenizer.json"
+    content = _read_object(path)
+    model = content.get("model") or {}
+    splitter = content.get("pre_tokenizer") or {}
+    if model.get("type", "BPE") != "BPE" or splitter.get("type") != "ByteLevel" or content.get("normalizer"):
+        raise ModelError(f"{path}: not a tokenizer of GPT-2's kind (byte-level BPE, no normaliser)")
+    if splitter.get("add_prefix_space") or not splitter.get("use_regex", True):
+        raise ModelError(f"{path}: splits text differently from GPT-2; expected add_prefix_space=false, use_regex=true")
+    added = {entry["content"]: entry["id"] for entry in content.get("added_tokens", [])}
+    controls, end_token = _declared_controls(folder)
+    listed = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model.get("merges", [])]
+    return _build(model.get("vocab", {}), listed, controls | added, end_token, path)
+
+
+def _declared_controls(folder: Path) -> tuple[dict[str, int], str]:
+    """Control tokens that a Hugging Face folder adds to its vocabulary, and the name of the one that ends a text."""
+    path = folder / "tokenizer_config.json"
+    config = _read_object(path) if path.is_file() else {}
+    added = _read_object(folder / "added_tokens.json") if (folder / "added_tokens.json").is_file() else {}
+    with _in_form(path):
+        declared = config.get("added_tokens_decoder", {}).items()
+        controls = {entry["content"]: int(token_id) for token_id, entry in declared}
+        end = config.get("eos_token") or END_TOKEN
+        return controls | added, end["content"] if isinstance(end, dict) else end
+
+
+def _read_pair(ids_path: Path, merges_path: Path, controls: Mapping[str, int], end_token: str) -> Vocabulary:
+    ids, lines = _read_object(ids_path), _read(merges_path).split("\n")
+    listed = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    # GPT-2's own two files fit each other: no need to check 50,000 merges (0.5 s)
+    is_known = [_sha256(ids_path), _sha256(merges_path)] == list(GPT2_SHA256.values())
+    return _build(ids, listed, controls, end_token, merges_path, is_known=is_known)
+
+
+def _build(
+    ids: Mapping[str, int],
+    listed: Iterable[tuple[str, ...]],
+    controls: Mapping[str, int],
+    end_token: str,
+    source: Path,
+    *,
+    is_known: bool = False,
+) -> Vocabulary:
+    """A vocabulary from tokens in printable characters, its merges, and the declared control tokens."""
+    ids = {**ids, **controls}
+    _check_numbers(ids, source.parent)
+    if end_token not in ids:
+        raise ModelError(f"{source.parent}: the vocabulary has no end token {end_token!r}")
+    more = {name: ids[name] for name in controls if name != end_token}
+    tokens = {name: token_id for name, token_id in ids.items() if name not in more and name != end_token}
+    ranks = {_bytes(name, source): token_id for name, token_id in tokens.items()}
+    made = Vocabulary(ranks=ranks, end_id=ids[end_token], end_token=end_token, more_controls=more)
+    vocabulary = check(made, source.parent)
+    if not is_known:
+        check_merges(ranks, [_pair(pair, number, source) for number, pair in enumerate(listed, start=1)], source)
+    return vocabulary
+
+
+def _check_numbers(ids: Mapping[str, Any], folder: Path) -> None:
+    wrong = next((name for name, token_id in ids.items() if type(token_id) is not int), None)  # a bool is no id
+    if wrong is not None:
+        found = reprlib.repr(ids[wrong])
+        raise ModelError(f"{folder}: token {reprlib.repr(wrong)} has the id {found}, expected a whole number")
+
+
+def _pair(pair: tuple[str, ...], number: int, source: Path) -> tuple[bytes, bytes]:
+    if len(pair) != 2:
+        raise ModelError(f"{source}: merge {number} is {reprlib.repr(' '.join(pair))}, expected two tokens")
+    return _bytes(pair[0], source), _bytes(pair[1], source)
+
+
+def _bytes(characters: str, source: Path) -> bytes:
+    try:
+        return bytes(BYTE_OF[character] for character in characters)
+    except KeyError as error:
+        raise ModelError(
+            f"{source}: token {reprlib.repr(characters)} has {error.args[0]!r}, which means no byte; "
+            "a control token has to be declared in tokenizer_config.json or added_tokens.json"
+        ) from error
+
+
+def _characters(token: bytes) -> str:
+    return "".join(CHARACTER_OF[byte] for byte in token)
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_named_text(path, most=MOST_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_read(path))
+    except json.JSONDecodeError as error:
+        raise ModelError(
+            f"{path} is not valid JSON (line {error.lineno}, column {error.colno}): cut off or damaged, fetch it again"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is JSON that cannot be read ({error}): damaged, fetch it again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {type(content).__name__}; fetch it again")
+    return content
+
+
+@contextmanager
+def _in_form(path: Path) -> Iterator[None]:
+    """JSON of an unexpected structure raises one of Python's own errors; the message names the file.
+
+    Checks of the values come first, with their own messages.
+    """
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: not in GPT-2's published form ({type(error).__name__}: {error}); fetch it again"
+        ) from error
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8", newline="\n")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(read_named_file(path, most=MOST_BYTES)).hexdigest()

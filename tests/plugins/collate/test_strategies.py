@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sftframe import Role, TokenizedExample, load_registry
-from sftframe.testing import check_collate_strategy
+from sftframe.testing.collate import check_collate_strategy
 
 P = 50256
 """GPT-2's end id, used for padding too."""

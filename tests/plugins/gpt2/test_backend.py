@@ -5,23 +5,24 @@ import sys
 
 import pytest
 import torch
-from sftframe_plugins.gpt2 import (
+from sftframe_plugins.gpt2 import sftframe_model_backends
+from sftframe_plugins.gpt2.backend import (
     GPT2XL,
     GPT2Any,
     GPT2Large,
     GPT2Medium,
     GPT2Nano,
     GPT2Small,
-    sftframe_model_backends,
+    NanoOptions,
+    Options,
 )
-from sftframe_plugins.gpt2.backend import NanoOptions, Options
 from sftframe_plugins.gpt2.network import NetworkConfig
-from sftframe_plugins.gpt2.vocabulary_files import write_vocabulary
+from sftframe_plugins.gpt2.vocabulary import write_vocabulary
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sftframe import ConfigError, ModelError
 from sftframe.config import build_options
-from sftframe.testing import check_model_backend
+from sftframe.testing.model import check_model_backend
 
 IDS = torch.randint(0, 264, (2, 15), generator=torch.Generator().manual_seed(6))
 

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.cache import KeyValueCache, bytes_per_position
-from sftframe_plugins.gpt2.passes import Reading, Step, read_shared
+from sftframe_plugins.gpt2.passes import KeyValueCache, Reading, Step, bytes_per_position, read_shared
 
 pytestmark = pytest.mark.usefixtures("uninitialised_is_nan")
 

@@ -4,13 +4,13 @@ import gc
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.cache import KeyValueCache
+from sftframe_plugins.gpt2.generation import PackedLinear
 from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import GPT2
-from sftframe_plugins.gpt2.packed import PackedLinear
+from sftframe_plugins.gpt2.passes import KeyValueCache
 
 from sftframe import GenerationSettings, ModelError
-from sftframe.decoding import decode_plainly
+from sftframe.plugins.decoding import decode_plainly
 
 pytestmark = pytest.mark.usefixtures("uninitialised_is_nan")
 

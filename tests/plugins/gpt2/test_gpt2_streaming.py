@@ -4,9 +4,9 @@ import gc
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.cache import KeyValueCache
 from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import GPT2
+from sftframe_plugins.gpt2.passes import KeyValueCache
 
 from sftframe import GenerationSettings, ModelError
 

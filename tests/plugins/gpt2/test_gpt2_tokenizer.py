@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
-from sftframe_plugins.gpt2.weights.config_file import write_config
+from sftframe_plugins.gpt2.weights.layout import write_config
 from transformers import AutoTokenizer
 
 TEXTS = [

@@ -6,8 +6,7 @@ so that it agrees to 2e-5 over two layers.
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
-from sftframe_plugins.gpt2.tied import tied
+from sftframe_plugins.gpt2.network import GPT2, NetworkConfig, tied
 from sftframe_plugins.gpt2.weights.layout import tensors_of
 
 SIZES = {

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from sftframe import Batch, Role, TokenizedExample, compact
 from sftframe.compaction.layout import HEAD_ROWS
-from sftframe.transfer import batch_on
+from sftframe.training import batch_on
 
 META = torch.device("meta")
 CONFIG = NetworkConfig(vocab_size=60, context_length=2048, width=16, num_layers=2, num_heads=2)

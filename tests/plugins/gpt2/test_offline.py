@@ -9,9 +9,17 @@ import sys
 
 import huggingface_hub.constants
 import pytest
-from sftframe_plugins.gpt2 import GPT2XL, GPT2Any, GPT2Large, GPT2Medium, GPT2Nano, GPT2Small
-from sftframe_plugins.gpt2.backend import NanoOptions, Options
-from sftframe_plugins.gpt2.loading import NANO_FOLDER
+from sftframe_plugins.gpt2.backend import (
+    GPT2XL,
+    NANO_FOLDER,
+    GPT2Any,
+    GPT2Large,
+    GPT2Medium,
+    GPT2Nano,
+    GPT2Small,
+    NanoOptions,
+    Options,
+)
 
 from sftframe import ModelError
 

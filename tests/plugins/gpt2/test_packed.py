@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.packed import PackedLinear, packed, packed_bytes
+from sftframe_plugins.gpt2.generation import PackedLinear, packed, packed_bytes
 from torch import nn
 
 pytestmark = pytest.mark.usefixtures("uninitialised_is_nan")

@@ -7,7 +7,7 @@ import json
 import shutil
 
 import pytest
-from sftframe_plugins.gpt2.vocabulary_files import read_vocabulary, write_vocabulary
+from sftframe_plugins.gpt2.vocabulary import read_vocabulary, write_vocabulary
 from tokenizers import ByteLevelBPETokenizer
 
 from sftframe import ModelError
@@ -167,7 +167,7 @@ def test_a_tokenizer_json_of_another_kind_is_refused(written, tmp_path, change, 
 
 
 def test_the_known_hashes_are_those_of_gpt2s_files(gpt2_folder):
-    from sftframe_plugins.gpt2.vocabulary_files import GPT2_SHA256
+    from sftframe_plugins.gpt2.vocabulary import GPT2_SHA256
 
     found = {name: hashlib.sha256((gpt2_folder / name).read_bytes()).hexdigest() for name in GPT2_SHA256}
     assert found == GPT2_SHA256

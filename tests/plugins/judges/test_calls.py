@@ -1,8 +1,7 @@
 import threading
 
 import pytest
-from sftframe_plugins.judges.calls import CallError, as_ready, in_order, with_patience, within
-from sftframe_plugins.judges.servers import Servers
+from sftframe_plugins.judges.calls import CallError, Servers, as_ready, in_order, with_patience, within
 
 
 def _failing(*errors):

@@ -1,4 +1,4 @@
-from sftframe_plugins.judges.context import is_sure_to_fit, least_tokens
+from sftframe_plugins.judges.ollama import is_sure_to_fit, least_tokens
 
 
 def test_a_message_that_is_shorter_than_the_context_in_bytes_is_sure_to_fit():

@@ -21,7 +21,7 @@ def test_the_docs_have_a_section_per_judge(name):
 
 
 def test_the_template_of_the_docs_is_one():
-    from sftframe_plugins.judges.question import score_question
+    from sftframe_plugins.judges.language_model import score_question
 
     _, _, example = DOCS.read_text(encoding="utf-8").partition("the whole text is the user's message.\n\n")
     template, _, _ = example.partition("\n\n`template`")

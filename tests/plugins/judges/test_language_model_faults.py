@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from sftframe.testing import check_judge
+from sftframe.testing.judge import check_judge
 
 
 def judged(judge, *items):

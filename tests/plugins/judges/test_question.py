@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sftframe_plugins.judges.question import preference_question, score_question
+from sftframe_plugins.judges.language_model import preference_question, score_question
 
 from sftframe import JudgeItem, JudgePair
 

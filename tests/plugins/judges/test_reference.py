@@ -1,11 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sftframe_plugins.judges.comparison import Constants
-from sftframe_plugins.judges.reference import ReferenceJudge, grade
+from sftframe_plugins.judges.reference import Constants, ReferenceJudge, grade
 
 from sftframe import JudgeItem
-from sftframe.testing import check_judge
+from sftframe.testing.judge import check_judge
 
 
 def graded(answer, *, reference, instruction="Do it.", input=""):

@@ -1,5 +1,5 @@
 import pytest
-from sftframe_plugins.judges.reply import UnparsableError, parse_preference, parse_score, shorten
+from sftframe_plugins.judges.replies import UnparsableError, parse_preference, parse_score, shorten
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from sftframe_plugins.judges.servers import Servers
+from sftframe_plugins.judges.calls import Servers
 
 
 class Clock:

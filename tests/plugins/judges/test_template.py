@@ -4,7 +4,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sftframe_plugins.judges.template import Template, load_template, quote
+from sftframe_plugins.judges.language_model import Template, load_template, quote
 
 from sftframe import ConfigError
 

@@ -3,7 +3,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sftframe_plugins.judges.words import is_number, match_rounded, split_words
+from sftframe_plugins.judges.reference import is_number, match_rounded, split_words
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from sftframe_plugins.prompts.alpaca import Alpaca, AlpacaStanford
 
 from sftframe import Example, Role, Segment
-from sftframe.testing import check_prompt_style
+from sftframe.testing.prompt import check_prompt_style
 
 
 def text(style, example):

@@ -2,7 +2,7 @@ import pytest
 from sftframe_plugins.prompts.phi3 import Phi3, Phi3Options
 
 from sftframe import Role, load_registry
-from sftframe.testing import check_prompt_style
+from sftframe.testing.prompt import check_prompt_style
 
 
 def text(style, example):

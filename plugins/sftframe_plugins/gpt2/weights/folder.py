@@ -1,17 +1,202 @@
-"""Finds out which kind of source a folder or file of the user is, by its contents."""
+"""Weights in a folder: Hugging Face's, OpenAI's, or a single file."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import re
 import reprlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sftframe import ModelError, read_named_text
-from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
-from sftframe_plugins.gpt2.weights.openai_folder import OpenAIFolder
-from sftframe_plugins.gpt2.weights.source import WeightSource
+from sftframe import ModelError, cache_dir, read_named_text
+from sftframe_plugins.gpt2.network import NetworkConfig
+from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
+from sftframe_plugins.gpt2.weights.layout import read_config, read_hparams
+from sftframe_plugins.gpt2.weights.source import WeightSource, check_file, read_file
+from sftframe_plugins.gpt2.weights.tensorflow_checkpoint import read_checkpoint, require_tensorflow
 from sftframe_plugins.gpt2.weights.torch_file import TorchFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def path_for(*key: str) -> Path:
+    """The path of the copy for `key`."""
+    digest = hashlib.sha256("\n".join(key).encode()).hexdigest()
+    return cache_dir() / "gpt2" / "converted" / f"{digest[:32]}.safetensors"
+
+
+def read(path: Path) -> dict[str, Tensor] | None:
+    """A copy, memory-mapped; None if there is none, or it cannot be read."""
+    if not path.is_file():
+        return None
+    with suppress(ModelError):
+        return read_file(path)
+    return None
+
+
+def keep(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
+    """Write a copy and return it, so that the memory of `tensors` can be freed; if that fails, return `tensors`."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    making = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(dict(tensors), making)
+        making.replace(path)
+    except (OSError, SafetensorError):
+        with suppress(OSError):
+            making.unlink()
+        return tensors
+    return read(path) or tensors
+
+
+WEIGHT_FILES = ("model.safetensors", "weights.safetensors")
+INDEX_FILE = "model.safetensors.index.json"
+
+
+class HuggingFaceFolder(WeightSource):
+    """Weights in a local folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    @staticmethod
+    def is_one(folder: Path) -> bool:
+        """Whether a folder has this form, complete or not."""
+        return (folder / "config.json").is_file()
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        return {"weights": str(self.folder)}
+
+    def check(self) -> None:
+        self.config()
+        for path in self._files():
+            check_file(path)
+
+    def config(self) -> NetworkConfig:
+        return read_config(self.folder / "config.json")
+
+    def tokenizer(self) -> BytePairTokenizer:
+        return BytePairTokenizer.from_folder(self.folder)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {name: tensor for path in self._files() for name, tensor in read_file(path).items()}
+
+    def _files(self) -> list[Path]:
+        whole = next((self.folder / name for name in WEIGHT_FILES if (self.folder / name).is_file()), None)
+        if whole is not None:
+            return [whole]
+        index = self.folder / INDEX_FILE
+        if index.is_file():
+            return [self._shard(name) for name in shards_of(index)]
+        if (self.folder / "pytorch_model.bin").is_file():
+            raise ModelError(
+                f"{self.folder} has its weights as pytorch_model.bin, a pickle that could run any code; convert it "
+                "to safetensors with transformers' save_pretrained"
+            )
+        raise ModelError(f"no weights in {self.folder}: looked for {', '.join(WEIGHT_FILES)} and {INDEX_FILE}")
+
+    def _shard(self, name: str) -> Path:
+        if not (self.folder / name).is_file():
+            raise ModelError(f"{self.folder / INDEX_FILE} names {name}, which is missing; fetch it again")
+        return self.folder / name
+
+
+def shards_of(index: Path) -> list[str]:
+    """Names of the files of a sharded checkpoint; they are next to the index.
+
+    Raises:
+        ModelError: the index cannot be read, or names a file that could be outside the folder.
+    """
+    try:
+        names = sorted({str(name) for name in json.loads(read_named_text(index))["weight_map"].values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"cannot read {index}: {error!r}; expected a JSON object with 'weight_map'") from error
+    strange = next((name for name in names if not _SHARD_NAME.fullmatch(name)), None)
+    if strange is not None:
+        raise ModelError(f"{index} names {reprlib.repr(strange)}, expected names of safetensors files next to it")
+    return names
+
+
+_SHARD_NAME = re.compile(r"[\w-][\w.-]{0,200}\.safetensors", re.ASCII)
+"""No path separator of any system, so that no name leads out of the folder."""
+
+
+HPARAMS = "hparams.json"
+PREFIX = "model.ckpt"
+INDEX = f"{PREFIX}.index"
+DATA = f"{PREFIX}.data-00000-of-00001"
+VOCABULARY = ("encoder.json", "vocab.bpe")
+FILES = ("checkpoint", *VOCABULARY, HPARAMS, DATA, INDEX, f"{PREFIX}.meta")
+"""All files of one size in OpenAI's bucket; `checkpoint` and the graph (`.meta`) are not needed for reading."""
+
+NEEDED = (HPARAMS, INDEX, DATA)
+FLOAT_BYTES = 4
+
+
+class OpenAIFolder(WeightSource):
+    """Weights in a local folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    @staticmethod
+    def is_one(folder: Path) -> bool:
+        """Whether a folder has this form, complete or not."""
+        return (folder / HPARAMS).is_file()
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        return {"weights": str(self.folder), "index_sha256": _sha256(self.folder / INDEX)}
+
+    def check(self) -> None:
+        self._check_files()
+        if not self.copy_path.is_file():
+            require_tensorflow()
+
+    def config(self) -> NetworkConfig:
+        return read_hparams(self.folder / HPARAMS)
+
+    def tokenizer(self) -> BytePairTokenizer:
+        return BytePairTokenizer.from_folder(self.folder)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        self._check_files()
+        copy = self.copy_path
+        return read(copy) or keep(read_checkpoint(self.folder / PREFIX, self.config()), copy)
+
+    @property
+    def copy_path(self) -> Path:
+        """The path of the safetensors copy: named by the index, which has a checksum of every tensor."""
+        return path_for(_sha256(self.folder / INDEX), _sha256(self.folder / HPARAMS))
+
+    def _check_files(self) -> None:
+        absent = next((name for name in NEEDED if not (self.folder / name).is_file()), None)
+        if absent is not None:
+            raise ModelError(f"{self.folder / absent} is missing; OpenAI's form has {', '.join(NEEDED)}")
+        expected, found = self.config().num_parameters * FLOAT_BYTES, (self.folder / DATA).stat().st_size
+        if found < expected:
+            raise ModelError(
+                f"{self.folder / DATA} has {found} bytes, expected {expected} by {HPARAMS}: cut off, or of another "
+                "size; fetch it again"
+            )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def open_folder(folder: Path, other_choices: Mapping[str, WeightSource] | None = None) -> WeightSource:

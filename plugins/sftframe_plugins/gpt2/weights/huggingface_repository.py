@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from sftframe import ModelError, why_unreachable
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
-from sftframe_plugins.gpt2.vocabulary_files import is_published_file
-from sftframe_plugins.gpt2.weights.huggingface_folder import INDEX_FILE, WEIGHT_FILES, HuggingFaceFolder, shards_of
+from sftframe_plugins.gpt2.vocabulary import is_published_file
+from sftframe_plugins.gpt2.weights.folder import INDEX_FILE, WEIGHT_FILES, HuggingFaceFolder, shards_of
 from sftframe_plugins.gpt2.weights.source import WeightSource
 
 if TYPE_CHECKING:

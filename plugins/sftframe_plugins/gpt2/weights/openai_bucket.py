@@ -15,16 +15,8 @@ from typing import TYPE_CHECKING, Any
 from sftframe import ModelError, SftframeError, cache_dir, fetch
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
-from sftframe_plugins.gpt2.vocabulary_files import GPT2_SHA256
-from sftframe_plugins.gpt2.weights.openai_folder import (
-    DATA,
-    FILES,
-    FLOAT_BYTES,
-    HPARAMS,
-    INDEX,
-    VOCABULARY,
-    OpenAIFolder,
-)
+from sftframe_plugins.gpt2.vocabulary import GPT2_SHA256
+from sftframe_plugins.gpt2.weights.folder import DATA, FILES, FLOAT_BYTES, HPARAMS, INDEX, VOCABULARY, OpenAIFolder
 from sftframe_plugins.gpt2.weights.source import WeightSource
 from sftframe_plugins.gpt2.weights.tensorflow_checkpoint import require_tensorflow
 

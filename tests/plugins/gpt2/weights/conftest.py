@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.vocabulary_files import write_vocabulary
+from sftframe_plugins.gpt2.vocabulary import write_vocabulary
 from sftframe_plugins.gpt2.weights.layout import build, fill
 
 

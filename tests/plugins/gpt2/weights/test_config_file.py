@@ -4,7 +4,7 @@ import json
 
 import pytest
 from sftframe_plugins.gpt2.network import NetworkConfig
-from sftframe_plugins.gpt2.weights.config_file import read_config, read_hparams, write_config
+from sftframe_plugins.gpt2.weights.layout import read_config, read_hparams, write_config
 from transformers import AutoConfig, GPT2Config
 
 from sftframe import ModelError

@@ -1,9 +1,7 @@
 """Which kind of source a folder is."""
 
 import pytest
-from sftframe_plugins.gpt2.weights.folder import open_folder
-from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
-from sftframe_plugins.gpt2.weights.openai_folder import OpenAIFolder
+from sftframe_plugins.gpt2.weights.folder import HuggingFaceFolder, OpenAIFolder, open_folder
 
 from sftframe import ModelError
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from sftframe_plugins.gpt2.weights.huggingface_folder import HuggingFaceFolder
+from sftframe_plugins.gpt2.weights.folder import HuggingFaceFolder
 from sftframe_plugins.gpt2.weights.layout import build, fill
 
 from sftframe import ModelError

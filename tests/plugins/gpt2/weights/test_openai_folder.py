@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.weights.openai_folder import OpenAIFolder
+from sftframe_plugins.gpt2.weights.folder import OpenAIFolder
 
 from sftframe import ModelError
 

@@ -1,0 +1,36 @@
+"""Comparisons of finished runs: on the same items, pair by pair, with intervals over items and seeds.
+
+    compare_arms(scores)            every arm against the baseline: interval, p, verdict, what would settle it
+    minimum_detectable_difference   before the first run, from a pilot or a given standard deviation
+    judge_variance(repeats)         noise of a judge, from grading the same answers again
+
+The statistics are pure functions of scores by arm, seed and item. The method and its measured calibration are in
+`docs/statistics.md`. Shapes: S seeds, I items.
+"""
+
+from sftframe.analysis.compare import AxisTable, ComparisonResult, FlippedItem, YardstickTable, arms_of_answers, compare
+from sftframe.analysis.intervals import judge_variance
+from sftframe.analysis.pairs import Comparison, Interval, VarianceComponents
+from sftframe.analysis.planning import minimum_detectable_difference
+from sftframe.analysis.runs import ComparedArm, FinishedRun, group_into_arms, read_run
+from sftframe.analysis.yardsticks import Yardstick, find_yardstick
+
+__all__ = [
+    "AxisTable",
+    "ComparedArm",
+    "Comparison",
+    "ComparisonResult",
+    "FinishedRun",
+    "FlippedItem",
+    "Interval",
+    "VarianceComponents",
+    "Yardstick",
+    "YardstickTable",
+    "arms_of_answers",
+    "compare",
+    "find_yardstick",
+    "group_into_arms",
+    "judge_variance",
+    "minimum_detectable_difference",
+    "read_run",
+]

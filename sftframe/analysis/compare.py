@@ -1,0 +1,402 @@
+"""The comparison of arms: tables of every yardstick, answers that changed, and the result that commands show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from sftframe.analysis.pairs import Comparison, ComparisonTable, Scores
+from sftframe.analysis.runs import ComparedArm, FinishedRun, check_comparable, check_identity
+from sftframe.analysis.verdicts import compare_arms
+from sftframe.analysis.yardsticks import YARDSTICKS, Yardstick, find_yardstick, scored
+from sftframe.config import settings_in_words
+from sftframe.errors import ConfigError, DataError, suggestion
+from sftframe.judging import HeadToHead
+from sftframe.records import ItemResult, JudgeItem, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlippedItem:
+    """An item on which candidate and baseline differ."""
+
+    index: int
+    instruction: str
+    input: str
+    reference: str
+    baseline_scores: tuple[float | None, ...]
+    """One per common seed."""
+    candidate_scores: tuple[float | None, ...]
+    baseline_answer: str
+    """Both arms' answers of the seed at which the two differ most."""
+    candidate_answer: str
+    seed: int
+    """That seed."""
+    difference: float
+    """Candidate minus baseline, averaged over the seeds at which both have a score."""
+
+
+def flipped_items(baseline: ComparedArm, candidate: ComparedArm, yardstick: Yardstick) -> list[FlippedItem]:
+    """Items whose score differs in at least one seed, largest mean difference first, then by index."""
+    seeds = sorted(set(baseline.runs) & set(candidate.runs))
+    both = [(seed, _by_index(baseline, seed), _by_index(candidate, seed)) for seed in seeds]
+    found = []
+    for index in both[0][1] if both else ():
+        pairs = {seed: (one[index], other[index]) for seed, one, other in both if index in one and index in other}
+        flip = _flip(pairs, yardstick)
+        if flip is not None:
+            found.append(flip)
+    return sorted(found, key=lambda flip: (-abs(flip.difference), flip.index))
+
+
+def _by_index(arm: ComparedArm, seed: int) -> dict[int, ItemResult]:
+    return {item.index: item for item in arm.runs[seed].items}
+
+
+def _flip(pairs: Mapping[int, tuple[ItemResult, ItemResult]], yardstick: Yardstick) -> FlippedItem | None:
+    """From baseline's and candidate's item by seed."""
+    scores = {seed: (_score(yardstick, one), _score(yardstick, other)) for seed, (one, other) in pairs.items()}
+    differences = {
+        seed: second - first for seed, (first, second) in scores.items() if first is not None and second is not None
+    }
+    if not any(differences.values()):
+        return None
+    seed = max(differences, key=lambda seed: abs(differences[seed]))
+    one, other = pairs[seed]
+    return FlippedItem(
+        index=one.index,
+        instruction=one.instruction,
+        input=one.input,
+        reference=one.reference,
+        baseline_scores=tuple(first for first, _ in scores.values()),
+        candidate_scores=tuple(second for _, second in scores.values()),
+        baseline_answer=one.answer,
+        candidate_answer=other.answer,
+        seed=seed,
+        difference=fmean(differences.values()),
+    )
+
+
+def _score(yardstick: Yardstick, item: ItemResult) -> float | None:
+    return scored(yardstick, [item]).get(item.index)
+
+
+_ONLY_SEED = 0
+
+
+def arms_of_answers(head_to_head: HeadToHead) -> list[ComparedArm]:
+    """Both sides on their common questions; likelihoods and stop reasons are not known.
+
+    Args:
+        head_to_head: with scores of single answers.
+    """
+    sides = zip((head_to_head.a, head_to_head.b), zip(*head_to_head.matches, strict=True), strict=True)
+    verdicts = list(zip(*head_to_head.verdicts, strict=True))
+    names = _names(head_to_head)
+    arms = []
+    for number, (side, items) in enumerate(sides):
+        results = tuple(_result(*both) for both in zip(range(len(items)), items, verdicts[number], strict=True))
+        run = FinishedRun(
+            path=Path(side.label),
+            seed=_ONLY_SEED,
+            settings={},
+            pairing={},
+            judge=head_to_head.judge,
+            items=results,
+            summary={},
+            manifest={},
+        )
+        arms.append(ComparedArm(name=names[number], runs={_ONLY_SEED: run}))
+    return arms
+
+
+def _names(head_to_head: HeadToHead) -> tuple[str, str]:
+    a, b = head_to_head.a.label, head_to_head.b.label
+    return (a, b) if a != b else (f"{a} (A)", f"{b} (B)")
+
+
+def _result(index: int, item: JudgeItem, verdict: Verdict) -> ItemResult:
+    return ItemResult(
+        index=index,
+        instruction=item.instruction,
+        input=item.input,
+        reference=item.reference,
+        answer=item.answer,
+        stop_reason=None,
+        response_nll=None,
+        num_response_bytes=len(item.reference.encode()),
+        score=verdict.score,
+        verdict=verdict.status,
+        reason=verdict.reason,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YardstickTable:
+    """One yardstick: every arm against the baseline."""
+
+    yardstick: Yardstick
+    margin: float
+    """In the yardstick's unit."""
+    table: ComparisonTable
+    num_unscored: Mapping[str, int]
+    """Per arm: items without a score, summed over its seeds; they are left out in all arms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisTable:
+    """One axis on the main yardstick: its values compared, averaged over all other choices."""
+
+    axis: str
+    table: ComparisonTable
+    num_arms: Mapping[str, int]
+    """How many arms were averaged per value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisLevels:
+    """The arms of each value of an axis, each group with the same other choices."""
+
+    axis: str
+    arms: Mapping[str, Sequence[str]]
+    """Names of the arms by value."""
+
+
+def compare_on_all_yardsticks(
+    arms: Sequence[ComparedArm],
+    *,
+    baseline: str | None = None,
+    margins: Mapping[str, float] | None = None,
+    judge_variance: float | None = None,
+) -> list[YardstickTable]:
+    """A table for every yardstick for which all arms have scores.
+
+    Args:
+        baseline: the first arm unless named.
+        margins: by yardstick key, instead of the yardstick's own margin.
+        judge_variance: of one score of the judge, if it was measured.
+
+    Raises:
+        DataError: no common item or seed.
+    """
+    tables = []
+    for yardstick in YARDSTICKS:
+        scores = _scores(arms, yardstick)
+        if not any(value is not None for arm in scores.values() for seed in arm.values() for value in seed.values()):
+            continue  # never judged
+        margin = (margins or {}).get(yardstick.key) or yardstick.margin_at(_baseline_mean(arms, yardstick, baseline))
+        table = compare_arms(
+            scores,
+            baseline=baseline,
+            direction=yardstick.direction,
+            margin=margin or None,
+            weights=_weights(arms, yardstick),
+            score_range=yardstick.score_range,
+            judge_variance=judge_variance if yardstick.key == "judge" else None,
+            unit=yardstick.unit,
+        )
+        missing = {
+            name: sum(value is None for seed in arm.values() for value in seed.values()) for name, arm in scores.items()
+        }
+        tables.append(YardstickTable(yardstick=yardstick, margin=margin, table=table, num_unscored=missing))
+    if not tables:
+        raise DataError("no arm has an answer with a measurement")
+    return tables
+
+
+def compare_levels(
+    arms: Sequence[ComparedArm], levels: Sequence[AxisLevels], yardstick: Yardstick, margin: float
+) -> list[AxisTable]:
+    """The values of each axis, averaged over all other choices: the general effect of the axis."""
+    scores, tables = _scores(arms, yardstick), []
+    for axis in levels:
+        averaged = {value: _averaged([scores[name] for name in names]) for value, names in axis.arms.items()}
+        table = compare_arms(
+            averaged,
+            direction=yardstick.direction,
+            margin=margin or None,
+            weights=_weights(arms, yardstick),
+            score_range=yardstick.score_range,
+            unit=yardstick.unit,
+            labels={value: settings_in_words({axis.axis: value}) for value in axis.arms},
+        )
+        num_arms = {value: len(names) for value, names in axis.arms.items()}
+        tables.append(AxisTable(axis=axis.axis, table=table, num_arms=num_arms))
+    return tables
+
+
+def axis_levels(settings: Mapping[str, Mapping[str, Any]]) -> list[AxisLevels]:
+    """The axes over which arms can be averaged: every value occurs with the same other choices.
+
+    Args:
+        settings: per arm its value by axis.
+
+    >>> grid = {"a·x": {"p": "a", "c": "x"}, "a·y": {"p": "a", "c": "y"},
+    ...         "b·x": {"p": "b", "c": "x"}, "b·y": {"p": "b", "c": "y"}}
+    >>> [(axis.axis, dict(axis.arms)) for axis in axis_levels(grid)][0]
+    ('p', {'a': ['a·x', 'a·y'], 'b': ['b·x', 'b·y']})
+    """
+    found = []
+    for axis in dict.fromkeys(axis for own in settings.values() for axis in own):
+        groups: dict[str, list[str]] = {}
+        others: dict[str, set[str]] = {}
+        for name, own in settings.items():
+            value = str(own.get(axis, "–"))
+            groups.setdefault(value, []).append(name)
+            others.setdefault(value, set()).add(str({key: own[key] for key in own if key != axis}))
+        is_balanced = len({frozenset(choices) for choices in others.values()}) == 1
+        if len(groups) > 1 and is_balanced and len(settings) > len(groups):
+            found.append(AxisLevels(axis=axis, arms=groups))
+    return found
+
+
+def _scores(arms: Sequence[ComparedArm], yardstick: Yardstick) -> Scores:
+    """Score by arm, seed and item; an item without the same denominator everywhere has none."""
+    uneven = _uneven(arms, yardstick)
+    return {
+        arm.name: {
+            seed: {index: None if index in uneven else score for index, score in scored(yardstick, run.items).items()}
+            for seed, run in arm.runs.items()
+        }
+        for arm in arms
+    }
+
+
+def _uneven(arms: Sequence[ComparedArm], yardstick: Yardstick) -> set[int]:
+    """Items whose denominator differs between runs, because only one template had to cut the reference."""
+    if yardstick.weight is None:
+        return set()
+    known: dict[int, float] = {}
+    return {
+        item.index
+        for arm in arms
+        for run in arm.runs.values()
+        for item in run.items
+        if known.setdefault(item.index, yardstick.weight(item)) != yardstick.weight(item)
+    }
+
+
+def _weights(arms: Sequence[ComparedArm], yardstick: Yardstick) -> dict[int, float] | None:
+    if yardstick.weight is None:
+        return None
+    return {item.index: yardstick.weight(item) for item in arms[0].any_run().items}
+
+
+def _baseline_mean(arms: Sequence[ComparedArm], yardstick: Yardstick, baseline: str | None) -> float:
+    arm = next((arm for arm in arms if arm.name == baseline), arms[0])
+    items = [item for run in arm.runs.values() for item in run.items]
+    values = [(yardstick.score(item), yardstick.weight(item) if yardstick.weight else 1.0) for item in items]
+    total = sum(weight for value, weight in values if value is not None)
+    return sum(value for value, _ in values if value is not None) / total if total else 0.0
+
+
+def _averaged(arms: Sequence[Mapping[int, Mapping[int, float | None]]]) -> dict[int, dict[int, float | None]]:
+    """Mean over arms per seed and item; None where one of them has no score."""
+    seeds = set.intersection(*(set(arm) for arm in arms))
+    return {seed: {item: _mean([arm[seed].get(item) for arm in arms]) for item in arms[0][seed]} for seed in seeds}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonResult:
+    """The result of comparing arms."""
+
+    arms: tuple[ComparedArm, ...]
+    baseline: str
+    main: YardstickTable
+    """The yardstick that the verdict is about."""
+    tables: tuple[YardstickTable, ...]
+    """All yardsticks, with the main one."""
+    axes: tuple[AxisTable, ...]
+    """On the main yardstick, for grids in which every value of an axis occurs with the same other choices."""
+    flips: Mapping[str, tuple[FlippedItem, ...]]
+    """On the main yardstick: per candidate the items that changed, largest first."""
+    notes: tuple[str, ...]
+    """What the arms do not share, one line each."""
+    remedy: str = ""
+    """The command that may settle open comparisons, in a sentence; empty if none is known."""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in a sentence for each thing that was varied."""
+        explanations = " ".join(comparison.explanation for comparison in self.told)
+        sentences = dict.fromkeys(explanations.removesuffix(".").split(". "))  # a shared sentence is said once
+        return " ".join(part for part in (". ".join(sentences) + ".", self.remedy) if part)
+
+    @property
+    def told(self) -> list[Comparison]:
+        """The comparisons in the verdict: axis by axis if there are axes, else arm by arm."""
+        by_axis = [comparison for axis in self.axes for comparison in axis.table.comparisons]
+        return by_axis or list(self.main.table.comparisons)
+
+    def comparison_of(self, candidate: str) -> Comparison:
+        """The main yardstick's comparison of one arm with the baseline."""
+        return next(found for found in self.main.table.comparisons if found.candidate == candidate)
+
+
+def compare(
+    arms: Sequence[ComparedArm],
+    *,
+    yardstick: str = "judge",
+    margin: float | None = None,
+    baseline: str | None = None,
+    by_design: Mapping[str, str] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    judge_variance: float | None = None,
+) -> ComparisonResult:
+    """Compare arms on all yardsticks; the verdict is about one of them.
+
+    Args:
+        yardstick: the key of the one that the verdict is about.
+        margin: differences of it up to this count as none; by default the yardstick's own.
+        baseline: the first arm unless named.
+        by_design: as for `check_comparable`.
+        settings: per arm its value by axis, if the arms are a grid.
+        judge_variance: of one score, if it was measured.
+
+    Raises:
+        ConfigError: an unknown baseline or yardstick, a yardstick without measurements, or different judges.
+        DataError: the arms cannot be compared, or cells of one arm are not made of the same pieces.
+    """
+    notes = check_comparable(arms, by_design=by_design) + check_identity(arms, is_grid=by_design is not None)
+    names = [arm.name for arm in arms]
+    if baseline is not None and baseline not in names:
+        raise ConfigError(f"no arm {baseline!r} to compare with{suggestion(baseline, names)}")
+    wanted = find_yardstick(yardstick)
+    _check_one_judge(arms)
+    tables = compare_on_all_yardsticks(
+        arms, baseline=baseline, margins={wanted.key: margin} if margin else {}, judge_variance=judge_variance
+    )
+    main = next((table for table in tables if table.yardstick == wanted), None)
+    if main is None:
+        raise ConfigError(
+            f"no arm has measurements of {yardstick!r}: judge the runs first, or choose another --yardstick"
+        )
+    first = baseline or names[0]
+    base_arm = arms[names.index(first)]
+    return ComparisonResult(
+        arms=tuple(arms),
+        baseline=first,
+        main=main,
+        tables=tuple(tables),
+        axes=tuple(compare_levels(arms, axis_levels(settings or {}), wanted, main.margin)),
+        flips={arm.name: tuple(flipped_items(base_arm, arm, wanted)) for arm in arms if arm.name != first},
+        notes=tuple(notes),
+    )
+
+
+def _check_one_judge(arms: Sequence[ComparedArm]) -> None:
+    runs = [run for arm in arms for run in arm.runs.values()]
+    other = next((run for run in runs if run.judge != runs[0].judge), None)
+    if other is not None:
+        raise ConfigError(
+            f"{runs[0].path} was judged by {runs[0].judge}, {other.path} by {other.judge}: scores of different judges "
+            f"cannot be compared; judge all runs with one judge, for instance sftframe judge {other.path} --judge "
+            "reference"
+        )

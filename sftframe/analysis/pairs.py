@@ -1,0 +1,308 @@
+"""Scores of arms by seed and item, paired with the baseline's, and the records of what is found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sftframe.errors import ConfigError, DataError
+
+Direction = Literal["higher", "lower", "none"]
+"""Which scores are better; `none` if neither is, as for the ratio of lengths."""
+
+VerdictKind = Literal["better", "worse", "different", "equivalent", "cannot tell"]
+"""Of the candidate against the baseline; `different` if no direction is better."""
+
+Coverage = Literal["items and seeds", "items", "seeds"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A confidence interval of a difference."""
+
+    low: float
+    high: float
+    level: float
+    """0.95: the share of such intervals that contain the true difference."""
+    covers: Coverage
+    """What may be repeated: other items, other seeds, or both. `items` if there is one seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VarianceComponents:
+    """Variance of one paired difference (one item, one seed), split by its causes.
+
+    The mean over S seeds and I items has variance `seed / S + item / I + residual / (S * I)`.
+    """
+
+    seed: float | None
+    """Of the true difference between seeds: chance in training, which more items do not reduce. None = one seed."""
+    item: float
+    """Of the difference between items, the same for all seeds. With one seed it contains the residual."""
+    residual: float
+    """The rest: differences between seeds from item to item, and the judge's noise. 0 with one seed."""
+    judge: float | None = None
+    """The judge's noise alone, a part of `residual` (with one seed of `item`); None = not measured."""
+
+    @property
+    def total(self) -> float:
+        """Variance of one paired difference of a random seed and item; of a random item if there is one seed."""
+        return (self.seed or 0.0) + self.item + self.residual
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Parts of `total`, 0-1, with sum 1: `seed`, `item`, `judge`, `other`, those that are known.
+
+        >>> VarianceComponents(seed=1.0, item=6.0, residual=3.0, judge=2.0).shares
+        {'seed': 0.1, 'item': 0.6, 'judge': 0.2, 'other': 0.1}
+        """
+        if not self.total:
+            return {}
+        judge = self.judge or 0.0
+        inside = self.residual if self.seed is not None else self.item
+        judge = min(judge, inside)
+        parts = {"seed": self.seed, "item": self.item, "judge": judge, "other": self.residual - judge}
+        if self.seed is None:
+            parts |= {"item": self.item - judge, "other": 0.0}
+        if self.judge is None:
+            del parts["judge"]
+        return {name: part / self.total for name, part in parts.items() if part is not None}
+
+    def of_mean(self, num_seeds: int, num_items: int) -> float:
+        """Variance of the mean difference over so many seeds and items.
+
+        >>> VarianceComponents(seed=1.0, item=6.0, residual=3.0).of_mean(num_seeds=2, num_items=3)
+        3.0
+        """
+        return (self.seed or 0.0) / num_seeds + self.item / num_items + self.residual / (num_seeds * num_items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignFlip:
+    """Two-sided p of the sign-flip permutation test: how often random signs give a mean at least as far from zero."""
+
+    items: float
+    """Over items, seeds averaged. It says nothing about other seeds."""
+    seeds: float | None
+    """Over seeds, items averaged; exact. At least 2 / 2^S: 0.25 for 3 seeds. None = one seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What would settle an open comparison with probability `power`, if difference and variances are as estimated."""
+
+    items: int | None
+    """Additional items, with the same seeds; None = no number of items is enough."""
+    seeds: int | None
+    """Additional seeds, with the same items; None = no number of seeds is enough."""
+    both: tuple[int, int] | None
+    """Additional items and seeds, if neither alone is enough; None = not needed, or out of reach."""
+    would_show: Literal["a difference", "equivalence"]
+    """Which verdict is the nearer one."""
+    power: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One pair of arms."""
+
+    baseline: str
+    candidate: str
+    difference: float
+    """Mean of candidate minus baseline; of a ratio, the difference of the ratios."""
+    interval: Interval | None
+    """At level 0.95, not widened for the number of arms. None = one item and one seed."""
+    p_value: float | None
+    """Two-sided; below 0.05 where the interval leaves out zero. None = no interval."""
+    p_holm: float | None
+    """`p_value` adjusted for the number of arms; it decides the verdict."""
+    sign_flip: SignFlip
+    """A second test with fewer assumptions; no verdict depends on it."""
+    margin: float | None
+    """Smaller differences do not matter to the user; None = not given."""
+    p_equivalence: float | None
+    """Larger p of the two one-sided tests against -margin and +margin, adjusted as `p_holm` is."""
+    verdict: VerdictKind
+    explanation: str
+    """The verdict in one or two sentences."""
+    needed: Needed | None
+    """Only for the verdict `cannot tell`; None also if the difference is too near zero for a plan."""
+    minimum_detectable: float | None
+    """Smallest true difference that the same number of items and seeds finds with 80 % power."""
+    components: VarianceComponents
+    num_better: int
+    """Items whose difference, averaged over the seeds, is in the better direction (positive if there is none)."""
+    num_worse: int
+    num_tied: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSummary:
+    """One arm on the items and seeds that all arms have."""
+
+    name: str
+    mean: float
+    """Over items and seeds; of a ratio, sum over sum."""
+    seed_means: tuple[float, ...]
+    """One per seed, in the order of `ComparisonTable.seeds`."""
+    num_missing_items: int
+    """Items without a score in some seed of this arm, although another arm or seed has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonTable:
+    """All arms against one baseline."""
+
+    arms: tuple[ArmSummary, ...]
+    comparisons: tuple[Comparison, ...]
+    seeds: tuple[int, ...]
+    """Those that all arms have."""
+    items: tuple[int, ...]
+    """Those that are scored in every arm and seed; all figures are on these."""
+    num_dropped_items: int
+    num_dropped_seeds: int
+    direction: Direction
+
+
+Floats = NDArray[np.float64]
+ArmScores = Mapping[int, Mapping[int, float | None]]
+"""Seed to item index to score; None, NaN or no entry = not scored."""
+Scores = Mapping[str, ArmScores]
+"""Arm to its scores. Of a ratio of sums (NLL per byte) these are the numerators."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonScores:
+    """The part of the scores that all arms have."""
+
+    names: tuple[str, ...]
+    seeds: tuple[int, ...]
+    items: tuple[int, ...]
+    values: Floats
+    """(A, S, I). Of a ratio divided by the mean weight, so that means over items are ratios of sums."""
+    weights: Floats
+    """(I,), mean 1."""
+    num_missing_items: tuple[int, ...]
+    """(A,): items that each arm lacks in some seed."""
+    num_dropped_items: int
+    num_dropped_seeds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedDifferences:
+    """Candidate minus baseline, per seed and item."""
+
+    values: Floats
+    """(S, I); their mean is the difference."""
+    weights: Floats
+    """(I,), mean 1; all 1 unless the score is a ratio of sums."""
+
+    @property
+    def mean(self) -> float:
+        """Mean difference; of a ratio, the difference of the ratios."""
+        return float(self.values.mean())
+
+    @property
+    def influence(self) -> Floats:
+        """(S, I): `values`, or for a ratio its linearisation, which varies over items as the ratio does."""
+        return linearised(self.values, self.weights)
+
+
+def pair_up(
+    baseline: ArmScores, candidate: ArmScores, *, weights: Mapping[int, float] | None = None
+) -> PairedDifferences:
+    """Differences on the seeds and items that both arms have.
+
+    Args:
+        weights: denominators by item, if the scores are numerators of a ratio of sums.
+
+    Raises:
+        DataError: the arms share no seed or no item.
+
+    >>> pair_up({1: {0: 50.0, 1: 70.0}}, {1: {0: 60.0, 1: 70.0, 2: 90.0}}).values
+    array([[10.,  0.]])
+    """
+    common = common_scores({"the baseline": baseline, "the candidate": candidate}, weights)
+    return differences(common, 0, 1)
+
+
+def differences(common: CommonScores, baseline: int, candidate: int) -> PairedDifferences:
+    """Of two arms, by their positions."""
+    return PairedDifferences(values=common.values[candidate] - common.values[baseline], weights=common.weights)
+
+
+def linearised(values: Floats, weights: Floats) -> Floats:
+    """(..., S, I): how each cell changes the mean, with the same mean.
+
+    A ratio of sums varies with the denominators too: to first order an item changes it by its numerator minus the ratio
+    times its weight (Taylor linearisation, as for ratio estimators in survey sampling).
+
+    Args:
+        values: (..., S, I), divided by the mean weight.
+        weights: (..., I), mean 1.
+    """
+    ratio = values.mean(axis=(-2, -1), keepdims=True)
+    moved: Floats = values - ratio * (weights[..., None, :] - 1.0)
+    return moved
+
+
+def common_scores(scores: Scores, weights: Mapping[int, float] | None = None) -> CommonScores:
+    """The seeds that all arms have, and the items that are scored in all arms at all these seeds.
+
+    Raises:
+        ConfigError: fewer than two arms.
+        DataError: no common seed or item, an infinite score, or a weight that is missing or not positive.
+    """
+    if len(scores) < 2:
+        raise ConfigError(f"a comparison needs at least two arms, got {len(scores)} ({', '.join(scores)})")
+    every_seed = [set(arm) for arm in scores.values()]
+    seeds = tuple(sorted(set.intersection(*every_seed)))
+    if not seeds:
+        raise DataError(
+            f"{_those(scores)} have no seed in common, so nothing is paired; run the same seeds in each arm"
+        )
+    scored = [[_scored(arm[seed], name, seed) for seed in seeds] for name, arm in scores.items()]
+    every_item = set[int]().union(*(arm[seed] for arm in scores.values() for seed in seeds))
+    complete = [set.intersection(*arm) for arm in scored]
+    items = tuple(sorted(set.intersection(*complete)))
+    if not items:
+        raise DataError(f"{_those(scores)} have no scored item in common; compare arms with the same test items")
+    cells = [[[float(arm[seed][item] or 0.0) for item in items] for seed in seeds] for arm in scores.values()]
+    denominators = _denominators(items, weights)
+    return CommonScores(
+        names=tuple(scores),
+        seeds=seeds,
+        items=items,
+        values=np.array(cells) / denominators.mean(),
+        weights=denominators / denominators.mean(),
+        num_missing_items=tuple(len(every_item - arm) for arm in complete),
+        num_dropped_items=len(every_item) - len(items),
+        num_dropped_seeds=len(set.union(*every_seed)) - len(seeds),
+    )
+
+
+def _scored(values: Mapping[int, float | None], name: str, seed: int) -> set[int]:
+    found = {item for item, value in values.items() if value is not None and not np.isnan(value)}
+    infinite = sorted(item for item in found if np.isinf(values[item] or 0.0))
+    if infinite:
+        raise DataError(f"{name}, seed {seed}: the score of item {infinite[0]} is infinite; scores have to be finite")
+    return found
+
+
+def _denominators(items: tuple[int, ...], weights: Mapping[int, float] | None) -> Floats:
+    if weights is None:
+        return np.ones(len(items))
+    bad = [item for item in items if not 0 < weights.get(item, 0.0) < np.inf]
+    if bad:
+        known: Any = weights.get(bad[0], "missing")
+        raise DataError(f"the weight of item {bad[0]} is {known}; a ratio of sums needs a positive one for each item")
+    return np.array([float(weights[item]) for item in items])
+
+
+def _those(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:-1]) + " and " + listed[-1]

@@ -1,0 +1,320 @@
+"""Finished runs, read for a comparison, and whether runs with the same settings were made of the same pieces."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from sftframe.config import flattened, read_toml, settings_in_words
+from sftframe.errors import ConfigError, DataError
+from sftframe.records import ItemResult
+from sftframe.runs import RunFolder, read_object, read_record, read_records
+
+_NOT_AN_ARM = ("seed", "out", "threads", "device", "before", "max_failures")
+"""Settings in which runs of one arm may differ."""
+_NEEDED = ("data", "test")
+"""Pairing hashes that all compared runs must share."""
+_WHAT = {
+    "data": "another data file",
+    "split": "another split",
+    "test": "other test items",
+    "initial_weights": "other initial weights",
+    "order": "other batches",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun:
+    """The contents of a run's folder that a comparison needs."""
+
+    path: Path
+    seed: int
+    settings: Mapping[str, Any]
+    """Flat configuration, `train.lr` and the like."""
+    pairing: Mapping[str, str]
+    judge: str
+    items: tuple[ItemResult, ...]
+    summary: Mapping[str, Any]
+    """`summary.json`."""
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedArm:
+    """Runs that differ only in their seed."""
+
+    name: str
+    runs: Mapping[int, FinishedRun]
+    """By seed."""
+
+    def any_run(self) -> FinishedRun:
+        """The run of the first seed, for values that are the same in all."""
+        return next(iter(self.runs.values()))
+
+
+def read_run(path: Path) -> FinishedRun:
+    """A finished run.
+
+    Raises:
+        ConfigError: the folder is no run, or its run is not finished.
+    """
+    folder = RunFolder.open(path)
+    if not (folder.items_path.exists() and folder.summary_path.exists()):
+        raise ConfigError(f"{path} is not finished: finish it with sftframe run --resume {path}")
+    manifest, summary = read_object(folder.manifest_path), read_object(folder.summary_path)
+    said = read_record(_Identity, manifest, folder.manifest_path)
+    read_record(_Measured, summary, folder.summary_path)
+    return FinishedRun(
+        path=path,
+        seed=said.seed,
+        settings=dict(flattened(read_toml(folder.config_path))),
+        pairing=said.pairing,
+        judge=said.judge,
+        items=tuple(read_records(ItemResult, folder.items_path)),
+        summary=summary,
+        manifest=manifest,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Identity:
+    """Required entries of a manifest."""
+
+    seed: int
+    pairing: dict[str, str]
+    judge: str
+    tokenizer: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trained:
+    counted_share: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """Entries of a summary that are shown."""
+
+    train: _Trained | None = None
+
+
+def group_into_arms(runs: Sequence[FinishedRun]) -> list[ComparedArm]:
+    """Group runs into arms: runs of one arm differ only in the seed. An arm's name shows how it differs from the
+    others.
+
+    Raises:
+        ConfigError: one arm only, or two runs with the same settings and seed.
+    """
+    groups: list[tuple[dict[str, Any], dict[int, FinishedRun]]] = []
+    for run in runs:
+        own = {key: value for key, value in run.settings.items() if key not in _NOT_AN_ARM}
+        members = next((members for settings, members in groups if settings == own), None)
+        if members is None:
+            groups.append((own, members := {}))
+        if run.seed in members:
+            raise ConfigError(
+                f"{members[run.seed].path} and {run.path} have the same settings and seed {run.seed}: leave one out"
+            )
+        members[run.seed] = run
+    if len(groups) < 2:
+        listed = ", ".join(str(run.path) for run in runs)
+        raise ConfigError(f"nothing to compare: {listed} differ only in their seed; give a run with another setting")
+    names = _names([settings for settings, _ in groups])
+    return [ComparedArm(name=name, runs=members) for name, (_, members) in zip(names, groups, strict=True)]
+
+
+def check_comparable(arms: Iterable[ComparedArm], *, by_design: Mapping[str, str] | None = None) -> list[str]:
+    """Check that all runs have the same test items, and that runs of one seed are pairs.
+
+    Args:
+        by_design: pairing hashes that an axis of the ablation changes, with the axis. None: the runs were not made to
+        be paired, and what they do not share is only reported.
+
+    Returns:
+        What is not shared, one line each.
+
+    Raises:
+        DataError: the runs have different data or test items, or an ablation's arms do not pair.
+    """
+    everything = [(arm.name, run) for arm in arms for run in arm.runs.values()]
+    first_name, first = everything[0]
+    for name, run in everything:
+        for key in _NEEDED:
+            if run.pairing.get(key) != first.pairing.get(key):
+                raise DataError(
+                    f"{run.path} ({name}) has {_WHAT[key]} than {first.path} ({first_name}), so they cannot be "
+                    "compared: make the runs with the same --data, split and length limit"
+                )
+    return list(_unpaired(everything, by_design))
+
+
+def _unpaired(everything: Sequence[tuple[str, FinishedRun]], by_design: Mapping[str, str] | None) -> Iterable[str]:
+    for key, what in _WHAT.items():
+        differing = _first_pair_that_differs(everything, key)
+        if differing is None:
+            continue
+        one, other = differing
+        if by_design is None:
+            yield f"not paired: within seed {one.seed}, {other.path} has {what} than {one.path}"
+        elif key in by_design:
+            yield f"arms have {what} by design: {by_design[key]} differs"
+        else:
+            raise DataError(
+                f"these arms do not pair: within seed {one.seed}, {other.path} has {what} than {one.path}; "
+                "look for a setting that drops or cuts examples in one arm only, such as tokens.over_long"
+            )
+
+
+def _first_pair_that_differs(
+    everything: Sequence[tuple[str, FinishedRun]], key: str
+) -> tuple[FinishedRun, FinishedRun] | None:
+    first_of: dict[int, FinishedRun] = {}
+    for _, run in everything:
+        one = first_of.setdefault(run.seed, run)
+        if one.pairing.get(key) != run.pairing.get(key):
+            return one, run
+    return None
+
+
+def _names(chosen: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings in which arms differ, `alpaca · mask-pad`; a setting that one arm lacks counts as different."""
+    keys = [key for key in dict.fromkeys(key for settings in chosen for key in settings) if _differs(chosen, key)]
+    return [settings_in_words({key: own[key] for key in keys if key in own}) or "default" for own in chosen]
+
+
+def _differs(chosen: Sequence[Mapping[str, Any]], key: str) -> bool:
+    return any(settings.get(key) != chosen[0].get(key) for settings in chosen)
+
+
+_MAX_NAMED = 4
+"""Cells that are named per variant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trait:
+    """An entry of a manifest that depends only on some settings."""
+
+    entry: str
+    keys: tuple[str, ...] = ()
+    """Keys of the entry that count; empty = all of them."""
+    what: str
+    sections: tuple[str, ...]
+    """The settings that decide it."""
+    advice: str
+
+
+_STEADY = "a prompt style must give the same text in every process, so it must not depend on hash() or set order"
+_ONE_VERSION = "make all of them with one version"
+_TRAITS = (
+    _Trait(entry="template", keys=("sha256",), what="prompt text", sections=("prompt",), advice=_STEADY),
+    _Trait(
+        entry="template",
+        keys=("prompt_ids",),
+        what="prompt ids",
+        sections=("prompt", "model"),
+        advice="use one tokenizer for all",
+    ),
+    _Trait(entry="tokenizer", what="tokenizer", sections=("model",), advice="use one tokenizer for all"),
+    _Trait(entry="weights", what="weights", sections=("model",), advice="use the same weights for all"),
+    *(
+        _Trait(
+            entry=f"components.{seam}",
+            keys=("plugin", "version"),
+            what=f"plugin of the {label}",
+            sections=(seam,),
+            advice=_ONE_VERSION,
+        )
+        for seam, label in (
+            ("prompt", "prompt style"),
+            ("collate", "collate strategy"),
+            ("model", "model"),
+            ("judge", "judge"),
+        )
+    ),
+)
+
+
+def check_identity(arms: Sequence[ComparedArm], *, is_grid: bool) -> list[str]:
+    """Check that runs with the same settings of a piece have the same piece.
+
+    Args:
+        is_grid: the arms are those of an ablation, so they must share what is not varied. For runs that were made one
+        by one a difference is only noted.
+
+    Returns:
+        What arms do not share, one line each.
+
+    Raises:
+        DataError: cells of one arm, or of one grid, differ; the message names the piece and the cells.
+    """
+    notes = []
+    for trait in _TRAITS:
+        for variants in _variants(trait, arms):
+            told = "; ".join(f"{_shown(trait, value)} in {_named(cells)}" for value, cells in variants.items())
+            if is_grid or not _is_by_arm(variants):
+                raise DataError(
+                    f"these runs have the same settings but not the same {trait.what}, so they cannot be compared: "
+                    f"{told}; {trait.advice}, then make those runs again"
+                )
+            notes.append(f"arms with the same settings differ in their {trait.what}: {told}")
+    return notes
+
+
+_Cell = tuple[str, FinishedRun]
+"""Name of the arm, and the run."""
+_Variants = Mapping[str, list[_Cell]]
+"""Cells by value, as JSON."""
+
+
+def _variants(trait: _Trait, arms: Sequence[ComparedArm]) -> Iterator[_Variants]:
+    """Each group of cells with the same settings in which more than one value is found."""
+    groups: dict[str, dict[str, list[_Cell]]] = {}
+    for arm in arms:
+        for run in arm.runs.values():
+            value = _value(trait, run.manifest)
+            if value is None:  # an older version did not record it
+                continue
+            own = {key: run.settings[key] for key in sorted(run.settings) if key.split(".")[0] in trait.sections}
+            found = groups.setdefault(repr(own), {})
+            found.setdefault(json.dumps(value, sort_keys=True), []).append((arm.name, run))
+    return (found for found in groups.values() if len(found) > 1)
+
+
+def _value(trait: _Trait, manifest: Mapping[str, Any]) -> Any:
+    entry: Any = manifest
+    for key in trait.entry.split("."):
+        entry = entry.get(key) if isinstance(entry, Mapping) else None
+    if isinstance(entry, Mapping) and trait.entry == "weights":  # the place of a file is not its content
+        return {key: value for key, value in entry.items() if not _is_place(value)} or None
+    if not isinstance(entry, Mapping) or not trait.keys:
+        return entry
+    values = [entry.get(key) for key in trait.keys]
+    return None if all(value is None for value in values) else values
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute())
+
+
+def _is_by_arm(variants: _Variants) -> bool:
+    """Whether no arm has cells with different values."""
+    seen: dict[str, str] = {}
+    return all(seen.setdefault(name, value) == value for value, cells in variants.items() for name, _ in cells)
+
+
+def _shown(trait: _Trait, value: str) -> str:
+    if trait.entry.startswith("components."):
+        return " ".join(str(part) for part in json.loads(value))
+    known = json.loads(value)
+    digest = known[0] if trait.keys and isinstance(known[0], str) else hashlib.sha256(value.encode()).hexdigest()
+    return f"{digest[:8]}…"
+
+
+def _named(cells: Sequence[_Cell]) -> str:
+    names = [f"{name} · seed {run.seed} ({run.path})" for name, run in cells[:_MAX_NAMED]]
+    more = len(cells) - len(names)
+    return ", ".join(names) + (f" and {more:,} more" if more else "")

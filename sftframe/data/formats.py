@@ -1,0 +1,297 @@
+"""File formats: from a file's bytes to its entries.
+
+The columns of a table are checked here, because only here they are known; the entries are checked in `examples`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sftframe.data.columns import FieldNames, UnusedColumn, may_be_input, missing_fields
+from sftframe.errors import DataError, brief
+from sftframe.files import content_kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entries:
+    """The entries of a file, in its order, not checked yet."""
+
+    values: Sequence[object]
+    lines: Sequence[int] | None = None
+    """The line on which each entry starts, if the format has lines."""
+    unread: Sequence[UnusedColumn] = ()
+    """Columns that are not read into the entries."""
+
+    def where(self, index: int) -> str:
+        """The entry's name in a message."""
+        line = "" if self.lines is None else f" (line {self.lines[index]})"
+        return f"entry {index}{line}"
+
+
+Reader = Callable[[bytes, str, FieldNames], Entries]
+
+
+def read_json(data: bytes, label: str, names: FieldNames) -> Entries:
+    """One list of objects; or one object per line, also in a file with this ending."""
+    text = decode(data, label)
+    if _is_object_per_line(text):
+        return _json_lines(text, label)
+    return _json_list(text, label)
+
+
+def read_json_lines(data: bytes, label: str, names: FieldNames) -> Entries:
+    """One object per line, blank lines skipped; or one list of objects, also in a file with this ending."""
+    text = decode(data, label)
+    if text.lstrip().startswith("["):
+        return _json_list(text, label)
+    return _json_lines(text, label)
+
+
+def _is_object_per_line(text: str) -> bool:
+    """Whether the first line is an object and more lines follow; a list or a single object is one value."""
+    first, _, rest = text.lstrip().partition("\n")
+    if not first.startswith("{") or not rest or rest.isspace():
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _json_lines(text: str, label: str) -> Entries:
+    values, lines = [], []
+    # not splitlines(): U+2028 and its like may stand inside a JSON string
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line and not line.isspace():
+            values.append(_parse_json(line, label, line=number))
+            lines.append(number)
+    return Entries(values=values, lines=lines)
+
+
+def _json_list(text: str, label: str) -> Entries:
+    value = _parse_json(text, label)
+    if isinstance(value, list):
+        return Entries(values=value)
+    hint = _object_hint(value) if isinstance(value, dict) else ""
+    raise DataError(f"{label}: the file contains {kind(value)}, expected a list of objects{hint}")
+
+
+def _object_hint(value: dict[str, Any]) -> str:
+    """What to do with a file that is one object; tables from pandas are recognised by their form."""
+    orient = _pandas_orient(value)
+    if orient is not None:
+        return (
+            f"; it is a table from DataFrame.to_json(orient={orient!r}): "
+            "write it with df.to_json(FILE, orient='records')"
+        )
+    lists = [f"{brief(k)} ({len(v)} entries)" for k, v in value.items() if isinstance(v, list)]
+    return f"; a list is under its key {', '.join(lists[:5])}: save only that list" if lists else "; put it in [ ]"
+
+
+def _pandas_orient(value: dict[str, Any]) -> str | None:
+    """The `orient` of the `DataFrame.to_json` call that wrote an object."""
+    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
+        return "tight" if "column_names" in value else "split"
+    if isinstance(value.get("schema"), dict) and isinstance(value.get("data"), list):
+        return "table"
+    parts = list(value.values())
+    if not parts or not all(isinstance(part, dict) and part for part in parts):
+        return None
+    keys = [set(part) for part in parts]
+    if any(keys[0] != other for other in keys[1:]):
+        return None
+    # rows have numbers: with `columns` they are the inner keys, with `index` the outer ones
+    return "columns" if all(key.lstrip("-").isdecimal() for key in keys[0]) else "index"
+
+
+def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
+    """Comma-separated values, the first row naming the columns; blank lines are skipped."""
+    rows = csv.reader(io.StringIO(decode(data, label), newline=""), strict=True)
+    values, lines = [], []
+    with _long_fields(), _csv_explained(rows, label):
+        header = next(rows, [])
+        if header and re.match(r'\s*(\[\s*)?\{\s*"?$|\s*\[?\s*\{\s*"', header[0]):
+            raise DataError(f"{label}: it looks like JSON, expected a table of comma-separated values: name it .json")
+        _check_columns(header, f"{label}: line 1", names, hint=_header_hint(header))
+        line = rows.line_num + 1
+        for row in rows:
+            if row and len(row) != len(header):
+                raise DataError(
+                    f"{label}: line {line} has {len(row)} fields, expected {len(header)} as in the header: "
+                    'put a field with a comma or a line break in "quotes"'
+                )
+            if row:
+                values.append(dict(zip(header, row, strict=True)))
+                lines.append(line)
+            line = rows.line_num + 1
+    return Entries(values=values, lines=lines)
+
+
+def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
+    """A Parquet table; only the columns of the fields are read, and columns with nearly the name of the input."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise DataError(f"{label}: reading Parquet needs pyarrow: pip install 'sftframe[parquet]'") from error
+    try:
+        file = parquet.ParquetFile(pyarrow.BufferReader(data))
+        columns = list(file.schema_arrow.names)
+        _check_columns(columns, label, names)
+        read = [
+            name
+            for name in columns
+            if name in names.wanted.values() or (may_be_input(name) and not names.is_input_named)
+        ]
+        unread = [_parquet_column(file, name) for name in columns if name not in read]
+        return Entries(
+            values=list(_parquet_rows(file, read, label, num_bytes=len(data))),
+            unread=[column for column in unread if column.num_filled],
+        )
+    except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
+        what = content_kind(data)
+        if what is not None:
+            raise DataError(f"{label} is {what}") from error
+        raise DataError(f"{label}: not a readable Parquet file: {' '.join(str(error).split())}") from error
+
+
+READERS: dict[str, Reader] = {
+    ".json": read_json,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+}
+"""Readers by the file name's ending, in lower case."""
+
+
+MOST_EXPANDED = 1000
+"""Largest ratio of a Parquet file's text to its bytes: real text has 3 to 30; above it a small file fills the
+memory."""
+
+
+def _parquet_rows(file: Any, columns: list[str], label: str, *, num_bytes: int) -> Iterator[object]:
+    num_left = MOST_EXPANDED * num_bytes
+    for batch in file.iter_batches(batch_size=4096, columns=columns):
+        num_left -= batch.nbytes
+        if num_left < 0:
+            raise DataError(
+                f"{label}: {num_bytes} bytes of Parquet contain more than {MOST_EXPANDED * num_bytes} bytes of text, "
+                "which only much repetition can do: remove the repeated rows"
+            )
+        yield from batch.to_pylist()
+
+
+def _parquet_column(file: Any, name: str) -> UnusedColumn:
+    """A column, from the file's own statistics."""
+    import pyarrow
+
+    kind = file.schema_arrow.field(name).type
+    has_text = not (pyarrow.types.is_primitive(kind) or pyarrow.types.is_null(kind))
+    metadata, num_null = file.metadata, 0
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.num_columns):
+            column = metadata.row_group(group).column(position)
+            if column.path_in_schema == name and column.statistics is not None and column.statistics.has_null_count:
+                num_null += column.statistics.null_count
+    return UnusedColumn(name=name, num_filled=metadata.num_rows - num_null, has_text=has_text)
+
+
+def decode(data: bytes, label: str) -> str:
+    """The file's text, without a byte order mark.
+
+    Raises:
+        DataError: it is no text, or not UTF-8.
+    """
+    what = content_kind(data)
+    if what is not None:
+        raise DataError(f"{label} is {what}")
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{label}: not UTF-8 at offset {error.start} (line {line}): byte 0x{data[error.start]:02x}; save the file "
+            "as UTF-8"
+        ) from None
+
+
+def kind(value: object) -> str:
+    """The name of a value's kind in messages, in JSON's words.
+
+    >>> kind(3), kind(None), kind({})
+    ('a number', 'null', 'an object')
+    >>> kind(float("nan"))
+    'NaN, which is how pandas writes an empty cell'
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN, which is how pandas writes an empty cell"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    words = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return words.get(type(value), f"a value of type {type(value).__name__}")
+
+
+def _parse_json(text: str, label: str, line: int | None = None) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {line or error.lineno}, column {error.colno}"
+        raise DataError(f"{label}: not valid JSON at {where}: {error.msg}{_json_hint(text, line, error)}") from None
+    except (ValueError, RecursionError) as error:
+        where = "" if line is None else f" at line {line}"
+        raise DataError(f"{label}: JSON that cannot be read{where}: {error}") from None
+
+
+def _json_hint(text: str, line: int | None, error: json.JSONDecodeError) -> str:
+    if line is None and error.msg == "Extra data":
+        return "; expected one list: put all objects in [ ] with commas between them, or write one object per line"
+    if line is not None and text.strip() == "{":
+        return "; expected a whole object on every line, or one list of objects in [ ]"
+    first = text.lstrip()[:200].partition("\n")[0]
+    if error.pos == len(text) - len(text.lstrip()) and not first.startswith(("{", "[")) and "," in first:
+        return "; it looks like a table of comma-separated values: name the file .csv"
+    return ""
+
+
+def _check_columns(columns: Sequence[str], where: str, names: FieldNames, hint: str = "") -> None:
+    for name, times in Counter(columns).items():
+        if times > 1 and name in names.wanted.values():
+            raise DataError(f"{where}: {times} columns are named {name!r}, expected one: rename the others")
+    absent = [field for field, name in names.required.items() if name not in columns]
+    if absent:
+        raise DataError(f"{where}: {missing_fields(names, columns, absent, hint)}")
+
+
+def _header_hint(header: Sequence[str]) -> str:
+    if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
+        return "; columns must be separated by commas"
+    return "; the first line must name the columns"
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Raise the csv module's limit of 128 KiB per field; the limit is one for the whole process."""
+    before = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+@contextmanager
+def _csv_explained(rows: Any, label: str) -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise DataError(f"{label}: not valid CSV at line {rows.line_num}: {error}") from None

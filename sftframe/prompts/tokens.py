@@ -1,0 +1,439 @@
+"""Examples as tokens with roles, within the longest length that a run allows.
+
+A whole text is tokenised once, and each token has the role of the segment that holds its first byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sftframe.config import TokensConfig
+from sftframe.errors import ConfigError, DataError, ModelError, PluginError, SftframeError
+from sftframe.plugins import PromptStyle, Tokenizer
+from sftframe.plugins.guard import CallError, describe
+from sftframe.records import Example, Role, Segment, TokenizedExample
+
+
+class TokenStore(Sequence[TokenizedExample]):
+    """Many tokenised examples in flat arrays: about 3 bytes a token and 16 an example, where lists take 40."""
+
+    def __init__(
+        self,
+        *,
+        ids: NDArray[Any],
+        roles: NDArray[np.uint8],
+        offsets: NDArray[np.int64],
+        indices: NDArray[np.int64],
+        truncated: NDArray[np.int32],
+    ) -> None:
+        self._ids = ids  # (num_tokens,) uint16 or int32
+        self._roles = roles  # (num_tokens,)
+        self._offsets = offsets  # (num_examples + 1,)
+        self._indices = indices  # (num_examples,)
+        self._truncated = truncated  # (num_examples,)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, key: int) -> TokenizedExample: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[TokenizedExample]: ...
+    def __getitem__(self, key: int | slice) -> TokenizedExample | list[TokenizedExample]:
+        if isinstance(key, slice):
+            return [self[i] for i in range(*key.indices(len(self)))]
+        if not -len(self) <= key < len(self):
+            raise IndexError(key)
+        key %= len(self)
+        start, stop = self._offsets[key], self._offsets[key + 1]
+        return TokenizedExample(
+            ids=self._ids[start:stop].astype(np.int64),
+            roles=self._roles[start:stop],
+            index=int(self._indices[key]),
+            num_truncated=int(self._truncated[key]),
+        )
+
+    def select(self, indices: Collection[int]) -> TokenStore:
+        """The examples whose `Example.index` is among `indices`, in the order of the store."""
+        rows = np.flatnonzero(np.isin(self._indices, np.fromiter(indices, dtype=np.int64)))
+        lengths = self.lengths
+        is_kept = np.repeat(np.isin(np.arange(len(self)), rows), lengths)  # (num_tokens,)
+        return TokenStore(
+            ids=self._ids[is_kept],
+            roles=self._roles[is_kept],
+            offsets=np.concatenate([[0], np.cumsum(lengths[rows])]),
+            indices=self._indices[rows],
+            truncated=self._truncated[rows],
+        )
+
+    @property
+    def indices(self) -> list[int]:
+        """`Example.index` of every example."""
+        return [int(index) for index in self._indices]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each example."""
+        return np.diff(self._offsets)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the arrays."""
+        arrays = (self._ids, self._roles, self._offsets, self._indices, self._truncated)
+        return sum(array.nbytes for array in arrays)
+
+
+CUT = " … "
+"""Takes the place of the removed text."""
+
+
+def shortened(example: Example, fits: Callable[[Example], bool]) -> Example | None:
+    """The example with as much of its input as fits, or of its instruction if it has no input; None if nothing fits.
+
+    The beginning and the end stay, in equal parts. A text is never removed completely: a prompt without its input would
+    be another question.
+
+    >>> example = Example(index=0, instruction="Sum up.", input="a long report on the weather", output="Rain.")
+    >>> shortened(example, lambda one: len(one.input) <= 13).input
+    'a lon … ather'
+    """
+    has_input = bool(example.input.strip())
+    text = example.input if has_input else example.instruction
+
+    def kept(num_characters: int) -> Example:
+        num_head = (num_characters + 1) // 2
+        head, tail = text[:num_head], text[len(text) - num_characters // 2 :]
+        cut = f"{head.rstrip()}{CUT}{tail.lstrip()}"
+        return replace(example, input=cut) if has_input else replace(example, instruction=cut)
+
+    low, high = 1, len(text) - 1
+    if high < low or not fits(kept(low)):
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(kept(middle)) else (low, middle - 1)
+    return kept(low)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthReport:
+    """The lengths of the examples, in tokens with the end token, and the handling of those over the maximum."""
+
+    num_examples: int
+    """Before anything was dropped."""
+    num_tokens: int
+    """Of all examples kept, after cutting."""
+    longest: int
+    mean: float
+    max_length: int
+    over_long: tuple[int, ...]
+    """Indices of the examples over the maximum."""
+    num_dropped: int
+    num_truncated: int
+    num_tokens_cut: int
+    prompt_cut: str | None = None
+    """What `truncate-prompt` cuts: the middle of the `input`, or, in runs of older versions, the `beginning`."""
+
+
+class Builder:
+    """Collects examples, cuts or drops the long ones, and counts.
+
+    Args:
+        max_length: tokens with the end token.
+        over_long: `error`, `drop`, `truncate-prompt` or `truncate-end`.
+        vocab_size: up to 65,536 an id takes two bytes, else four.
+        cuts_beginning: `truncate-prompt` cuts tokens here; otherwise the examples are already shortened.
+    """
+
+    def __init__(self, max_length: int, over_long: str, vocab_size: int, *, cuts_beginning: bool = False) -> None:
+        self._max_length = max_length
+        self._mode = over_long
+        self._cuts_beginning = cuts_beginning
+        self._dtype = np.uint16 if vocab_size <= 2**16 else np.int32
+        self._ids: list[NDArray[Any]] = []
+        self._roles: list[NDArray[np.uint8]] = []
+        self._indices: list[int] = []
+        self._cuts: list[int] = []
+        self._over: list[int] = []
+        self._lengths: list[int] = []
+
+    @property
+    def cuts_input(self) -> bool:
+        """Whether over-long examples must be shortened before they are added."""
+        return self._mode == "truncate-prompt" and not self._cuts_beginning
+
+    def add(
+        self,
+        index: int,
+        ids: Sequence[int],
+        roles: NDArray[np.uint8],
+        *,
+        num_prompt: int,
+        whole_length: int | None = None,
+    ) -> None:
+        """One example with its end token.
+
+        Args:
+            num_prompt: the number of ids in the prompt.
+            whole_length: tokens before the example was shortened; by default it was not shortened.
+        """
+        whole_length = len(ids) if whole_length is None else whole_length
+        self._lengths.append(whole_length)
+        if whole_length > self._max_length:
+            self._over.append(index)
+        if len(ids) > self._max_length:
+            keep = self._kept(len(ids), num_prompt)
+            if keep is None:
+                return
+            ids, roles = ids[keep], roles[keep]
+        self._ids.append(np.asarray(ids, dtype=self._dtype))
+        self._roles.append(roles)
+        self._indices.append(index)
+        self._cuts.append(max(whole_length - len(ids), 0))
+
+    def _kept(self, length: int, num_prompt: int) -> slice | None:
+        """The tokens of an over-long example that stay; None = it cannot be used."""
+        if self._mode == "truncate-prompt" and self._cuts_beginning and length - num_prompt < self._max_length:
+            return slice(length - self._max_length, None)
+        if self._mode == "truncate-end" and num_prompt < self._max_length:
+            return slice(None, self._max_length)
+        return None
+
+    def finish(self) -> tuple[TokenStore, LengthReport]:
+        """The store and the report.
+
+        Raises:
+            DataError: there are examples over the maximum and that is an error, or none is left.
+        """
+        if self._over and self._mode == "error":
+            raise DataError(self._over_long_message())
+        if not self._ids:
+            raise DataError(
+                f"none of the {len(self._lengths)} examples fits {self._max_length} tokens: raise --max-length"
+            )
+        kept = np.array([len(ids) for ids in self._ids], dtype=np.int64)
+        store = TokenStore(
+            ids=np.concatenate(self._ids),
+            roles=np.concatenate(self._roles),
+            offsets=np.concatenate([[0], np.cumsum(kept)]),
+            indices=np.array(self._indices, dtype=np.int64),
+            truncated=np.array(self._cuts, dtype=np.int32),
+        )
+        return store, LengthReport(
+            num_examples=len(self._lengths),
+            num_tokens=int(kept.sum()),
+            longest=max(self._lengths),
+            mean=float(np.mean(self._lengths)),
+            max_length=self._max_length,
+            over_long=tuple(self._over),
+            num_dropped=len(self._lengths) - len(self._ids),
+            num_truncated=int(np.count_nonzero(self._cuts)),
+            num_tokens_cut=int(np.sum(self._cuts)),
+            prompt_cut=self._prompt_cut,
+        )
+
+    @property
+    def _prompt_cut(self) -> str | None:
+        if self._mode != "truncate-prompt":
+            return None
+        return "beginning" if self._cuts_beginning else "input"
+
+    def _over_long_message(self) -> str:
+        shown = ", ".join(str(index) for index in self._over[:5]) + (", …" if len(self._over) > 5 else "")
+        return (
+            f"{len(self._over)} of {len(self._lengths)} examples have more than {self._max_length} tokens "
+            f"(index {shown}; the longest has {max(self._lengths)}): raise --max-length up to the context, or set "
+            "tokens.over_long to drop, truncate-prompt (cuts inputs) or truncate-end (cuts answers)"
+        )
+
+
+def tokenize(
+    examples: Sequence[Example],
+    style: PromptStyle,
+    tokenizer: Tokenizer,
+    config: TokensConfig,
+    *,
+    context_length: int,
+    on_examples: Callable[[int], None] | None = None,
+    on_shortened: Callable[[Example], None] = lambda example: None,
+    cuts_beginning: bool = False,
+) -> tuple[TokenStore, LengthReport]:
+    """Tokenise the examples for training.
+
+    Args:
+        context_length: the default of the maximum length, and its upper limit.
+        on_examples: gets the number of newly finished examples.
+        on_shortened: gets every example that `truncate-prompt` made shorter, in its shorter form.
+        cuts_beginning: `truncate-prompt` removes tokens from the beginning, as in older runs.
+
+    Raises:
+        ConfigError: the maximum length is over the context.
+        DataError: a boundary that is not stable, or examples over the maximum length if `over_long` is `error`.
+        PluginError, ModelError: the style or the tokenizer broke its contract.
+    """
+    max_length = config.max_length or context_length
+    if max_length > context_length:
+        raise ConfigError(
+            f"tokens.max_length: expected at most {context_length}, the context length of the model, found {max_length}"
+        )
+    widths = byte_lengths(tokenizer)
+    builder = Builder(max_length, config.over_long, tokenizer.vocab_size, cuts_beginning=cuts_beginning)
+
+    def encoded(some: Sequence[Example]) -> Iterator[_Row]:
+        return _encode(some, style, tokenizer, widths, config.boundary)
+
+    for chunk in _chunks(examples, 4096):
+        for example, row in zip(chunk, encoded(chunk), strict=True):
+            whole_length = len(row.ids) + 1
+            if whole_length > max_length and builder.cuts_input:
+                shorter = shortened(example, lambda one: len(next(encoded([one])).ids) < max_length)
+                if shorter is not None:
+                    row = next(encoded([shorter]))
+                    on_shortened(shorter)
+            roles = np.append(row.roles, np.uint8(Role.END))
+            ids = [*row.ids, tokenizer.end_id]
+            builder.add(row.index, ids, roles, num_prompt=row.num_prompt, whole_length=whole_length)
+        if on_examples is not None:
+            on_examples(len(chunk))
+    return builder.finish()
+
+
+def encode_prompts(examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenizer) -> list[list[int]]:
+    """The prompts for inference, each tokenised alone.
+
+    Raises:
+        PluginError: the style failed on an example.
+    """
+    return tokenizer.encode_batch([_render(style, example).prompt_text for example in examples])
+
+
+def byte_lengths(tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """Bytes of every token id, (V,)."""
+    return np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)], dtype=np.int64)
+
+
+def token_roles(ids: Sequence[int], segments: Sequence[Segment], widths: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The role of the segment with each token's first byte, (num_tokens,).
+
+    Args:
+        widths: `byte_lengths` of the tokenizer.
+
+    Raises:
+        ModelError: the tokens' bytes differ from the text.
+    """
+    taken = widths[np.asarray(ids, dtype=np.int64)]
+    starts = np.cumsum(taken) - taken
+    ends = np.cumsum([len(segment.text.encode()) for segment in segments], dtype=np.int64)
+    num_bytes = int(ends[-1]) if len(ends) else 0
+    if int(taken.sum()) != num_bytes or not taken.all():
+        raise ModelError(
+            f"the model's tokenizer makes {int(taken.sum())} bytes of a text of {num_bytes}: "
+            "token_bytes() of a text's ids, joined, must be the text, and no control token may come from text"
+        )
+    codes = np.array([segment.role for segment in segments], dtype=np.uint8)
+    return codes[np.searchsorted(ends, starts, side="right")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rendered:
+    """An example as a style writes it."""
+
+    prompt: tuple[Segment, ...]
+    answer: tuple[Segment, ...]
+    prompt_text: str
+    answer_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """An example's ids and roles, without the end token."""
+
+    index: int
+    ids: list[int]
+    roles: NDArray[np.uint8]
+    num_prompt: int
+
+
+def _chunks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example]]:
+    for start in range(0, len(examples), size):
+        yield examples[start : start + size]
+
+
+def _encode(
+    examples: Sequence[Example],
+    style: PromptStyle,
+    tokenizer: Tokenizer,
+    widths: NDArray[np.int64],
+    boundary: str,
+) -> Iterator[_Row]:
+    rendered = [_render(style, example) for example in examples]
+    prompt_ids = tokenizer.encode_batch([one.prompt_text for one in rendered])
+    if boundary == "split":
+        answer_ids = tokenizer.encode_batch([one.answer_text for one in rendered])
+        whole_ids = [[*prompt, *answer] for prompt, answer in zip(prompt_ids, answer_ids, strict=True)]
+    else:
+        whole_ids = tokenizer.encode_batch([one.prompt_text + one.answer_text for one in rendered])
+    for example, alone, whole, one in zip(examples, prompt_ids, whole_ids, rendered, strict=True):
+        if whole[: len(alone)] != alone:
+            raise DataError(_boundary_message(example, style, tokenizer, alone, whole))
+        roles = token_roles(whole, (*one.prompt, *one.answer), widths)
+        yield _Row(index=example.index, ids=whole, roles=roles, num_prompt=len(alone))
+
+
+def _render(style: PromptStyle, example: Example) -> _Rendered:
+    """Turn a style's exceptions into errors that name style and example."""
+    try:
+        prompt, answer = style.render(example)
+        texts = ("".join(piece.text for piece in part) for part in (prompt, answer))
+        rendered = _Rendered(prompt=prompt, answer=answer, prompt_text=next(texts), answer_text=next(texts))
+    except CallError as error:
+        raise PluginError(f"example {example.index}: {error}") from error
+    except SftframeError:
+        raise
+    except Exception as error:
+        what = describe(error, type(style).__module__.partition(".")[0])
+        raise PluginError(f"prompt style {style.name!r} failed on example {example.index}: {what}") from error
+    if not answer:
+        raise PluginError(
+            f"prompt style {style.name!r} gave example {example.index} no RESPONSE segment; expected exactly one"
+        )
+    return rendered
+
+
+def _boundary_message(
+    example: Example, style: PromptStyle, tokenizer: Tokenizer, alone: Sequence[int], whole: Sequence[int]
+) -> str:
+    same = next((i for i, (a, b) in enumerate(zip(alone, whole, strict=False)) if a != b), min(len(alone), len(whole)))
+
+    def show(ids: Sequence[int]) -> str:
+        return " ".join(f"{tokenizer.decode([i])!r}({i})" for i in ids)
+
+    return (
+        f"example {example.index}: with prompt style {style.name!r} a token crosses the boundary between prompt and "
+        f"answer: the prompt alone ends in {show(alone[same:])}, the whole text continues with "
+        f"{show(whole[same : len(alone) + 1])}. End the prompt with another character, or set "
+        "tokens.boundary=split to tokenise the two sides separately"
+    )
+
+
+FIXED_EXAMPLES = (
+    Example(index=0, instruction="Name a primary colour.", output="Red is a primary colour."),
+    Example(index=1, instruction="Translate into French.", input="good morning", output="bonjour"),
+    Example(
+        index=2, instruction="Tell both lines:\n- naïve\n- 東京", input="first\n\nsecond", output="« naïve »\n東京"
+    ),
+)
+"""The examples of a fingerprint: without input, with input, with line breaks and other scripts."""
+
+
+def style_fingerprint(style: PromptStyle) -> str:
+    """SHA-256 of the rendering of `FIXED_EXAMPLES`, hexadecimal; styles with the same text have the same hash."""
+    rendered = [[(p.role.label, p.text) for part in style.render(example) for p in part] for example in FIXED_EXAMPLES]
+    return hashlib.sha256(json.dumps(rendered).encode()).hexdigest()

@@ -1,0 +1,23 @@
+"""Results on paper: `summary.json`, charts, and the pages of a run and of a comparison."""
+
+from sftframe.report.comparison_charts import read_arm_curves
+from sftframe.report.comparison_page import PageInput, comparison_page
+from sftframe.report.curves import Curves, loss_chart, read_curves
+from sftframe.report.documents import comparison_csv, comparison_document, comparison_markdown
+from sftframe.report.run_page import ReportInput, report_page
+from sftframe.report.summary import summary_document
+
+__all__ = [
+    "Curves",
+    "PageInput",
+    "ReportInput",
+    "comparison_csv",
+    "comparison_document",
+    "comparison_markdown",
+    "comparison_page",
+    "loss_chart",
+    "read_arm_curves",
+    "read_curves",
+    "report_page",
+    "summary_document",
+]

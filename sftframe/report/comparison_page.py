@@ -1,0 +1,539 @@
+"""A comparison as one self-contained page: verdict, forest plot, arms, curves, flipped items, tokens, set-up."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sftframe.analysis import (
+    Comparison,
+    ComparisonResult,
+    FinishedRun,
+    FlippedItem,
+    Interval,
+    Yardstick,
+    YardstickTable,
+)
+from sftframe.escaping import visible
+from sftframe.report.comparison_charts import (
+    MAX_ROWS,
+    ArmCurves,
+    ArmLines,
+    even_steps,
+    forest_groups,
+    forest_svg,
+    lines_svg,
+    look_of,
+    loss_groups,
+    validation_lines,
+)
+from sftframe.report.documents import comparison_facts, comparison_methods
+from sftframe.report.rendering import ABSENT, Table, fixed, manifest_tables, render_page, signed
+from sftframe.report.run_tables import show_example
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One arm by one yardstick."""
+
+    yardstick: str
+    mean: str
+    seeds: tuple[tuple[int, str], ...]
+    """Seed and mean of each."""
+    difference: str
+    """To the baseline; empty for the baseline itself."""
+    verdict: str
+    num_unscored: int
+    """Answers without a score, over all seeds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRow:
+    """One arm."""
+
+    name: str
+    position: int
+    is_baseline: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharesRow:
+    """One arm's counted targets."""
+
+    name: str
+    shares: Mapping[str, float]
+    """By role, 0-1."""
+
+
+def arm_rows(result: ComparisonResult) -> tuple[ArmRow, ...]:
+    """Every arm with a cell per yardstick, the main yardstick first."""
+    tables = ordered_tables(result)
+    return tuple(
+        ArmRow(
+            name=arm.name,
+            position=position,
+            is_baseline=arm.name == result.baseline,
+            cells=tuple(_cell(table, arm.name) for table in tables),
+        )
+        for position, arm in enumerate(result.arms)
+    )
+
+
+def ordered_tables(result: ComparisonResult) -> tuple[YardstickTable, ...]:
+    """The main yardstick, then the others."""
+    return (result.main, *(table for table in result.tables if table is not result.main))
+
+
+def share_rows(result: ComparisonResult) -> tuple[SharesRow, ...]:
+    """The counted tokens in the training of each arm's first run; arms without a record are left out."""
+    rows = [
+        SharesRow(name=arm.name, shares=(arm.any_run().summary.get("train") or {}).get("counted_share") or {})
+        for arm in result.arms
+    ]
+    return tuple(row for row in rows if row.shares)
+
+
+def interval_text(interval: Interval | None, yardstick: Yardstick) -> str:
+    """The bounds with their signs.
+
+    >>> from sftframe.comparison import find_yardstick
+    >>> interval_text(Interval(low=-1.5, high=2, level=0.95, covers="items"), find_yardstick("judge"))
+    '−1.5 to +2.0'
+    """
+    if interval is None:
+        return ABSENT
+    return f"{signed(interval.low, yardstick.digits)} to {signed(interval.high, yardstick.digits)}"
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value with three digits.
+
+    >>> p_text(0.0421), p_text(0.00001), p_text(None)
+    ('0.042', '< 0.001', '–')
+    """
+    if p_value is None:
+        return ABSENT
+    return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
+
+
+def spread_text(found: Comparison) -> str:
+    """The causes of the variance of one item's difference in one seed."""
+    names = {"seed": "seeds", "item": "items", "judge": "judge", "other": "rest"}
+    return ", ".join(
+        f"{names[part]} {100 * share:.0f}\N{NO-BREAK SPACE}%" for part, share in found.components.shares.items()
+    )
+
+
+def _cell(table: YardstickTable, name: str) -> Cell:
+    summary = next(arm for arm in table.table.arms if arm.name == name)
+    found: Comparison | None = next((one for one in table.table.comparisons if one.candidate == name), None)
+    digits = table.yardstick.digits
+    return Cell(
+        yardstick=table.yardstick.key,
+        mean=fixed(summary.mean, digits),
+        seeds=tuple(
+            (seed, fixed(mean, digits)) for seed, mean in zip(table.table.seeds, summary.seed_means, strict=True)
+        ),
+        difference=signed(found.difference, digits) if found else "",
+        verdict=found.verdict if found else "",
+        num_unscored=table.num_unscored.get(name, 0),
+    )
+
+
+_SHOWN = ("versions", "machine", "data", "judge", "device", "dtype")
+"""Parts of a manifest that should be the same in all runs."""
+PAIRING = ("data", "split", "test", "initial_weights", "order")
+"""Hashes in the order of their columns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingRow:
+    """The hashes that the runs of one seed share."""
+
+    seed: int
+    hashes: tuple[tuple[str, ...], ...]
+    """Per column the different hashes; one if all arms share it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run."""
+
+    arm: str
+    seed: int
+    path: str
+
+
+def manifest_of(result: ComparisonResult) -> tuple[Table, ...]:
+    """The first run's manifest, without the parts that should differ."""
+    manifest = _runs(result)[0].manifest
+    return manifest_tables({key: manifest[key] for key in _SHOWN if key in manifest})
+
+
+def differing_entries(result: ComparisonResult) -> tuple[str, ...]:
+    """Entries that differ between runs but should not, one line per entry with its values."""
+    known: dict[str, list[str]] = {}
+    for run in _runs(result):
+        for caption, lines in manifest_tables({key: run.manifest[key] for key in _SHOWN if key in run.manifest}):
+            for name, value in lines:
+                known.setdefault(name if caption == "run" else f"{caption}.{name}", []).append(value)
+    num_runs = len(_runs(result))
+    return tuple(
+        f"{name}: {', '.join(dict.fromkeys(values))}" + (" or nothing" if len(values) < num_runs else "")
+        for name, values in known.items()
+        if len(set(values)) > 1 or len(values) < num_runs
+    )
+
+
+def pairing_rows(result: ComparisonResult) -> tuple[PairingRow, ...]:
+    """One row per seed, with every hash that its runs have."""
+    by_seed: dict[int, list[FinishedRun]] = {}
+    for run in _runs(result):
+        by_seed.setdefault(run.seed, []).append(run)
+    return tuple(
+        PairingRow(seed=seed, hashes=tuple(_different([run.pairing.get(key, "") for run in runs]) for key in PAIRING))
+        for seed, runs in sorted(by_seed.items())
+    )
+
+
+def run_rows(result: ComparisonResult) -> tuple[RunRow, ...]:
+    """Every run's folder."""
+    return tuple(
+        RunRow(arm=arm.name, seed=seed, path=str(run.path)) for arm in result.arms for seed, run in arm.runs.items()
+    )
+
+
+def _runs(result: ComparisonResult) -> list[FinishedRun]:
+    return [run for arm in result.arms for run in arm.runs.values()]
+
+
+def _different(hashes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(hashes))
+
+
+_ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
+
+
+def flip_block(result: ComparisonResult) -> str:
+    """What the script reads.
+
+    `texts`: every different text once, others refer to it by position; `items`: question, input and reference by index;
+    `pairs`: one per candidate, with a row per flipped item.
+    """
+    texts: dict[str, int] = {}
+
+    def known(text: str) -> int:
+        return texts.setdefault(visible(text), len(texts))
+
+    items = {
+        flip.index: [known(flip.instruction), known(flip.input), known(flip.reference)]
+        for flips in result.flips.values()
+        for flip in flips
+    }
+    pairs = [
+        {"candidate": visible(name), "rows": [_row(flip, known) for flip in flips]}
+        for name, flips in result.flips.items()
+    ]
+    yardstick = result.main.yardstick
+    return script_json(
+        {
+            "digits": min(yardstick.digits, 2),
+            "direction": {"higher": 1, "lower": -1, "none": 0}[yardstick.direction],
+            "items": items,
+            "pairs": pairs,
+            "texts": [*texts],
+        }
+    )
+
+
+def script_json(document: object) -> str:
+    r"""JSON that may stand inside a `<script>` element.
+
+    >>> script_json({"answer": "</script>"})
+    '{"answer":"\\u003c/script\\u003e"}'
+    """
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.translate(_ESCAPES)
+
+
+def _row(flip: FlippedItem, known: Callable[[str], int]) -> list[Any]:
+    """Index, difference, scores and answers of both, and the seed of the answers."""
+    return [
+        flip.index,
+        _finite([flip.difference])[0],
+        _finite(flip.baseline_scores),
+        _finite(flip.candidate_scores),
+        known(flip.baseline_answer),
+        known(flip.candidate_answer),
+        flip.seed,
+    ]
+
+
+def _finite(scores: Iterable[float | None]) -> list[float | None]:
+    """JSON knows no infinity."""
+    return [score if score is not None and math.isfinite(score) else None for score in scores]
+
+
+class Cosine(Protocol):
+    """Two arms' gradients on the same examples at the same weights."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def candidate(self) -> str: ...
+    @property
+    def cosine(self) -> float | None: ...
+    @property
+    def norm_ratio(self) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosineRow:
+    """One step."""
+
+    step: int
+    values: tuple[tuple[float | None, float | None], ...]
+    """Cosine and ratio of norms per arm, in the order of the lines."""
+
+
+def cosine_lines(result: ComparisonResult, cosines: Sequence[Cosine]) -> tuple[ArmLines, ...]:
+    """One line per arm that was measured against the baseline."""
+    lines = []
+    for position, arm in enumerate(result.arms):
+        points = {one.step: one.cosine for one in cosines if one.candidate == arm.name and one.cosine is not None}
+        if points:
+            lines.append(ArmLines(position=position, name=arm.name, by_seed={0: points}))
+    return tuple(lines)
+
+
+def cosine_rows(lines: Sequence[ArmLines], cosines: Sequence[Cosine]) -> tuple[CosineRow, ...]:
+    """Up to a dozen steps."""
+    known = {(one.step, one.candidate): (one.cosine, one.norm_ratio) for one in cosines}
+    return tuple(
+        CosineRow(step=step, values=tuple(known.get((step, line.name), (None, None)) for line in lines))
+        for step in even_steps((one.step for one in cosines), MAX_ROWS)
+    )
+
+
+MAX_TOLD = 2
+"""The headline names up to so many comparisons; of more it gives counts per verdict."""
+MAX_NAMED = 4
+"""Most runs to name that failed in the same way."""
+
+_ISOLATE, _END = "\u2068", "\u2069"
+"""Unicode's first strong isolate, and the end of one."""
+_SAID = {"cannot tell": "that cannot be told apart"}
+_LEFT_TO_RIGHT = {"", "L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON"}
+"""Bidirectional classes of letters that do not change the direction."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The page's first heading and the text below it."""
+
+    sentence: str
+    details: tuple[str, ...]
+    """One explanation per comparison; empty if the sentence has them all."""
+
+
+def headline(result: ComparisonResult) -> Headline:
+    """The verdict as the page shows it."""
+    told = result.told
+    if len(told) <= MAX_TOLD:
+        return Headline(sentence=" ".join(map(_explanation, told)), details=())
+    return Headline(sentence=_gist(result, told), details=tuple(map(_explanation, told)))
+
+
+def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The limits of the verdict: failed cells, unpaired hashes, and small numbers of seeds and items.
+
+    Args:
+        failed: names and errors of runs that are missing.
+    """
+    table = result.main.table
+    lines = [f"Failed and left out: {names}: {error}" for error, names in _by_error(failed).items()]
+    lines += [note[:1].upper() + note[1:] for note in result.notes]
+    if len(table.seeds) == 1:
+        lines.append(f"One seed ({table.seeds[0]}): it is not known how much of a difference is the luck of training")
+    if table.num_dropped_seeds:
+        lines.append(f"{_counted(table.num_dropped_seeds, 'seed')} left out: not every arm has a run with them")
+    if table.num_dropped_items:
+        lines.append(f"{_counted(table.num_dropped_items, 'item')} left out: not scored in every arm and seed")
+    return tuple(line.rstrip(".") + "." for line in lines)
+
+
+def _by_error(failed: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The names that share an error, the first few of many."""
+    names: dict[str, list[str]] = {}
+    for name, error in failed:
+        names.setdefault(error, []).append(name)
+    return {error: _listed(found) for error, found in names.items()}
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _gist(result: ComparisonResult, told: Sequence[Comparison]) -> str:
+    """The settled comparisons, in full if they are few, and the number of others."""
+    settled = [found for found in told if found.verdict in ("better", "worse", "different")]
+    if not 0 < len(settled) <= MAX_TOLD:
+        return _count(result, told)
+    others = Counter(found.verdict for found in told if found not in settled)
+    rest = ", ".join(f"{number} {_SAID.get(kind, kind)}" for kind, number in others.most_common())
+    verdicts = " ".join(_explanation(found).partition(").")[0] + ")." for found in settled)
+    return f"{verdicts} Besides: {rest}." if rest else verdicts
+
+
+def _count(result: ComparisonResult, told: Sequence[Comparison]) -> str:
+    kinds = Counter(found.verdict for found in told)
+    parts = ", ".join(f"{number} {_SAID.get(kind, kind)}" for kind, number in kinds.most_common())
+    against = "choices averaged over the others" if result.axes else f"arms against {isolated(result.baseline)}"
+    return f"{result.main.yardstick.label}, {len(told)} {against}: {parts}."
+
+
+def _explanation(found: Comparison) -> str:
+    text = found.explanation
+    for name in (found.candidate, found.baseline):
+        text = text.replace(name, isolated(name))
+    return text
+
+
+def isolated(name: str) -> str:
+    """The name, isolated, so that a right-to-left name does not change the text around it.
+
+    >>> isolated("alpaca · mask-pad"), len(isolated("\u05e9\u05dc"))
+    ('alpaca · mask-pad', 4)
+    """
+    is_plain = all(unicodedata.bidirectional(letter) in _LEFT_TO_RIGHT for letter in name)
+    return name if is_plain else f"{_ISOLATE}{name}{_END}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+_WIDE, _NARROW, _SMALL = (9.0, 4.2), (4.6, 3.8), (4.6, 3.0)
+"""Width and height of drawings in inches of 72 points."""
+SECTIONS = {
+    "differences": "Differences",
+    "arms": "Arms",
+    "curves": "The course of training",
+    "counted": "Which tokens counted",
+    "flips": "Items that changed",
+    "tokens": "One example",
+    "setup": "Set-up",
+}
+"""Heading by id of every section, in their order; the links at the top of the page have the same text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageInput:
+    """The content of the page. Only the result is required; a section without data says so."""
+
+    result: ComparisonResult
+    title: str = "comparison"
+    """Title of the page, for its head and the browser's tab."""
+    failed_cells: Sequence[tuple[str, str]] = ()
+    """Name and error of every run that is missing because it failed."""
+    curves: Mapping[str, ArmCurves] = field(default_factory=dict)
+    """By arm and seed, see `read_arm_curves`."""
+    gradients: Sequence[Cosine] = ()
+    command: str = ""
+    """The command to repeat it."""
+    token_examples: Mapping[str, Iterable[tuple[str, str, bool, float]]] = field(default_factory=dict)
+    """By arm the tokens of one example: text, role label, whether it counts as a target, weight."""
+
+
+def comparison_page(page: PageInput) -> str:
+    """The page as HTML; the same input gives the same characters."""
+    return render_page("comparison.html.j2", _content(page), styles=("comparison.css",), scripts=("flips.js",))
+
+
+def _content(page: PageInput) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    result = page.result
+    flips = {name: len(found) for name, found in result.flips.items()}
+    return {
+        "sections": SECTIONS,
+        "title": page.title,
+        "result": result,
+        "main": result.main,
+        "headline": headline(result),
+        "notes": notes(result, page.failed_cells),
+        "arms": arm_rows(result),
+        "tables": ordered_tables(result),
+        "looks": [look_of(position) for position in range(len(result.arms))],
+        "forest": forest_groups(result),
+        "forest_charts": {
+            "wide": Markup(forest_svg(result)),
+            "narrow": Markup(forest_svg(result, is_narrow=True)),
+        },
+        "interval_text": interval_text,
+        "p_text": p_text,
+        "spread_text": spread_text,
+        **_curves(page),
+        **_gradients(page),
+        "shares": share_rows(result),
+        "num_flips": flips,
+        "flip_block": Markup(flip_block(result)),
+        "token_examples": {name: show_example(tokens) for name, tokens in page.token_examples.items()},
+        "manifest": manifest_of(result),
+        "differing_entries": differing_entries(result),
+        "pairing_columns": PAIRING,
+        "pairing": pairing_rows(result),
+        "runs": run_rows(result),
+        "command": page.command,
+        "facts": comparison_facts(result),
+        "methods": comparison_methods(result),
+    }
+
+
+def _curves(page: PageInput) -> dict[str, Any]:
+    validation = validation_lines(page.result.arms, page.curves)
+    groups = loss_groups(page.result.arms, page.curves)
+    label = "response NLL, nats per byte"
+    return {
+        "validation": validation,
+        "validation_steps": _shown_steps(validation),
+        "validation_charts": _charts(validation, label, "validation"),
+        "losses": groups,
+        "loss_charts": [
+            _drawn(group.arms, "training loss, nats per token", f"loss-{number}", _SMALL)
+            for number, group in enumerate(groups)
+        ],
+    }
+
+
+def _gradients(page: PageInput) -> dict[str, Any]:
+    lines = cosine_lines(page.result, page.gradients)
+    return {
+        "cosines": lines,
+        "cosine_rows": cosine_rows(lines, page.gradients),
+        "cosine_charts": _charts(lines, "cosine of the gradients", "cosine"),
+    }
+
+
+def _charts(lines: Sequence[ArmLines], label: str, salt: str) -> dict[str, Any]:
+    return {
+        "wide": _drawn(lines, label, f"{salt}-wide", _WIDE),
+        "narrow": _drawn(lines, label, f"{salt}-narrow", _NARROW),
+    }
+
+
+def _drawn(lines: Sequence[ArmLines], label: str, salt: str, size: tuple[float, float]) -> Any:
+    from markupsafe import Markup
+
+    return Markup(lines_svg(lines, label=label, salt=salt, width=size[0], height=size[1])) if lines else ""
+
+
+def _shown_steps(lines: Sequence[ArmLines]) -> list[int]:
+    return even_steps((step for line in lines for step in line.mean), MAX_ROWS)

@@ -1,0 +1,250 @@
+"""A comparison as sentences, Markdown, CSV and JSON, with its methods."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import Any
+
+from sftframe.analysis import Comparison, ComparisonResult, Yardstick, YardstickTable
+from sftframe.escaping import visible
+from sftframe.files import plain
+from sftframe.report import summary as facts
+from sftframe.report.summary import RunFacts
+
+MAX_TOLD = 6
+"""Most results in the paragraph; the tables show the others."""
+_SHARED = (("split", "split"), ("initial_weights", "initial weights"), ("order", "order of batches"))
+"""Pairing hashes and their names in the text."""
+
+
+def comparison_facts(result: ComparisonResult) -> tuple[tuple[str, str], ...]:
+    """The set-up of the runs, label and value; empty if only answers are known."""
+    runs = _runs(result)
+    return facts.setup_facts(runs) if any(run.settings for run in runs) else ()
+
+
+def comparison_methods(result: ComparisonResult) -> str:
+    """The paragraph; for files of answers only its statistics."""
+    runs = _runs(result)
+    parts = _made(result, runs) if any(run.settings for run in runs) else []
+    return " ".join([*parts, *_statistics(result), *_results(result)])
+
+
+def _runs(result: ComparisonResult) -> list[RunFacts]:
+    return [
+        RunFacts(settings=run.settings, manifest=run.manifest, summary=run.summary)
+        for arm in result.arms
+        for run in arm.runs.values()
+    ]
+
+
+def _made(result: ComparisonResult, runs: list[RunFacts]) -> list[str]:
+    names = [arm.name for arm in result.arms]
+    seeds = sorted({seed for arm in result.arms for seed in arm.runs})
+    models, styles, masks = (
+        list(dict.fromkeys(facts.named(run, seam) for run in runs)) for seam in ("model", "prompt", "collate")
+    )
+    shared = [name for key, name in _SHARED if _is_paired(result, key)]
+    return [
+        f"We fine-tuned {_or(models)} on {facts.data_sentence(runs[0])} using {facts.software(runs[0])}, in "
+        f"{len(names)} arms: {'; '.join(names)}.",
+        f"Prompts followed the style {_or(styles)}; the loss counted tokens as {_or(masks)} does.",
+        f"The arms were trained with {'the seed' if len(seeds) == 1 else 'the seeds'} {_and(map(str, seeds))}"
+        + (f"; within a seed all arms had the same {_and(shared)}." if shared else "."),
+        *(part for part in (facts.training_sentence(runs), facts.answers_sentence(runs)) if part),
+    ]
+
+
+def _is_paired(result: ComparisonResult, key: str) -> bool:
+    seeds = {seed for arm in result.arms for seed in arm.runs}
+    by_seed = [{arm.runs[seed].pairing.get(key) for arm in result.arms if seed in arm.runs} for seed in seeds]
+    return all(len(hashes) == 1 and None not in hashes for hashes in by_seed)
+
+
+def _statistics(result: ComparisonResult) -> list[str]:
+    main = result.main
+    table, yardstick = main.table, main.yardstick
+    num_seeds, num_pairs = len(table.seeds), len(table.comparisons)
+    luck = {
+        "items and seeds": "take items and seeds as crossed random effects, so they speak of other items and seeds",
+        "items": "take the items as a sample and the seed as it is, so they do not speak of other seeds",
+        "seeds": "take the seeds as a sample and the item as it is, so they do not speak of other items",
+    }
+    covers = next((found.interval.covers for found in table.comparisons if found.interval), None)
+    adjusted = f", adjusted for {num_pairs} comparisons by Holm's method" if num_pairs > 1 else ""
+    none = f", and differences within ±{main.margin:.3g} count as none (two one-sided tests)" if main.margin else ""
+    return [
+        f"Every arm was compared with {result.baseline} on the {yardstick.label[:1].lower()}{yardstick.label[1:]} "
+        f"({yardstick.unit}) over the {len(table.items):,} test items and {num_seeds} "
+        f"seed{'s' * (num_seeds != 1)} that all arms share, by means of paired differences.",
+        *([f"Intervals are at 95 % and {luck[covers]}."] if covers else []),
+        f"P-values are two-sided{adjusted}; the level is 0.05{none}.",
+    ]
+
+
+def _results(result: ComparisonResult) -> Iterable[str]:
+    means = {arm.name: arm.mean for arm in result.main.table.arms}
+    yardstick = result.main.yardstick
+    yield f"{result.baseline} reached {yardstick.text(means[result.baseline])}."
+    for found in result.main.table.comparisons[:MAX_TOLD]:
+        yield _result(found, means[found.candidate], yardstick)
+
+
+def _result(found: Comparison, mean: float, yardstick: Yardstick) -> str:
+    told = [f"difference {yardstick.signed(found.difference)}"]
+    if found.interval is not None:
+        low, high = yardstick.signed(found.interval.low), yardstick.signed(found.interval.high)
+        told.append(f"95 % interval {low} to {high}")
+    if found.p_holm is not None:
+        told.append(f"p = {found.p_holm:.3f}" if found.p_holm >= 0.001 else "p < 0.001")
+    return f"{found.candidate} reached {yardstick.text(mean)} ({', '.join(told)}: {found.verdict})."
+
+
+def _or(names: list[str]) -> str:
+    return " or ".join(names)
+
+
+def _and(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+SCHEMA_VERSION = 1
+
+_COLUMNS = (
+    "yardstick",
+    "unit",
+    "baseline",
+    "candidate",
+    "baseline_mean",
+    "candidate_mean",
+    "difference",
+    "low",
+    "high",
+    "p_value",
+    "p_holm",
+    "margin",
+    "p_equivalence",
+    "verdict",
+    "num_items",
+    "num_seeds",
+)
+
+
+def comparison_document(result: ComparisonResult) -> dict[str, Any]:
+    """The comparison as JSON values."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "sentence": result.sentence,
+        "baseline": result.baseline,
+        "yardstick": result.main.yardstick.key,
+        "notes": list(result.notes),
+        "methods": comparison_methods(result),
+        "arms": [
+            {
+                "name": arm.name,
+                "runs": {str(seed): str(run.path) for seed, run in arm.runs.items()},
+                "counted_share": (arm.any_run().summary.get("train") or {}).get("counted_share", {}),
+            }
+            for arm in result.arms
+        ],
+        "yardsticks": [_table(table) for table in result.tables],
+        "axes": [{"axis": axis.axis, "num_arms": dict(axis.num_arms), **plain(axis.table)} for axis in result.axes],
+        "flipped": {candidate: [plain(flip) for flip in flips] for candidate, flips in result.flips.items()},
+    }
+
+
+def comparison_markdown(result: ComparisonResult) -> str:
+    """The verdict, two tables, the set-up and a paragraph on methods, short enough for a pull request."""
+    main = result.main
+    first = main.table
+    means = {arm.name: arm.mean for arm in first.arms}
+    lines = [
+        result.sentence,
+        "",
+        f"{main.yardstick.label} in {main.yardstick.unit}, {len(first.items)} items, "
+        f"{len(first.seeds)} seed{'s' * (len(first.seeds) != 1)}; differences to {_code(result.baseline)}, "
+        f"±{main.margin:.3g} counts as none.",
+        "",
+        "| arm | mean | difference | 95 % interval | p (Holm) | verdict |",
+        "|---|---|---|---|---|---|",
+        f"| {_code(result.baseline)} | {main.yardstick.text(means[result.baseline])} | | | | baseline |",
+    ]
+    lines += [_markdown_row(main, comparison, means) for comparison in first.comparisons]
+    others = [table for table in result.tables if table is not main]
+    lines += ["", "| arm | " + " | ".join(f"{t.yardstick.label} ({t.yardstick.unit})" for t in others) + " |"]
+    lines += ["|---|" + "---|" * len(others)]
+    for arm in result.arms:
+        own = [next(a.mean for a in table.table.arms if a.name == arm.name) for table in others]
+        figures = [table.yardstick.text(mean) for table, mean in zip(others, own, strict=True)]
+        lines.append(f"| {_code(arm.name)} | " + " | ".join(figures) + " |")
+    lines += [""] + [f"- {note}" for note in result.notes] if result.notes else []
+    facts = comparison_facts(result)
+    lines += ["", "| set-up | |", "|---|---|"] if facts else []
+    lines += [f"| {label} | {_cell(value)} |" for label, value in facts]
+    lines += ["", comparison_methods(result)]
+    return visible("\n".join(lines)) + "\n"
+
+
+def comparison_csv(result: ComparisonResult) -> str:
+    """One line per yardstick and pair."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for table in result.tables:
+        means = {arm.name: arm.mean for arm in table.table.arms}
+        for found in table.table.comparisons:
+            writer.writerow(
+                {
+                    "yardstick": table.yardstick.key,
+                    "unit": table.yardstick.unit,
+                    "baseline": found.baseline,
+                    "candidate": found.candidate,
+                    "baseline_mean": means[found.baseline],
+                    "candidate_mean": means[found.candidate],
+                    "difference": found.difference,
+                    "low": found.interval.low if found.interval else "",
+                    "high": found.interval.high if found.interval else "",
+                    "p_value": found.p_value,
+                    "p_holm": found.p_holm,
+                    "margin": found.margin,
+                    "p_equivalence": found.p_equivalence,
+                    "verdict": found.verdict,
+                    "num_items": len(table.table.items),
+                    "num_seeds": len(table.table.seeds),
+                }
+            )
+    return out.getvalue()
+
+
+def _table(table: YardstickTable) -> dict[str, Any]:
+    yardstick = table.yardstick
+    return {
+        "key": yardstick.key,
+        "label": yardstick.label,
+        "unit": yardstick.unit,
+        "meaning": yardstick.meaning,
+        "margin": table.margin,
+        "num_unscored": dict(table.num_unscored),
+        **plain(table.table),
+    }
+
+
+def _markdown_row(table: YardstickTable, found: Comparison, means: dict[str, float]) -> str:
+    yardstick, interval = table.yardstick, found.interval
+    bounds = f"{yardstick.signed(interval.low)} to {yardstick.signed(interval.high)}" if interval else "–"
+    p = "–" if found.p_holm is None else f"{found.p_holm:.3f}" if found.p_holm >= 0.001 else "< 0.001"
+    return (
+        f"| {_code(found.candidate)} | {yardstick.text(means[found.candidate])} | "
+        f"{yardstick.signed(found.difference)} | {bounds} | {p} | {found.verdict} |"
+    )
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _code(text: str) -> str:
+    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"

@@ -1,0 +1,456 @@
+"""The tables of a run's page: yardsticks, answers before and after, one example token by token."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+from sftframe.records import Example, JudgeSummary, Response, Verdict, Yardsticks
+from sftframe.report.rendering import fixed, percent, signed
+
+Movement = Literal["better", "worse", "no change", "could be chance", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One measured value."""
+
+    value: float | None
+    text: str
+    details: tuple[str, ...] = ()
+    """Denominator, interval and judge, if there are any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YardstickRow:
+    """One line of the table."""
+
+    key: str
+    """The field's name in `summary.json`."""
+    label: str
+    unit: str
+    meaning: str
+    before: Cell
+    after: Cell
+    change: str
+    """Signed, in the unit shown: percentage points for shares; empty if there is none."""
+    is_points: bool
+    movement: Movement
+    """Empty if no direction is better, or one side was not measured."""
+
+
+def yardstick_rows(
+    before: Yardsticks | None,
+    after: Yardsticks | None,
+    *,
+    num_before: int,
+    num_after: int,
+    chance_keys: Collection[str] = (),
+) -> tuple[YardstickRow, ...]:
+    """The table's rows, always all seven.
+
+    Args:
+        num_before: answers of the untuned model, the denominator of its shares; 0 = not known.
+        num_after: the same after fine-tuning.
+        chance_keys: rows with a change that must not be called better or worse.
+    """
+    rows = [
+        _row(kind, kind.cell(_value(before, kind.key), num_before), kind.cell(_value(after, kind.key), num_after))
+        for kind in _KINDS
+    ]
+    old, new = before.judge if before else None, after.judge if after else None
+    has_one_judge = old is not None and new is not None and old.name == new.name
+    rows.append(_row(_JUDGE, _judge_cell(old), _judge_cell(new), is_comparable=has_one_judge))
+    return tuple(_hedged(row) if row.key in chance_keys else row for row in rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    key: str
+    label: str
+    unit: str
+    meaning: str
+    cell: Callable[[float | None, int], Cell]
+    scale: float = 1.0
+    digits: int = 3
+    cost: Callable[[float], float] | None = None
+    """Whether a smaller value is better; None: neither direction is good by itself."""
+
+
+def _plain_cell(value: float | None, num_items: int) -> Cell:
+    return Cell(value=value, text=fixed(value, 3))
+
+
+def _share_cell(value: float | None, num_items: int) -> Cell:
+    if value is None or not math.isfinite(value) or not num_items:
+        return Cell(value=value, text=percent(value))
+    low, high = wilson_interval(value, num_items)
+    details = (f"{round(value * num_items)} of {num_items}", f"95 % interval {fixed(100 * low)}–{percent(high)}")
+    return Cell(value=value, text=percent(value), details=details)
+
+
+def wilson_interval(share: float, num_items: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927), correct at 0 and 1 too.
+
+    >>> [round(end, 4) for end in wilson_interval(0.5, 10)]
+    [0.2366, 0.7634]
+    """
+    z2 = 1.959964**2
+    centre = (share + z2 / (2 * num_items)) / (1 + z2 / num_items)
+    half = math.sqrt(z2 * (share * (1 - share) / num_items + z2 / (4 * num_items**2))) / (1 + z2 / num_items)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _judge_cell(judge: JudgeSummary | None) -> Cell:
+    if judge is None:
+        return Cell(value=None, text=fixed(None), details=("not judged",))
+    interval = (f"95 % interval {fixed(judge.ci95[0])}–{fixed(judge.ci95[1])}",) if judge.ci95 else ()
+    details = (f"{judge.num_scored} of {judge.num_items} scored", *interval, f"judge: {judge.name}")
+    return Cell(value=judge.mean, text=fixed(judge.mean), details=details)
+
+
+_KINDS = (
+    _Kind(
+        key="response_nll_per_token",
+        label="Response NLL per token",
+        unit="nats",
+        meaning="How much the reference answers, end included, surprise the model. Lower is better; "
+        "compares between all runs with the same tokenizer.",
+        cell=_plain_cell,
+        cost=lambda value: value,
+    ),
+    _Kind(
+        key="response_nll_per_byte",
+        label="Response NLL per byte",
+        unit="nats",
+        meaning="The same surprise, per UTF-8 byte of the references. Lower is better; "
+        "compares across tokenizers and prompt styles too.",
+        cell=_plain_cell,
+        cost=lambda value: value,
+    ),
+    _Kind(
+        key="prompt_nll_per_token",
+        label="Prompt NLL per token",
+        unit="nats",
+        meaning="How much the prompts surprise the model. It falls when prompts count in the loss; "
+        "neither direction is good by itself.",
+        cell=_plain_cell,
+    ),
+    _Kind(
+        key="exact_match",
+        label="Exact answers",
+        unit="share of all answers",
+        meaning="Answers equal to the reference, white space at the ends aside. Higher is better.",
+        cell=_share_cell,
+        scale=100,
+        digits=1,
+        cost=lambda value: -value,
+    ),
+    _Kind(
+        key="stop_rate",
+        label="Answers that stop by themselves",
+        unit="share of all answers",
+        meaning="The others ran on until they were cut off. Higher is better.",
+        cell=_share_cell,
+        scale=100,
+        digits=1,
+        cost=lambda value: -value,
+    ),
+    _Kind(
+        key="length_ratio",
+        label="Length ratio",
+        unit="characters per character",
+        meaning="Length of all answers over that of all references. Best near 1.",
+        cell=_plain_cell,
+        cost=lambda value: abs(value - 1),
+    ),
+)
+_JUDGE = _Kind(
+    key="judge",
+    label="Judge's mean score",
+    unit="points of 100",
+    meaning="Mean over the answers that the judge could score. Higher is better.",
+    cell=_plain_cell,
+    digits=1,
+    cost=lambda value: -value,
+)
+
+
+def _value(yardsticks: Yardsticks | None, key: str) -> float | None:
+    value: float | None = getattr(yardsticks, key) if yardsticks else None
+    return value
+
+
+def _row(kind: _Kind, before: Cell, after: Cell, *, is_comparable: bool = True) -> YardstickRow:
+    change, movement = _change(kind, before.value, after.value) if is_comparable else ("", "")
+    return YardstickRow(
+        key=kind.key,
+        label=kind.label,
+        unit=kind.unit,
+        meaning=kind.meaning,
+        before=before,
+        after=after,
+        change=change,
+        is_points=kind.digits == 1,
+        movement=movement,
+    )
+
+
+def _change(kind: _Kind, before: float | None, after: float | None) -> tuple[str, Movement]:
+    if before is None or after is None or not math.isfinite(before + after):
+        return "", ""
+    change = signed(kind.scale * (after - before), kind.digits)
+    if kind.cost is None:
+        return change, ""
+    if fixed(kind.scale * before, kind.digits) == fixed(kind.scale * after, kind.digits):
+        return change, "no change"
+    return change, "better" if kind.cost(after) < kind.cost(before) else "worse"
+
+
+def _hedged(row: YardstickRow) -> YardstickRow:
+    return replace(row, movement="could be chance") if row.movement in ("better", "worse") else row
+
+
+FLAGS: Mapping[str, str] = {
+    "exact": "Exact",
+    "inexact": "Not exact",
+    "changed": "Changed",
+    "worse": "Lower score than before",
+    "cut": "Cut off at the length limit",
+    "failed": "Judge failed",
+}
+"""Filters of items: key and label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One model's answer to one item, judged or not."""
+
+    response: Response
+    verdict: Verdict | None
+
+    @property
+    def score(self) -> float | None:
+        """Points of 100; None if the judge gave none."""
+        return self.verdict.score if self.verdict else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One test example with its answers before and after."""
+
+    example: Example
+    before: Answer | None
+    after: Answer | None
+    flags: tuple[str, ...]
+    """Keys of `FLAGS`."""
+
+    @property
+    def change(self) -> float | None:
+        """Points gained by fine-tuning; None unless both answers were scored."""
+        old, new = _score(self.before), _score(self.after)
+        return None if old is None or new is None else new - old
+
+
+def join_items(
+    examples: Iterable[Example],
+    *,
+    before: Sequence[Response],
+    after: Sequence[Response],
+    verdicts_before: Sequence[Verdict],
+    verdicts_after: Sequence[Verdict],
+) -> tuple[Item, ...]:
+    """One item per example, in the examples' order."""
+    old = _answers(before, verdicts_before)
+    new = _answers(after, verdicts_after)
+    return tuple(_item(example, old.get(example.index), new.get(example.index)) for example in examples)
+
+
+def count_flags(items: Iterable[Item]) -> dict[str, int]:
+    """How many items each filter keeps."""
+    counts = Counter(flag for item in items for flag in item.flags)
+    return {flag: counts[flag] for flag in FLAGS}
+
+
+def count_failures(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Verdicts that are no score, by status, the most frequent first."""
+    return dict(Counter(verdict.status for verdict in verdicts if verdict.status != "ok").most_common())
+
+
+def _answers(responses: Sequence[Response], verdicts: Sequence[Verdict]) -> dict[int, Answer]:
+    by_index = {verdict.index: verdict for verdict in verdicts}
+    return {response.index: Answer(response=response, verdict=by_index.get(response.index)) for response in responses}
+
+
+def _item(example: Example, before: Answer | None, after: Answer | None) -> Item:
+    return Item(example=example, before=before, after=after, flags=tuple(_flags(example, before, after)))
+
+
+def _flags(example: Example, before: Answer | None, after: Answer | None) -> Iterable[str]:
+    if after is None:
+        return
+    text = after.response.text.strip()
+    yield "exact" if text == example.output.strip() else "inexact"
+    if before is not None and text != before.response.text.strip():
+        yield "changed"
+    old, new = _score(before), _score(after)
+    if old is not None and new is not None and new < old:
+        yield "worse"
+    if after.response.stop_reason == "length":
+        yield "cut"
+    if after.verdict is not None and after.verdict.status != "ok":
+        yield "failed"
+
+
+def _score(answer: Answer | None) -> float | None:
+    return answer.score if answer else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How scores changed, item by item, on the items that were scored both times."""
+
+    mean: float
+    """Points of 100."""
+    ci95: tuple[float, float] | None
+    """None for fewer than two items."""
+    num_items: int
+    num_better: int
+    num_worse: int
+
+    @property
+    def could_be_chance(self) -> bool:
+        """Whether the interval contains zero; True for a single item."""
+        return self.ci95 is None or self.ci95[0] <= 0 <= self.ci95[1]
+
+
+def paired_change(before: Sequence[Verdict], after: Sequence[Verdict]) -> Change | None:
+    """The change of the scores; None if no item was scored both times."""
+    old = {verdict.index: verdict.score for verdict in before if verdict.score is not None}
+    gaps = [v.score - old[v.index] for v in after if v.score is not None and v.index in old]
+    if not gaps:
+        return None
+    return Change(
+        mean=statistics.fmean(gaps),
+        ci95=_interval(gaps),
+        num_items=len(gaps),
+        num_better=sum(gap > 0 for gap in gaps),
+        num_worse=sum(gap < 0 for gap in gaps),
+    )
+
+
+def chance_keys(items: Sequence[Item], change: Change | None) -> frozenset[str]:
+    """The yardsticks of answers whose change could be chance: keys among `exact_match`, `stop_rate`, `judge`."""
+    pairs = [(item, item.before, item.after) for item in items if item.before and item.after]
+    claims = {
+        "exact_match": [(_is_exact(item, old), _is_exact(item, new)) for item, old, new in pairs],
+        "stop_rate": [(_has_stopped(old), _has_stopped(new)) for _, old, new in pairs],
+    }
+    could_be_chance = {key for key, both in claims.items() if both and sign_test(both) >= 0.05}
+    return frozenset(could_be_chance | ({"judge"} if change and change.could_be_chance else set()))
+
+
+def sign_test(pairs: Sequence[tuple[bool, bool]]) -> float:
+    """Probability that chance alone gives a change between before and after at least as one-sided as this.
+
+    McNemar's exact test, two-sided: among the pairs that changed, both directions are equally likely.
+
+    >>> sign_test([(False, True)] * 5), sign_test([(False, True), (True, False)])
+    (0.0625, 1.0)
+    """
+    num_gained = sum(new and not old for old, new in pairs)
+    num_lost = sum(old and not new for old, new in pairs)
+    num_changed = num_gained + num_lost
+    tail = sum(math.comb(num_changed, i) for i in range(min(num_gained, num_lost) + 1))
+    return float(min(1.0, 2 * tail / 2**num_changed))
+
+
+def _interval(gaps: Sequence[float]) -> tuple[float, float] | None:
+    if len(gaps) < 2:
+        return None
+    from scipy.special import stdtrit
+
+    centre = statistics.fmean(gaps)
+    half = float(stdtrit(len(gaps) - 1, 0.975)) * statistics.stdev(gaps) / math.sqrt(len(gaps))
+    return centre - half, centre + half
+
+
+def _is_exact(item: Item, answer: Answer) -> bool:
+    return answer.response.text.strip() == item.example.output.strip()
+
+
+def _has_stopped(answer: Answer) -> bool:
+    return answer.response.stop_reason != "length"
+
+
+PADDING = "padding"
+"""The role of positions after a row's end."""
+
+
+class ShownToken(NamedTuple):
+    """One token as the report shows it; a plain tuple of the four values is accepted too."""
+
+    text: str
+    role: str
+    """`Role.label`, or `padding`."""
+    is_counted: bool
+    """Whether it counts as a target in the loss; a row's first token never counts."""
+    weight: float
+    """Its weight in the loss; 0 if it does not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Neighbouring tokens of the same role."""
+
+    role: str
+    tokens: tuple[ShownToken, ...]
+
+    @property
+    def num_counted(self) -> int:
+        """Tokens that count as targets."""
+        return sum(token.is_counted for token in self.tokens)
+
+    @property
+    def weights(self) -> str:
+        """The different weights of the counted targets, the smallest first; empty if none counts."""
+        return ", ".join(f"{weight:g}" for weight in sorted({t.weight for t in self.tokens if t.is_counted}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownExample:
+    """One row of a batch."""
+
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of the example, without padding."""
+        return sum(len(stretch.tokens) for stretch in self.stretches if stretch.role != PADDING)
+
+    @property
+    def num_padding(self) -> int:
+        """Positions after the row's end."""
+        return sum(len(stretch.tokens) for stretch in self.stretches if stretch.role == PADDING)
+
+    @property
+    def num_counted(self) -> int:
+        """Targets that count, with those in the padding if a strategy counts them."""
+        return sum(stretch.num_counted for stretch in self.stretches)
+
+
+def show_example(tokens: Iterable[tuple[str, str, bool, float]]) -> ShownExample:
+    """The tokens of one example, cut where the role changes.
+
+    >>> example = show_example([
+    ...     ("Say", "instruction", False, 0.0), (" hi", "instruction", True, 0.1), ("hi", "response", True, 1.0)])
+    >>> [(s.role, len(s.tokens), s.num_counted, s.weights) for s in example.stretches]
+    [('instruction', 2, 1, '0.1'), ('response', 1, 1, '1')]
+    """
+    neighbours = groupby((ShownToken(*token) for token in tokens), lambda token: token.role)
+    return ShownExample(stretches=tuple(Stretch(role=role, tokens=tuple(group)) for role, group in neighbours))

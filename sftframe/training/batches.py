@@ -1,0 +1,361 @@
+"""The examples of each batch, and the targets that really count in it.
+
+The order of an epoch depends only on seed and epoch. The counted targets are measured on the training batches, and
+compared with the promises of the collate strategy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sftframe.config import TrainConfig
+from sftframe.errors import DataError, PluginError, SftframeError
+from sftframe.plugins import IGNORED, CollateStrategy
+from sftframe.records import Batch, EvalBatch, Role, StepData, TokenizedExample
+
+
+def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """Tensors of one type on a device, copied together; to a CUDA device from pinned memory and without waiting.
+
+    The device runs later work after the copy, and torch keeps the pinned memory until the copy is done.
+
+    >>> [part.tolist() for part in send([torch.tensor([1, 2]), torch.tensor([[3]])], torch.device("cpu"))]
+    [[1, 2], [[3]]]
+    """
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    # on other devices a copy without waiting may read memory that is already used for something else
+    is_pinned = device.type == "cuda"
+    moved = (flat.pin_memory() if is_pinned else flat).to(device, non_blocking=is_pinned)
+    parts = torch.split(moved, [tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def batch_on(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device; it keeps the one in the CPU's memory, see `Batch.host`."""
+    if batch.inputs.device == device:
+        return batch
+    inputs, targets = send([batch.inputs, batch.targets], device)
+    weights = None if batch.weights is None else send([batch.weights], device)[0]
+    return Batch(inputs=inputs, targets=targets, weights=weights, indices=batch.indices, host=batch)
+
+
+def epoch_order(num_examples: int, *, seed: int, epoch: int, shuffle: bool = True) -> list[int]:
+    """The order of one epoch, counted from 0.
+
+    With shuffling this is the order of the epoch-th pass over a `torch.utils.data.DataLoader(shuffle=True)` after
+    `torch.manual_seed(seed)`: each pass draws one random number for its workers and one as the seed of the permutation.
+    """
+    if not shuffle:
+        return list(range(num_examples))
+    draws = torch.empty(2 * (epoch + 1), dtype=torch.int64)
+    base = torch.Generator().manual_seed(seed)
+    for i in range(len(draws)):
+        draws[i] = torch.empty((), dtype=torch.int64).random_(generator=base)
+    order = torch.randperm(num_examples, generator=torch.Generator().manual_seed(int(draws[-1])))
+    return [int(i) for i in order]
+
+
+def batch_rows(order: Sequence[int], batch_size: int, *, drop_last: bool = False) -> Iterator[list[int]]:
+    """The order cut into batches; the last one may be smaller, or is left out.
+
+    >>> list(batch_rows([4, 2, 0, 1, 3], 2))
+    [[4, 2], [0, 1], [3]]
+    """
+    for start in range(0, len(order), batch_size):
+        rows = list(order[start : start + batch_size])
+        if len(rows) == batch_size or not drop_last:
+            yield rows
+
+
+PADDING = len(Role)
+"""The code of padding positions, after the codes of the roles."""
+
+LABELS = (*(role.label for role in Role), "padding")
+
+
+def counted_weights(batch: Batch) -> Tensor:
+    """The weight of every target, 0 where it does not count: float32 (B, T)."""
+    counted = (batch.targets != IGNORED).float()
+    return counted if batch.weights is None else counted * batch.weights
+
+
+def target_roles(examples: Sequence[TokenizedExample], num_positions: int) -> Tensor:
+    """The role of every target, `PADDING` after a row's end: uint8 (B, T)."""
+    roles = torch.full((len(examples), num_positions), PADDING, dtype=torch.uint8)
+    for row, example in enumerate(examples):
+        known = torch.as_tensor(example.roles[1 : num_positions + 1])
+        roles[row, : len(known)] = known
+    return roles
+
+
+@dataclass(slots=True)
+class TargetCounts:
+    """Targets per role (and padding), all of them and those that count."""
+
+    all: Tensor = field(default_factory=lambda: torch.zeros(len(LABELS), dtype=torch.int64))
+    counted: Tensor = field(default_factory=lambda: torch.zeros(len(LABELS), dtype=torch.int64))
+
+    def add(self, batch: Batch, examples: Sequence[TokenizedExample]) -> None:
+        """Count one batch."""
+        roles = target_roles(examples, batch.targets.shape[1]).long()
+        self.all += torch.bincount(roles.flatten(), minlength=len(LABELS))
+        self.counted += torch.bincount(roles[counted_weights(batch) > 0], minlength=len(LABELS))
+
+    @property
+    def state(self) -> dict[str, list[int]]:
+        """The counts as JSON values."""
+        return {"all": self.all.tolist(), "counted": self.counted.tolist()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, list[int]]) -> TargetCounts:
+        """The counts of a `state`."""
+        return cls(all=torch.tensor(state["all"]), counted=torch.tensor(state["counted"]))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of targets that count, per role that occurs, 0-1."""
+        pairs = zip(LABELS, self.counted.tolist(), self.all.tolist(), strict=True)
+        return {label: counted / total for label, counted, total in pairs if total}
+
+
+def check_promise(strategy: CollateStrategy, counts: TargetCounts) -> None:
+    """Compare the counted targets with the strategy's weights of roles and padding.
+
+    A strategy with its own rules (`target_weights` overridden) promises nothing about roles. A strategy that makes its
+    batches itself (`__call__` overridden) and gives weights of roles promises that a role of weight 0 never counts.
+
+    Raises:
+        PluginError: targets counted that should not, or did not count although they should.
+    """
+    kind = type(strategy)
+    is_own_batch = kind.__call__ is not CollateStrategy.__call__
+    promised = {} if strategy.padding_weight > 0 and is_own_batch else {"padding": float(strategy.padding_weight > 0)}
+    if kind.target_weights is CollateStrategy.target_weights:
+        roles = {role.label: float(strategy.role_weight(role) > 0) for role in Role}
+        promised |= {label: share for label, share in roles.items() if not (is_own_batch and share)}
+    for label, share in counts.shares.items():
+        if label in promised and share != promised[label]:
+            raise PluginError(
+                f"collate strategy {strategy.name!r} promises to count {promised[label]:.0%} of {label} targets, "
+                f"but {share:.1%} counted"
+            )
+
+
+def check_rows(strategy: CollateStrategy, batch: Batch, examples: Sequence[TokenizedExample]) -> None:
+    """Check that every row contains its example, shifted by one, and that padding and ends count as they should.
+
+    Raises:
+        PluginError: they do not; the message names the strategy, the example and what is wrong.
+    """
+    width = batch.inputs.shape[1]
+    wanted_indices = tuple(example.index for example in examples)
+    if batch.indices and tuple(batch.indices) != wanted_indices:
+        raise _broken(
+            strategy, f"made rows of the examples {list(batch.indices)} out of {list(wanted_indices)}", _ORDER
+        )
+    lengths = torch.tensor([len(example.ids) - 1 for example in examples])
+    if int(lengths.max()) > width:
+        longest = examples[int(lengths.argmax())]
+        raise _broken(strategy, f"cut example {longest.index} to {width} positions", _CUT)
+    is_text = torch.arange(width) < lengths[:, None]  # (B, T)
+    targets = _next_ids(examples, width)
+    counted = counted_weights(batch) > 0  # (B, T)
+    wrong = (batch.targets != targets) & (batch.targets != IGNORED) & is_text
+    if (row := _first_row(wrong)) is not None:
+        expected = (
+            f"expected the id that comes next, or {IGNORED}; rows start at the first position, padding comes after"
+        )
+        raise _broken(strategy, f"gave example {examples[row].index} other targets than its ids", expected)
+    if not strategy.padding_weight > 0 and (row := _first_row(counted & ~is_text)) is not None:
+        number = int((counted & ~is_text)[row].sum())
+        found = f"counts {number} padding targets of example {examples[row].index}"
+        raise _broken(strategy, found, f"expected the target {IGNORED} there, or a padding_weight over 0")
+    if strategy.role_weight(Role.END) > 0:
+        _check_ends(strategy, counted, examples)
+
+
+def _check_ends(strategy: CollateStrategy, counted: Tensor, examples: Sequence[TokenizedExample]) -> None:
+    for row, example in enumerate(examples):
+        last = len(example.ids) - 2
+        if example.num_truncated or example.roles[-1] != Role.END or last < 0 or counted[row, last]:
+            continue
+        expected = (
+            "expected it to count once, or a role_weight of 0 for Role.END; recognise padding by length, never by id"
+        )
+        raise _broken(strategy, f"does not count the end token of example {example.index}", expected)
+
+
+_CUT = "set tokens.max_length and tokens.over_long, which cut rows and count what they cut"
+_ORDER = "expected rows in the order given"
+
+
+def _broken(strategy: CollateStrategy, found: str, expected: str) -> PluginError:
+    return PluginError(f"collate strategy {strategy.name!r} {found}; {expected}")
+
+
+def _next_ids(examples: Sequence[TokenizedExample], width: int) -> Tensor:
+    """The id that follows each position: int64 (B, T), 0 after a row's end."""
+    targets = torch.zeros(len(examples), width, dtype=torch.int64)
+    for row, example in enumerate(examples):
+        targets[row, : len(example.ids) - 1] = torch.as_tensor(example.ids, dtype=torch.int64)[1:]
+    return targets
+
+
+def _first_row(wrong: Tensor) -> int | None:
+    rows = wrong.any(dim=1).nonzero()
+    return int(rows[0]) if len(rows) else None
+
+
+def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> Batch:
+    """The strategy's batch, checked.
+
+    Raises:
+        DataError: a row in which no target counts.
+        PluginError: the strategy failed, or its result is no batch of these examples.
+    """
+    batch = _made(strategy, examples)
+    _check_shapes(strategy, batch, len(examples))
+    is_usable = counted_weights(batch).sum(dim=1) > 0  # (B,)
+    if not bool(is_usable.all()):
+        example = examples[int(is_usable.logical_not().nonzero()[0])]
+        raise DataError(
+            f"example {example.index}: no target counts with collate strategy {strategy.name!r}, so it would train "
+            f"on nothing ({len(example.ids)} tokens, {example.num_truncated} cut off)"
+        )
+    check_rows(strategy, batch, examples)
+    return batch
+
+
+def evaluation_batches(
+    examples: Sequence[TokenizedExample], strategy: CollateStrategy, batch_size: int
+) -> Iterator[EvalBatch]:
+    """Held-out examples in batches of similar length, each as the strategy makes it and with all targets counted."""
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
+    everything = _Everything(pad_id=strategy.pad_id)
+    for rows in batch_rows(order, batch_size):
+        chosen = [examples[row] for row in rows]
+        full = everything(chosen)
+        yield EvalBatch(own=collate(strategy, chosen), full=full, roles=target_roles(chosen, full.targets.shape[1]))
+
+
+def _made(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> Batch:
+    """Turn a strategy's exceptions into errors that name it."""
+    try:
+        batch: object = strategy(examples)
+    except SftframeError:
+        raise
+    except Exception as error:
+        raise PluginError(f"collate strategy {strategy.name!r} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(batch, Batch):
+        raise PluginError(f"collate strategy {strategy.name!r} gave {type(batch).__name__}; expected a Batch")
+    return batch
+
+
+def _check_shapes(strategy: CollateStrategy, batch: Batch, num_rows: int) -> None:
+    tensors = {"inputs": batch.inputs, "targets": batch.targets, "weights": batch.weights}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items() if tensor is not None}
+    shape = shapes["inputs"]
+    if len(shape) != 2 or shape[0] != num_rows or set(shapes.values()) != {shape}:
+        listed = ", ".join(f"{name} {found}" for name, found in shapes.items())
+        raise PluginError(
+            f"collate strategy {strategy.name!r} made {listed} of {num_rows} examples; "
+            "expected one row per example, and the same shape for all"
+        )
+
+
+class _Everything(CollateStrategy):
+    """Counts every target but padding, independent of the run's own strategy."""
+
+    name = "everything"
+    summary = "for evaluation"
+
+
+class StepLoader:
+    """The data of every optimizer step of a run.
+
+    `counts` grows with every step that is yielded; a resumed run sets it to the saved value.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[TokenizedExample],
+        strategy: CollateStrategy,
+        config: TrainConfig,
+        *,
+        seed: int,
+    ) -> None:
+        self.counts = TargetCounts()
+        self._examples = examples
+        self._strategy = strategy
+        self._config = config
+        self._seed = seed
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one pass over the examples.
+
+        Raises:
+            DataError: there are fewer examples than one full batch, and `drop_last` leaves nothing.
+        """
+        size, total = self._config.batch_size, len(self._examples)
+        num_batches = total // size if self._config.drop_last else math.ceil(total / size)
+        if num_batches == 0:
+            raise DataError(f"{total} training examples do not fill one batch of {size}: lower --batch-size")
+        return math.ceil(num_batches / self._config.accumulate)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        # rounded first: 0.07 epochs of 100 steps are 7 steps, and 7.000000000000001 in floating point
+        steps = max(1, math.ceil(round(self._config.epochs * self.steps_per_epoch, 6)))
+        return steps if self._config.max_steps is None else min(steps, self._config.max_steps)
+
+    def steps(self, after: int = 0) -> Iterator[StepData]:
+        """The data of all optimizer steps after number `after`."""
+        for number, groups in enumerate(self._steps(after), start=after + 1):
+            yield self._step(number, groups)
+
+    def schedule(self) -> Iterator[list[tuple[int, ...]]]:
+        """The examples of each optimizer step of the run: per micro-batch the `Example.index` of its rows."""
+        for groups in self._steps():
+            yield [tuple(self._examples[row].index for row in rows) for rows in groups]
+
+    def _steps(self, after: int = 0) -> Iterator[list[list[int]]]:
+        """Rows of every micro-batch of all steps after number `after`."""
+        number = after
+        while number < self.num_steps:
+            epoch, skip = divmod(number, self.steps_per_epoch)
+            for groups in self._epoch(epoch)[skip : skip + self.num_steps - number]:
+                number += 1
+                yield groups
+
+    def _epoch(self, epoch: int) -> list[list[list[int]]]:
+        """Rows of every micro-batch of every step of an epoch."""
+        config = self._config
+        order = epoch_order(len(self._examples), seed=self._seed, epoch=epoch, shuffle=config.shuffle)
+        rows = list(batch_rows(order, config.batch_size, drop_last=config.drop_last))
+        return [rows[i : i + config.accumulate] for i in range(0, len(rows), config.accumulate)]
+
+    def _step(self, number: int, groups: Sequence[Sequence[int]]) -> StepData:
+        batches, weight, num_tokens, num_examples = [], 0.0, 0, 0
+        for rows in groups:
+            examples = [self._examples[row] for row in rows]
+            batch = collate(self._strategy, examples)
+            self.counts.add(batch, examples)
+            batches.append(batch)
+            weight += float(counted_weights(batch).sum(dtype=torch.float64))
+            num_tokens += sum(len(example.ids) for example in examples)
+            num_examples += len(examples)
+        return StepData(
+            number=number,
+            epoch=number / self.steps_per_epoch,
+            micro_batches=tuple(batches),
+            weight=weight,
+            num_tokens=num_tokens,
+            num_examples=num_examples,
+        )

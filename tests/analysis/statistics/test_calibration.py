@@ -1,0 +1,59 @@
+"""The benchmark of calibration itself: intervals and verdicts on simulated arms, small but not too small to fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.calibration import Row, simulate
+from benchmarks.simulated_arms import YARDSTICKS
+
+BY_NAME = {yardstick.name: yardstick for yardstick in YARDSTICKS}
+
+
+@pytest.mark.parametrize("yardstick", YARDSTICKS, ids=lambda yardstick: yardstick.name)
+@pytest.mark.parametrize("num_seeds", [1, 3, 5])
+def test_19_of_20_intervals_hold_the_true_difference_and_better_is_seldom_wrong(yardstick, num_seeds):
+    row = simulate(yardstick, "none", "no" if num_seeds == 1 else "small", num_seeds, 110, 500)
+    assert row.coverage >= 0.925
+    assert row.better <= 0.05
+
+
+def test_the_interval_is_no_wider_than_it_has_to_be():
+    assert simulate(BY_NAME["judge"], "large", "large", 5, 200, 1000).coverage <= 0.975
+
+
+def test_averaging_over_seeds_and_forgetting_them_is_seen_to_fail():
+    row = simulate(BY_NAME["judge"], "none", "large", 5, 110, 300, "seeds averaged, t over items")
+    assert row.coverage < 0.85
+
+
+def test_large_differences_are_found_and_never_called_equivalent():
+    row = simulate(BY_NAME["exact"], "large", "small", 5, 200, 300)
+    assert row.better > 0.95
+    assert row.equivalent == 0
+
+
+def test_equivalence_is_seldom_said_of_a_difference_as_large_as_the_margin():
+    assert simulate(BY_NAME["judge"], "margin", "no", 5, 1000, 300).equivalent <= 0.08
+
+
+def test_wrong_counts_what_is_not_true():
+    shares = {"better": 0.01, "worse": 0.02, "equivalent": 0.04, "cannot_tell": 0.93}
+    where = {"yardstick": "judge", "seed_by_arm": "no", "num_seeds": 2, "num_items": 50, "num_repetitions": 100}
+    rest = {"true_difference": 0.0, "coverage": 0.95, "half_width": 1.0}
+    wrong = {name: Row(difference=name, **where, **rest, **shares).wrong for name in ("none", "small", "large")}
+    assert wrong == pytest.approx({"none": 0.03, "small": 0.02, "large": 0.06})
+
+
+def test_the_benchmark_prints_json():
+    command = [sys.executable, "-m", "benchmarks.calibration", "--methods", "--repetitions", "4", "--json"]
+    root = Path(__file__).parents[3]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True, cwd=root)
+    rows = json.loads(done.stdout)["rows"]
+    assert len(rows["sftframe"]) == 12
+    assert {"coverage", "half_width", "true_difference"} <= set(rows["sftframe"][0])
