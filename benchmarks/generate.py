@@ -124,7 +124,7 @@ def _prompts(options: argparse.Namespace, batch_size: int | None) -> tuple[Any, 
     """The backend, and the test prompts as ids; the first few where they are answered one at a time."""
     from sftframe.data import load_examples, split
     from sftframe.pipeline import Components, resolve
-    from sftframe.prompts import encode_prompts
+    from sftframe.prompts.tokens import encode_prompts
     from sftframe.registry import load_registry
 
     registry = load_registry()

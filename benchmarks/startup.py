@@ -121,7 +121,7 @@ def _tokenise(path: Path, weights: Path | None) -> float:
     from sftframe.config import DataConfig, RunConfig
     from sftframe.data import load_examples
     from sftframe.pipeline import Components
-    from sftframe.prompts import tokenize
+    from sftframe.prompts.tokens import tokenize
     from sftframe.registry import load_registry
 
     model = {"name": "gpt2", "weights": str(weights)} if weights else {"name": "gpt2-nano"}

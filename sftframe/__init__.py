@@ -40,6 +40,7 @@ from sftframe.records import (
     Verdict,
     Yardsticks,
 )
+from sftframe.version import __version__
 
 if TYPE_CHECKING:
     from sftframe.compaction import CompactAttention, CompactBatch, compact, select_states, term_nll, weighted_loss

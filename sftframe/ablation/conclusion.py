@@ -29,7 +29,7 @@ from sftframe.files import write_json, write_whole
 from sftframe.judging import Judging, asked_again
 from sftframe.pipeline import Components, prepare_data, resolve, view_examples
 from sftframe.progress import Observer
-from sftframe.prompts import tokenize
+from sftframe.prompts.tokens import tokenize
 from sftframe.registry import Registry
 from sftframe.report import PageInput, comparison_document, comparison_page, read_arm_curves
 from sftframe.runs import read_record

@@ -2,247 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sftframe.cli import completion
-from sftframe.cli.console import err, prose
-from sftframe.cli.render import fail
 from sftframe.cli.settings import Settings, takes_only
 from sftframe.cli.streams import output
-from sftframe.errors import ConfigError, DataError, OutputError, SftframeError, suggestion
-from sftframe.escaping import visible
-from sftframe.pipeline import TunedModel
-from sftframe.records import Example
 
 if TYPE_CHECKING:
     from sftframe.config import Layer
-
-
-MAX_LINES = 1000
-"""Typed lines that are kept; the oldest are dropped."""
-
-
-def history_path() -> Path:
-    """The file of typed lines between chats, in the user's state folder."""
-    import platformdirs
-
-    return platformdirs.user_state_path("sftframe", appauthor=False) / "chat-history"
-
-
-@contextmanager
-def line_editing(history: Path | None) -> Iterator[None]:
-    """Let `input` edit its line and show earlier ones again.
-
-    Args:
-        history: the file of earlier chats' lines, which gets this chat's lines too; None = keep nothing.
-    """
-    try:
-        import readline
-    except ImportError:  # as on Windows
-        yield
-        return
-    if os.environ.get("TERM", "dumb") != "dumb":
-        readline.parse_and_bind("set enable-bracketed-paste on")  # lines that are pasted together are one entry
-    if history is not None:
-        with suppress(OSError):
-            readline.read_history_file(history)
-    readline.set_history_length(MAX_LINES)
-    try:
-        yield
-    finally:
-        # a history that cannot be written must not end the chat
-        if history is not None:
-            with suppress(OSError):
-                history.parent.mkdir(parents=True, exist_ok=True)
-                readline.write_history_file(history)
-                history.chmod(0o600)
-
-
-def cleared_line() -> str:
-    """The text of the line that Ctrl-C has just cleared."""
-    try:
-        import readline
-    except ImportError:
-        return ""
-    return readline.get_line_buffer()
-
-
-BLOCK = '"""'
-"""Starts and ends an entry of several lines."""
-
-HELP = (
-    ("/input TEXT", "set the input of the next instruction; without TEXT, remove it"),
-    ("/reset", "remove the input, and start again with the first seed"),
-    ("/help", "this list"),
-    ("/quit", "end the chat, as exit, quit and Ctrl-D do"),
-    (BLOCK, f"starts an instruction (or, after /input, an input) of several lines; {BLOCK} ends it"),
-    ("//…", "an instruction that starts with one /"),
-    ("Ctrl-C", "stops an answer, or clears the line"),
-)
-
-LEAVING = ("exit", "quit", "exit()", "quit()")
-"""Words that end a chat in a terminal. In a pipe they are instructions."""
-
-HOW_TO_QUIT = "to quit press Ctrl-D, or type /quit"
-
-
-class Chat:
-    """Handles entries: runs commands, and prints the model's answers to instructions on stdout.
-
-    Args:
-        seed: of the first answer's sampling; each next answer uses the next number.
-    """
-
-    def __init__(self, tuned: TunedModel, *, seed: int) -> None:
-        self._tuned = tuned
-        self._seed = seed
-        self._num_asked = 0
-        self._input = ""
-
-    def take(self, entry: str) -> bool:
-        """Do what an entry says; False when it ends the chat.
-
-        Raises:
-            ConfigError: there is no such command.
-            ModelError: the instruction is too long for the model.
-        """
-        entry = entry.strip()
-        if entry.startswith("/") and not entry.startswith("//"):
-            return self._obey(*entry.partition(" ")[::2])
-        if entry:
-            self._ask(entry[1:] if entry.startswith("//") else entry)
-        return True
-
-    def _obey(self, command: str, text: str) -> bool:
-        commands: dict[str, Callable[[str], bool]] = {
-            "/input": self._set_input,
-            "/reset": self._reset,
-            "/help": _help,
-            "/quit": _quit,
-        }
-        if command not in commands:
-            raise ConfigError(
-                f"no command {command!r}{suggestion(command, commands)}; write // to start an instruction with a slash"
-            )
-        return commands[command](text)
-
-    def _set_input(self, text: str) -> bool:
-        self._input = text.strip()
-        return True
-
-    def _reset(self, text: str) -> bool:
-        self._input = ""
-        self._num_asked = 0
-        return True
-
-    def _ask(self, instruction: str) -> None:
-        example = Example(index=self._num_asked, instruction=instruction, input=self._input, output="")
-        self._input = ""
-        self._num_asked += 1
-        response = self._tuned.answer(example, _write, seed=self._seed + example.index)
-        _write("\n")
-        if response.stop_reason == "length":
-            _note(f"(cut after {len(response.ids)} tokens; --max-new-tokens sets the longest answer)")
-
-
-def talk(chat: Chat) -> None:
-    """Take entries from the terminal until the chat is ended."""
-    is_going_on = True
-    while is_going_on:
-        try:
-            is_going_on = _turn(chat)
-        except KeyboardInterrupt:
-            _write("\n")
-
-
-def _turn(chat: Chat) -> bool:
-    """Handle one entry from the terminal; False when it ends the chat. Ctrl-C stops an answer."""
-    try:
-        entry = read_entry(input)
-    except EOFError:
-        _write("\n")
-        return False
-    except KeyboardInterrupt:
-        _write("\n")
-        if not cleared_line():
-            _note(HOW_TO_QUIT)
-        return True
-    if entry.strip().lower() in LEAVING:
-        return False
-    try:
-        return chat.take(entry)
-    except OutputError:
-        raise
-    except SftframeError as error:
-        fail(str(error))
-        return True
-
-
-def read_entry(read: Callable[[str], str]) -> str:
-    """Read one entry. It may have several lines between triple quotation marks.
-
-    >>> lines = iter(['/input \"""first', 'second\"""'])
-    >>> read_entry(lambda prompt: next(lines))
-    '/input first\\nsecond'
-
-    Args:
-        read: returns the next line; its argument is the prompt to show.
-    """
-    first = read("> ")
-    command, opening, text = first.partition(BLOCK)
-    if not opening or command.strip() not in ("", "/input"):
-        return first
-    while BLOCK not in text:
-        text += "\n" + read(". ")
-    return command + text.partition(BLOCK)[0].strip("\n")
-
-
-def answer_lines(chat: Chat, lines: Iterable[bytes]) -> None:
-    """Take one entry per line until they end or one of them ends the chat.
-
-    Raises:
-        DataError: a line is not UTF-8.
-        SftframeError: as `Chat.take`.
-    """
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"line {number} of the input is not UTF-8: {error.reason} at byte {error.start}") from error
-        if not chat.take(entry):
-            return
-
-
-def _help(text: str) -> bool:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    for entry in HELP:
-        table.add_row(*entry)
-    err().print(table)
-    return True
-
-
-def _quit(text: str) -> bool:
-    return False
-
-
-def _write(text: str) -> None:
-    results = output().results
-    results.write(visible(text))
-    results.flush()
-
-
-def _note(text: str) -> None:
-    prose(err(), text)
-
 
 _DECODING = "Answers"
 
@@ -288,6 +59,7 @@ def chat(
 
     Example: sftframe chat runs/mine --temperature 0.7
     """
+    from sftframe.cli.chat_turns import Chat, answer_lines, talk
     from sftframe.cli.console import err, prose
     from sftframe.cli.render import TerminalObserver
     from sftframe.config import merge
@@ -301,6 +73,7 @@ def chat(
     if not (sys.stdin.isatty() and output().results.isatty()):
         answer_lines(conversation, sys.stdin.buffer)
         return
+    from sftframe.cli.chat_turns import history_path, line_editing
 
     prose(err(), f"{run.config.model.name} · prompt {run.config.prompt.name} · {path}")
     prose(err(), "The model sees one question at a time; it does not see earlier ones.")

@@ -114,7 +114,7 @@ def _head_to_head(
     *,
     is_json: bool,
 ) -> None:
-    from sftframe.cli.judge import show_comparison
+    from sftframe.cli.judge_render import show_comparison
     from sftframe.cli.render import TerminalObserver
     from sftframe.config import validate
     from sftframe.judging import compare_answers, comparison_document
@@ -158,7 +158,7 @@ def _scores_compared(found: HeadToHead, yardstick: str | None, margin: float | N
 
 
 def _show(result: ComparisonResult, document: dict[str, Any], output_format: Format, *, is_json: bool) -> None:
-    from sftframe.cli.comparison import show_comparison_result, show_flips
+    from sftframe.cli.comparison_render import show_comparison_result, show_flips
     from sftframe.report import (
         PageInput,
         comparison_csv,

@@ -2,244 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from sftframe.cli.console import out
 from sftframe.cli.settings import Settings, takes_settings
-from sftframe.cli.streams import write_json
-from sftframe.config import RunConfig
-from sftframe.escaping import visible
-from sftframe.pipeline import BatchView, Previewed, TokenView
-from sftframe.prompts import LengthReport
-from sftframe.records import Batch, TokenizedExample
-from sftframe.training import LABELS, PADDING, TargetCounts
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-
-Shown = Sequence[tuple[str, TokenizedExample, list[TokenView]]]
-"""The part of the data that an example is in, the example, and its tokens."""
-
-_STYLES = {
-    "template": "dim",
-    "instruction": "cyan",
-    "input": "magenta",
-    "response": "green",
-    "end": "bold yellow",
-    "padding": "dim red",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """Facts about the data as a whole."""
-
-    collate: str
-    counts: TargetCounts
-    lengths: LengthReport
-    unused_columns: tuple[str, ...]
-    num_measured: int
-    num_examples: int
-
-    @classmethod
-    def of(cls, config: RunConfig, data: Previewed, counts: TargetCounts) -> Facts:
-        """The facts of a preview."""
-        return cls(
-            collate=config.collate.name,
-            counts=counts,
-            lengths=data.material.lengths,
-            unused_columns=tuple(column.name for column in data.material.dataset.unused_columns),
-            num_measured=data.num_measured,
-            num_examples=data.num_examples,
-        )
-
-    def document(self) -> dict[str, Any]:
-        """The facts as JSON values."""
-        return {
-            "lengths": asdict(self.lengths),
-            "counted_share": self.counts.shares,
-            "unused_columns": list(self.unused_columns),
-            "measured": {"examples": self.num_measured, "of": self.num_examples},
-        }
-
-
-def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) -> None:
-    """Print examples token by token, then the lengths and the shares of targets that count."""
-    if as_json:
-        write_json(
-            {
-                "collate": facts.collate,
-                "examples": [
-                    {"index": example.index, "part": part, "tokens": [asdict(token) for token in tokens]}
-                    for part, example, tokens in shown
-                ],
-                **facts.document(),
-            }
-        )
-        return
-    console = out()
-    for part, example, every_token in shown:
-        tokens = list(_with_padding_counted(every_token)) if not with_ids else every_token
-        of_part = "" if part == "train" else f" ({part})"
-        console.rule(f"example {example.index}{of_part}, {len(example.ids)} tokens", align="left")
-        if with_ids:
-            console.print(_id_table(tokens))
-        elif console.is_terminal and not console.no_color:
-            console.print(_coloured(tokens), soft_wrap=False)
-        else:
-            console.print(Text("\n".join(_marked(tokens, console.width))), soft_wrap=True)
-    if console.is_terminal and not console.no_color:
-        console.print(_legend())
-    _show_totals(console, facts, _weights(token for _, _, tokens in shown for token in tokens))
-
-
-def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> None:
-    """Print every batch's shape, targets that count and padding, and the tensors if they are given."""
-    if as_json:
-        write_json({"collate": facts.collate, "batches": [_batch_document(view) for view in views], **facts.document()})
-        return
-    console = out()
-    table = Table("batch", "shape", "counted", "padding", title=f"{len(views)} batches", title_justify="left")
-    for column in table.columns:
-        column.justify = "right"
-    for number, view in enumerate(views):
-        rows, positions = view.shape
-        padding = f"{view.padding} ({view.padding / (rows * positions):.0%})"
-        table.add_row(str(number), f"{rows} x {positions}", str(view.counted), padding)
-    console.print(table)
-    for number, view in enumerate(views):
-        if view.tensors is not None:
-            console.print(Text(_tensor_text(number, view, view.tensors)), soft_wrap=True)
-    _show_totals(console, facts)
-
-
-def _batch_document(view: BatchView) -> dict[str, Any]:
-    document = {field: getattr(view, field) for field in ("shape", "counted", "padding", "indices")}
-    if view.tensors is not None:
-        document |= {name: None if rows is None else rows.tolist() for name, rows in _tensors(view.tensors)}
-    return document
-
-
-def _tensors(batch: Batch) -> Iterator[tuple[str, Tensor | None]]:
-    yield from (("inputs", batch.inputs), ("targets", batch.targets), ("weights", batch.weights))
-
-
-def _tensor_text(number: int, view: BatchView, batch: Batch) -> str:
-    """Print a batch's tensors as torch does, with every number."""
-    lines = ["", f"batch {number}, examples {', '.join(map(str, view.indices))}"]
-    for name, tensor in _tensors(batch):
-        if tensor is None:
-            lines.append(f"{name}: 1 for every target that is not -100")
-            continue
-        rows = [[f"{value:g}" if isinstance(value, float) else str(value) for value in row] for row in tensor.tolist()]
-        width = max(len(word) for row in rows for word in row)
-        lines += [f"{name} {tuple(tensor.shape)}:"]
-        lines += ["[" + ", ".join(word.rjust(width) for word in row) + "]" for row in rows]
-    return "\n".join(lines)
-
-
-def _weights(tokens: Iterable[TokenView]) -> dict[str, str]:
-    """The weights of each role's counted targets, where they are not all 1: `0.25`, or the least and the greatest."""
-    found: dict[str, set[float]] = {}
-    for token in tokens:
-        if token.weight > 0:
-            found.setdefault(token.role, set()).add(token.weight)
-    if all(weights == {1.0} for weights in found.values()):
-        return {}
-    return {role: " to ".join(f"{weight:g}" for weight in sorted({min(w), max(w)})) for role, w in found.items()}
-
-
-def _show_totals(console: Console, facts: Facts, weights: Mapping[str, str] = {}) -> None:
-    lengths = facts.lengths
-    console.print()
-    console.print(
-        f"Lengths: mean {lengths.mean:.1f} tokens, longest {lengths.longest}, at most {lengths.max_length}; "
-        f"{len(lengths.over_long)} over, {lengths.num_dropped} dropped, {lengths.num_truncated} cut"
-    )
-    if facts.num_measured < facts.num_examples:
-        console.print(
-            f"Lengths and shares are from {facts.num_measured:,} of the {facts.num_examples:,} examples; "
-            "--lengths measures all.",
-            soft_wrap=True,
-        )
-    table = Table("role", "targets that count", title=f"collate strategy {facts.collate}", title_justify="left")
-    table.columns[1].justify = "right"
-    if weights:
-        table.add_column("weight in these examples", justify="right")
-    for role, share in facts.counts.shares.items():
-        table.add_row(role, f"{share:.1%}", *([weights.get(role, "–")] if weights else []))
-    console.print(table)
-
-
-def _with_padding_counted(tokens: Sequence[TokenView]) -> Iterator[TokenView]:
-    """The padding at the end of a row as one token with its number."""
-    for is_padding, group in itertools.groupby(tokens, key=lambda token: token.role == LABELS[PADDING]):
-        run = list(group)
-        yield from [replace(run[0], text=f"{run[0].text} x {len(run)}")] if is_padding else run
-
-
-def _coloured(tokens: Sequence[TokenView]) -> Text:
-    text = Text()
-    for token in tokens:
-        style = _STYLES[token.role] + (" underline" if token.weight > 0 else "")
-        shown = visible(token.text)
-        text.append(shown.replace("\n", "⏎\n") if token.weight > 0 else shown, style)
-    return text
-
-
-def _legend() -> Text:
-    roles = [Text(role, style) for role, style in _STYLES.items()]
-    return Text.assemble(Text(", ").join(roles), "; ", ("underlined", "underline"), " = counts in the loss")
-
-
-def _marked(tokens: Sequence[TokenView], width: int) -> Iterator[str]:
-    """Lines of text, each followed by a line that marks the counted targets."""
-    margin = max(len(role) for role in _STYLES) + 1
-    for role, group in itertools.groupby(tokens, key=lambda token: token.role):
-        first = True
-        for text, marks in _wrapped(list(group), max(width - margin, 20)):
-            yield f"{role if first else '':<{margin}}{text}"
-            if marks.strip():
-                yield " " * margin + marks.rstrip()
-            first = False
-
-
-def _wrapped(tokens: Sequence[TokenView], width: int) -> Iterator[tuple[str, str]]:
-    """The text and its marks, cut at line breaks and at the width."""
-    text = marks = ""
-    for token in tokens:
-        for character in visible(token.text).replace("\n", "⏎\n"):
-            cells = cell_len(character)
-            if character == "\n" or cell_len(text) + cells > width:
-                yield text, marks
-                text = marks = ""
-            if character != "\n":
-                text += character
-                marks += ("^" if token.weight > 0 else " ") * cells
-    if text:
-        yield text, marks
-
-
-def _id_table(tokens: Sequence[TokenView]) -> Table:
-    table = Table("position", "id", "token", "role", "weight as a target")
-    for column in ("position", "id", "weight as a target"):
-        next(c for c in table.columns if c.header == column).justify = "right"
-    for position, token in enumerate(tokens):
-        weight = f"{token.weight:g}" if token.weight > 0 else "–"
-        table.add_row(
-            str(position), str(token.id), Text(repr(token.text)), Text(token.role, _STYLES[token.role]), weight
-        )
-    return table
+    from sftframe.pipeline import Previewed
 
 
 @takes_settings("--judge", "--epochs", "--max-steps", "--lr", "--device", "--dtype", "--threads")
@@ -275,6 +46,7 @@ def preview(
 
     Example: sftframe preview --prompt phi3 --collate mask-instruction
     """
+    from sftframe.cli import preview_render
     from sftframe.cli.render import TellingObserver
     from sftframe.pipeline import (
         Components,
@@ -299,7 +71,7 @@ def preview(
     announce_unused_columns(material.dataset, observer)
     if is_listing:
         views, counts = view_batches(config, components, material, epoch=epoch, num_tensors=count if tensors else 0)
-        show_batches(views, Facts.of(config, data, counts), as_json=as_json)
+        preview_render.show_batches(views, preview_render.Facts.of(config, data, counts), as_json=as_json)
         return
     is_partial = bool(index) and data.num_measured < data.num_examples
     counts = count_targets(config, components, data) if is_partial else view_batches(config, components, material)[1]
@@ -310,8 +82,8 @@ def preview(
         for part, store in data.parts.items()
         for example, tokens in view_examples(components, store, config.train.batch_size, wanted)
     ]
-    facts = Facts.of(config, data, counts)
-    show_examples(shown, facts, with_ids=ids, as_json=as_json)
+    facts = preview_render.Facts.of(config, data, counts)
+    preview_render.show_examples(shown, facts, with_ids=ids, as_json=as_json)
 
 
 _MANY = 2000

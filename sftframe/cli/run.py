@@ -182,7 +182,7 @@ def report(
 
 def _report_ablation(path: Path, settings: Settings, document_format: Format, *, as_json: bool) -> None:
     from sftframe.ablation import Ablation, conclude
-    from sftframe.cli.ablate import show_comparison
+    from sftframe.cli.ablate_render import show_comparison
     from sftframe.cli.render import warn
     from sftframe.report import comparison_csv, comparison_markdown
 

@@ -20,7 +20,7 @@ from sftframe.judging import Judgement, Judging, make_items, summarise
 from sftframe.pipeline.setup import Components, Material
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
-from sftframe.prompts import encode_prompts
+from sftframe.prompts.tokens import encode_prompts
 from sftframe.records import Example, Likelihood, Response, TrainSummary, Verdict, Yardsticks
 from sftframe.runs import RunFolder, read_json, read_record, read_records
 from sftframe.training import evaluation_batches

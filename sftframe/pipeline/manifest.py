@@ -23,7 +23,7 @@ from sftframe.errors import ConfigError, ModelError, PluginError, brief
 from sftframe.files import plain, write_json, write_whole
 from sftframe.pipeline.setup import Components, Material, Setup, resolve
 from sftframe.plugins import CausalLM, Component, PromptStyle, Tokenizer
-from sftframe.prompts import FIXED_EXAMPLES, encode_prompts, style_fingerprint
+from sftframe.prompts.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerprint
 from sftframe.registry import Registry, Seam
 from sftframe.runs import RunFolder, read_object
 from sftframe.training import StepLoader

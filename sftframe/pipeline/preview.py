@@ -14,7 +14,7 @@ from sftframe.errors import DataError
 from sftframe.pipeline.setup import Components, Material, load_parts, prepare_data
 from sftframe.plugins import Tokenizer
 from sftframe.progress import Observer
-from sftframe.prompts import LengthReport, TokenStore, tokenize
+from sftframe.prompts.tokens import LengthReport, TokenStore, tokenize
 from sftframe.records import Batch, Example, TokenizedExample
 from sftframe.training import (
     LABELS,

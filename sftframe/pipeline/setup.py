@@ -17,7 +17,8 @@ from sftframe.inference import generation_settings
 from sftframe.plugins import CausalLM, CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
 from sftframe.plugins.decoding import check_fits
 from sftframe.progress import Observer
-from sftframe.prompts import LengthReport, TokenStore, encode_prompts, prompt_file, tokenize
+from sftframe.prompts import prompt_file
+from sftframe.prompts.tokens import LengthReport, TokenStore, encode_prompts, tokenize
 from sftframe.records import Example
 from sftframe.registry import Registry, Seam
 

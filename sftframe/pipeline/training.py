@@ -22,7 +22,7 @@ from sftframe.pipeline.manifest import last_change
 from sftframe.pipeline.setup import Components, Material
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer, Sample
-from sftframe.prompts import encode_prompts
+from sftframe.prompts.tokens import encode_prompts
 from sftframe.records import EvalRecord, Likelihood, StepData, StepRecord, TrainSummary
 from sftframe.runs import RunFolder, read_record
 from sftframe.training import (

@@ -16,7 +16,7 @@ from sftframe.inference import generation_settings
 from sftframe.pipeline import manifest
 from sftframe.plugins import CausalLM, ModelBackend, PromptStyle
 from sftframe.progress import Observer
-from sftframe.prompts import encode_prompts
+from sftframe.prompts.tokens import encode_prompts
 from sftframe.records import Example, GenerationSettings, Response
 from sftframe.registry import Registry
 from sftframe.runs import RunFolder

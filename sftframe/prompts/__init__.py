@@ -9,26 +9,5 @@ A whole text is tokenised once; roles come from byte offsets. A style without co
 
 from sftframe.prompts.export import check_out, control_tokens_in, write_export
 from sftframe.prompts.file_styles import file_style, looks_like_a_file, prompt_file
-from sftframe.prompts.tokens import (
-    FIXED_EXAMPLES,
-    LengthReport,
-    TokenStore,
-    encode_prompts,
-    style_fingerprint,
-    tokenize,
-)
 
-__all__ = [
-    "FIXED_EXAMPLES",
-    "LengthReport",
-    "TokenStore",
-    "check_out",
-    "control_tokens_in",
-    "encode_prompts",
-    "file_style",
-    "looks_like_a_file",
-    "prompt_file",
-    "style_fingerprint",
-    "tokenize",
-    "write_export",
-]
+__all__ = ["check_out", "control_tokens_in", "file_style", "looks_like_a_file", "prompt_file", "write_export"]

@@ -19,8 +19,8 @@ ORDER_S = 900.0
 
 IMPORTED = """
 matplotlib.pyplot scipy.stats torch pydantic httpx safetensors.torch tiktoken
-sftframe.ablation sftframe.ablation.gradients sftframe.cli.ablate sftframe.cli.app sftframe.cli.chat
-sftframe.cli.doctor sftframe.cli.judge sftframe.cli.plugins sftframe.cli.preview
+sftframe.ablation sftframe.ablation.gradients sftframe.cli.ablate_render sftframe.cli.app sftframe.cli.chat_turns
+sftframe.cli.doctor_render sftframe.cli.judge_render sftframe.cli.plugins_render sftframe.cli.preview_render
 sftframe.comparison.report sftframe.doctor
 sftframe.pipeline.session sftframe.pipeline.tuned_model sftframe.testing.suites
 """

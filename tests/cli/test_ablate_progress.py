@@ -6,7 +6,7 @@ import pytest
 
 from sftframe.ablation import Cell, CellEvent
 from sftframe.ablation.grid import Arm
-from sftframe.cli.ablate import GridObserver
+from sftframe.cli.ablate_render import GridObserver
 
 
 class Clock:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sftframe.cli.doctor import Rows
+from sftframe.cli.doctor_render import Rows
 from sftframe.doctor.hardware import Finding
 
 

@@ -104,7 +104,7 @@ def test_broken_and_conflicting_plugins_are_rows():
 
 
 def test_a_slow_plugin_is_a_row_with_its_seconds(capsys):
-    from sftframe.cli.plugins import show_list
+    from sftframe.cli.plugins_render import show_list
     from sftframe.registry import PluginInfo, Registry
     from sftframe.registry.components import Plugin
 

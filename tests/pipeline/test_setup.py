@@ -13,7 +13,7 @@ from sftframe.errors import ConfigError, DataError, JudgeError, ModelError, Plug
 from sftframe.pipeline import Components, check_resources, prepare_data, resolve
 from sftframe.pipeline.setup import check_answers_fit
 from sftframe.progress import Observer
-from sftframe.prompts import encode_prompts
+from sftframe.prompts.tokens import encode_prompts
 
 
 def test_what_the_backend_proposes_lies_under_what_the_user_sets(layer: Callable[..., Layer], toys: Any) -> None:

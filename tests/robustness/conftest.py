@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sftframe_plugins.gpt2.backend import NANO_FOLDER
+from sftframe_plugins.gpt2.loading import NANO_FOLDER
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 
 from sftframe import PromptStyle, Registry, Tokenizer, load_registry

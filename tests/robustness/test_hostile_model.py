@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sftframe_plugins.gpt2.backend import NANO_FOLDER, GPT2Any, Loader, NanoOptions
+from sftframe_plugins.gpt2.backend import GPT2Any, NanoOptions
+from sftframe_plugins.gpt2.loading import NANO_FOLDER, Loader
 from sftframe_plugins.gpt2.vocabulary import read_vocabulary
 
 from sftframe import ModelError

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sftframe import Batch, DataError, Example, PromptStyle, Registry, Role, TokenizedExample, Tokenizer
 from sftframe.config import DataConfig, TokensConfig
 from sftframe.data import load_examples
-from sftframe.prompts import encode_prompts, tokenize
+from sftframe.prompts.tokens import encode_prompts, tokenize
 from sftframe.training import collate
 
 SETTINGS = settings(max_examples=15, deadline=None, derandomize=True, database=None)

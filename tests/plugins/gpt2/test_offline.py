@@ -11,7 +11,6 @@ import huggingface_hub.constants
 import pytest
 from sftframe_plugins.gpt2.backend import (
     GPT2XL,
-    NANO_FOLDER,
     GPT2Any,
     GPT2Large,
     GPT2Medium,
@@ -20,6 +19,7 @@ from sftframe_plugins.gpt2.backend import (
     NanoOptions,
     Options,
 )
+from sftframe_plugins.gpt2.loading import NANO_FOLDER
 
 from sftframe import ModelError
 

@@ -9,7 +9,7 @@ import pytest
 
 from sftframe import Example, PromptStyle, Role, Segment, Tokenizer
 from sftframe.config import TokensConfig
-from sftframe.prompts import LengthReport, TokenStore, tokenize
+from sftframe.prompts.tokens import LengthReport, TokenStore, tokenize
 
 Tokenized = tuple[TokenStore, LengthReport]
 

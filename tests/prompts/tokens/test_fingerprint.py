@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 from sftframe import Example, PromptStyle, Role, Segment
-from sftframe.prompts import FIXED_EXAMPLES, style_fingerprint
+from sftframe.prompts.tokens import FIXED_EXAMPLES, style_fingerprint
 
 
 def test_styles_that_write_the_same_have_the_same_fingerprint(framed: Callable) -> None:

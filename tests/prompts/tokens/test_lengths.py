@@ -10,7 +10,7 @@ import pytest
 from sftframe import Example, PromptStyle, Role, Tokenizer
 from sftframe.config import TokensConfig
 from sftframe.errors import DataError
-from sftframe.prompts import tokenize
+from sftframe.prompts.tokens import tokenize
 
 SHORT, LONG_PROMPT, LONG_ANSWER = ("abc", "de"), ("abcdefgh", "ij"), ("ab", "cdefghijk")
 """With the end token 6, 11 and 12 tokens."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sftframe import Role, TokenizedExample
-from sftframe.prompts import TokenStore
+from sftframe.prompts.tokens import TokenStore
 
 
 @pytest.fixture

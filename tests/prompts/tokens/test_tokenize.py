@@ -12,7 +12,7 @@ from sftframe import Example, PromptStyle, Role, Segment, Tokenizer
 from sftframe.config import DataConfig, TokensConfig
 from sftframe.data import load_examples, split
 from sftframe.errors import ConfigError, DataError, PluginError
-from sftframe.prompts import encode_prompts, tokenize
+from sftframe.prompts.tokens import encode_prompts, tokenize
 
 T, I, R, E = Role.TEMPLATE, Role.INSTRUCTION, Role.RESPONSE, Role.END  # noqa: E741
 TWO_BREAKS = 628

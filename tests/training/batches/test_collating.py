@@ -14,7 +14,7 @@ from sftframe import IGNORED, Batch, CollateStrategy, Role, TokenizedExample, To
 from sftframe.config import DataConfig, TokensConfig
 from sftframe.data import load_examples, split
 from sftframe.errors import DataError, PluginError
-from sftframe.prompts import TokenStore, tokenize
+from sftframe.prompts.tokens import TokenStore, tokenize
 from sftframe.training import PADDING, batch_rows, collate, epoch_order, evaluation_batches
 
 END = 50256
