@@ -40,7 +40,7 @@ def configuration_page() -> str:
         section = _section_of(field)
         if section is not None and name not in tuple(Seam):
             lines += _section(name, section)
-    lines += ["## `[ablate]`", "", "Only `sftframe ablate` reads this section: see [ablations](../ablate.md).", ""]
+    lines += ["## `[ablate]`", "", "Only `sftframe ablate` reads this section: see [ablations](ablate.md).", ""]
     lines += [*table(_HEAD, [_field_row(name, field) for name, field in AblateConfig.model_fields.items()]), ""]
     lines += _components(load_registry())
     return "\n".join(lines).rstrip() + "\n"

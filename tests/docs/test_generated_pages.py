@@ -52,7 +52,7 @@ def test_every_dependency_has_its_reason(root: Path) -> None:
     block = re.search(r"^dependencies = \[\n(.*?)^\]", project, flags=re.DOTALL | re.MULTILINE)
     assert block is not None
     names = set(re.findall(r'"([a-z0-9-]+)', block[1]))
-    reasons = (root / "docs/dependencies.md").read_text(encoding="utf-8")
+    reasons = (root / "docs/reference/dependencies.md").read_text(encoding="utf-8")
     assert names == set(re.findall(r"^\| ([a-z0-9-]+) \|", reasons, flags=re.MULTILINE)) - {"package"}
 
 

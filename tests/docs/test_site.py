@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from recipes.docs.moved_pages import address
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,6 +55,21 @@ def test_the_python_reference_has_signatures_and_docstrings(site: Path) -> None:
     assert "How an example is written out for the model" in page
 
 
+def test_every_moved_page_and_heading_is_where_the_old_address_leads(site: Path, root: Path) -> None:
+    moved = _moved(root)
+    assert {"judges.md", "gpu.md", "statistics.md"} <= set(moved)
+    for old, new in moved.items():
+        page, _, heading = address(new).partition("#")
+        assert (site / address(old).partition("#")[0]).is_file(), old
+        assert not heading or f'id="{heading}"' in (site / page).read_text(encoding="utf-8"), (old, new)
+
+
+def _moved(root: Path) -> dict[str, str]:
+    yaml = pytest.importorskip("yaml", reason="needs the extra `docs`")
+    moved: dict[str, str] = yaml.safe_load((root / "mkdocs.yml").read_text(encoding="utf-8"))["extra"]["moved"]
+    return moved
+
+
 @pytest.fixture(scope="module")
 def tab() -> Iterator[Any]:
     """A tab of the system's Chromium."""
@@ -91,6 +108,19 @@ def test_heads_and_names_in_tables_are_not_broken_inside_words(site: Path, tab: 
     tab.set_viewport_size({"width": 360, "height": 900})
     assert tab.locator("article th").count() >= 2
     assert tab.evaluate(_PARTED_WORDS) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("gpu.html", "explanation/devices.html"),
+        ("gpu.html#measuring-it", "explanation/devices.html#measuring-it"),
+    ],
+)
+def test_a_browser_that_opens_an_old_address_gets_the_new_page(site: Path, tab: Any, old: str, new: str) -> None:
+    tab.goto(f"{site.as_uri()}/{old}")
+    tab.wait_for_url(f"{site.as_uri()}/{new}")
+    assert tab.locator("article h1").count() == 1
 
 
 def test_pages_opened_from_a_disk_have_the_index_and_the_worker_that_search_needs(site: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sftframe_plugins.judges.ollama import OllamaOptions
 from sftframe_plugins.judges.openai import OpenAIOptions
 
-DOCS = Path(__file__).parents[3] / "docs" / "judges.md"
+DOCS = Path(__file__).parents[3] / "docs" / "reference" / "judges.md"
 
 
 def test_the_examples_of_the_docs_print_what_they_say():

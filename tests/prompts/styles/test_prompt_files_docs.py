@@ -1,4 +1,4 @@
-"""The files in `docs/prompt-files.md` are what the page says they are."""
+"""The files in `docs/reference/prompt-files.md` are what the page says they are."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from sftframe import Example, Registry
 from sftframe.testing.prompt import check_prompt_style
 
-PAGE = (Path(__file__).parents[3] / "docs" / "prompt-files.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "prompt-files.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r'^```\w+ title="(.*?)"\n(.*?)^```$', PAGE, flags=re.DOTALL | re.MULTILINE))
 STYLES = {
     "./letter.toml": {},
