@@ -14,7 +14,7 @@ import importlib.util
 import inspect
 import os
 import pickle
-import subprocess
+import random
 import sys
 import tempfile
 import time
@@ -24,23 +24,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sftframe.plugins import CollateStrategy, Component
+from sftframe.plugins import CollateStrategy, Component, ModelBackend
 from sftframe.plugins.guard import describe, unguarded
 from sftframe.testing.contract import ContractError
+from sftframe.testing.processes import Task, TooLongError, processes
 
 Probe = Callable[..., Any]
 """A function of a module: gets the component and what is sent besides, returns what can be pickled."""
-
-PATIENCE_S = 300
-"""A process that takes longer is stopped, without a finding."""
 
 _RUNNING = "SFTFRAME_TESTING_PROCESS"
 """Set in these processes: a script that checks a component when it is imported must not start more of them."""
 
 _NEEDED = ("PATH", "HOME", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV")
 """What a process needs to start, and where its files lie."""
-
-_START = "import sys; sys.path[:] = sys.argv[2:]; from sftframe.testing.elsewhere import main; main(sys.argv[1])"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +52,7 @@ class Job:
 
 
 def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
-    """What each job's probe gives, in a process per job; they run at the same time.
+    """What each job's probe gives, in a process per job.
 
     Empty if the component cannot be sent: then other processes cannot be checked.
 
@@ -65,49 +61,49 @@ def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
     """
     if os.environ.get(_RUNNING):
         return []
-    parcels = [parcel for job in jobs if (parcel := _packed(component, job)) is not None]
-    if len(parcels) < len(jobs):
-        return []
     with tempfile.TemporaryDirectory(prefix="sftframe-testing-") as made:
-        folder = Path(made)
-        started = [_start(*pair, folder / str(number)) for number, pair in enumerate(zip(parcels, jobs, strict=True))]
+        tasks = []
+        for number, job in enumerate(jobs):
+            folder = Path(made) / str(number)
+            folder.mkdir()
+            parcel = _packed(component, job, folder)
+            if parcel is None:
+                return []
+            (folder / "parcel").write_bytes(parcel)
+            tasks.append(
+                Task(
+                    folder=folder,
+                    hash_seed=job.hash_seed,
+                    environment=_environment(job),
+                    needs=_needs(component, job),
+                )
+            )
         try:
-            return [_result(process, path) for process, path in started]
-        except _NotThereError:
+            codes = processes().run(tasks)
+            return [_result(code, task.folder / "result") for code, task in zip(codes, tasks, strict=True)]
+        except (_NotThereError, TooLongError):
             return []
-        finally:
-            for process, _ in started:
-                process.kill()
-                process.wait()
 
 
-def _start(parcel: bytes, job: Job, folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    folder.mkdir()
-    (folder / "parcel").write_bytes(parcel)
+def _needs(component: Component, job: Job) -> tuple[str, ...]:
+    """What is slow to import and the same for every component of the seam."""
+    heavy = ("torch", "numpy") if isinstance(component, CollateStrategy | ModelBackend) else ()
+    own = (job.probe.__module__,) if job.probe.__module__.startswith("sftframe.testing.") else ()
+    return (*heavy, *own)
+
+
+def _environment(job: Job) -> dict[str, str]:
     environment = dict(os.environ)
     if job.is_foreign:
         environment = {key: value for key, value in os.environ.items() if key in _NEEDED or key.startswith("SFTFRAME_")}
         environment |= {"LANG": "tr_TR.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "Pacific/Kiritimati", "USER": "somebody-else"}
         environment |= {"LOGNAME": "somebody-else", "COLUMNS": "47", "NO_COLOR": "1"}
-    environment |= {"PYTHONHASHSEED": str(job.hash_seed), _RUNNING: "1", "PYTHONIOENCODING": "utf-8"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", _START, str(folder), *(os.path.abspath(entry) for entry in sys.path)],  # noqa: PTH100
-        cwd=folder if job.is_foreign else None,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    return process, folder / "result"
+    return environment | {"PYTHONHASHSEED": str(job.hash_seed), _RUNNING: "1", "PYTHONIOENCODING": "utf-8"}
 
 
-def _result(process: subprocess.Popen[bytes], path: Path) -> Any:
-    try:
-        process.wait(PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        raise _NotThereError from None
+def _result(code: int, path: Path) -> Any:
     if not path.exists():
-        raise ContractError(f"a second process ended with exit code {process.returncode} while it was tried")
+        raise ContractError(f"a second process ended with exit code {code} while it was tried")
     kind, value = pickle.loads(path.read_bytes())
     if kind == "unknown":
         raise _NotThereError
@@ -120,7 +116,7 @@ class _NotThereError(Exception):
     """The component could not be made in the other process, through no fault of its own."""
 
 
-def _packed(component: Component, job: Job) -> bytes | None:
+def _packed(component: Component, job: Job, folder: Path) -> bytes | None:
     """What another process needs to make the component again; None where that cannot be had."""
     try:
         import cloudpickle
@@ -140,7 +136,30 @@ def _packed(component: Component, job: Job) -> bytes | None:
         body = cloudpickle.dumps((recipe, job.probe, job.given))
     except Exception:
         return None
-    return pickle.dumps((list(dict.fromkeys(modules)), body))
+    paths = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100
+    place = _Place(cwd=str(folder if job.is_foreign else Path.cwd()), paths=paths, environment=_environment(job))
+    return pickle.dumps((place, list(dict.fromkeys(modules)), body))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a probe runs. A process that was started earlier has to move there."""
+
+    cwd: str
+    paths: list[str]
+    environment: dict[str, str]
+
+    def enter(self) -> None:
+        os.chdir(self.cwd)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        if hasattr(time, "tzset"):
+            time.tzset()
+        sys.path[:] = self.paths
+        importlib.invalidate_caches()
+        random.seed()  # a copy of a process would draw what another copy draws
+        if "numpy.random" in sys.modules:
+            sys.modules["numpy.random"].seed()
 
 
 def _plain(component: Component, kind: type[Any]) -> Any:
@@ -159,7 +178,8 @@ def _is_made_of_options(kind: type[Any], own: Iterable[str]) -> bool:
 
 def main(folder: str) -> None:
     """The other process: make the component, run the probe, write the result."""
-    modules, body = pickle.loads((Path(folder) / "parcel").read_bytes())
+    place, modules, body = pickle.loads((Path(folder) / "parcel").read_bytes())
+    place.enter()
     set_clock(0)
     try:
         for name, file in modules:
