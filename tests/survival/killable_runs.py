@@ -1,4 +1,4 @@
-"""A program for the tests: starts runs of the toy pieces that die when they are told to, one process each.
+"""Runs of the toy pieces that fail or die when they are told to; as a program: one process each.
 
 Everything is imported once and every run is a fork, so that a run costs a fraction of a second. Reads one JSON object
 per line from its standard input, {"stages", "out", "resume", "config", "kill_after_s", "kill_at", "fail_at"}, and
@@ -24,7 +24,6 @@ from typing import IO, Any
 os.environ["GOMP_SPINCOUNT"] = "2000"
 
 import torch
-import torch._dynamo  # AdamW imports it, which takes longer than a run
 
 from sftframe.errors import SftframeError
 from sftframe.files.atomic import Disk, using_disk
@@ -110,17 +109,35 @@ def serve() -> None:
             os.close(reader)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             with os.fdopen(writer, "w") as log:
-                os._exit(_work(order, doubles, log))
+                os._exit(work(order, doubles._toys().registry, log))
         os.close(writer)
         if order["kill_after_s"] is not None:
             signal.sigtimedwait({signal.SIGCHLD}, order["kill_after_s"])  # until then, or until it has ended
             os.kill(pid, signal.SIGKILL)
         with os.fdopen(reader) as log:
-            operations, _, message = log.read().partition(_ERROR)
+            said = told(log.read())
         _, status = os.waitpid(pid, 0)
         seconds = time.perf_counter() - start
-        answer = {"status": os.waitstatus_to_exitcode(status), "seconds": seconds, "message": message}
-        print(json.dumps({**answer, "operations": operations.splitlines()}), flush=True)  # noqa: T201
+        answer = {"status": os.waitstatus_to_exitcode(status), "seconds": seconds, **said}
+        print(json.dumps(answer), flush=True)  # noqa: T201
+
+
+def work(order: dict[str, Any], registry: Any, log: IO[str]) -> int:
+    """Do what an order says; the exit code. The log gets every change to the disk, and the error at the end."""
+    try:
+        with using_disk(DyingDisk(log, kill_at=order["kill_at"], fail_at=order["fail_at"])):
+            _run(order, registry)
+    except SftframeError as error:
+        log.write(f"{_ERROR}{error}")
+        log.flush()
+        return error.exit_code
+    return 0
+
+
+def told(log: str) -> dict[str, Any]:
+    """What a log says: {"operations", "message"}."""
+    operations, _, message = log.partition(_ERROR)
+    return {"operations": operations.splitlines(), "message": message}
 
 
 def _doubles() -> ModuleType:
@@ -136,6 +153,7 @@ def _doubles() -> ModuleType:
 
 def _warm_up(doubles: ModuleType) -> None:
     """Import what is imported on use, peft too. Nothing is trained: torch's backward pass cannot be forked."""
+
     with suppress(ImportError):
         import peft.tuners.lora  # noqa: F401
     with tempfile.TemporaryDirectory() as folder:
@@ -148,17 +166,6 @@ def _warm_up(doubles: ModuleType) -> None:
         with session.at_work():
             session.measure_before()
             session.report()
-
-
-def _work(order: dict[str, Any], doubles: ModuleType, log: IO[str]) -> int:
-    try:
-        with using_disk(DyingDisk(log, kill_at=order["kill_at"], fail_at=order["fail_at"])):
-            _run(order, doubles._toys().registry)
-    except SftframeError as error:
-        log.write(f"{_ERROR}{error}")
-        log.flush()
-        return error.exit_code
-    return 0
 
 
 def _run(order: dict[str, Any], registry: Any) -> None:
@@ -176,3 +183,4 @@ def _run(order: dict[str, Any], registry: Any) -> None:
 
 if __name__ == "__main__":
     serve()
+    os._exit(0)  # to take all that was imported down again takes seconds
