@@ -48,14 +48,8 @@ if TYPE_CHECKING:
     from sftframe.files import check_plain, read_named_file, read_named_text
     from sftframe.judging import compare_answers, judge_file
     from sftframe.network.downloads import cache_dir, fetch
-    from sftframe.network.http import (
-        NetworkError,
-        TooLargeError,
-        find_route,
-        http_client,
-        http_transport,
-        why_unreachable,
-    )
+    from sftframe.network.http import http_client, http_transport, why_unreachable
+    from sftframe.network.routes import NetworkError, TooLargeError, find_route
     from sftframe.pipeline import run
     from sftframe.plugins.decoding import Answer, Sampler, check_fits
     from sftframe.progress import Observer
@@ -143,12 +137,12 @@ _LAZY = {
     "check_plain": "sftframe.files",
     "compare_answers": "sftframe.judging",
     "fetch": "sftframe.network.downloads",
-    "find_route": "sftframe.network.http",
+    "find_route": "sftframe.network.routes",
     "http_client": "sftframe.network.http",
     "http_transport": "sftframe.network.http",
     "why_unreachable": "sftframe.network.http",
-    "NetworkError": "sftframe.network.http",
-    "TooLargeError": "sftframe.network.http",
+    "NetworkError": "sftframe.network.routes",
+    "TooLargeError": "sftframe.network.routes",
     "judge_file": "sftframe.judging",
     "load_registry": "sftframe.registry",
     "read_named_file": "sftframe.files",

@@ -128,7 +128,8 @@ def test_the_sdist_holds_no_large_files_and_nothing_that_was_made_by_working(sdi
         members = archive.getmembers()
     files = {member.name.partition("/")[2]: member.size for member in members if member.isfile()}
     assert {Path(name).name for name, size in files.items() if size > MIB} == LARGE
-    made = {".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", "__pycache__", "runs", "ablations", "site"}
+    made = {".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", "__pycache__", "site"}
     assert [name for name in files if made.intersection(Path(name).parts)] == []
+    assert {name.partition("/")[0] for name in files} & {"runs", "ablations"} == set()
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt", "PKG-INFO"} <= set(files)
     assert {"tests/test_packaging.py", "docs/index.md", "mkdocs.yml", ".ci/run"} <= set(files)

@@ -213,7 +213,7 @@ def run_in_processes(
                 if not busy:
                     return
                 for connection in multiprocessing.connection.wait(list(busy), _LOOK_S):
-                    outcome = busy[cast(Connection, connection)].hear(observer)
+                    outcome = busy[cast("Connection", connection)].hear(observer)
                     if outcome is not None:
                         yield outcome
             raise Interrupted("stopped")

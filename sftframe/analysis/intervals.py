@@ -68,7 +68,7 @@ def variance_components(differences: PairedDifferences, *, judge_variance: float
     """Seed, item and residual variance of one paired difference, by the method of moments; negative estimates are 0.
 
     Args:
-        judge_variance: of one score (`statistics.judge_variance`); a difference of two arms has twice as much.
+        judge_variance: of one score (`analysis.judge_variance`); a difference of two arms has twice as much.
     """
     return components_of(spread(differences.influence, is_adjusted=False), judge_variance)
 

@@ -125,7 +125,7 @@ def compare_arms(
         margin: smaller differences do not matter; without a margin nothing is called equivalent.
         weights: denominators by item, if the scores are numerators of a ratio of sums (bytes, for NLL per byte).
         score_range: largest possible difference: 100 for a judge's scores, 1 for shares, None without bound.
-        judge_variance: of one score, from `statistics.judge_variance`.
+        judge_variance: of one score, from `analysis.judge_variance`.
         unit: of the scores, for the explanations: `points`.
         labels: names of arms in the explanations, if the arm's own name says too little.
 

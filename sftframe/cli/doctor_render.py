@@ -12,8 +12,7 @@ from rich.text import Text
 
 from sftframe.cli.console import err, out, prose
 from sftframe.cli.streams import write_json
-from sftframe.doctor import document
-from sftframe.doctor.hardware import Finding
+from sftframe.doctor import Finding, document
 from sftframe.escaping import visible
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("problem", "bold red")}

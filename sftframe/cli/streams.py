@@ -176,7 +176,7 @@ def _fill_closed_descriptors() -> None:
 
 
 def _nothing(number: int, mode: str) -> TextIO:
-    return cast(TextIO, open(number, mode, encoding="utf-8", closefd=False))
+    return cast("TextIO", open(number, mode, encoding="utf-8", closefd=False))
 
 
 def _guarded(stream: TextIO, *, is_result: bool) -> TextIO:

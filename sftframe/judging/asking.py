@@ -1,6 +1,6 @@
 """Asks a judge about items or pairs: reuses known verdicts, keeps new ones at once, and reports progress.
 
-Known verdicts come from the run's own file or from the verdict cache. `stages.judge` checks the judge's replies.
+Known verdicts come from the run's own file or from the verdict cache. `judging.scoring` checks the judge's replies.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Downloads: whole, checked, resumed after a break, and kept.
 
 Proxies and certificates are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, see
-`sftframe.network`). A redirect to another host is followed, since public files are spread over many hosts, but never
-from https to http. A key in the address is not sent to the other host.
+`sftframe.network.http`). A redirect to another host is followed, since public files are spread over many hosts, but
+never from https to http. A key in the address is not sent to the other host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from sftframe.errors import SftframeError
 from sftframe.files import sync_dir
-from sftframe.network.http import NetworkError, find_route, http_client
+from sftframe.network.http import http_client
+from sftframe.network.routes import NetworkError, find_route
 
 if TYPE_CHECKING:
     import httpx

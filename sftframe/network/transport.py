@@ -10,7 +10,7 @@ from concurrent.futures import Future
 
 import httpx
 
-from sftframe.network.http import SCHEMES, NetworkError, Redirects, Route, TooLargeError, find_route
+from sftframe.network.routes import SCHEMES, NetworkError, Redirects, Route, TooLargeError, find_route
 
 _CHUNK_BYTES = 65_536
 """How much is unpacked at a time: a megabyte of zeros is a kilobyte on the wire."""

@@ -1,7 +1,7 @@
 """Rules of decoding that every model shares: which token comes next, and when an answer is over.
 
 A model computes logits; `Sampler` picks tokens from them, an `Answer` collects the tokens and says when to stop.
-`decode_plainly` is the slow definition that fast models must equal.
+`CausalLM.generate` is the slow definition that fast models must equal.
 
 Shapes: B rows, T positions, V vocabulary.
 """
@@ -9,7 +9,7 @@ Shapes: B rows, T positions, V vocabulary.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,7 +20,6 @@ from sftframe.records import Completion, GenerationSettings, StopReason
 
 if TYPE_CHECKING:
     from sftframe.plugins.interfaces import Tokenizer
-    from sftframe.plugins.models import CausalLM
 
 
 class Sampler:
@@ -157,19 +156,3 @@ def check_fits(
                 f"but the model's context is {context_length}: lower generate.max_new_tokens, "
                 "or set generate.on_overflow=slide to forget the oldest tokens"
             )
-
-
-def decode_plainly(
-    model: CausalLM, prompts: Sequence[Sequence[int]], settings: GenerationSettings
-) -> Iterator[Completion]:
-    """Decode one prompt after the other, and compute the whole window again for every token."""
-    check_fits(prompts, settings, model.context_length)
-    sampler = Sampler(settings)
-    for position, prompt in enumerate(prompts):
-        answer = Answer(position, model.tokenizer, settings)
-        while answer.stop_reason is None:
-            window = [*prompt, *answer.ids][-model.context_length :]
-            with torch.inference_mode():
-                logits = model.logits(torch.tensor([window], device=model.device))[:, -1]  # (1, V)
-            answer.add(int(sampler.pick(logits, [position])))
-        yield answer.completion()

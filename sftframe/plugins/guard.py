@@ -128,7 +128,7 @@ def _names(interface: type) -> list[str]:
     """Methods and properties that the core calls."""
     found: dict[str, None] = {}
     for base in interface.__mro__:
-        if base is not Component and base.__module__.startswith("sftframe.interfaces"):
+        if base is not Component and base.__module__.rpartition(".")[0] == __package__:
             found |= dict.fromkeys(name for name in vars(base) if not name.startswith("_") or name == "__call__")
     return list(found)
 

@@ -95,9 +95,20 @@ class CausalLM(ABC):
         Raises:
             ModelError: a prompt and its new tokens do not fit the context, and `on_overflow` is `error`.
         """
-        from sftframe.plugins.decoding import decode_plainly
+        import torch
 
-        return decode_plainly(self, prompts, settings)
+        from sftframe.plugins.decoding import Answer, Sampler, check_fits
+
+        check_fits(prompts, settings, self.context_length)
+        sampler = Sampler(settings)
+        for position, prompt in enumerate(prompts):
+            answer = Answer(position, self.tokenizer, settings)
+            while answer.stop_reason is None:
+                window = [*prompt, *answer.ids][-self.context_length :]
+                with torch.inference_mode():
+                    logits = self.logits(torch.tensor([window], device=self.device))[:, -1]  # (1, V)
+                answer.add(int(sampler.pick(logits, [position])))
+            yield answer.completion()
 
     def stream(self, prompt: Sequence[int], settings: GenerationSettings, on_text: Callable[[str], None]) -> Completion:
         """The completion of one prompt, reported piece by piece while it is written.

@@ -8,6 +8,7 @@ A whole text is tokenised once; roles come from byte offsets. A style without co
 """
 
 from sftframe.prompts.export import check_out, control_tokens_in, write_export
-from sftframe.prompts.file_styles import file_style, looks_like_a_file, prompt_file
+from sftframe.prompts.file_styles import file_style
+from sftframe.prompts.files import looks_like_a_file, prompt_file
 
 __all__ = ["check_out", "control_tokens_in", "file_style", "looks_like_a_file", "prompt_file", "write_export"]

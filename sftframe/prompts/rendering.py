@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sftframe.errors import ConfigError
-from sftframe.prompts.file_styles import Kind
+from sftframe.prompts.files import Kind
 
 _START = "import json, runpy, sys; sys.path[:] = json.loads(sys.argv[4]); runpy.run_path(sys.argv[1], None, '__main__')"
 """The script alone, without the package: it starts in 60 ms, and a template can reach nothing else."""

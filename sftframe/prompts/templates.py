@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sftframe.errors import ConfigError, brief, suggestion
-from sftframe.prompts.file_styles import ChatOptions, read_text
+from sftframe.prompts.files import ChatOptions, read_text
 from sftframe.prompts.rendering import Rendering
 from sftframe.records import Example, Role, Segment
 

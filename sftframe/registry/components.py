@@ -148,19 +148,19 @@ class Registry:
 
     def prompt_style(self, name: str, values: Mapping[str, Any] | None = None) -> PromptStyle:
         """`create` for prompt styles."""
-        return cast(PromptStyle, self.create(Seam.PROMPT, name, values))
+        return cast("PromptStyle", self.create(Seam.PROMPT, name, values))
 
     def collate_strategy(self, name: str, values: Mapping[str, Any] | None = None, *, pad_id: int) -> CollateStrategy:
         """`create` for collate strategies."""
-        return cast(CollateStrategy, self.create(Seam.COLLATE, name, values, pad_id=pad_id))
+        return cast("CollateStrategy", self.create(Seam.COLLATE, name, values, pad_id=pad_id))
 
     def model_backend(self, name: str, values: Mapping[str, Any] | None = None) -> ModelBackend:
         """`create` for model backends."""
-        return cast(ModelBackend, self.create(Seam.MODEL, name, values))
+        return cast("ModelBackend", self.create(Seam.MODEL, name, values))
 
     def judge(self, name: str, values: Mapping[str, Any] | None = None) -> Judge:
         """`create` for judges."""
-        return cast(Judge, self.create(Seam.JUDGE, name, values))
+        return cast("Judge", self.create(Seam.JUDGE, name, values))
 
     def with_plugin(self, plugin: object, name: str = "local") -> Registry:
         """A registry with one more plugin: a module or any object with hooks, for tests and scripts.

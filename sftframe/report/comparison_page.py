@@ -102,7 +102,7 @@ def share_rows(result: ComparisonResult) -> tuple[SharesRow, ...]:
 def interval_text(interval: Interval | None, yardstick: Yardstick) -> str:
     """The bounds with their signs.
 
-    >>> from sftframe.comparison import find_yardstick
+    >>> from sftframe.analysis import find_yardstick
     >>> interval_text(Interval(low=-1.5, high=2, level=0.95, covers="items"), find_yardstick("judge"))
     '−1.5 to +2.0'
     """

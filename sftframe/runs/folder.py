@@ -1,7 +1,7 @@
 """A run's folder: its files, how a new one is made, how an old one is found, and which process may write to it.
 
-Which folders may be used is decided in `sftframe.places`. Files are written by the functions of `sftframe.files`, which
-are exported here too.
+Which folders may be used is decided in `sftframe.files.folders`; files are written by the functions of
+`sftframe.files`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def read_record(kind: type[Record], value: object, where: object) -> Record:
     if absurd is not None:
         raise ConfigError(f"{where}: {absurd}: expected a number of at most 64 bits, found a larger one; {_MEND}")
     try:
-        record: Record = _adapter(cast(Hashable, kind)).validate_python(value)
+        record: Record = _adapter(cast("Hashable", kind)).validate_python(value)
     except ValidationError as error:
         finding = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in finding["loc"])
@@ -89,4 +89,4 @@ _MEND = "the file was changed, is damaged, or is from another version of sftfram
 def _adapter(kind: Hashable) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(cast(Any, kind))
+    return TypeAdapter(cast("Any", kind))

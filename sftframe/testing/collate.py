@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 
 from sftframe.plugins import IGNORED, CollateStrategy
 from sftframe.records import Batch, Role, TokenizedExample
-from sftframe.testing.contract import Check, require, verify
+from sftframe.testing.contract import Check, left_alone, require, verify
 from sftframe.testing.elsewhere import Job, in_processes
-from sftframe.testing.surroundings import left_alone
 
 if TYPE_CHECKING:
     import torch

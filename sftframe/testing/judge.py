@@ -20,9 +20,8 @@ from sftframe.plugins import Judge
 from sftframe.plugins.guard import describe
 from sftframe.records import JudgeItem, JudgePair, Preference, Verdict, VerdictStatus, Winner
 from sftframe.testing import texts
-from sftframe.testing.contract import Check, ContractError, package_of, require, shown, verify
+from sftframe.testing.contract import Check, ContractError, left_alone, package_of, require, shown, verify
 from sftframe.testing.elsewhere import Job, in_processes
-from sftframe.testing.surroundings import left_alone
 
 REFERENCE = "The capital of France is Paris."
 

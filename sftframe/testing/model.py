@@ -1,8 +1,7 @@
 """Checks the contract of model backends: a model is loaded, trained on three short answers, asked, saved and loaded
 again.
 
-A model's own, faster methods are compared with the plain bodies of `CausalLM` and with `decode_plainly`. Everything
-runs on the CPU.
+A model's own, faster methods are compared with the plain bodies of `CausalLM`. Everything runs on the CPU.
 
 Shapes: B rows, T positions, V vocabulary.
 """
@@ -24,10 +23,9 @@ from torch import Tensor
 from sftframe.config import validate
 from sftframe.errors import ConfigError, ModelError
 from sftframe.plugins import IGNORED, CausalLM, ModelBackend, Tokenizer
-from sftframe.plugins.decoding import decode_plainly
 from sftframe.records import Batch, Completion, GenerationSettings
 from sftframe.testing import texts
-from sftframe.testing.contract import Check, require, shown, verify
+from sftframe.testing.contract import Check, left_alone, require, shown, verify
 from sftframe.testing.elsewhere import Job, in_processes
 from sftframe.testing.specimen import (
     LESSONS,
@@ -40,7 +38,6 @@ from sftframe.testing.specimen import (
     room,
     steps,
 )
-from sftframe.testing.surroundings import left_alone
 
 LEAST_STEPS = 8
 """Steps after which a loss that has fallen counts: the first may be luck."""
@@ -415,7 +412,7 @@ def generates_as_defined(specimen: Specimen) -> None:
         (specimen.model, numbered, many),
         (specimen.model, GenerationSettings(max_new_tokens=most), many),
     ):
-        wanted = list(decode_plainly(model, prompts, settings))
+        wanted = list(CausalLM.generate(model, prompts, settings))
         for batch_size in (1, 2, None):
             settings = dataclasses.replace(settings, batch_size=batch_size)
             found = sorted(model.generate([list(prompt) for prompt in prompts], settings), key=lambda c: c.position)
@@ -431,7 +428,7 @@ def slides_where_told(specimen: Specimen) -> None:
     prompts = [_ids(model, length - 1, seed=6), _ids(model, length + 2, seed=7)]
     for new, given in ((3, prompts), (1, prompts[:1])):
         settings = GenerationSettings(max_new_tokens=new, on_overflow="slide" if new > 1 else "error")
-        wanted = list(decode_plainly(model, given, settings))
+        wanted = list(CausalLM.generate(model, given, settings))
         found = sorted(model.generate([list(prompt) for prompt in given], settings), key=lambda c: c.position)
         _require_answers(model, given, found, wanted, settings)
 

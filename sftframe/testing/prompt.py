@@ -14,9 +14,8 @@ from functools import cache
 from sftframe.plugins import PromptStyle
 from sftframe.records import Example, Role, Segment
 from sftframe.testing import texts
-from sftframe.testing.contract import Check, require, shown, verify
+from sftframe.testing.contract import Check, left_alone, require, shown, verify
 from sftframe.testing.elsewhere import Job, in_processes, set_clock, watched_environment
-from sftframe.testing.surroundings import left_alone
 
 PLAIN = Example(instruction="Name the capital of France.", output="The capital of France is Paris.", index=0)
 WITH_INPUT = Example(instruction="Sort these words.", input="pear, apple, fig", output="apple, fig, pear", index=1)

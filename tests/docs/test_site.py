@@ -51,7 +51,7 @@ def test_style_sheets_load_nothing_from_another_server(site: Path) -> None:
 
 def test_the_python_reference_has_signatures_and_docstrings(site: Path) -> None:
     page = (site / "reference/python.html").read_text(encoding="utf-8")
-    assert 'id="sftframe.PromptStyle' in page or 'id="sftframe.interfaces.prompt.PromptStyle' in page
+    assert 'id="sftframe.PromptStyle' in page or 'id="sftframe.plugins.interfaces.PromptStyle' in page
     assert "How an example is written out for the model" in page
 
 

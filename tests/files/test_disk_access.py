@@ -21,18 +21,17 @@ CHANGES = {"write_text", "write_bytes", "mkdir", "rmdir", "unlink", "rmtree", "r
 """Names of calls that change a disk. `replace` is a string's too, and is looked for with one argument."""
 
 WRITES_ELSEWHERE = {
-    "sftframe/files/disk.py": "the seam itself",
-    "sftframe/files/lines.py": "takes back half a line behind a write that failed",
-    "sftframe/checkpoints.py": "safetensors' writers, called through Disk.fill",
-    "sftframe/places.py": "a new numbered folder, which must fail where there is one",
-    "sftframe/downloads.py": "the cache of downloads: not in a run's folder, hashed when read",
-    "sftframe/cli/chat_terminal.py": "the history of questions",
+    "sftframe/files/atomic.py": "the seam itself; half a line is taken back after a write that failed",
+    "sftframe/training/checkpoints.py": "safetensors' writers, called through Disk.fill",
+    "sftframe/files/folders.py": "a new numbered folder, which must fail where there is one",
+    "sftframe/network/downloads.py": "the cache of downloads: not in a run's folder, hashed when read",
+    "sftframe/cli/chat_turns.py": "the history of questions",
     "sftframe/ablation/folder.py": "empty folders, in which runs are made",
-    "sftframe/ablation/workers.py": "an empty folder for the workers' locks",
+    "sftframe/ablation/cells.py": "an empty folder for the workers' locks",
     "sftframe/testing/elsewhere.py": "a temporary folder, shared with processes of its own",
     "sftframe/testing/model.py": "a temporary folder, in which a model under test is saved and moved",
-    "sftframe/consent.py": "empty files in the user's cache",
-    "sftframe/verdict_cache.py": "SQLite's files in the user's cache, which SQLite keeps whole",
+    "sftframe/trust.py": "empty files in the user's cache",
+    "sftframe/judging/cache.py": "SQLite's files in the user's cache, which SQLite keeps whole",
 }
 """Core modules that may, and why."""
 

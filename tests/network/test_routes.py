@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sftframe.network.http import find_route
+from sftframe.network.routes import find_route
 
 
 @pytest.fixture

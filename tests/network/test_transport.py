@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from sftframe.network.http import NetworkError, TooLargeError, http_client, why_unreachable
+from sftframe.network.http import http_client, why_unreachable
+from sftframe.network.routes import NetworkError, TooLargeError
 
 
 class Server:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from sftframe import Answer, CausalLM, Completion, ExportSettings, GenerationSettings, Sampler, Tokenizer, check_fits
 from sftframe.errors import ModelError
-from sftframe.plugins.decoding import decode_plainly
 
 END = 256
 
@@ -44,7 +43,7 @@ def write(tokenizer: Tokenizer) -> Callable[..., Completion]:
 
     def go(script: bytes, **settings: object) -> Completion:
         model = Scripted(tokenizer, {0: list(script)})
-        return next(decode_plainly(model, [[0]], GenerationSettings(**settings)))
+        return next(CausalLM.generate(model, [[0]], GenerationSettings(**settings)))
 
     return go
 
@@ -212,7 +211,7 @@ def test_an_answer_that_still_grows_has_no_completion(tokenizer: Tokenizer) -> N
 
 def test_every_prompt_gets_its_own_answer(tokenizer: Tokenizer) -> None:
     model = Scripted(tokenizer, {1: b"one", 2: b"two"})
-    found = list(decode_plainly(model, [[2], [1]], GenerationSettings()))
+    found = list(CausalLM.generate(model, [[2], [1]], GenerationSettings()))
     assert [(completion.position, completion.text) for completion in found] == [(0, "two"), (1, "one")]
 
 
@@ -237,7 +236,7 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_the_numbers_and_the_way_ou
 def test_nothing_is_computed_for_prompts_that_do_not_fit(tokenizer: Tokenizer) -> None:
     model = Scripted(tokenizer, {1: b"x"}, context_length=8)
     with pytest.raises(ModelError):
-        next(decode_plainly(model, [[1], [1] * 8], GenerationSettings(max_new_tokens=4)))
+        next(CausalLM.generate(model, [[1], [1] * 8], GenerationSettings(max_new_tokens=4)))
     assert model.windows == []
 
 
@@ -251,7 +250,7 @@ def test_sliding_forgets_the_oldest_tokens(tokenizer: Tokenizer) -> None:
 
     model = Adder(tokenizer, {}, context_length=3)
     settings = GenerationSettings(max_new_tokens=3, on_overflow="slide")
-    assert next(decode_plainly(model, [[1, 2, 3, 4]], settings)).ids == (5, 6, 7)
+    assert next(CausalLM.generate(model, [[1, 2, 3, 4]], settings)).ids == (5, 6, 7)
     assert model.windows == [[2, 3, 4], [3, 4, 5], [4, 5, 6]]
 
 
@@ -319,7 +318,7 @@ def test_a_model_without_a_way_of_its_own_streams_in_one_piece(tokenizer: Tokeni
     pieces: list[str] = []
     how = GenerationSettings(max_new_tokens=9)
     completion = model.stream([0], how, pieces.append)
-    assert (pieces, completion) == (["whole"], next(decode_plainly(model, [[0]], how)))
+    assert (pieces, completion) == (["whole"], next(CausalLM.generate(model, [[0]], how)))
 
 
 def test_a_model_without_exports_says_so(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -65,4 +65,4 @@ def test_no_duration_is_taken_from_the_time_of_day(looks_at_a_clock: list[tuple[
 
 def test_the_date_is_only_written_down(looks_at_a_clock: list[tuple[str, int, str]]) -> None:
     asking = {path for path, _, name in looks_at_a_clock if name == "datetime.now"}
-    assert asking == {"sftframe/locks.py", "sftframe/pipeline/manifest.py"}
+    assert asking == {"sftframe/files/locks.py", "sftframe/pipeline/manifest.py"}

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from sftframe import ModelError
-from sftframe_plugins.gpt2.backend import GPT2Backend, NanoOptions, Options, Published
 from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import NetworkConfig
+from sftframe_plugins.gpt2.options import Kind, NanoOptions, Options, Published
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.weights.folder import HuggingFaceFolder, open_folder
 from sftframe_plugins.gpt2.weights.huggingface_repository import HuggingFaceRepository
@@ -59,7 +59,7 @@ class Loader:
         saved: a folder that `GPT2LM.save` wrote, instead of the weights and tokenizer that the options name.
     """
 
-    def __init__(self, kind: type[GPT2Backend], options: NanoOptions, saved: Path | None = None) -> None:
+    def __init__(self, kind: Kind, options: NanoOptions, saved: Path | None = None) -> None:
         self._kind = kind
         self._options = options
         self._saved = saved

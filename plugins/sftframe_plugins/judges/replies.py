@@ -37,7 +37,7 @@ def parse_score(text: str, is_lenient: bool = False) -> tuple[float, str]:
     >>> parse_score('{"score": true}')
     Traceback (most recent call last):
     ...
-    sftframe_plugins.judges.reply.UnparsableError: score true is not an integer from 0 to 100
+    sftframe_plugins.judges.replies.UnparsableError: score true is not an integer from 0 to 100
     """
     return _parse(text, _strict_score, _lenient_score if is_lenient else None)
 

@@ -9,8 +9,7 @@ from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import GPT2
 from sftframe_plugins.gpt2.passes import KeyValueCache
 
-from sftframe import GenerationSettings, ModelError
-from sftframe.plugins.decoding import decode_plainly
+from sftframe import CausalLM, GenerationSettings, ModelError
 
 pytestmark = pytest.mark.usefixtures("uninitialised_is_nan")
 
@@ -31,17 +30,17 @@ def in_order(completions):
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "seed": 11}])
 def test_any_batch_gives_the_answers_of_one_by_one(toy_model, prompts, batch_size, sampling):
     settings = GenerationSettings(max_new_tokens=20, batch_size=batch_size, **sampling)
-    assert in_order(toy_model.generate(prompts, settings)) == list(decode_plainly(toy_model, prompts, settings))
+    assert in_order(toy_model.generate(prompts, settings)) == list(CausalLM.generate(toy_model, prompts, settings))
 
 
 def test_answers_end_for_every_reason_and_the_others_go_on(toy_model, prompts):
     """Stop strings that cut some of the answers; `length` ends the rest."""
     plain = GenerationSettings(max_new_tokens=20, batch_size=4)
-    texts = [completion.text for completion in decode_plainly(toy_model, prompts, plain)]
+    texts = [completion.text for completion in CausalLM.generate(toy_model, prompts, plain)]
     stops = (texts[0][4:6], texts[3][9:10])
     settings = GenerationSettings(max_new_tokens=20, batch_size=4, stop_strings=stops)
     found = in_order(toy_model.generate(prompts, settings))
-    assert found == list(decode_plainly(toy_model, prompts, settings))
+    assert found == list(CausalLM.generate(toy_model, prompts, settings))
     assert {completion.stop_reason for completion in found} >= {"stop-string", "length"}
 
 
@@ -62,11 +61,11 @@ def left_padded(prompts):
 
 def test_the_end_token_ends_an_answer_and_is_not_part_of_it(toy_model, prompts):
     settings = GenerationSettings(max_new_tokens=20, batch_size=4)
-    often_written = next(iter(decode_plainly(toy_model, prompts, settings))).ids[5]
+    often_written = next(iter(CausalLM.generate(toy_model, prompts, settings))).ids[5]
     with torch.no_grad():
         toy_model.module.wte.weight[264] = 1.01 * toy_model.module.wte.weight[often_written]
     found = in_order(toy_model.generate(prompts, settings))
-    assert found == list(decode_plainly(toy_model, prompts, settings))
+    assert found == list(CausalLM.generate(toy_model, prompts, settings))
     assert (found[0].stop_reason, len(found[0].ids)) == ("end", 5)
     assert all(264 not in completion.ids for completion in found)
 
@@ -75,7 +74,7 @@ def test_the_end_token_ends_an_answer_and_is_not_part_of_it(toy_model, prompts):
 def test_answers_that_outgrow_the_context_forget_the_oldest_tokens(toy_model, prompts, batch_size):
     long = [*prompts[4:6], prompts[5] * 3, (prompts[5] * 3)[:64], (prompts[5] * 3)[:63]]
     settings = GenerationSettings(max_new_tokens=45, batch_size=batch_size, on_overflow="slide")
-    assert in_order(toy_model.generate(long, settings)) == list(decode_plainly(toy_model, long, settings))
+    assert in_order(toy_model.generate(long, settings)) == list(CausalLM.generate(toy_model, long, settings))
 
 
 def test_a_prompt_without_room_for_its_answer_is_refused_at_once(toy_model, prompts):
@@ -158,7 +157,7 @@ def test_prompts_of_different_lengths_are_read_without_padding(counting_model, p
 def test_prompts_with_a_common_beginning_get_the_answers_of_one_by_one(toy_model, prompts, batch_size):
     asked = [[*prompts[5][:20], *prompt[:20]] for prompt in prompts]
     settings = GenerationSettings(max_new_tokens=20, batch_size=batch_size)
-    assert in_order(toy_model.generate(asked, settings)) == list(decode_plainly(toy_model, asked, settings))
+    assert in_order(toy_model.generate(asked, settings)) == list(CausalLM.generate(toy_model, asked, settings))
 
 
 def test_the_same_prompt_several_times_is_computed_once_but_for_its_last_token(counting_model, prompts):
@@ -212,7 +211,7 @@ def test_a_single_row_is_written_however_little_memory_is_allowed(toy_model, pro
 def test_waiting_prompts_take_the_places_of_finished_ones(counting_model, prompts):
     """One answer of 20 tokens and five of 3, two at a time: the five follow each other beside the long one."""
     long, short = prompts[3], prompts[0]
-    three = next(iter(decode_plainly(counting_model, [short], GenerationSettings(max_new_tokens=3))))
+    three = next(iter(CausalLM.generate(counting_model, [short], GenerationSettings(max_new_tokens=3))))
     counting_model.module.counts.num_passes = 0
     settings = GenerationSettings(max_new_tokens=20, batch_size=2, stop_strings=(three.text,))
     answers = in_order(counting_model.generate([long, *[short] * 5], settings))
@@ -228,21 +227,21 @@ def test_tokens_that_are_looked_up_change_no_answer(toy_model, prompts, batch_si
     """Prompts that repeat themselves, so that much is guessed, and both rightly and wrongly."""
     asked = [(prompt * 3)[:25] for prompt in prompts]
     settings = GenerationSettings(max_new_tokens=30, batch_size=batch_size, lookup=lookup)
-    assert in_order(toy_model.generate(asked, settings)) == list(decode_plainly(toy_model, asked, settings))
+    assert in_order(toy_model.generate(asked, settings)) == list(CausalLM.generate(toy_model, asked, settings))
 
 
 @pytest.mark.parametrize("num_new", [38, 39, 45])
 def test_what_is_looked_up_stays_within_the_context(toy_model, prompts, num_new):
     asked = [(prompt * 3)[:25] for prompt in prompts]
     settings = GenerationSettings(max_new_tokens=num_new, batch_size=3, lookup="on", on_overflow="slide")
-    assert in_order(toy_model.generate(asked, settings)) == list(decode_plainly(toy_model, asked, settings))
+    assert in_order(toy_model.generate(asked, settings)) == list(CausalLM.generate(toy_model, asked, settings))
 
 
 @pytest.fixture
 def parrot(counting_model, prompts):
     """A model that writes one token again and again; no prompt holds it."""
     settings = GenerationSettings(max_new_tokens=8)
-    token_id = next(iter(decode_plainly(counting_model, [prompts[3]], settings))).ids[7]
+    token_id = next(iter(CausalLM.generate(counting_model, [prompts[3]], settings))).ids[7]
     with torch.no_grad():
         counting_model.module.wte.weight[token_id] *= 50
     counting_model.module.counts.num_passes = counting_model.module.counts.num_head_rows = 0
