@@ -5,7 +5,7 @@
     judge_variance(repeats)         noise of a judge, from grading the same answers again
 
 The statistics are pure functions of scores by arm, seed and item. The method and its measured calibration are in
-`docs/reference/statistics.md`. Shapes: S seeds, I items.
+`docs/explanation/calibration.md`. Shapes: S seeds, I items.
 """
 
 from sftframe.analysis.compare import AxisTable, ComparisonResult, FlippedItem, YardstickTable, arms_of_answers, compare

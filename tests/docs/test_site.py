@@ -114,7 +114,8 @@ def test_heads_and_names_in_tables_are_not_broken_inside_words(site: Path, tab: 
     ("old", "new"),
     [
         ("gpu.html", "explanation/devices.html"),
-        ("gpu.html#measuring-it", "explanation/devices.html#measuring-it"),
+        ("gpu.html#threads-and-neighbours-on-a-cpu", "explanation/devices.html#threads-and-neighbours-on-a-cpu"),
+        ("gpu.html#measuring-it", "how-to/gpu.html#measure-it"),
     ],
 )
 def test_a_browser_that_opens_an_old_address_gets_the_new_page(site: Path, tab: Any, old: str, new: str) -> None:

@@ -1,17 +1,20 @@
 import doctest
-import textwrap
 from pathlib import Path
 
 import pytest
 from sftframe_plugins.judges.ollama import OllamaOptions
 from sftframe_plugins.judges.openai import OpenAIOptions
 
-DOCS = Path(__file__).parents[3] / "docs" / "reference" / "judges.md"
+ROOT = Path(__file__).parents[3] / "docs"
+DOCS = ROOT / "reference" / "judges.md"
 
 
-def test_the_examples_of_the_docs_print_what_they_say():
-    result = doctest.testfile(str(DOCS), module_relative=False)
-    assert result.attempted > 10
+@pytest.mark.parametrize(
+    ("page", "num_examples"), [(DOCS, 9), (ROOT / "explanation/judges.md", 3), (ROOT / "plugins/judges.md", 6)]
+)
+def test_the_examples_of_the_docs_print_what_they_say(page, num_examples):
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted >= num_examples
     assert result.failed == 0
 
 
@@ -23,9 +26,9 @@ def test_the_docs_have_a_section_per_judge(name):
 def test_the_template_of_the_docs_is_one():
     from sftframe_plugins.judges.language_model import score_question
 
-    _, _, example = DOCS.read_text(encoding="utf-8").partition("the whole text is the user's message.\n\n")
-    template, _, _ = example.partition("\n\n`template`")
-    question = score_question(textwrap.dedent(template))
+    _, _, example = (ROOT / "how-to/judge.md").read_text(encoding="utf-8").partition('```text title="strict.txt"\n')
+    template, _, _ = example.partition("```")
+    question = score_question(template)
     assert question.template.text.startswith("You are a strict examiner.")
     assert "\n---\n" in question.template.text
 

@@ -1,4 +1,4 @@
-"""The claim of docs/reference/judges.md, on the chapter's 100 answers with GPT-4's scores."""
+"""The claim of docs/explanation/judges.md, on the chapter's 100 answers with GPT-4's scores."""
 
 import json
 import os
