@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import random
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sftframe.plugins import IGNORED, CollateStrategy
@@ -343,6 +344,15 @@ def _batches(strategy: CollateStrategy) -> list[list[TokenizedExample]]:
 
 def _drawn(count: int, end_id: int, *, longest: int) -> list[TokenizedExample]:
     """Rows of many lengths, some of them cut at the end; the first is the longest."""
+    return [
+        dataclasses.replace(example, ids=list(example.ids), roles=list(example.roles))
+        for example in _drawn_once(count, end_id, longest)
+    ]
+
+
+@cache
+def _drawn_once(count: int, end_id: int, longest: int) -> tuple[TokenizedExample, ...]:
+    """Drawing takes longer than all else; a strategy gets copies, since it may change its examples."""
     draw = random.Random(count)
     rows = []
     for number in range(count):
@@ -350,7 +360,7 @@ def _drawn(count: int, end_id: int, *, longest: int) -> list[TokenizedExample]:
         ids = [draw.choice((0, 1, end_id, draw.randrange(2, 50_000))) for _ in range(size)]
         num_prompt = draw.randint(3, size - 1)
         rows.append(_example(100 + number, ids[:num_prompt], ids[num_prompt:], None if number % 5 == 3 else end_id))
-    return rows
+    return tuple(rows)
 
 
 def _strange(end_id: int, pad_id: int) -> list[TokenizedExample]:

@@ -85,11 +85,17 @@ def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
             return []
 
 
+_SLOW = ("numpy", "pytest", "torch")
+"""Packages that take long to import and that no component changes."""
+
+
 def _needs(component: Component, job: Job) -> tuple[str, ...]:
-    """What is slow to import and the same for every component of the seam."""
-    heavy = ("torch", "numpy") if isinstance(component, CollateStrategy | ModelBackend) else ()
+    """What the component is likely to import, and the probe's module if it is one of the kit."""
     own = (job.probe.__module__,) if job.probe.__module__.startswith("sftframe.testing.") else ()
-    return (*heavy, *own)
+    known = {"numpy", "torch"} if isinstance(component, CollateStrategy | ModelBackend) else set()
+    for kind in unguarded(type(component)).__mro__:
+        known.update(vars(sys.modules[kind.__module__]) if kind.__module__ in sys.modules else ())
+    return (*(name for name in _SLOW if name in known), *own)
 
 
 def _environment(job: Job) -> dict[str, str]:
@@ -137,7 +143,12 @@ def _packed(component: Component, job: Job, folder: Path) -> bytes | None:
     except Exception:
         return None
     paths = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100
-    place = _Place(cwd=str(folder if job.is_foreign else Path.cwd()), paths=paths, environment=_environment(job))
+    place = _Place(
+        cwd=str(folder if job.is_foreign else Path.cwd()),
+        paths=paths,
+        environment=_environment(job),
+        num_threads=sys.modules["torch"].get_num_threads() if "torch" in sys.modules else None,
+    )
     return pickle.dumps((place, list(dict.fromkeys(modules)), body))
 
 
@@ -148,6 +159,8 @@ class _Place:
     cwd: str
     paths: list[str]
     environment: dict[str, str]
+    num_threads: int | None
+    """torch's; None leaves them."""
 
     def enter(self) -> None:
         os.chdir(self.cwd)
@@ -160,6 +173,8 @@ class _Place:
         random.seed()  # a copy of a process would draw what another copy draws
         if "numpy.random" in sys.modules:
             sys.modules["numpy.random"].seed()
+        if "torch" in sys.modules and self.num_threads is not None:
+            sys.modules["torch"].set_num_threads(self.num_threads)
 
 
 def _plain(component: Component, kind: type[Any]) -> Any:
