@@ -1,9 +1,8 @@
-"""Old addresses of the site lead to the new ones; no page lies outside of the folder for its kind."""
+"""Old addresses of the site lead to the new ones."""
 
 from __future__ import annotations
 
 import doctest
-from pathlib import Path
 
 from recipes.docs import moved_pages
 
@@ -29,8 +28,3 @@ def test_a_heading_may_have_moved_to_another_page() -> None:
 
 def test_the_examples_of_addresses_hold() -> None:
     assert doctest.testmod(moved_pages) == (0, 1)
-
-
-def test_every_page_lies_in_the_folder_for_its_kind(root: Path) -> None:
-    kinds = {"assets", "examples", "explanation", "how-to", "plugins", "reference"}
-    assert {path.name for path in (root / "docs").iterdir()} == {"index.md", "tutorial.md", *kinds}
