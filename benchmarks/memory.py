@@ -58,8 +58,8 @@ def _store_bytes(options: argparse.Namespace) -> dict[str, Any]:
     registry = load_registry()
     model = {"name": "gpt2-small", "weights": "random", "tokenizer": str(options.tokenizer)}
     config = resolve({"model": model, "data": {"source": str(options.data)}}, registry)
-    material = prepare_data(config, Components.choose(config, registry), Observer())
-    stores = (material.train, material.test, material.validation)
+    prepared = prepare_data(config, Components.choose(config, registry), Observer())
+    stores = (prepared.train, prepared.test, prepared.validation)
     num_examples = sum(map(len, stores))
     rows = [(list(map(int, row.ids)), list(map(int, row.roles))) for store in stores for row in store]
     # numbers above 256 are objects of their own in a list, smaller ones are not

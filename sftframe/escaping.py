@@ -26,15 +26,15 @@ _UNSEEN = re.compile(rf"[{_HIDDEN}]|(?<=[\x00-\x7f])[\u200c\u200d]")
 _RAW_IN_JSON = re.compile(rf"[\x7f-\x9f\ud800-\udfff{_HIDDEN}]")
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""The text with control characters, except tab and line break, as their Unicode pictures.
 
     Control characters of Latin-1 (U+0080 to U+009F) have no pictures and become U+FFFD; so do single surrogates, which
     have no UTF-8. Invisible characters and those that change the direction of text become their number: `<U+202E>`.
 
-    >>> visible("\x1b]0;mine\x07 caf\u00e9\n")
+    >>> escape_controls("\x1b]0;mine\x07 caf\u00e9\n")
     '␛]0;mine␇ café\n'
-    >>> visible("\u202egpj.exe")
+    >>> escape_controls("\u202egpj.exe")
     '<U+202E>gpj.exe'
     """
     if text.isprintable():

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sftframe.cli.console import SafeConsole, prose
-from sftframe.escaping import json_text, visible
+from sftframe.escaping import escape_controls, json_text
 
 DIRECTIONS = {chr(code) for code in (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 """Unicode's Bidi_Control characters, from PropList.txt."""
@@ -41,14 +41,14 @@ OBEYED = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))} - {"\t", "\n
     ],
 )
 def test_control_characters_become_signs_and_all_else_stays(text: str, shown: str) -> None:
-    assert visible(text) == shown
+    assert escape_controls(text) == shown
 
 
 @given(st.text(st.characters()))
 @settings(max_examples=50, deadline=None)
 def test_no_text_gets_a_control_character_through(text: str) -> None:
-    assert not OBEYED & set(visible(text))
-    visible(text).encode()
+    assert not OBEYED & set(escape_controls(text))
+    escape_controls(text).encode()
 
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=5))

@@ -74,8 +74,8 @@ def gradient_cosines(
 def _prepared(arm: Arm, registry: Registry, seed: int) -> tuple[RunConfig, StepLoader, Components]:
     config = resolve(merge(arm.layer, {"seed": seed}), registry)
     components = Components.choose(config, registry)
-    material = prepare_data(config, components, Observer())
-    return config, StepLoader(material.train, components.strategy, config.train, seed=seed), components
+    prepared = prepare_data(config, components, Observer())
+    return config, StepLoader(prepared.train, components.strategy, config.train, seed=seed), components
 
 
 def _rivals(

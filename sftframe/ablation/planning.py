@@ -178,9 +178,9 @@ def estimated_training_s(layer: Layer, registry: Registry) -> float:
     config = resolve(layer, registry)
     components = Components.choose(config, registry)
     set_up_threads(config.threads)
-    material = prepare_data(config, components, Observer())
+    prepared = prepare_data(config, components, Observer())
     model = components.backend.load(device=choose_device(config.device), dtype="float32", seed=config.seed)
-    loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
+    loader = StepLoader(prepared.train, components.strategy, config.train, seed=config.seed)
     trainer = Trainer(model, config.train, num_steps=loader.num_steps, dtype=config.dtype)
     seconds = []
     for data in itertools.islice(loader.steps(), NUM_STEPS):

@@ -102,7 +102,7 @@ def arms_of_answers(head_to_head: HeadToHead) -> list[ComparedArm]:
             path=Path(side.label),
             seed=_ONLY_SEED,
             settings={},
-            pairing={},
+            pairing_hashes={},
             judge=head_to_head.judge,
             items=results,
             summary={},

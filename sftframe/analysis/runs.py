@@ -35,7 +35,7 @@ class FinishedRun:
     seed: int
     settings: Mapping[str, Any]
     """Flat configuration, `train.lr` and the like."""
-    pairing: Mapping[str, str]
+    pairing_hashes: Mapping[str, str]
     judge: str
     items: tuple[ItemResult, ...]
     summary: Mapping[str, Any]
@@ -72,7 +72,7 @@ def read_run(path: Path) -> FinishedRun:
         path=path,
         seed=said.seed,
         settings=dict(flattened(read_toml(folder.config_path))),
-        pairing=said.pairing,
+        pairing_hashes=said.pairing,
         judge=said.judge,
         items=tuple(read_records(ItemResult, folder.items_path)),
         summary=summary,
@@ -144,7 +144,7 @@ def check_comparable(arms: Iterable[ComparedArm], *, by_design: Mapping[str, str
     first_name, first = everything[0]
     for name, run in everything:
         for key in _NEEDED:
-            if run.pairing.get(key) != first.pairing.get(key):
+            if run.pairing_hashes.get(key) != first.pairing_hashes.get(key):
                 raise DataError(
                     f"{run.path} ({name}) has {_WHAT[key]} than {first.path} ({first_name}), so they cannot be "
                     "compared: make the runs with the same --data, split and length limit"
@@ -175,7 +175,7 @@ def _first_pair_that_differs(
     first_of: dict[int, FinishedRun] = {}
     for _, run in everything:
         one = first_of.setdefault(run.seed, run)
-        if one.pairing.get(key) != run.pairing.get(key):
+        if one.pairing_hashes.get(key) != run.pairing_hashes.get(key):
             return one, run
     return None
 

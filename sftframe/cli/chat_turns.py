@@ -15,7 +15,7 @@ from sftframe.cli.console import err, prose
 from sftframe.cli.render import fail
 from sftframe.cli.streams import output
 from sftframe.errors import ConfigError, DataError, OutputError, SftframeError, suggestion
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 from sftframe.pipeline import TunedModel
 from sftframe.records import Example
 
@@ -230,7 +230,7 @@ def _quit(text: str) -> bool:
 
 def _write(text: str) -> None:
     results = output().results
-    results.write(visible(text))
+    results.write(escape_controls(text))
     results.flush()
 
 

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from sftframe.cli.streams import output
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 
 
 class Talk(IntEnum):
@@ -41,14 +41,14 @@ class SafeConsole(Console):
 
     def render_str(self, text: str, **settings: Any) -> Text:
         """A text that rich can lay out; rich's `Text` drops some control characters."""
-        return super().render_str(visible(text), **settings)
+        return super().render_str(escape_controls(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Make pieces of output safe; a piece with `control` is rich's own."""
         if isinstance(renderable, Text):
             renderable = _shown(renderable)
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+            yield segment if segment.control else Segment(escape_controls(segment.text), segment.style)
 
 
 def prose(console: Console, text: str | Text) -> None:
@@ -56,7 +56,7 @@ def prose(console: Console, text: str | Text) -> None:
 
     A word that is longer than a line, such as a path, is never cut.
     """
-    shown = Text(visible(text)) if isinstance(text, str) else _shown(text)
+    shown = Text(escape_controls(text)) if isinstance(text, str) else _shown(text)
     if console.is_terminal:
         shown = Text("\n").join(part for line in shown.split("\n") for part in _between_words(line, console.width))
     console.print(shown, soft_wrap=True)
@@ -93,11 +93,11 @@ def _between_words(line: Text, width: int) -> Iterator[Text]:
 
 def _shown(text: Text) -> Text:
     """Shows a text's hidden characters before its layout, so that lines keep their width."""
-    hidden = [place for place, sign in enumerate(text.plain) if visible(sign) != sign]
+    hidden = [place for place, sign in enumerate(text.plain) if escape_controls(sign) != sign]
     if not hidden:
         return text
     shown = text.blank_copy()
     for piece in text.divide(sorted({*hidden, *(place + 1 for place in hidden)})):
-        piece.plain = visible(piece.plain)
+        piece.plain = escape_controls(piece.plain)
         shown.append_text(piece)
     return shown

@@ -13,7 +13,7 @@ from rich.text import Text
 from sftframe.cli.console import err, out, prose
 from sftframe.cli.streams import write_json
 from sftframe.doctor import Finding, document
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("problem", "bold red")}
 _TOPIC_WIDTH = 9
@@ -56,10 +56,10 @@ class Rows:
         row.add_column(width=_TOPIC_WIDTH)
         row.add_column(width=_MARK_WIDTH - 1)
         row.add_column(overflow="fold")
-        row.add_row(Text(topic, style="bold"), Text(label, style=style), Text(visible(finding.found)))
+        row.add_row(Text(topic, style="bold"), Text(label, style=style), Text(escape_controls(finding.found)))
         self._out.print(row)
         if finding.advice:
-            advice = Text.assemble(("→ ", style), visible(finding.advice))
+            advice = Text.assemble(("→ ", style), escape_controls(finding.advice))
             self._out.print(Padding(advice, (0, 0, 0, _TOPIC_WIDTH + 1 + _MARK_WIDTH), expand=False))
 
     def conclude(self, findings: Sequence[Finding]) -> None:

@@ -67,15 +67,15 @@ def preview(
     data = read_data(
         config, components, observer, indices=set(index or ()), measures_all=lengths or is_listing or count > _MANY
     )
-    material = data.material
-    announce_unused_columns(material.dataset, observer)
+    prepared = data.prepared
+    announce_unused_columns(prepared.dataset, observer)
     if is_listing:
-        views, counts = view_batches(config, components, material, epoch=epoch, num_tensors=count if tensors else 0)
+        views, counts = view_batches(config, components, prepared, epoch=epoch, num_tensors=count if tensors else 0)
         preview_render.show_batches(views, preview_render.Facts.of(config, data, counts), as_json=as_json)
         return
     is_partial = bool(index) and data.num_measured < data.num_examples
-    counts = count_targets(config, components, data) if is_partial else view_batches(config, components, material)[1]
-    wanted = set(index or material.train.indices[:count])
+    counts = count_targets(config, components, data) if is_partial else view_batches(config, components, prepared)[1]
+    wanted = set(index or prepared.train.indices[:count])
     _check_kept(wanted if index else (), data)
     shown = [
         (part, example, tokens)
@@ -97,5 +97,5 @@ def _check_kept(wanted: Collection[int], data: Previewed) -> None:
     if missing:
         raise DataError(
             f"--index {missing[0]}: this example is dropped because it has more than "
-            f"{data.material.lengths.max_length} tokens: raise --max-length, or choose another tokens.over_long"
+            f"{data.prepared.lengths.max_length} tokens: raise --max-length, or choose another tokens.over_long"
         )

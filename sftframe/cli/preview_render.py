@@ -19,7 +19,7 @@ from rich.text import Text
 from sftframe.cli.console import out
 from sftframe.cli.streams import write_json
 from sftframe.config import RunConfig
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 from sftframe.pipeline import BatchView, Previewed, TokenView
 from sftframe.prompts.tokens import LengthReport
 from sftframe.records import Batch, TokenizedExample
@@ -58,8 +58,8 @@ class Facts:
         return cls(
             collate=config.collate.name,
             counts=counts,
-            lengths=data.material.lengths,
-            unused_columns=tuple(column.name for column in data.material.dataset.unused_columns),
+            lengths=data.prepared.lengths,
+            unused_columns=tuple(column.name for column in data.prepared.dataset.unused_columns),
             num_measured=data.num_measured,
             num_examples=data.num_examples,
         )
@@ -193,7 +193,7 @@ def _coloured(tokens: Sequence[TokenView]) -> Text:
     text = Text()
     for token in tokens:
         style = _STYLES[token.role] + (" underline" if token.weight > 0 else "")
-        shown = visible(token.text)
+        shown = escape_controls(token.text)
         text.append(shown.replace("\n", "⏎\n") if token.weight > 0 else shown, style)
     return text
 
@@ -219,7 +219,7 @@ def _wrapped(tokens: Sequence[TokenView], width: int) -> Iterator[tuple[str, str
     """The text and its marks, cut at line breaks and at the width."""
     text = marks = ""
     for token in tokens:
-        for character in visible(token.text).replace("\n", "⏎\n"):
+        for character in escape_controls(token.text).replace("\n", "⏎\n"):
             cells = cell_len(character)
             if character == "\n" or cell_len(text) + cells > width:
                 yield text, marks

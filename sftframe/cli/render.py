@@ -26,7 +26,7 @@ from rich.text import Text
 
 from sftframe.cli.console import Talk, err, out, prose, talk
 from sftframe.cli.streams import write_json
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, Summary, Yardsticks
 
@@ -42,7 +42,7 @@ def fail(message: str) -> None:
 def note(message: str) -> None:
     """Print information; not with `-q`."""
     if talk.get() > Talk.QUIET:
-        prose(err(), Text(visible(message)))
+        prose(err(), Text(escape_controls(message)))
 
 
 def warn(message: str) -> None:
@@ -99,7 +99,7 @@ class TerminalObserver(Observer):
 
     def note(self, text: str) -> None:
         if not self._is_quiet:
-            prose(self._console, Text(visible(text)))
+            prose(self._console, Text(escape_controls(text)))
 
     def warn(self, text: str) -> None:
         warn(text)
@@ -179,7 +179,7 @@ def show_answered(session: Session, *, as_json: bool) -> None:
 
 def _told(message: str) -> str:
     """A message on one line, even if it quotes several."""
-    line = visible(" ".join(message.splitlines()))
+    line = escape_controls(" ".join(message.splitlines()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} … {line[-500:]}"
 
 
@@ -188,7 +188,7 @@ _LONGEST = 2000
 
 
 def _one_line(text: str) -> str:
-    flat = visible(" ".join(text.split()))
+    flat = escape_controls(" ".join(text.split()))
     return flat if len(flat) <= 160 else flat[:159] + "…"
 
 
@@ -299,13 +299,13 @@ def _cost_line(summary: Summary) -> Text:
 
 def _answer_panel(answered: AnsweredExample) -> Panel:
     example = answered.example
-    lines = [Text(visible(example.instruction), style="bold")]
+    lines = [Text(escape_controls(example.instruction), style="bold")]
     if example.input:
-        lines.append(Text(visible(example.input)))
-    lines.append(Text.assemble(("reference  ", "dim"), visible(example.output)))
-    lines.append(Text.assemble(("answer     ", "dim"), visible(answered.response.text)))
+        lines.append(Text(escape_controls(example.input)))
+    lines.append(Text.assemble(("reference  ", "dim"), escape_controls(example.output)))
+    lines.append(Text.assemble(("answer     ", "dim"), escape_controls(answered.response.text)))
     verdict = answered.verdict
     if verdict is not None:
         score = "no score" if verdict.score is None else f"{verdict.score:.0f}"
-        lines.append(Text.assemble(("judge      ", "dim"), f"{score}  {visible(verdict.reason)}"))
+        lines.append(Text.assemble(("judge      ", "dim"), f"{score}  {escape_controls(verdict.reason)}"))
     return Panel(Group(*lines), title=f"test example {example.index}", title_align="left")

@@ -14,7 +14,7 @@ from sftframe.cli.streams import write, write_json
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sftframe.runs import StoredRun
+    from sftframe.runs import ListedRun
 
 Runs = Annotated[
     list[Path],
@@ -56,10 +56,10 @@ def list_runs(
     """
     from dataclasses import asdict
 
-    from sftframe.runs import stored_runs
+    from sftframe.runs import runs_in
 
     folders = [Path("runs"), Path("ablations")] if folder is None else [folder]
-    runs = [run for place in folders if place.is_dir() or folder for run in stored_runs(place)]
+    runs = [run for place in folders if place.is_dir() or folder for run in runs_in(place)]
     found = sorted(runs, key=lambda run: _key(run, sort), reverse=_is_falling(sort) != reverse)
     if as_json:
         write_json({"runs": [asdict(run) for run in found]})
@@ -73,11 +73,11 @@ def remove(paths: Runs, yes: Yes = False, as_json: Json = False) -> None:
 
     Example: sftframe runs rm runs/mine runs/other
     """
-    from sftframe.runs import check_is_run, delete_run, stored_runs
+    from sftframe.runs import check_is_run, delete_run, runs_in
 
     for path in paths:
         check_is_run(path)
-    rows = [row for path in paths for row in stored_runs(path)]
+    rows = [row for path in paths for row in runs_in(path)]
     total = sum(row.num_bytes for row in rows)
     _ask(f"Delete {', '.join(map(str, paths))} ({size(total)})?", is_agreed=yes)
     for path in paths:
@@ -91,11 +91,11 @@ def free(paths: Runs, yes: Yes = False, as_json: Json = False) -> None:
 
     Example: sftframe runs free runs/mine
     """
-    from sftframe.runs import check_is_run, free_run, stored_runs
+    from sftframe.runs import check_is_run, free_run, runs_in
 
     for path in paths:
         check_is_run(path)
-    rows = [row for path in paths for row in stored_runs(path)]
+    rows = [row for path in paths for row in runs_in(path)]
     cut_short = [row.path for row in rows if row.state == "interrupted"]
     if cut_short:
         _ask(
@@ -117,7 +117,7 @@ def size(num_bytes: int) -> str:
     return f"{-(-num_bytes // 1000)} kB"
 
 
-def _key(run: StoredRun, sort: Order) -> tuple[bool, Any]:
+def _key(run: ListedRun, sort: Order) -> tuple[bool, Any]:
     """Runs that do not have what is sorted by come at one end."""
     values = {
         "name": run.path,
@@ -146,15 +146,15 @@ def _ask(question: str, *, is_agreed: bool) -> None:
 
 
 def _tell(verb: str, paths: list[Path], num_bytes: int, *, as_json: bool) -> None:
-    from sftframe.escaping import visible
+    from sftframe.escaping import escape_controls
 
     if as_json:
         write_json({verb: [str(path) for path in paths], "bytes": num_bytes})
     else:
-        write(visible(f"{verb} {', '.join(map(str, paths))}: {size(num_bytes)}\n"))
+        write(escape_controls(f"{verb} {', '.join(map(str, paths))}: {size(num_bytes)}\n"))
 
 
-def _show(runs: list[StoredRun]) -> None:
+def _show(runs: list[ListedRun]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -188,7 +188,7 @@ _NARROW = 100
 """Columns below which a run takes two lines, not a row of a table."""
 
 
-def _fields(run: StoredRun) -> tuple[str, ...]:
+def _fields(run: ListedRun) -> tuple[str, ...]:
     pieces = " · ".join(part for part in (run.model, run.prompt, run.collate) if part)
     return (
         (run.created or "")[:16].replace("T", " "),

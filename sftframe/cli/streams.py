@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from sftframe.errors import OutputError, ReaderGone
-from sftframe.escaping import json_text, visible
+from sftframe.escaping import escape_controls, json_text
 
 _ERRORS = "sftframe.plain"
 """Name of the codec error handler `_plain`."""
@@ -60,7 +60,7 @@ def write(text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    output().results.write(visible(text))
+    output().results.write(escape_controls(text))
 
 
 def write_json(document: object) -> None:

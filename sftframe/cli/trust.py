@@ -70,9 +70,9 @@ def ask(source: Path, claims: Sequence[Claim]) -> bool:
 
 
 def _line(claim: Claim) -> str:
-    from sftframe.escaping import visible
+    from sftframe.escaping import escape_controls
 
-    return visible(f"  - {claim.words}")
+    return escape_controls(f"  - {claim.words}")
 
 
 def _documents(path: Path) -> Iterator[dict[str, Any]]:

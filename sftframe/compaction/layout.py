@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sftframe.plugins import IGNORED
 from sftframe.records import Batch
-from sftframe.training import send
+from sftframe.training import to_device
 
 
 def select_states(x: Tensor, states: Tensor) -> Tensor:
@@ -107,10 +107,10 @@ class CompactBatch:
             *("ids", "positions", "slots", "sources", "states"),
             *("term_states", "term_targets", "counted_places", "counted_terms"),
         )
-        moved = send([getattr(self, name) for name in names], device)
+        moved = to_device([getattr(self, name) for name in names], device)
         weights = self.term_weights.float() if device.type == "mps" else self.term_weights  # mps knows no float64
         changes: dict[str, Any] = dict(zip(names, moved, strict=True))
-        return replace(self, **changes, term_weights=send([weights], device)[0])
+        return replace(self, **changes, term_weights=to_device([weights], device)[0])
 
 
 def compact(batch: Batch, *, share: bool = True) -> CompactBatch:

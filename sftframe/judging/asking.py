@@ -19,7 +19,7 @@ from sftframe.progress import Observer
 from sftframe.records import JudgeItem, JudgePair, JudgeSummary, Preference, Verdict
 from sftframe.registry import Registry, Seam
 
-Word = TypeVar("Word", Verdict, Preference)
+Reply = TypeVar("Reply", Verdict, Preference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class Judging:
             with self._told(stage, len(pairs), "preferences", num_cached=len(known)):
                 return judge_pairs(self.judge, pairs, known=known, on_preference=keep, max_failures=self._max_failures)
 
-    def _settled(self, known: Mapping[int, Word], asked: Mapping[int, object]) -> dict[int, Word]:
+    def _settled(self, known: Mapping[int, Reply], asked: Mapping[int, object]) -> dict[int, Reply]:
         """Words that are known already."""
         identity = self.judge.identity
         return {

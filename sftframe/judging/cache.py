@@ -31,7 +31,7 @@ _MAX_KEYS = 500
 
 Warn = Callable[[str], None]
 Item = TypeVar("Item", JudgeItem, JudgePair)
-Word = TypeVar("Word", Verdict, Preference)
+Reply = TypeVar("Reply", Verdict, Preference)
 
 
 class VerdictCache:
@@ -50,7 +50,7 @@ class VerdictCache:
         self._connection: sqlite3.Connection | None = None
         self._careful(self._open, None)
 
-    def find(self, items: Sequence[Item], kind: type[Word], *, repeat: int = 0) -> dict[int, Word]:
+    def find(self, items: Sequence[Item], kind: type[Reply], *, repeat: int = 0) -> dict[int, Reply]:
         """Known verdicts on these items, by index.
 
         Args:
@@ -172,7 +172,7 @@ def _is_damaged(path: Path) -> bool:
     return bool(answer != "ok")
 
 
-def _restored(text: str, index: int, kind: type[Word]) -> Word | None:
+def _restored(text: str, index: int, kind: type[Reply]) -> Reply | None:
     """The kept verdict, or None if it cannot be read any more: then the judge is asked."""
     try:
         return kind(index=index, **json.loads(text))

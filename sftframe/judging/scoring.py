@@ -168,7 +168,7 @@ _GIVE_UP_AFTER = 10
 """Failures in a row after which a judge counts as gone; each may have cost minutes of timeouts."""
 
 Item = TypeVar("Item", JudgeItem, JudgePair)
-Word = TypeVar("Word", Verdict, Preference)
+Reply = TypeVar("Reply", Verdict, Preference)
 
 
 def judge_responses(
@@ -214,31 +214,31 @@ def judge_pairs(
 
 
 @dataclass(frozen=True, slots=True)
-class _Question(Generic[Item, Word]):
+class _Question(Generic[Item, Reply]):
     """The kind of question to a judge, and the checks of its replies."""
 
     judge: Judge
     noun: str
-    ask: Callable[[Sequence[Item]], Iterable[Word]]
+    ask: Callable[[Sequence[Item]], Iterable[Reply]]
     is_ordered: bool
     """Replies come in the order of the items."""
     broken: Callable[[Item, object], str]
     """What is wrong with a reply on an item."""
-    missing: Callable[[int, str, str], Word]
+    missing: Callable[[int, str, str], Reply]
     """The reply for an item that was not asked about: its index, the reason and the judge."""
 
 
 def _ask_all(
-    question: _Question[Item, Word],
+    question: _Question[Item, Reply],
     items: Sequence[Item],
-    known: Mapping[int, Word],
-    on_word: Callable[[Word], None],
+    known: Mapping[int, Reply],
+    on_word: Callable[[Reply], None],
     max_failures: float,
-) -> tuple[Word, ...]:
+) -> tuple[Reply, ...]:
     judge = question.judge
     words = {index: word for index, word in known.items() if word.status == "ok" and word.judge == judge.identity}
     pending = [item for item in items if item.index not in words]
-    new: list[Word] = []
+    new: list[Reply] = []
     with closing(_asked(question, pending)) as coming:  # closed at once when interrupted: no more questions
         for word in coming:
             new.append(word)
@@ -257,7 +257,7 @@ def _has_gone(words: Sequence[Verdict] | Sequence[Preference], most: float) -> b
     return sum(word.status != "ok" for word in words) > most
 
 
-def _asked(question: _Question[Item, Word], items: Sequence[Item]) -> Generator[Word, None, None]:
+def _asked(question: _Question[Item, Reply], items: Sequence[Item]) -> Generator[Reply, None, None]:
     """The judge's replies on these items, each checked against its item."""
     judge, noun = question.judge, question.noun
     waiting = list(items)
@@ -283,7 +283,7 @@ def _place(word: object, waiting: Sequence[JudgeItem | JudgePair]) -> int:
     return next((place for place, item in enumerate(waiting) if item.index == index), 0)
 
 
-def _in_short(word: Word) -> Word:
+def _in_short(word: Reply) -> Reply:
     """The reply with its texts cut: a judge may pass on anything that a server sent."""
     reason, raw = _cut(word.reason, _MOST_REASON), _cut(word.raw, _MOST_RAW)
     return word if (reason, raw) == (word.reason, word.raw) else replace(word, reason=reason, raw=raw)
@@ -299,7 +299,7 @@ _MOST_RAW = 100_000
 """Characters of the judge's own words."""
 
 
-def _guarded(question: _Question[Any, Word], items: Sequence[Any]) -> Generator[Word, None, None]:
+def _guarded(question: _Question[Any, Reply], items: Sequence[Any]) -> Generator[Reply, None, None]:
     """The judge's replies; a plugin's exceptions become errors that name the plugin."""
     if not items:
         return

@@ -17,7 +17,7 @@ from sftframe.errors import ConfigError, ModelError
 from sftframe.files import JsonLines, decoded_object, disk, read_json_lines, write_json, write_json_lines
 from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes, yardsticks
 from sftframe.judging import Judgement, Judging, make_items, summarise
-from sftframe.pipeline.setup import Components, Material
+from sftframe.pipeline.setup import Components, PreparedData
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import encode_prompts
@@ -85,7 +85,7 @@ class AnswerFiles:
 def write_answers(
     config: RunConfig,
     components: Components,
-    material: Material,
+    prepared: PreparedData,
     model: CausalLM,
     files: AnswerFiles,
     observer: Observer,
@@ -96,13 +96,13 @@ def write_answers(
         ModelError: a prompt does not fit the model's context, or the model's likelihoods are not finite.
     """
     if not files.likelihoods.exists():
-        _write_likelihoods(config, components, material, model, files, observer)
+        _write_likelihoods(config, components, prepared, model, files, observer)
     known = {response.index: response for response in files.known_responses()}
-    observer.begin(f"answers {files.label}", len(material.test), "answers")
+    observer.begin(f"answers {files.label}", len(prepared.test), "answers")
     observer.advance(len(known))
     differing: list[int] = []
     with JsonLines(files.responses) as lines:
-        for response in _computed(config, components, material, model, known):
+        for response in _computed(config, components, prepared, model, known):
             if response.index not in known:
                 lines.append(response)
                 observer.advance(tokens=float(len(response.ids)))
@@ -118,10 +118,10 @@ def write_answers(
 
 
 def _computed(
-    config: RunConfig, components: Components, material: Material, model: CausalLM, known: Container[int]
+    config: RunConfig, components: Components, prepared: PreparedData, model: CausalLM, known: Container[int]
 ) -> Iterator[Response]:
     """All answers of each group of which one is missing."""
-    examples = material.test_examples()
+    examples = prepared.test_examples()
     for start in range(0, len(examples), ANSWERED_TOGETHER):
         group = examples[start : start + ANSWERED_TOGETHER]
         indices = [example.index for example in group]
@@ -129,7 +129,7 @@ def _computed(
             continue
         numbers = range(start, start + len(group))
         settings = generation_settings(config.generate, components.style, seed=config.seed, numbers=numbers)
-        prompts = encode_prompts(material.asked(group), components.style, model.tokenizer)
+        prompts = encode_prompts(prepared.asked(group), components.style, model.tokenizer)
         yield from generate_responses(model, components.style, prompts, indices, settings)
 
 
@@ -165,7 +165,7 @@ def _put_in_order(path: Path, judge: str, indices: Sequence[int]) -> None:
         write_json_lines(path, [*records[:start], *tail])
 
 
-def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yardsticks | None:
+def read_yardsticks(files: AnswerFiles, prepared: PreparedData, judge: str) -> Yardsticks | None:
     """The measurements in the files of one model; None if it was not measured.
 
     Args:
@@ -174,11 +174,11 @@ def read_yardsticks(files: AnswerFiles, material: Material, judge: str) -> Yards
     likelihoods, responses = files.known_likelihoods(), files.known_responses()
     if not likelihoods:
         return None
-    _check_known((*likelihoods, *responses), material, files)
-    check_measured({item.index for item in likelihoods}, material.test.indices, files.likelihoods)
+    _check_known((*likelihoods, *responses), prepared, files)
+    check_measured({item.index for item in likelihoods}, prepared.test.indices, files.likelihoods)
     verdicts = files.known_verdicts(judge)
     summary = replace(summarise(verdicts, judge), num_items=len(responses)) if verdicts else None
-    return yardsticks(likelihoods, material.references(), responses, summary)
+    return yardsticks(likelihoods, prepared.references(), responses, summary)
 
 
 def check_measured(measured: Container[int], asked: Iterable[int], path: Path) -> None:
@@ -195,22 +195,22 @@ def check_measured(measured: Container[int], asked: Iterable[int], path: Path) -
         )
 
 
-def mend(folder: RunFolder, material: Material, warn: Callable[[str], None]) -> None:
+def mend(folder: RunFolder, prepared: PreparedData, warn: Callable[[str], None]) -> None:
     """Remove from a run's files what cannot be read; the resumed run makes it again.
 
     Args:
         warn: gets what is left out.
     """
     for files in (AnswerFiles.before(folder), AnswerFiles.after(folder)):
-        _mend_lines(files.verdicts, Verdict, set(material.test.indices), warn)
-        _mend_lines(files.responses, Response, set(material.test.indices), warn)
+        _mend_lines(files.verdicts, Verdict, set(prepared.test.indices), warn)
+        _mend_lines(files.responses, Response, set(prepared.test.indices), warn)
         try:
             measured = {item.index for item in files.known_likelihoods()}
         except ConfigError as error:
             warn(f"{error}; it is measured again")
             disk().remove(files.likelihoods)
         else:
-            if files.likelihoods.exists() and measured != set(material.test.indices):
+            if files.likelihoods.exists() and measured != set(prepared.test.indices):
                 warn(f"{files.likelihoods} is not of the run's test examples: it is measured again")
                 disk().remove(files.likelihoods)
     try:
@@ -238,9 +238,9 @@ def _mend_lines(path: Path, kind: type[Record], wanted: Container[int], warn: Ca
         write_json_lines(path, kept)
 
 
-def _check_known(records: Iterable[Likelihood | Response], material: Material, files: AnswerFiles) -> None:
+def _check_known(records: Iterable[Likelihood | Response], prepared: PreparedData, files: AnswerFiles) -> None:
     """Check that every record is about a test example: others have no reference to compare with."""
-    known = set(material.test.indices)
+    known = set(prepared.test.indices)
     strange = next((record.index for record in records if record.index not in known), None)
     if strange is not None:
         raise ConfigError(
@@ -249,7 +249,7 @@ def _check_known(records: Iterable[Likelihood | Response], material: Material, f
         )
 
 
-def write_responses_document(material: Material, folder: RunFolder) -> None:
+def write_responses_document(prepared: PreparedData, folder: RunFolder) -> None:
     """`responses.json`: the test entries with `model_response` added, in the chapter's shape."""
     answers = {response.index: response.text for response in AnswerFiles.after(folder).known_responses()}
     document = [
@@ -259,7 +259,7 @@ def write_responses_document(material: Material, folder: RunFolder) -> None:
             "output": example.output,
             "model_response": answers[example.index],
         }
-        for example in material.test_examples()
+        for example in prepared.test_examples()
     ]
     write_json(folder.responses_json_path, document)
 
@@ -267,15 +267,15 @@ def write_responses_document(material: Material, folder: RunFolder) -> None:
 def _write_likelihoods(
     config: RunConfig,
     components: Components,
-    material: Material,
+    prepared: PreparedData,
     model: CausalLM,
     files: AnswerFiles,
     observer: Observer,
 ) -> None:
     """All at once: it is one forward pass, and a part of it has no use."""
-    num_bytes = response_bytes(material.test, material.references(), components.tokenizer)
-    batches = evaluation_batches(material.test, components.strategy, config.train.batch_size)
-    observer.begin(f"likelihood {files.label}", len(material.test), "examples")
+    num_bytes = response_bytes(prepared.test, prepared.references(), components.tokenizer)
+    batches = evaluation_batches(prepared.test, components.strategy, config.train.batch_size)
+    observer.begin(f"likelihood {files.label}", len(prepared.test), "examples")
     found: list[Likelihood] = []
     for items, _loss, _weight in measure_likelihoods(model, batches, num_bytes):
         found += items

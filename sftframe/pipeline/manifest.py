@@ -21,7 +21,7 @@ from sftframe.data import num_duplicates
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError, brief
 from sftframe.files import plain, write_json, write_whole
-from sftframe.pipeline.setup import Components, Material, Setup, resolve
+from sftframe.pipeline.setup import Components, PreparedData, Setup, resolve
 from sftframe.plugins import CausalLM, Component, PromptStyle, Tokenizer
 from sftframe.prompts.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerprint
 from sftframe.registry import Registry, Seam
@@ -37,13 +37,13 @@ def pairing_hashes(setup: Setup, model: CausalLM) -> Mapping[str, str]:
     `initial_weights`: every parameter and buffer before the first step. `order`: which examples each batch of each
     optimizer step has.
     """
-    material, config = setup.material, setup.config
-    parts = {part: getattr(material, part).indices for part in ("train", "validation", "test")}
-    loader = StepLoader(material.train, setup.components.strategy, config.train, seed=config.seed)
+    prepared, config = setup.prepared, setup.config
+    parts = {part: getattr(prepared, part).indices for part in ("train", "validation", "test")}
+    loader = StepLoader(prepared.train, setup.components.strategy, config.train, seed=config.seed)
     return {
-        "data": material.dataset.sha256,
+        "data": prepared.dataset.sha256,
         "split": _hashed(f"{part} {indices}" for part, indices in parts.items()),
-        "test": _hashed([str([example.index for example in material.test_examples()])]),
+        "test": _hashed([str([example.index for example in prepared.test_examples()])]),
         "initial_weights": weights_hash(model.module),
         "order": _hashed(str(groups) for groups in loader.schedule()),
     }
@@ -272,22 +272,22 @@ def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
     Args:
         model: as it is before the first step.
     """
-    config, components, material = setup.config, setup.components, setup.material
-    parts = material.split
+    config, components, prepared = setup.config, setup.components, setup.prepared
+    parts = prepared.split
     document = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"sftframe": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}},
         "components": _described(config, components, setup.registry),
         "data": {
-            "source": material.dataset.source,
-            "sha256": material.dataset.sha256,
+            "source": prepared.dataset.source,
+            "sha256": prepared.dataset.sha256,
             "train": len(parts.train),
             "test": len(parts.test),
             "validation": len(parts.validation),
             "duplicates": asdict(num_duplicates(parts)),
-            **_unused(material),
+            **_unused(prepared),
         },
-        "lengths": asdict(material.lengths),
+        "lengths": asdict(prepared.lengths),
         "template": template_identity(components.style, components.tokenizer),
         "tokenizer": {"sha256": components.tokenizer.fingerprint, "vocab_size": components.tokenizer.vocab_size},
         "weights": dict(components.backend.identity),
@@ -305,9 +305,9 @@ def write_manifest(folder: RunFolder, setup: Setup, model: CausalLM) -> None:
     write_json(folder.manifest_path, document)
 
 
-def _unused(material: Material) -> dict[str, Any]:
+def _unused(prepared: PreparedData) -> dict[str, Any]:
     """What the data contain and the run does not use; empty if all is used."""
-    names = [column.name for column in material.dataset.unused_columns]
+    names = [column.name for column in prepared.dataset.unused_columns]
     return {"unused_columns": names} if names else {}
 
 
@@ -316,7 +316,7 @@ def template_identity(style: PromptStyle, tokenizer: Tokenizer) -> dict[str, Any
     return {"sha256": style_fingerprint(style), "prompt_ids": encode_prompts(FIXED_EXAMPLES, style, tokenizer)}
 
 
-def check_unchanged(folder: RunFolder, components: Components, material: Material | None = None) -> None:
+def check_unchanged(folder: RunFolder, components: Components, prepared: PreparedData | None = None) -> None:
     """Refuse to resume a run if its template, tokenizer or data have changed since it was started.
 
     Raises:
@@ -326,10 +326,10 @@ def check_unchanged(folder: RunFolder, components: Components, material: Materia
     """
     check_template(folder, components.style, components.tokenizer)
     recorded = read_manifest(folder)
-    if material is not None and material.dataset.sha256 != recorded["data"]["sha256"]:
+    if prepared is not None and prepared.dataset.sha256 != recorded["data"]["sha256"]:
         raise ConfigError(
-            f"{folder.path}: the data {material.dataset.source} have changed since this run was started: SHA-256 "
-            f"{material.dataset.sha256[:12]}…, expected {recorded['data']['sha256'][:12]}…; restore them, or start a "
+            f"{folder.path}: the data {prepared.dataset.source} have changed since this run was started: SHA-256 "
+            f"{prepared.dataset.sha256[:12]}…, expected {recorded['data']['sha256'][:12]}…; restore them, or start a "
             "new run"
         )
 

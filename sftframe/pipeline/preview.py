@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from sftframe.config import RunConfig
 from sftframe.errors import DataError
-from sftframe.pipeline.setup import Components, Material, load_parts, prepare_data
+from sftframe.pipeline.setup import Components, PreparedData, load_parts, prepare_data
 from sftframe.plugins import Tokenizer
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import LengthReport, TokenStore, tokenize
@@ -65,7 +65,7 @@ MEASURED = 2000
 class Previewed:
     """The data of a preview, as far as they were tokenised."""
 
-    material: Material
+    prepared: PreparedData
     num_measured: int
     num_examples: int
     """Number of examples that could have been measured."""
@@ -73,8 +73,8 @@ class Previewed:
     @property
     def parts(self) -> dict[str, TokenStore]:
         """The tokenised examples by part."""
-        material = self.material
-        return {"train": material.train, "test": material.test, "validation": material.validation}
+        prepared = self.prepared
+        return {"train": prepared.train, "test": prepared.test, "validation": prepared.validation}
 
 
 def read_data(
@@ -101,8 +101,8 @@ def read_data(
         raise DataError(f"--index {strange}: no example has this index; they go from 0 to {num_examples - 1}")
     is_complete = measures_all or num_examples <= MEASURED
     if is_complete and not indices:
-        material = prepare_data(config, components, observer, loaded=(dataset, parts))
-        return Previewed(material=material, num_measured=num_examples, num_examples=num_examples)
+        prepared = prepare_data(config, components, observer, loaded=(dataset, parts))
+        return Previewed(prepared=prepared, num_measured=num_examples, num_examples=num_examples)
     if is_complete:
         wanted = [example for part in by_part.values() for example in part]
     elif indices:
@@ -117,8 +117,10 @@ def read_data(
         wanted = by_part["train"][:MEASURED]
     store, lengths = _tokenized(config, components, wanted, is_shown=bool(indices))
     train, test, validation = (store.select([example.index for example in part]) for part in by_part.values())
-    material = Material(dataset=dataset, split=parts, lengths=lengths, train=train, test=test, validation=validation)
-    return Previewed(material=material, num_measured=len(wanted), num_examples=num_examples)
+    prepared = PreparedData(
+        dataset=dataset, split=parts, lengths=lengths, train=train, test=test, validation=validation
+    )
+    return Previewed(prepared=prepared, num_measured=len(wanted), num_examples=num_examples)
 
 
 def _tokenized(
@@ -157,7 +159,7 @@ def view_examples(
 def view_batches(
     config: RunConfig,
     components: Components,
-    material: Material,
+    prepared: PreparedData,
     *,
     epoch: int | None = None,
     num_tensors: int = 0,
@@ -170,12 +172,12 @@ def view_batches(
     """
     settings = config.train
     order = epoch_order(
-        len(material.train), seed=config.seed, epoch=epoch or 0, shuffle=epoch is not None and settings.shuffle
+        len(prepared.train), seed=config.seed, epoch=epoch or 0, shuffle=epoch is not None and settings.shuffle
     )
     views: list[BatchView] = []
     counts = TargetCounts()
     for rows in batch_rows(order, settings.batch_size, drop_last=settings.drop_last):
-        chosen = [material.train[row] for row in rows]
+        chosen = [prepared.train[row] for row in rows]
         batch = collate(components.strategy, chosen)
         counts.add(batch, chosen)
         view = _view(batch, chosen)

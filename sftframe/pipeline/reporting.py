@@ -10,7 +10,7 @@ from sftframe.files import plain, read_json_lines, write_json, write_whole
 from sftframe.pipeline import manifest
 from sftframe.pipeline.answers import AnswerFiles, check_measured, read_yardsticks
 from sftframe.pipeline.preview import view_examples
-from sftframe.pipeline.setup import Components, Material
+from sftframe.pipeline.setup import Components, PreparedData
 from sftframe.records import Example, ItemResult, Response, Summary, TrainSummary, Verdict
 from sftframe.report import Curves, ReportInput, loss_chart, read_curves, report_page, summary_document
 from sftframe.runs import RunFolder, read_json, read_record
@@ -28,36 +28,36 @@ class AnsweredExample:
     verdict: Verdict | None
 
 
-def answered_examples(folder: RunFolder, material: Material) -> list[AnsweredExample]:
+def answered_examples(folder: RunFolder, prepared: PreparedData) -> list[AnsweredExample]:
     """All test examples that have an answer, in the order of the data."""
     files = AnswerFiles.after(folder)
     responses = {response.index: response for response in files.known_responses()}
     verdicts = {verdict.index: verdict for verdict in files.known_verdicts(_judge(folder))}
     return [
         AnsweredExample(example=example, response=responses[example.index], verdict=verdicts.get(example.index))
-        for example in material.test_examples()
+        for example in prepared.test_examples()
         if example.index in responses
     ]
 
 
-def write_report(folder: RunFolder, config: RunConfig, components: Components, material: Material) -> Summary:
+def write_report(folder: RunFolder, config: RunConfig, components: Components, prepared: PreparedData) -> Summary:
     """Write `summary.json`, `items.jsonl`, `loss.png` and `report.html`."""
-    summary = build_summary(folder, config, material)
-    write_whole(folder.items_path, "".join(f"{json.dumps(plain(item))}\n" for item in item_results(folder, material)))
+    summary = build_summary(folder, config, prepared)
+    write_whole(folder.items_path, "".join(f"{json.dumps(plain(item))}\n" for item in item_results(folder, prepared)))
     write_json(folder.summary_path, summary_document(summary))
     curves = read_curves(read_json_lines(folder.metrics_path) if folder.metrics_path.exists() else [])
     write_whole(folder.loss_png_path, loss_chart(curves, collate=summary.collate))
-    write_whole(folder.report_path, _page(folder, summary, curves, components, material))
+    write_whole(folder.report_path, _page(folder, summary, curves, components, prepared))
     return summary
 
 
-def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> Summary:
+def build_summary(folder: RunFolder, config: RunConfig, prepared: PreparedData) -> Summary:
     """The run's summary, from its files."""
     judge = _judge(folder)
     before, after = (
-        read_yardsticks(files, material, judge) for files in (AnswerFiles.before(folder), AnswerFiles.after(folder))
+        read_yardsticks(files, prepared, judge) for files in (AnswerFiles.before(folder), AnswerFiles.after(folder))
     )
-    lengths = material.lengths
+    lengths = prepared.lengths
     return Summary(
         run=str(folder.path),
         prompt=config.prompt.name,
@@ -80,10 +80,10 @@ def build_summary(folder: RunFolder, config: RunConfig, material: Material) -> S
     )
 
 
-def item_results(folder: RunFolder, material: Material) -> list[ItemResult]:
+def item_results(folder: RunFolder, prepared: PreparedData) -> list[ItemResult]:
     """All that is known of every test item that the fine-tuned model answered, in the order of the data."""
     likelihoods = {item.index: item for item in AnswerFiles.after(folder).known_likelihoods()}
-    answers = answered_examples(folder, material)
+    answers = answered_examples(folder, prepared)
     check_measured(likelihoods, (answered.example.index for answered in answers), folder.likelihoods_path)
     return [
         ItemResult(
@@ -114,27 +114,27 @@ def _train_summary(folder: RunFolder) -> TrainSummary | None:
     return read_record(TrainSummary, read_json(folder.train_path), folder.train_path)
 
 
-def _page(folder: RunFolder, summary: Summary, curves: Curves, components: Components, material: Material) -> str:
+def _page(folder: RunFolder, summary: Summary, curves: Curves, components: Components, prepared: PreparedData) -> str:
     before, after, judge = AnswerFiles.before(folder), AnswerFiles.after(folder), _judge(folder)
     return report_page(
         ReportInput(
             summary=summary,
             curves=curves,
-            examples=material.test_examples(),
+            examples=prepared.test_examples(),
             responses_before=before.known_responses(),
             responses=after.known_responses(),
             verdicts_before=before.known_verdicts(judge),
             verdicts=after.known_verdicts(judge),
-            token_examples=_token_examples(components, material),
+            token_examples=_token_examples(components, prepared),
             manifest=manifest.read_manifest(folder),
             config_toml=folder.config_path.read_text(encoding="utf-8"),
         )
     )
 
 
-def _token_examples(components: Components, material: Material) -> list[list[tuple[str, str, bool, float]]]:
+def _token_examples(components: Components, prepared: PreparedData) -> list[list[tuple[str, str, bool, float]]]:
     """The first training examples as one batch, token by token."""
-    first = material.train[:NUM_TOKEN_EXAMPLES]
+    first = prepared.train[:NUM_TOKEN_EXAMPLES]
     return [
         [(token.text, token.role, token.weight > 0, token.weight) for token in tokens]
         for _, tokens in view_examples(components, first, len(first))

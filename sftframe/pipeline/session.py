@@ -98,7 +98,7 @@ def load(setup: Setup, observer: Observer, saved: Path | None = None) -> CausalL
 
 
 @contextmanager
-def at_work_on(folder: RunFolder) -> Iterator[None]:
+def locked_run(folder: RunFolder) -> Iterator[None]:
     """Lock a run's folder, and turn Ctrl-C, SIGTERM and SIGHUP into a message that says how to continue.
 
     Raises:
@@ -138,7 +138,7 @@ def _saying_how_to_go_on(path: Path) -> Iterator[None]:
 
 def announce(setup: Setup, observer: Observer) -> None:
     """Report the pieces of the run, and warn of unused text and of cut, dropped or repeated examples."""
-    config, lengths, parts = setup.config, setup.material.lengths, setup.material.split
+    config, lengths, parts = setup.config, setup.prepared.lengths, setup.prepared.split
     observer.note(
         f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
         f"judge {config.judge.name} · data {config.data.source} · seed {config.seed}"
@@ -147,7 +147,7 @@ def announce(setup: Setup, observer: Observer) -> None:
         f"{len(parts.train)} train, {len(parts.test)} test and {len(parts.validation)} validation examples; "
         f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
     )
-    announce_unused_columns(setup.material.dataset, observer)
+    announce_unused_columns(setup.prepared.dataset, observer)
     if lengths.over_long:
         observer.warn(
             f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} dropped, "
@@ -162,7 +162,7 @@ def announce(setup: Setup, observer: Observer) -> None:
 
 def _about_words(setup: Setup) -> Iterator[str]:
     """What the prompt style's own words and stop strings will do with this tokenizer and these outputs."""
-    style, parts = setup.components.style, setup.material.split
+    style, parts = setup.components.style, setup.prepared.split
     for name in control_tokens_in(style, setup.components.tokenizer):
         yield (
             f"prompt style {style.name!r} writes {name!r}, the name of a control token: this run trains it as the "
@@ -251,14 +251,14 @@ class Session:
         if config.out is not None:
             RunFolder.check_place(config.out, force=force)
         process = set_up_process(config.threads)
-        material = prepare_data(config, components, observer)
-        check_answers_fit(config, components, material, components.backend.context_length())
-        check_first_step(config, components, material)
+        prepared = prepare_data(config, components, observer)
+        check_answers_fit(config, components, prepared, components.backend.context_length())
+        check_first_step(config, components, prepared)
         setup = Setup(
             config=config,
             registry=registry,
             components=components,
-            material=material,
+            prepared=prepared,
             device=device,
             process=process,
         )
@@ -347,7 +347,7 @@ class Session:
         components = Components.choose(config, registry, saved=saved)
         manifest.check_unchanged(folder, components)
         with _naming_the_new_place(path):
-            material = prepare_data(
+            prepared = prepare_data(
                 config,
                 components,
                 observer,
@@ -355,14 +355,14 @@ class Session:
                 is_begun=True,
                 cuts_beginning=manifest.cuts_beginning(folder),
             )
-        manifest.check_unchanged(folder, components, material)
+        manifest.check_unchanged(folder, components, prepared)
         device = choose_device(config.device)
         process = replace(set_up_process(config.threads), foreign_cores=others.cores())
         setup = Setup(
             config=config,
             registry=registry,
             components=components,
-            material=material,
+            prepared=prepared,
             device=device,
             process=process,
         )
@@ -372,13 +372,13 @@ class Session:
         return session
 
     def at_work(self) -> AbstractContextManager[None]:
-        """Lock the run's folder; see `at_work_on` for what is raised."""
-        return at_work_on(self.folder)
+        """Lock the run's folder; see `locked_run` for what is raised."""
+        return locked_run(self.folder)
 
     def run_all(self) -> Summary:
         """Every stage that is not done yet."""
         with self.at_work():
-            mend(self.folder, self.setup.material, self._observer.warn)
+            mend(self.folder, self.setup.prepared, self._observer.warn)
             self.announce()
             if self.setup.config.before:
                 self.measure_before()
@@ -406,7 +406,7 @@ class Session:
         """Likelihoods, answers and verdicts of the untuned model."""
         setup, files = self.setup, AnswerFiles.before(self.folder)
         if not self._is_answered(files):
-            write_answers(setup.config, setup.components, setup.material, self._models.untuned, files, self._observer)
+            write_answers(setup.config, setup.components, setup.prepared, self._models.untuned, files, self._observer)
         self._judged(files).check(setup.config.max_failures)
 
     def train(self) -> None:
@@ -415,7 +415,7 @@ class Session:
             drop_checkpoints(self.folder, self.setup.config)  # a process that was killed may not have come to it
             return
         setup, model = self.setup, self._models.untuned
-        FineTuning(setup.config, setup.components, setup.material, model, self.folder, self._observer).run()
+        FineTuning(setup.config, setup.components, setup.prepared, model, self.folder, self._observer).run()
         self._models.have_trained()
 
     def answer(self, *, anew: bool = False) -> None:
@@ -432,15 +432,15 @@ class Session:
                 self._models.tuned,
                 *([self._models.untuned] if is_compared else []),
             ]  # nothing is forgotten if one is missing
-            check_answers_fit(setup.config, setup.components, setup.material, models[0].context_length)
+            check_answers_fit(setup.config, setup.components, setup.prepared, models[0].context_length)
             for old in (files, before):
                 old.forget()
         self._keep_configuration()
         if is_compared:
-            write_answers(setup.config, setup.components, setup.material, self._models.untuned, before, self._observer)
+            write_answers(setup.config, setup.components, setup.prepared, self._models.untuned, before, self._observer)
         if not self._is_answered(files):
-            write_answers(setup.config, setup.components, setup.material, self._models.tuned, files, self._observer)
-        write_responses_document(setup.material, self.folder)
+            write_answers(setup.config, setup.components, setup.prepared, self._models.tuned, files, self._observer)
+        write_responses_document(setup.prepared, self.folder)
 
     def judge(
         self,
@@ -470,7 +470,7 @@ class Session:
     def _judged(self, files: AnswerFiles, num_repeats: int = 1) -> Judgement:
         setup = self.setup
         judging = Judging.of(setup.config, setup.components.judge, setup.registry, self._observer)
-        return judge_files(judging, setup.material.test_examples(), files, num_repeats=num_repeats)
+        return judge_files(judging, setup.prepared.test_examples(), files, num_repeats=num_repeats)
 
     def check_judge(self) -> None:
         """Check that the judge is there.
@@ -490,17 +490,17 @@ class Session:
         """Write `summary.json`, `loss.png` and `report.html` from the run's files."""
         self._keep_configuration()
         self._observer.begin("report", None, "files")
-        summary = write_report(self.folder, self.setup.config, self.setup.components, self.setup.material)
+        summary = write_report(self.folder, self.setup.config, self.setup.components, self.setup.prepared)
         self._observer.end()
         return summary
 
     def summary(self) -> Summary:
         """What the run's files say so far."""
-        return build_summary(self.folder, self.setup.config, self.setup.material)
+        return build_summary(self.folder, self.setup.config, self.setup.prepared)
 
     def showcase(self, count: int) -> list[AnsweredExample]:
         """A few test examples with their answers, spread over the test part."""
-        answered = answered_examples(self.folder, self.setup.material)
+        answered = answered_examples(self.folder, self.setup.prepared)
         return answered[:: max(1, len(answered) // count)][:count]
 
     def _keep_configuration(self) -> None:
@@ -511,12 +511,12 @@ class Session:
 
     def _is_answered(self, files: AnswerFiles) -> bool:
         known = {response.index for response in files.known_responses()}
-        return files.likelihoods.exists() and known.issuperset(self.setup.material.test.indices)
+        return files.likelihoods.exists() and known.issuperset(self.setup.prepared.test.indices)
 
 
 def _check_memory(setup: Setup, observer: Observer, *, force: bool) -> None:
     """As `check_memory`; with `force` it is still only a warning, as in the version before."""
-    longest = int(setup.material.train.lengths.max())
+    longest = int(setup.prepared.train.lengths.max())
     try:
         check_memory(setup.config, setup.components.backend, longest=longest, device=setup.device)
     except TrainingError as error:

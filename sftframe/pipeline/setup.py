@@ -92,7 +92,7 @@ class Components:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class PreparedData:
     """The data of a run: examples, their split and their tokens."""
 
     dataset: Dataset
@@ -130,7 +130,7 @@ class Setup:
     config: RunConfig
     registry: Registry
     components: Components
-    material: Material
+    prepared: PreparedData
     device: str
     """A torch device."""
     process: ProcessSetup
@@ -146,7 +146,7 @@ def prepare_data(
     is_begun: bool = False,
     cuts_beginning: bool = False,
     loaded: tuple[Dataset, Split] | None = None,
-) -> Material:
+) -> PreparedData:
     """Load, split and tokenise.
 
     Args:
@@ -183,7 +183,7 @@ def prepare_data(
                 f"{dataset.source}: no {label} example is left, all of them are over {lengths.max_length} tokens and "
                 "were dropped: raise --max-length, or set another tokens.over_long"
             )
-    return Material(dataset=dataset, split=parts, lengths=lengths, shortened=shortened, **kept)
+    return PreparedData(dataset=dataset, split=parts, lengths=lengths, shortened=shortened, **kept)
 
 
 def load_parts(config: RunConfig, observer: Observer, *, is_begun: bool = False) -> tuple[Dataset, Split]:
@@ -204,14 +204,14 @@ def load_parts(config: RunConfig, observer: Observer, *, is_begun: bool = False)
     return dataset, parts
 
 
-def check_answers_fit(config: RunConfig, components: Components, material: Material, context_length: int) -> None:
+def check_answers_fit(config: RunConfig, components: Components, prepared: PreparedData, context_length: int) -> None:
     """Check early that every prompt leaves room for its answer.
 
     Raises:
         ModelError: one does not, and the context may not slide.
     """
-    asked = [*material.test_examples(), material.sample_example()]
-    prompts = encode_prompts(material.asked(asked), components.style, components.tokenizer)
+    asked = [*prepared.test_examples(), prepared.sample_example()]
+    prompts = encode_prompts(prepared.asked(asked), components.style, components.tokenizer)
     settings = generation_settings(config.generate, components.style, seed=config.seed)
     labels = [f"the prompt of example {example.index}" for example in asked]
     try:
@@ -225,7 +225,7 @@ def check_answers_fit(config: RunConfig, components: Components, material: Mater
         ) from error
 
 
-def check_first_step(config: RunConfig, components: Components, material: Material) -> None:
+def check_first_step(config: RunConfig, components: Components, prepared: PreparedData) -> None:
     """Check early, on the first step's rows, that the collate strategy makes what it promises.
 
     Raises:
@@ -237,7 +237,7 @@ def check_first_step(config: RunConfig, components: Components, material: Materi
         check_promise,
     )
 
-    loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
+    loader = StepLoader(prepared.train, components.strategy, config.train, seed=config.seed)
     next(loader.steps())
     check_promise(components.strategy, loader.counts)
 

@@ -19,7 +19,7 @@ from sftframe.files import DiskError, JsonLines, disk, read_json_lines, whole_di
 from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes, yardsticks
 from sftframe.interrupts import StopRequest, deferred_interrupt
 from sftframe.pipeline.manifest import last_change
-from sftframe.pipeline.setup import Components, Material
+from sftframe.pipeline.setup import Components, PreparedData
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer, Sample
 from sftframe.prompts.tokens import encode_prompts
@@ -49,13 +49,13 @@ class Validation:
         model: measured as it is at each call.
     """
 
-    def __init__(self, config: RunConfig, components: Components, material: Material, model: CausalLM) -> None:
+    def __init__(self, config: RunConfig, components: Components, prepared: PreparedData, model: CausalLM) -> None:
         self._model = model
         self._style = components.style
-        self._question = material.sample_example()
-        self._asked = material.asked([self._question])
-        examples = material.validation[: config.train.eval_examples]
-        self._num_bytes = response_bytes(examples, material.references(), components.tokenizer)
+        self._question = prepared.sample_example()
+        self._asked = prepared.asked([self._question])
+        examples = prepared.validation[: config.train.eval_examples]
+        self._num_bytes = response_bytes(examples, prepared.references(), components.tokenizer)
         self._batches = list(evaluation_batches(examples, components.strategy, config.train.batch_size))
         settings = generation_settings(config.generate, components.style, seed=config.seed)
         self._settings = replace(settings, max_new_tokens=min(settings.max_new_tokens, SAMPLE_TOKENS))
@@ -229,18 +229,18 @@ class FineTuning:
         self,
         config: RunConfig,
         components: Components,
-        material: Material,
+        prepared: PreparedData,
         model: CausalLM,
         folder: RunFolder,
         observer: Observer,
     ) -> None:
         self._config = config
         self._components = components
-        self._material = material
+        self._prepared = prepared
         self._model = model
         self._folder = folder
         self._observer = observer
-        self._loader = StepLoader(material.train, components.strategy, config.train, seed=config.seed)
+        self._loader = StepLoader(prepared.train, components.strategy, config.train, seed=config.seed)
         model.is_compacting = config.train.compact
         model.is_recomputing = config.train.gradient_checkpointing
         lora = config.train.lora
@@ -250,7 +250,7 @@ class FineTuning:
         self._trainer = Trainer(
             model, config.train, num_steps=self._loader.num_steps, dtype=config.dtype, warn=observer.warn
         )
-        self._validation = Validation(config, components, material, model)
+        self._validation = Validation(config, components, prepared, model)
         self._best: BestWeights | None = None
 
     def run(self) -> TrainSummary:

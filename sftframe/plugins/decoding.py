@@ -94,7 +94,7 @@ class Answer:
             self.stop_reason = "length"
         return self.stop_reason is not None
 
-    def settle(self) -> str:
+    def new_text(self) -> str:
         """The new text since the last call that no later token can change.
 
         It leaves out the bytes of an incomplete character and text that may become a stop string. After the answer is
@@ -104,6 +104,10 @@ class Answer:
         news = text[self._num_settled :]
         self._num_settled = len(text)
         return news
+
+    def settle(self) -> str:
+        """Deprecated name of `new_text`."""
+        return self.new_text()
 
     def completion(self) -> Completion:
         """The finished answer."""

@@ -113,7 +113,7 @@ class CausalLM(ABC):
     def stream(self, prompt: Sequence[int], settings: GenerationSettings, on_text: Callable[[str], None]) -> Completion:
         """The completion of one prompt, reported piece by piece while it is written.
 
-        This body reports it in one piece; a model that can do better calls `Answer.settle` after every token.
+        This body reports it in one piece; a model that can do better calls `Answer.new_text` after every token.
 
         Args:
             on_text: gets the pieces; joined they are the completion's text.

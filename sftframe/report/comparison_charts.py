@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from sftframe.analysis import AxisTable, ComparedArm, Comparison, ComparisonResult
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 from sftframe.files import read_json_lines
 from sftframe.report.curves import Curves, mean_window, read_curves, running_mean
 from sftframe.report.rendering import drawing_settings, scale_values, svg_element
@@ -393,5 +393,5 @@ def _finish(axes: Axes, result: ComparisonResult, num_lines: int, is_narrow: boo
 
 
 def _cut(text: str, is_narrow: bool) -> str:
-    plain, most = visible(" ".join(text.split())), _MAX_LETTERS[is_narrow]
+    plain, most = escape_controls(" ".join(text.split())), _MAX_LETTERS[is_narrow]
     return plain if len(plain) <= most else plain[: most - 1] + "…"

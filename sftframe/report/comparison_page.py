@@ -19,7 +19,7 @@ from sftframe.analysis import (
     Yardstick,
     YardstickTable,
 )
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 from sftframe.report.comparison_charts import (
     MAX_ROWS,
     ArmCurves,
@@ -197,7 +197,9 @@ def pairing_rows(result: ComparisonResult) -> tuple[PairingRow, ...]:
     for run in _runs(result):
         by_seed.setdefault(run.seed, []).append(run)
     return tuple(
-        PairingRow(seed=seed, hashes=tuple(_different([run.pairing.get(key, "") for run in runs]) for key in PAIRING))
+        PairingRow(
+            seed=seed, hashes=tuple(_different([run.pairing_hashes.get(key, "") for run in runs]) for key in PAIRING)
+        )
         for seed, runs in sorted(by_seed.items())
     )
 
@@ -229,7 +231,7 @@ def flip_block(result: ComparisonResult) -> str:
     texts: dict[str, int] = {}
 
     def known(text: str) -> int:
-        return texts.setdefault(visible(text), len(texts))
+        return texts.setdefault(escape_controls(text), len(texts))
 
     items = {
         flip.index: [known(flip.instruction), known(flip.input), known(flip.reference)]
@@ -237,7 +239,7 @@ def flip_block(result: ComparisonResult) -> str:
         for flip in flips
     }
     pairs = [
-        {"candidate": visible(name), "rows": [_row(flip, known) for flip in flips]}
+        {"candidate": escape_controls(name), "rows": [_row(flip, known) for flip in flips]}
         for name, flips in result.flips.items()
     ]
     yardstick = result.main.yardstick

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sftframe.analysis import Comparison, ComparisonResult, Yardstick, YardstickTable
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 from sftframe.files import plain
 from sftframe.report import summary as facts
 from sftframe.report.summary import RunFacts
@@ -59,7 +59,7 @@ def _made(result: ComparisonResult, runs: list[RunFacts]) -> list[str]:
 
 def _is_paired(result: ComparisonResult, key: str) -> bool:
     seeds = {seed for arm in result.arms for seed in arm.runs}
-    by_seed = [{arm.runs[seed].pairing.get(key) for arm in result.arms if seed in arm.runs} for seed in seeds]
+    by_seed = [{arm.runs[seed].pairing_hashes.get(key) for arm in result.arms if seed in arm.runs} for seed in seeds]
     return all(len(hashes) == 1 and None not in hashes for hashes in by_seed)
 
 
@@ -185,7 +185,7 @@ def comparison_markdown(result: ComparisonResult) -> str:
     lines += ["", "| set-up | |", "|---|---|"] if facts else []
     lines += [f"| {label} | {_cell(value)} |" for label, value in facts]
     lines += ["", comparison_methods(result)]
-    return visible("\n".join(lines)) + "\n"
+    return escape_controls("\n".join(lines)) + "\n"
 
 
 def comparison_csv(result: ComparisonResult) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from sftframe.escaping import visible
+from sftframe.escaping import escape_controls
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -218,7 +218,7 @@ def _environment() -> Any:
     )
     numbers = (fixed, signed, percent, duration, memory)
     environment.filters |= {number.__name__: number for number in numbers}
-    environment.filters |= {"visible": visible, "key_words": key_words}
+    environment.filters |= {"escape_controls": escape_controls, "key_words": key_words}
     return environment
 
 

@@ -23,7 +23,7 @@ _DEEPEST = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRun:
+class ListedRun:
     """A run as a list shows it; None where its files do not say."""
 
     path: str
@@ -44,7 +44,7 @@ class StoredRun:
     """Of checkpoints, which a run that is finished does not need."""
 
 
-def stored_runs(folder: Path) -> list[StoredRun]:
+def runs_in(folder: Path) -> list[ListedRun]:
     """All runs in a folder and below, runs of ablations too; links are not followed.
 
     Raises:
@@ -106,7 +106,7 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
                 yield from _run_folders(path, depth - 1)
 
 
-def _stored(path: Path) -> StoredRun:
+def _stored(path: Path) -> ListedRun:
     run = RunFolder(path)
     manifest, summary, train = (_json(file) for file in (run.manifest_path, run.summary_path, run.train_path))
     config = _toml(run.config_path)
@@ -114,7 +114,7 @@ def _stored(path: Path) -> StoredRun:
     judge = _table(after, "judge")
     steps = train.get("steps") if train else _last_step(run.metrics_path)
     components = _table(manifest, "components")
-    return StoredRun(
+    return ListedRun(
         path=str(path),
         created=_text(manifest.get("created")),
         model=_name(components, config, "model"),

@@ -15,8 +15,8 @@ from sftframe.training.batches import (
     counted_weights,
     epoch_order,
     evaluation_batches,
-    send,
     target_roles,
+    to_device,
 )
 from sftframe.training.checkpoints import Checkpoint
 from sftframe.training.lora import LoraAdapters, check_lora, check_lora_package
@@ -39,6 +39,6 @@ __all__ = [
     "counted_weights",
     "epoch_order",
     "evaluation_batches",
-    "send",
     "target_roles",
+    "to_device",
 ]

@@ -19,12 +19,12 @@ from sftframe.plugins import IGNORED, CollateStrategy
 from sftframe.records import Batch, EvalBatch, Role, StepData, TokenizedExample
 
 
-def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+def to_device(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     """Tensors of one type on a device, copied together; to a CUDA device from pinned memory and without waiting.
 
     The device runs later work after the copy, and torch keeps the pinned memory until the copy is done.
 
-    >>> [part.tolist() for part in send([torch.tensor([1, 2]), torch.tensor([[3]])], torch.device("cpu"))]
+    >>> [part.tolist() for part in to_device([torch.tensor([1, 2]), torch.tensor([[3]])], torch.device("cpu"))]
     [[1, 2], [[3]]]
     """
     flat = torch.cat([tensor.flatten() for tensor in tensors])
@@ -39,8 +39,8 @@ def batch_on(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device; it keeps the one in the CPU's memory, see `Batch.host`."""
     if batch.inputs.device == device:
         return batch
-    inputs, targets = send([batch.inputs, batch.targets], device)
-    weights = None if batch.weights is None else send([batch.weights], device)[0]
+    inputs, targets = to_device([batch.inputs, batch.targets], device)
+    weights = None if batch.weights is None else to_device([batch.weights], device)[0]
     return Batch(inputs=inputs, targets=targets, weights=weights, indices=batch.indices, host=batch)
 
 

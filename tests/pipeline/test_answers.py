@@ -51,7 +51,7 @@ def test_a_judges_last_word_on_an_item_counts(session: Session) -> None:
 def test_a_judge_that_is_not_through_has_its_mean_over_what_it_scored_of_all_answers(session: Session) -> None:
     files = AnswerFiles.after(session.folder)
     files.verdicts.write_text(verdict_line(34, 10.0, "new") + verdict_line(35, 20.0, "new"), encoding="utf-8")
-    measured = read_yardsticks(files, session.setup.material, "new")
+    measured = read_yardsticks(files, session.setup.prepared, "new")
     assert measured is not None
     assert measured.judge is not None
     assert (measured.judge.mean, measured.judge.num_scored, measured.judge.num_items) == (15.0, 2, 4)
@@ -60,7 +60,7 @@ def test_a_judge_that_is_not_through_has_its_mean_over_what_it_scored_of_all_ans
 def test_without_likelihoods_nothing_was_measured(session: Session) -> None:
     files = AnswerFiles.after(session.folder)
     files.forget()
-    assert read_yardsticks(files, session.setup.material, "toy-judge v1") is None
+    assert read_yardsticks(files, session.setup.prepared, "toy-judge v1") is None
 
 
 def test_a_file_of_another_version_is_told(session: Session) -> None:

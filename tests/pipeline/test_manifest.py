@@ -176,14 +176,14 @@ def test_a_run_keeps_the_way_in_which_its_prompts_were_cut(
     )
     folder = tmp_path / "run"
     assert manifest_of(folder)["lengths"]["prompt_cut"] == "input"
-    material = reopened(folder, toys).setup.material
-    assert len(material.shortened) == 20
+    prepared = reopened(folder, toys).setup.prepared
+    assert len(prepared.shortened) == 20
     document = manifest_of(folder)
     del document["lengths"]["prompt_cut"]  # as versions before wrote it
     (folder / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
-    material = reopened(folder, toys).setup.material
-    assert material.shortened == {}
-    assert {len(row.ids) for row in material.train} == {60}
+    prepared = reopened(folder, toys).setup.prepared
+    assert prepared.shortened == {}
+    assert {len(row.ids) for row in prepared.train} == {60}
 
 
 def test_a_run_goes_on_from_another_folder_than_it_was_started_in(

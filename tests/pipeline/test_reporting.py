@@ -54,7 +54,7 @@ def test_a_run_without_training_has_no_figures_of_it(start: Callable[..., Sessio
 
 
 def test_answered_examples_come_in_the_order_of_the_data_with_their_verdicts(session: Session) -> None:
-    found = answered_examples(session.folder, session.setup.material)
+    found = answered_examples(session.folder, session.setup.prepared)
     assert [answered.example.index for answered in found] == [34, 35, 36, 37]
     assert all(answered.response.index == answered.example.index for answered in found)
     assert [answered.verdict.index for answered in found if answered.verdict] == [34, 35, 36, 37]

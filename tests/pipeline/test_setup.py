@@ -65,21 +65,21 @@ def test_padding_is_the_tokenizers_end_token(layer: Callable[..., Layer], toys: 
 
 def test_the_parts_hold_each_their_own_examples(layer: Callable[..., Layer], toys: Any) -> None:
     config = resolve(layer(), toys.registry)
-    material = prepare_data(config, Components.choose(config, toys.registry), Observer())
-    assert material.train.indices == list(range(34))
-    assert material.test.indices == [34, 35, 36, 37]
-    assert material.validation.indices == [38, 39]
-    assert material.sample_example().index == 38
-    assert material.references()[35] == "It is 36. Yes. Yes."
+    prepared = prepare_data(config, Components.choose(config, toys.registry), Observer())
+    assert prepared.train.indices == list(range(34))
+    assert prepared.test.indices == [34, 35, 36, 37]
+    assert prepared.validation.indices == [38, 39]
+    assert prepared.sample_example().index == 38
+    assert prepared.references()[35] == "It is 36. Yes. Yes."
 
 
 def test_a_shuffled_split_moves_examples_and_loses_none(layer: Callable[..., Layer], toys: Any) -> None:
     config = resolve(layer(data={"shuffle_split": 3}), toys.registry)
-    material = prepare_data(config, Components.choose(config, toys.registry), Observer())
-    parts = [material.train.indices, material.test.indices, material.validation.indices]
+    prepared = prepare_data(config, Components.choose(config, toys.registry), Observer())
+    parts = [prepared.train.indices, prepared.test.indices, prepared.validation.indices]
     assert sorted(index for part in parts for index in part) == list(range(40))
-    assert [example.index for example in material.test_examples()] != [34, 35, 36, 37]
-    assert {example.index for example in material.test_examples()} == set(material.test.indices)
+    assert [example.index for example in prepared.test_examples()] != [34, 35, 36, 37]
+    assert {example.index for example in prepared.test_examples()} == set(prepared.test.indices)
 
 
 @pytest.fixture
@@ -100,11 +100,11 @@ def test_dropped_examples_are_neither_measured_nor_asked(
 ) -> None:
     changes = {"data": with_long({0, 35, 38}), "tokens": {"max_length": 50, "over_long": "drop"}}
     config = resolve(layer(**changes), toys.registry)
-    material = prepare_data(config, Components.choose(config, toys.registry), Observer())
-    assert material.lengths.over_long == (0, 35, 38)
-    assert material.train.indices == list(range(1, 34))
-    assert [example.index for example in material.test_examples()] == [34, 36, 37]
-    assert material.sample_example().index == 39
+    prepared = prepare_data(config, Components.choose(config, toys.registry), Observer())
+    assert prepared.lengths.over_long == (0, 35, 38)
+    assert prepared.train.indices == list(range(1, 34))
+    assert [example.index for example in prepared.test_examples()] == [34, 36, 37]
+    assert prepared.sample_example().index == 39
 
 
 @pytest.mark.parametrize(("positions", "label"), [({34, 35, 36, 37}, "test"), ({38, 39}, "validation")])
@@ -139,8 +139,8 @@ def test_a_boundary_that_is_not_stable_is_refused_unless_the_sides_are_split(
     whole, split = (resolve(layer(tokens={"boundary": boundary}), registry) for boundary in ("whole", "split"))
     with pytest.raises(DataError, match="example 0: with prompt style 'brief' a token crosses the boundary"):
         prepare_data(whole, Components.choose(whole, registry), Observer())
-    material = prepare_data(split, Components.choose(split, registry), Observer())
-    assert bytes(material.train[0].ids[:-1].tolist()) == b"Q\x01After 0?\nA: It is 1."
+    prepared = prepare_data(split, Components.choose(split, registry), Observer())
+    assert bytes(prepared.train[0].ids[:-1].tolist()) == b"Q\x01After 0?\nA: It is 1."
 
 
 def test_a_device_that_is_not_there_is_told(layer: Callable[..., Layer], toys: Any) -> None:
@@ -214,18 +214,18 @@ def test_a_cut_prompt_is_the_same_in_training_and_for_answers_and_keeps_its_word
     changes = {"data": with_long_inputs, "tokens": {"max_length": 120, "over_long": "truncate-prompt"}}
     config = resolve(layer(**changes), toys.registry)
     components = Components.choose(config, toys.registry)
-    material = prepare_data(config, components, Observer())
-    assert len(material.lengths.over_long) == material.lengths.num_truncated == 40
-    prompts = encode_prompts(material.asked(material.test_examples()), components.style, components.tokenizer)
-    for prompt, trained in zip(prompts, material.test, strict=True):
+    prepared = prepare_data(config, components, Observer())
+    assert len(prepared.lengths.over_long) == prepared.lengths.num_truncated == 40
+    prompts = encode_prompts(prepared.asked(prepared.test_examples()), components.style, components.tokenizer)
+    for prompt, trained in zip(prompts, prepared.test, strict=True):
         assert list(trained.ids[: len(prompt)]) == prompt
         assert 110 < len(trained.ids) <= 120
         text = bytes(prompt).decode()
         assert text.startswith("Q: What is told?\nbegin ")
         assert text.endswith("end\nA:")
         assert " … " in text
-    assert len(material.test_examples()[0].input) == 269  # the judge sees the whole question
-    check_answers_fit(config, components, material, context_length=256)
+    assert len(prepared.test_examples()[0].input) == 269  # the judge sees the whole question
+    check_answers_fit(config, components, prepared, context_length=256)
 
 
 def test_the_remedy_for_a_prompt_that_leaves_no_room_helps(
@@ -238,12 +238,12 @@ def test_the_remedy_for_a_prompt_that_leaves_no_room_helps(
     }
     config = resolve(layer(**changes), toys.registry)
     components = Components.choose(config, toys.registry)
-    material = prepare_data(config, components, Observer())
+    prepared = prepare_data(config, components, Observer())
     with pytest.raises(ModelError) as caught:
-        check_answers_fit(config, components, material, context_length=400)
+        check_answers_fit(config, components, prepared, context_length=400)
     remedy = str(caught.value).rpartition(", or ")[2]
     assert remedy == "cut long inputs with --set tokens.over_long=truncate-prompt --max-length 250"
     changes["tokens"] = {"over_long": "truncate-prompt", "max_length": 250}
     config = resolve(layer(**changes), toys.registry)
-    material = prepare_data(config, components, Observer())
-    check_answers_fit(config, components, material, context_length=400)
+    prepared = prepare_data(config, components, Observer())
+    check_answers_fit(config, components, prepared, context_length=400)

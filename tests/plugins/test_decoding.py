@@ -265,8 +265,14 @@ def settled(tokenizer: Tokenizer, tokens: Sequence[int], **settings: object) -> 
     pieces = []
     for token_id in tokens:
         answer.add(token_id)
-        pieces.append(answer.settle())
+        pieces.append(answer.new_text())
     return pieces
+
+
+def test_the_old_name_of_new_text_still_works(tokenizer: Tokenizer) -> None:
+    answer = Answer(0, tokenizer, GenerationSettings())
+    answer.add(ord("a"))
+    assert answer.settle() == "a"
 
 
 def test_text_is_settled_as_soon_as_it_is_written(tokenizer: Tokenizer) -> None:
@@ -307,7 +313,7 @@ def test_all_that_was_settled_is_the_text(tokenizer: Tokenizer, script: bytes, s
     pieces = []
     for token_id in [*script, END]:
         is_over = answer.add(token_id)
-        pieces.append(answer.settle())
+        pieces.append(answer.new_text())
         if is_over:
             break
     assert "".join(pieces) == answer.completion().text

@@ -12,7 +12,7 @@ import tomli_w
 
 from sftframe.errors import ConfigError
 from sftframe.files.locks import hold
-from sftframe.runs import delete_run, free_run, stored_runs
+from sftframe.runs import delete_run, free_run, runs_in
 
 
 def make_run(folder: Path, *, steps: int = 12, is_trained: bool = True, mean: float | None = 41.5) -> Path:
@@ -37,7 +37,7 @@ def make_run(folder: Path, *, steps: int = 12, is_trained: bool = True, mean: fl
 
 def test_a_run_is_listed_with_all_that_tells_it_from_others(tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "one")
-    (run,) = stored_runs(tmp_path / "runs")
+    (run,) = runs_in(tmp_path / "runs")
     assert (run.model, run.prompt, run.collate, run.data, run.seed) == ("toy", "phi3", "prompt-weight", "x.json", 7)
     assert (run.steps, run.state, run.judge_mean, run.exact_match) == (12, "finished", 41.5, 0.25)
     assert run.created == "2026-01-02T03:04:05+00:00"
@@ -49,7 +49,7 @@ def test_runs_of_ablations_are_found_and_links_are_not_followed(tmp_path: Path) 
     cell = make_run(tmp_path / "here/exp/runs/arm-a/seed-1")
     make_run(tmp_path / "elsewhere/two")
     (tmp_path / "here/link").symlink_to(tmp_path / "elsewhere")
-    assert [run.path for run in stored_runs(tmp_path / "here")] == [str(cell)]
+    assert [run.path for run in runs_in(tmp_path / "here")] == [str(cell)]
 
 
 def test_states_are_told_apart(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_states_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "b-trained/summary.json").unlink()
     make_run(tmp_path / "c-busy")
     with hold(tmp_path / "c-busy"):
-        found = stored_runs(tmp_path)
+        found = runs_in(tmp_path)
         assert [run.state for run in found] == ["interrupted", "trained", "in use"]
         with pytest.raises(ConfigError, match="in use by another process"):
             delete_run(tmp_path / "c-busy")
@@ -72,7 +72,7 @@ def test_states_are_told_apart(tmp_path: Path) -> None:
 def test_a_damaged_run_is_listed_all_the_same(tmp_path: Path, name: str, content: bytes) -> None:
     make_run(tmp_path / "one")
     (tmp_path / "one" / name).write_bytes(content)
-    assert len(stored_runs(tmp_path)) == 1
+    assert len(runs_in(tmp_path)) == 1
 
 
 def test_freeing_takes_the_checkpoints_and_nothing_else(tmp_path: Path) -> None:

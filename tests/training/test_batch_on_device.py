@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 
 from sftframe import Batch
-from sftframe.training import batch_on, send
+from sftframe.training import batch_on, to_device
 
 META = torch.device("meta")
 
 
 def test_tensors_sent_together_keep_their_shapes_and_values() -> None:
     tensors = [torch.tensor([[1, 2], [3, 4]]), torch.tensor([], dtype=torch.int64), torch.tensor([5])]
-    assert [part.tolist() for part in send(tensors, torch.device("cpu"))] == [[[1, 2], [3, 4]], [], [5]]
+    assert [part.tolist() for part in to_device(tensors, torch.device("cpu"))] == [[[1, 2], [3, 4]], [], [5]]
 
 
 def test_a_batch_on_its_device_stays_as_it_is() -> None:

@@ -192,7 +192,7 @@ def stream(
     generation = Generation(network, tokenizer, [prompt], settings)
     (answer,) = generation.answers
     for _ in generation.steps():
-        text = answer.settle()
+        text = answer.new_text()
         if text:
             on_text(text)
     return answer.completion()

@@ -140,7 +140,7 @@ class Agreement:
         """Whether the server has answered with these settings; later refusals do not change them."""
         return self._is_proven
 
-    def settle(self, settings: ChatSettings) -> str | None:
+    def note_accepted(self, settings: ChatSettings) -> str | None:
         """Note that the server has answered with these settings. Returns a message if they differ from the wanted."""
         with self._lock:
             if self._is_proven:
@@ -316,7 +316,7 @@ class OpenAIServer:
                     raise
                 settings = other
                 continue
-            if sentence := self._agreement.settle(settings):
+            if sentence := self._agreement.note_accepted(settings):
                 self._tell(f"{self.base_url} {sentence}")
             return completion
 

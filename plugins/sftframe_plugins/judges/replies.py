@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args
 
 Winner = Literal["first", "second", "tie"]
-Word = TypeVar("Word")
+Parsed = TypeVar("Parsed")
 
 _OUT_OF_100 = re.compile(r"(?<=\d)\s*(?:/|out of)\s*100\b")
 _NUMBER = re.compile(r"(?<![\w.,-])-?\d+(?:\.\d+)?(?!\w|[.,]\d)")
@@ -68,8 +68,8 @@ def shorten(text: str, width: int = 200) -> str:
 
 
 def _parse(
-    text: str, strict: Callable[[dict[str, Any]], Word], lenient: Callable[[str], Word | None] | None
-) -> tuple[Word, str]:
+    text: str, strict: Callable[[dict[str, Any]], Parsed], lenient: Callable[[str], Parsed | None] | None
+) -> tuple[Parsed, str]:
     try:
         reply = _object(text)
         return strict(reply), _reason(reply)
@@ -172,7 +172,7 @@ def _only_winner(said: object) -> Winner | None:
     return winners[0] if len(winners) == 1 else None
 
 
-def _agreed(key: str, found: list[Any], read: Callable[[object], Word | None]) -> Word | None:
+def _agreed(key: str, found: list[Any], read: Callable[[object], Parsed | None]) -> Parsed | None:
     """The one word that all objects give; None if one gives none.
 
     Raises:

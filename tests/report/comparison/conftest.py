@@ -55,7 +55,7 @@ def make_run(seed: int = 1, items: Sequence[ItemResult] = (), path: Path | None 
         path=path or Path(f"runs/{chosen['collate.name']}/seed-{seed}"),
         seed=seed,
         settings=chosen,
-        pairing={key: letter * 64 for key, letter in letters.items()},
+        pairing_hashes={key: letter * 64 for key, letter in letters.items()},
         judge="reference",
         items=tuple(items),
         summary={"train": {"counted_share": shares}},
