@@ -167,10 +167,13 @@ _NARROW = _Layout(width=4.6, height=5.0, font_pt=10.5, num_ticks=4, legend_colum
 
 def loss_chart(curves: Curves, *, collate: str) -> bytes:
     """The chart as a PNG, 1350 x 780 pixels: train, validation and response-only loss over steps and tokens."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     data = io.BytesIO()
     with drawing_settings(_WIDE.font_pt, salt="png"):
         figure = _figure(curves, collate, _WIDE)
-        figure.savefig(data, format="png", dpi=150, metadata={"Software": None})
+        figure.set_dpi(150)
+        FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})
     return data.getvalue()
 
 

@@ -9,6 +9,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -206,7 +207,9 @@ def render_page(
     return _encodable(page)
 
 
+@cache
 def _environment() -> Any:
+    """All templates are compiled once, however many pages a process writes."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -298,8 +301,13 @@ def svg_element(figure: Figure, colours: Mapping[str, str]) -> str:
     Args:
         colours: name by colour as drawn, `#0072b2`: `train` becomes `var(--chart-train, #0072b2)`.
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    for part in (figure, *figure.axes, *(second for axes in figure.axes for second in axes.child_axes)):
+        part.patch.set(facecolor="none", edgecolor="none")
     data = io.StringIO()
-    figure.savefig(data, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
+    # `savefig` draws everything twice, the first time for a crop that is not wanted here
+    FigureCanvasSVG(figure).print_svg(data, metadata=dict.fromkeys(_METADATA))
     return _embeddable(data.getvalue(), {INK: "ink", GRID: "grid", **colours})
 
 

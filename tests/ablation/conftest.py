@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation import AblationObserver, Cell, CellEvent, Plan, make_plan, read_request
+from sftframe.ablation import (
+    Ablation,
+    AblationObserver,
+    Cell,
+    CellEvent,
+    CellResult,
+    Plan,
+    make_plan,
+    read_request,
+)
 from sftframe.config import Layer, merge
 
 
@@ -63,3 +73,40 @@ def plan(toy_layer: Layer, toys: Any) -> Callable[..., Plan]:
         return make_plan(read_request(merge(toy_layer, changes)), toys.registry)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished_once(
+    toy_layer: Layer, make_toys: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """`finished_once(ablate={"seeds": 1})`: a toy ablation whose cells are run, once for all tests; not to be changed.
+
+    Half a second per cell, most of it for the cell's report.
+    """
+    folders: dict[str, Path] = {}
+    registry = make_toys().registry
+
+    def go(**changes: Any) -> Path:
+        key = json.dumps(changes, sort_keys=True)
+        if key not in folders:
+            plan = make_plan(read_request(merge(toy_layer, changes)), registry)
+            ablation = Ablation.start(plan, registry, tmp_path_factory.mktemp("finished") / "grid")
+            ablation.run(AblationObserver())
+            folders[key] = ablation.folder.path
+        return folders[key]
+
+    return go
+
+
+@pytest.fixture
+def ran(
+    finished_once: Callable[..., Path], toys: Any, tmp_path: Path
+) -> Callable[..., tuple[Ablation, list[CellResult]]]:
+    """`ran(ablate={"seeds": 1})`: an ablation whose cells are run, and their states; a copy of this test's own."""
+
+    def go(**changes: Any) -> tuple[Ablation, list[CellResult]]:
+        folder = Path(shutil.copytree(finished_once(**changes), tmp_path / "grid"))
+        ablation = Ablation.reopen(folder, toys.registry)
+        return ablation, ablation.state()
+
+    return go

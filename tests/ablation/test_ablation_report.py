@@ -7,22 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from sftframe.ablation import Ablation, AblationObserver, CellResult, Plan, conclude
+from sftframe.ablation import Ablation, CellResult, Plan, conclude
 
 Plans = Callable[..., Plan]
-
-
-@pytest.fixture
-def ran(plan: Plans, toys: Any, tmp_path: Path) -> Callable[..., tuple[Ablation, list[CellResult]]]:
-    """`ran(ablate={"seeds": 1})`: an ablation and its cells."""
-
-    def go(**changes: Any) -> tuple[Ablation, list[CellResult]]:
-        ablation = Ablation.start(plan(**changes), toys.registry, tmp_path / "grid")
-        return ablation, ablation.run(AblationObserver())
-
-    return go
 
 
 def text_of(ablation: Ablation) -> str:

@@ -7,21 +7,10 @@ from typing import Any
 
 import pytest
 
-from sftframe.ablation import Ablation, AblationObserver, CellResult, Plan, conclude, detectable_difference
+from sftframe.ablation import CellResult, Plan, conclude, detectable_difference
 from sftframe.errors import ConfigError, DataError
 
 Plans = Callable[..., Plan]
-
-
-@pytest.fixture
-def ran(plan: Plans, toys: Any, tmp_path: Path) -> Callable[..., tuple[Ablation, list[CellResult]]]:
-    """`ran(ablate={"seeds": 1})`: an ablation and its cells."""
-
-    def go(**changes: Any) -> tuple[Ablation, list[CellResult]]:
-        ablation = Ablation.start(plan(**changes), toys.registry, tmp_path / "grid")
-        return ablation, ablation.run(AblationObserver())
-
-    return go
 
 
 def test_the_results_hold_every_cell_and_the_comparison(ran: Callable[..., Any]) -> None:

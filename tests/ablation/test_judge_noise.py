@@ -1,5 +1,6 @@
 """The judge's own part of the spread, measured by grading one run's answers again."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any
 import pytest
 
 from sftframe import Judge, JudgeItem, Registry, Verdict, hookimpl
-from sftframe.ablation import Ablation, AblationObserver, Plan, conclude, make_plan, read_request
+from sftframe.ablation import Ablation, AblationObserver, conclude, make_plan, read_request
+from sftframe.ablation.folder import AblationFolder
 from sftframe.config import Layer, merge
 from sftframe.registry import Seam
 
 
-@pytest.fixture
-def registry(toys: Any) -> Registry:
+@pytest.fixture(scope="module")
+def registry(make_toys: Callable[..., Any]) -> Registry:
     """The toys, and a judge that says of each answer 40 and 60 in turn: variance 200 where it is asked twice."""
     times_asked: Counter[tuple[int, str]] = Counter()
 
@@ -35,44 +37,43 @@ def registry(toys: Any) -> Registry:
         def sftframe_judges(self) -> list[type[Judge]]:
             return [Wavering]
 
-    found: Registry = toys.registry.with_plugin(Plugin(), "wavering")
+    found: Registry = make_toys().registry.with_plugin(Plugin(), "wavering")
     return found
 
 
-@pytest.fixture
-def components(toy_layer: Layer, registry: Registry, tmp_path: Path) -> Callable[..., Any]:
-    """`components(judge, repeats)`: the variance components of the first comparison."""
-
-    def go(judge: str, repeats: int) -> Any:
-        layer = merge(toy_layer, {"judge": judge, "ablate": {"repeats": repeats, "seeds": 2}})
-        plan: Plan = make_plan(read_request(layer), registry)
-        ablation = Ablation.start(plan, registry, tmp_path / judge)
-        result = conclude(ablation, ablation.run(AblationObserver()))
-        assert result is not None
-        return result.main.table.comparisons[0].components
-
-    return go
-
-
-def test_a_judge_that_wavers_has_its_share_measured(components: Callable[..., Any]) -> None:
-    # 40 and 60 of the same answer: each 10 from their mean, variance (100 + 100) / (2 - 1); a difference has twice that
-    assert components("wavering", 2).judge == pytest.approx(400.0)
-
-
-def test_what_was_measured_once_is_taken_from_the_results(toy_layer: Layer, registry: Registry, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def grid(toy_layer: Layer, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Ablation:
+    """Two masks by two seeds, scored by the judge that wavers; run, and concluded once."""
     plan = make_plan(read_request(merge(toy_layer, {"judge": "wavering", "ablate": {"repeats": 2}})), registry)
-    ablation = Ablation.start(plan, registry, tmp_path / "grid")
-    cells = ablation.run(AblationObserver())
-    conclude(ablation, cells)
+    ablation = Ablation.start(plan, registry, tmp_path_factory.mktemp("wavering") / "grid")
+    conclude(ablation, ablation.run(AblationObserver()))
+    return ablation
+
+
+def components(ablation: Ablation) -> Any:
+    """The variance components of the first comparison."""
+    result = conclude(ablation, ablation.state())
+    assert result is not None
+    return result.main.table.comparisons[0].components
+
+
+def test_a_judge_that_wavers_has_its_share_measured_once(grid: Ablation, registry: Registry) -> None:
     judge: Any = registry.find(Seam.JUDGE, "wavering")
     num_asked = judge.num_asked
-    conclude(ablation, cells)
-    assert judge.num_asked == num_asked
+    # 40 and 60 of the same answer: each 10 from their mean, variance (100 + 100) / (2 - 1); a difference has twice that
+    assert components(grid).judge == pytest.approx(400.0)
+    assert judge.num_asked == num_asked, "what was measured is taken from the results"
 
 
-def test_without_repeats_the_share_of_a_wavering_judge_is_not_known(components: Callable[..., Any]) -> None:
-    assert components("wavering", 1).judge is None
+def test_without_repeats_the_share_of_a_wavering_judge_is_not_known(
+    grid: Ablation, registry: Registry, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(grid.folder.path, tmp_path / "grid"))
+    AblationFolder(folder).results_path.unlink()
+    assert components(Ablation.reopen(folder, registry, {"repeats": 1})).judge is None
 
 
-def test_a_deterministic_judge_has_no_share_and_is_not_asked_again(components: Callable[..., Any]) -> None:
-    assert components("reference", 1).judge == 0.0
+def test_a_deterministic_judge_has_no_share_and_is_not_asked_again(ran: Callable[..., Any], toys: Any) -> None:
+    ablation, _ = ran()
+    assert components(ablation).judge == 0.0
+    assert toys.judged == []

@@ -21,11 +21,11 @@ def ablation(plan: Plans, toys: Any, tmp_path: Path) -> Ablation:
     return Ablation.start(plan(), toys.registry, tmp_path / "grid")
 
 
-def bytes_of(ablation: Ablation) -> dict[str, bytes]:
+def bytes_of(folder: Path) -> dict[str, bytes]:
     return {
-        str(path.relative_to(ablation.folder.path)): path.read_bytes()
+        str(path.relative_to(folder)): path.read_bytes()
         for name in ("items.jsonl", "responses.jsonl", "toy.safetensors")
-        for path in sorted(ablation.folder.path.rglob(name))
+        for path in sorted(folder.rglob(name))
     }
 
 
@@ -43,16 +43,14 @@ def test_every_cell_is_an_ordinary_run_in_the_ablations_folder(ablation: Ablatio
     assert seen.of("done") == [0, 1, 2, 3]
 
 
-def test_within_a_seed_all_arms_share_data_split_weights_and_batches(ablation: Ablation, seen: Any) -> None:
-    proofs = [
-        json.loads((result.path / "manifest.json").read_text(encoding="utf-8"))["pairing"]
-        for result in ablation.run(seen)
-    ]
+def test_within_a_seed_all_arms_share_data_split_weights_and_batches(ran: Callable[..., Any]) -> None:
+    _, cells = ran()
+    proofs = [json.loads((cell.path / "manifest.json").read_text(encoding="utf-8"))["pairing"] for cell in cells]
     assert proofs[0] == proofs[1] != proofs[2] == proofs[3]
 
 
-def test_what_is_complete_is_not_run_again(ablation: Ablation, seen: Any, toys: Any) -> None:
-    ablation.run(seen)
+def test_what_is_complete_is_not_run_again(ran: Callable[..., Any], seen: Any, toys: Any) -> None:
+    ablation, _ = ran()
     shutil.rmtree(ablation.folder.path / "runs" / "mask-instruction" / "seed-124")
     toys.judged.clear()
     Ablation.reopen(ablation.folder.path, toys.registry).run(seen)
@@ -60,7 +58,7 @@ def test_what_is_complete_is_not_run_again(ablation: Ablation, seen: Any, toys: 
 
 
 def test_a_grid_that_was_stopped_ends_as_one_that_was_not(
-    ablation: Ablation, plan: Plans, toys: Any, tmp_path: Path, seen: Any
+    plan: Plans, finished_once: Callable[..., Path], toys: Any, tmp_path: Path, seen: Any
 ) -> None:
     class Stopping(type(seen)):  # type: ignore[misc]
         def happened(self, event: Any) -> None:
@@ -68,13 +66,13 @@ def test_a_grid_that_was_stopped_ends_as_one_that_was_not(
             if event.number == 1 and event.kind == "begin" and event.text.startswith("answers"):
                 raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match=r"1 of 4 cells complete.*sftframe ablate --resume"):
+    stopped = tmp_path / "grid"
+    ablation = Ablation.start(plan(ablate={"seeds": 1}), toys.registry, stopped)
+    with pytest.raises(Interrupted, match=r"1 of 2 cells complete.*sftframe ablate --resume"):
         ablation.run(Stopping())
-    Ablation.reopen(ablation.folder.path, toys.registry).run(seen)
-    straight = Ablation.start(plan(), toys.registry, tmp_path / "straight")
-    straight.run(seen)
-    assert bytes_of(ablation) == bytes_of(straight)
-    assert len(bytes_of(straight)) == 12
+    Ablation.reopen(stopped, toys.registry).run(seen)
+    assert bytes_of(stopped) == bytes_of(finished_once(ablate={"seeds": 1}))
+    assert len(bytes_of(stopped)) == 6
 
 
 def test_a_cell_that_fails_is_named_and_the_rest_goes_on(plan: Plans, toys: Any, tmp_path: Path, seen: Any) -> None:
@@ -87,7 +85,7 @@ def test_a_cell_that_fails_is_named_and_the_rest_goes_on(plan: Plans, toys: Any,
 
 
 def test_a_failed_cell_is_tried_again(plan: Plans, toys: Any, tmp_path: Path, seen: Any, data_file: Path) -> None:
-    grid = plan(data={"source": str(shutil.copy(data_file, tmp_path / "data.json"))})
+    grid = plan(data={"source": str(shutil.copy(data_file, tmp_path / "data.json"))}, ablate={"seeds": 1})
     ablation = Ablation.start(grid, toys.registry, tmp_path / "grid")
     (tmp_path / "data.json").rename(tmp_path / "away.json")
     assert all("data.json" in result.error for result in ablation.run(seen))

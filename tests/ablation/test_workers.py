@@ -30,7 +30,9 @@ LONG_S = 200.0
 GRID = (
     *("ablate", "--collate", "mask-pad,mask-instruction", "--seeds", "1", "--jobs", "2", "--epochs", "300"),
     *("--set", "train.eval_every=100000", "--set", "train.eval_examples=2", "--set", "data.limit=40"),
+    *("--set", "before=false", "--set", "threads=1"),
 )
+"""Cells that train from the start, and for long: what is before and after training is not stopped here."""
 START = """
 import os, signal, sys
 for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -114,30 +116,32 @@ def check_saved(folder: Path) -> None:
         assert checkpoints.is_whole(run / "checkpoints" / f"step-{last}")
 
 
-@pytest.mark.parametrize(("number", "ignoring"), [("SIGTERM", "SIGINT"), ("SIGHUP", "")])
-def test_a_parent_that_is_stopped_waits_until_its_workers_have_saved(
-    begin: Begin, tmp_path: Path, number: str, ignoring: str
-) -> None:
-    parent = begin(*GRID, "--out", "grid", ignoring=ignoring)
-    pids = both_train(tmp_path, parent)
-    assert len(pids) == 2
-    parent.send_signal(getattr(signal, number))
-    assert parent.wait(LONG_S) == 130
+def check_ended(folder: Path, parent: subprocess.Popen[str], pids: list[int]) -> None:
+    """The parent waited until its workers had saved, and says how to go on."""
+    assert parent.wait(LONG_S) == 130, (folder / "talk.txt").read_text()
     assert [pid for pid in pids if is_alive(pid)] == []
-    check_saved(tmp_path)
-    talk = (tmp_path / "talk.txt").read_text()
+    check_saved(folder)
+    talk = (folder / "talk.txt").read_text()
     assert "continue with: sftframe ablate --resume grid" in talk
     assert "Traceback" not in talk
 
 
-def test_workers_of_a_parent_that_was_killed_save_and_end_and_the_ablation_can_be_resumed_at_once(
+def test_a_parent_whose_terminal_is_closed_waits_until_its_workers_have_saved(begin: Begin, tmp_path: Path) -> None:
+    parent = begin(*GRID, "--out", "grid")
+    pids = both_train(tmp_path, parent)
+    assert len(pids) == 2
+    parent.send_signal(signal.SIGHUP)
+    check_ended(tmp_path, parent, pids)
+
+
+def test_workers_of_a_parent_that_was_killed_save_and_end_and_the_ablation_can_be_resumed_at_once_and_stopped(
     begin: Begin, tmp_path: Path
 ) -> None:
     parent = begin(*GRID, "--out", "grid")
     pids = both_train(tmp_path, parent)
     parent.kill()
     parent.wait(LONG_S)
-    again = begin("ablate", "--resume", "grid")
+    again = begin("ablate", "--resume", "grid", ignoring="SIGINT")
     wait_until(lambda: not any(is_alive(pid) for pid in pids), "workers live on without their parent")
     check_saved(tmp_path)
     before = [num_steps(path) for path in tmp_path.glob("grid/runs/*/*/metrics.jsonl")]
@@ -148,8 +152,10 @@ def test_workers_of_a_parent_that_was_killed_save_and_end_and_the_ablation_can_b
         ),
         "the resumed ablation does not train",
     )
+    pids = workers(tmp_path)
+    assert len(pids) == 2
     again.send_signal(signal.SIGTERM)
-    assert again.wait(LONG_S) == 130, (tmp_path / "talk.txt").read_text()
+    check_ended(tmp_path, again, pids)
     assert "in use by" not in (tmp_path / "talk.txt").read_text()
 
 
