@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -34,23 +35,13 @@ COMMANDS = {
     "judge": ("{run}",),
     "compare": ("{run}", "{other}"),
     "report": ("{run}",),
-    "ablate": (
-        "--collate",
-        "mask-pad,mask-instruction",
-        "--seeds",
-        "1",
-        "--data",
-        "{data}",
-        "--out",
-        "{new}/grid",
-        *QUICK,
-    ),
+    "ablate": ("--resume", "{new}/grid"),  # all its runs are there; what is left is the verdict and the report
     "preview": ("--data", "{data}"),
     "chat": ("{run}",),
     "export": ("{run}", "--to", "hf", "--out", "{new}/export"),
     "doctor": (),
     "plugins show": ("mask-pad",),
-    "plugins check": ("mask-pad",),
+    "plugins check": ("alpaca",),
     "plugins new": ("prompt", "mine", "--dir", "{new}/mine"),
 }
 SHAPES = {
@@ -63,10 +54,15 @@ SHAPES = {
 }
 """Other shapes of results, for what concerns encodings."""
 
+FROM_THE_START = "ablate --seeds 1"
+GRIDS = {FROM_THE_START: ("--collate", "mask-pad,mask-instruction", "--data", "{data}", "--out", "{new}/grid", *QUICK)}
+"""An ablation with all its runs, for what concerns what is said while they run."""
+
 WRITES = {"init": "sftframe.toml", "run": "run/report.html", "train": "run/model", "ablate": "grid/report.html"} | {
     "export": "export/model.safetensors",
     "plugins new": "mine/pyproject.toml",
     "run --json": "run/summary.json",
+    FROM_THE_START: "grid/report.html",
 }
 """What has to be there in the end, whatever became of the output."""
 
@@ -115,7 +111,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def places(start: Start, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Data with letters that ASCII lacks, two small runs on it, and a file of answers."""
+    """Data with letters that ASCII lacks, an ablation of two small runs on it, and a file of answers."""
     folder = tmp_path_factory.mktemp("small")
     entries = [
         {
@@ -129,11 +125,14 @@ def places(start: Start, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     answers = [{**entry, "model_response": "Peut-être."} for entry in entries[:2]]
     (folder / "answers.json").write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
     (folder / "questions.txt").write_text("Qu'est-ce que c'est, 東京 ?\n", encoding="utf-8")
+    given = [part.format(data=folder / "data.json", new=folder) for part in GRIDS[FROM_THE_START]]
+    ended = start([*FROM_THE_START.split(), *given], folder)
+    assert ended.code == 0, ended.err
+    for name, arm in (("run", "mask-pad"), ("other", "mask-instruction")):
+        shutil.copytree(folder / "grid/runs" / arm / "seed-123", folder / name)
+    (folder / "grid/report.html").unlink()
     found = {"data": "data.json", "run": "run", "other": "other", "answers": "answers.json", "stdin": "questions.txt"}
-    for name, collate in (("run", "mask-pad"), ("other", "mask-instruction")):
-        given = ["--data", str(folder / "data.json"), "--out", str(folder / name), "--collate", collate, *QUICK]
-        assert start(["run", *given], folder).code == 0
-    return {name: str(folder / path) for name, path in found.items()}
+    return {name: str(folder / path) for name, path in {**found, "grid": "grid"}.items()}
 
 
 @pytest.fixture
@@ -141,7 +140,9 @@ def call(start: Start, places: dict[str, str], tmp_path: Path) -> Start:
     """`call(command, **streams)`: a command of the table, in an empty folder."""
 
     def go(command: str, **streams: str) -> Ended:
-        rest = [part.format(new=tmp_path, **places) for part in {**COMMANDS, **SHAPES}[command]]
+        if command == "ablate":
+            shutil.copytree(places["grid"], tmp_path / "grid")
+        rest = [part.format(new=tmp_path, **places) for part in {**COMMANDS, **SHAPES, **GRIDS}[command]]
         stdin = {"stdin": places["stdin"]} if command == "chat" else {}
         return start([*command.split(), *rest], tmp_path, **{**stdin, **streams})
 
@@ -152,7 +153,7 @@ def is_whole(command: str, folder: Path) -> bool:
     return command not in WRITES or (folder / WRITES[command]).exists()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *GRIDS])
 def test_closed_streams_are_no_fault(call: Start, tmp_path: Path, command: str) -> None:
     ended = call(command, out="closed", err="closed", **({"stdin": "closed"} if command != "chat" else {}))
     assert (ended.code, is_whole(command, tmp_path)) == (0, True)
@@ -194,7 +195,7 @@ def test_an_encoding_without_the_letters_replaces_them(call: Start, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("command", "kind"),
-    [("run", "full"), ("judge", "broken"), ("preview", "closed"), ("ablate", "broken"), ("doctor", "full")],
+    [("run", "full"), ("judge", "broken"), ("preview", "closed"), (FROM_THE_START, "broken"), ("doctor", "full")],
 )
 def test_a_stderr_that_takes_nothing_changes_nothing(call: Start, tmp_path: Path, command: str, kind: str) -> None:
     ended = call(command, err=kind)
@@ -211,7 +212,13 @@ def test_an_error_keeps_its_exit_code_when_it_cannot_be_told(start: Start, tmp_p
     ("command", "encoding"),
     [
         *(("preview --json", encoding) for encoding in ("cp1252", "cp932", "latin-1", "utf-16")),
-        *(("run", "cp1252"), ("judge", "cp932"), ("report", "latin-1"), ("doctor", "koi8-r"), ("compare", "cp437")),
+        *(
+            ("generate", "cp1252"),
+            ("judge", "cp932"),
+            ("report", "latin-1"),
+            ("doctor", "koi8-r"),
+            ("compare", "cp437"),
+        ),
     ],
 )
 def test_any_encoding_shows_a_result(call: Start, command: str, encoding: str) -> None:
