@@ -243,15 +243,9 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemResult:
-    """All results of one test item: a line of `items.jsonl`, which comparisons read."""
+class AnsweredItem(JudgeItem):
+    """An answered test item with all that is known of it: a line of `items.jsonl`, which comparisons read."""
 
-    index: int
-    """`Example.index`."""
-    instruction: str
-    input: str
-    reference: str
-    answer: str
     stop_reason: StopReason | None
     """None where it is not known how the answer ended."""
     response_nll: float | None
@@ -264,6 +258,16 @@ class ItemResult:
     """None where the item was not judged."""
     reason: str
     """The judge's."""
+
+    def for_judge(self, answer: str | None = None) -> JudgeItem:
+        """The question for a judge, with this answer or another one."""
+        return JudgeItem(
+            index=self.index,
+            instruction=self.instruction,
+            input=self.input,
+            reference=self.reference,
+            answer=self.answer if answer is None else answer,
+        )
 
     @property
     def is_exact(self) -> bool:

@@ -27,7 +27,7 @@ from sftframe.pipeline import Session, check_made_with
 from sftframe.progress import Observer
 from sftframe.registry import Registry, load_registry
 from sftframe.report import summary_document
-from sftframe.runs import RunFolder, read_object
+from sftframe.runs import RunStore, read_object
 
 EventKind = Literal["started", "begin", "advance", "end", "note", "warn", "done", "failed"]
 
@@ -114,8 +114,8 @@ class Outcome:
 
 def is_done(path: Path) -> bool:
     """The run is complete: a resume would do nothing."""
-    folder = RunFolder(path)
-    return is_run(path) and folder.summary_path.exists() and folder.items_path.exists()
+    folder = RunStore(path)
+    return is_run(path) and folder.is_finished
 
 
 def run_here(jobs: Sequence[Job], registry: Registry, observer: AblationObserver) -> Iterator[Outcome]:
@@ -159,9 +159,9 @@ def failed(job: Job, message: str, seconds: float, tell: Tell) -> Outcome:
 
 def _summary(job: Job, registry: Registry, observer: CellObserver) -> dict[str, Any]:
     if is_run(job.path):
-        check_made_with(RunFolder(job.path), job.layer, registry)
+        check_made_with(RunStore(job.path), job.layer, registry)
     if is_done(job.path):
-        return read_object(RunFolder(job.path).summary_path)
+        return read_object(RunStore(job.path).summary_path)
     if is_run(job.path):
         session = Session.reopen(job.path, registry, observer)
         session.check_judge()

@@ -20,19 +20,18 @@ from sftframe.analysis import (
     find_yardstick,
     judge_variance,
     minimum_detectable_difference,
-    read_run,
 )
 from sftframe.config import merge
 from sftframe.data import load_examples, split
 from sftframe.errors import ConfigError, SftframeError
 from sftframe.files import write_json, write_whole
-from sftframe.judging import Judging, asked_again
+from sftframe.judging import Judging
 from sftframe.pipeline import Components, prepare_data, resolve, view_examples
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import tokenize
 from sftframe.registry import Registry
 from sftframe.report import PageInput, comparison_document, comparison_page, read_arm_curves
-from sftframe.runs import read_record
+from sftframe.runs import RunStore, read_record
 from sftframe.trust import accepting, claims_of, judge_claims, require, unaccepted
 
 
@@ -79,7 +78,7 @@ def measured_judge_variance(
         return None
     require(path, judge_claims(judge, (), inside=[path]))
     judge.check()
-    items = [asked_again(item, item.answer) for item in read_run(complete.path).items]
+    items = [item.for_judge() for item in RunStore.open(complete.path).load().items]
     judging = Judging.of(config, judge, ablation.registry, observer or Observer())
     judgement = judging.judge_answers(items, stage="judge again", num_repeats=repeats)
     judgement.check(config.max_failures)
@@ -253,7 +252,7 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
     if len(runs) < 2:
         return None
     arms = [
-        ComparedArm(name=name, runs={seed: read_run(path) for seed, path in paths.items()})
+        ComparedArm(name=name, runs={seed: RunStore.open(path).load() for seed, path in paths.items()})
         for name, paths in runs.items()
     ]
     baseline = plan.config.baseline

@@ -13,10 +13,11 @@ from sftframe.config import Layer, option_fields
 from sftframe.data import load_examples, split
 from sftframe.device import choose_device, set_up_threads
 from sftframe.errors import ConfigError, suggestion
-from sftframe.pipeline import Components, absolute_path_or_text, check_resources, prepare_data, resolve
+from sftframe.pipeline import Components, check_resources, prepare_data, resolve
 from sftframe.progress import Observer
 from sftframe.prompts import file_style, prompt_file
 from sftframe.registry import Registry, Seam
+from sftframe.runs import absolute_path_or_text
 from sftframe.training import StepLoader, Trainer
 
 _UNVARIED = {

@@ -26,9 +26,8 @@ from sftframe.config import Layer, flattened, merge, nested
 from sftframe.device import physical_cores
 from sftframe.errors import ConfigError, Interrupted
 from sftframe.interrupts import interruptible
-from sftframe.pipeline import read_manifest
 from sftframe.registry import Registry, Seam
-from sftframe.runs import RunFolder
+from sftframe.runs import RunStore
 from sftframe.trust import claims_of, remember, require
 
 _NAMED = ("prompt", "collate", "model")
@@ -250,7 +249,7 @@ class Ablation:
         if len(done) == len(paths):
             return
         for path in done:
-            for seam, known in read_manifest(RunFolder(path))["components"].items():
+            for seam, known in RunStore(path).manifest()["components"].items():
                 is_recorded = isinstance(known, Mapping) and {"name", "plugin", "version"} <= known.keys()
                 if seam == Seam.JUDGE or not is_recorded:
                     continue

@@ -12,7 +12,7 @@ from sftframe.analysis.compare import AxisTable, ComparisonResult, FlippedItem, 
 from sftframe.analysis.intervals import judge_variance
 from sftframe.analysis.pairs import Comparison, Interval, VarianceComponents
 from sftframe.analysis.planning import minimum_detectable_difference
-from sftframe.analysis.runs import ComparedArm, FinishedRun, group_into_arms, read_run
+from sftframe.analysis.runs import ComparedArm, group_into_arms
 from sftframe.analysis.yardsticks import Yardstick, find_yardstick
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "ComparedArm",
     "Comparison",
     "ComparisonResult",
-    "FinishedRun",
     "FlippedItem",
     "Interval",
     "VarianceComponents",
@@ -32,5 +31,4 @@ __all__ = [
     "group_into_arms",
     "judge_variance",
     "minimum_detectable_difference",
-    "read_run",
 ]

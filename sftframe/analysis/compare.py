@@ -9,33 +9,35 @@ from statistics import fmean
 from typing import Any
 
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Scores
-from sftframe.analysis.runs import ComparedArm, FinishedRun, check_comparable, check_identity
+from sftframe.analysis.runs import ComparedArm, check_comparable, check_identity
 from sftframe.analysis.verdicts import compare_arms
 from sftframe.analysis.yardsticks import YARDSTICKS, Yardstick, find_yardstick, scored
 from sftframe.config import settings_in_words
 from sftframe.errors import ConfigError, DataError, suggestion
 from sftframe.judging import HeadToHead
-from sftframe.records import ItemResult, JudgeItem, Verdict
+from sftframe.records import AnsweredItem, JudgeItem, Verdict
+from sftframe.runs import LoadedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlippedItem:
     """An item on which candidate and baseline differ."""
 
-    index: int
-    instruction: str
-    input: str
-    reference: str
+    baseline: AnsweredItem
+    """Both arms' items of the seed at which the two differ most."""
+    candidate: AnsweredItem
+    seed: int
+    """That seed."""
     baseline_scores: tuple[float | None, ...]
     """One per common seed."""
     candidate_scores: tuple[float | None, ...]
-    baseline_answer: str
-    """Both arms' answers of the seed at which the two differ most."""
-    candidate_answer: str
-    seed: int
-    """That seed."""
     difference: float
     """Candidate minus baseline, averaged over the seeds at which both have a score."""
+
+    @property
+    def index(self) -> int:
+        """Of the item in the data."""
+        return self.baseline.index
 
 
 def flipped_items(baseline: ComparedArm, candidate: ComparedArm, yardstick: Yardstick) -> list[FlippedItem]:
@@ -51,11 +53,11 @@ def flipped_items(baseline: ComparedArm, candidate: ComparedArm, yardstick: Yard
     return sorted(found, key=lambda flip: (-abs(flip.difference), flip.index))
 
 
-def _by_index(arm: ComparedArm, seed: int) -> dict[int, ItemResult]:
+def _by_index(arm: ComparedArm, seed: int) -> dict[int, AnsweredItem]:
     return {item.index: item for item in arm.runs[seed].items}
 
 
-def _flip(pairs: Mapping[int, tuple[ItemResult, ItemResult]], yardstick: Yardstick) -> FlippedItem | None:
+def _flip(pairs: Mapping[int, tuple[AnsweredItem, AnsweredItem]], yardstick: Yardstick) -> FlippedItem | None:
     """From baseline's and candidate's item by seed."""
     scores = {seed: (_score(yardstick, one), _score(yardstick, other)) for seed, (one, other) in pairs.items()}
     differences = {
@@ -66,20 +68,16 @@ def _flip(pairs: Mapping[int, tuple[ItemResult, ItemResult]], yardstick: Yardsti
     seed = max(differences, key=lambda seed: abs(differences[seed]))
     one, other = pairs[seed]
     return FlippedItem(
-        index=one.index,
-        instruction=one.instruction,
-        input=one.input,
-        reference=one.reference,
+        baseline=one,
+        candidate=other,
+        seed=seed,
         baseline_scores=tuple(first for first, _ in scores.values()),
         candidate_scores=tuple(second for _, second in scores.values()),
-        baseline_answer=one.answer,
-        candidate_answer=other.answer,
-        seed=seed,
         difference=fmean(differences.values()),
     )
 
 
-def _score(yardstick: Yardstick, item: ItemResult) -> float | None:
+def _score(yardstick: Yardstick, item: AnsweredItem) -> float | None:
     return scored(yardstick, [item]).get(item.index)
 
 
@@ -98,7 +96,7 @@ def arms_of_answers(head_to_head: HeadToHead) -> list[ComparedArm]:
     arms = []
     for number, (side, items) in enumerate(sides):
         results = tuple(_result(*both) for both in zip(range(len(items)), items, verdicts[number], strict=True))
-        run = FinishedRun(
+        run = LoadedRun(
             path=Path(side.label),
             seed=_ONLY_SEED,
             settings={},
@@ -117,8 +115,8 @@ def _names(head_to_head: HeadToHead) -> tuple[str, str]:
     return (a, b) if a != b else (f"{a} (A)", f"{b} (B)")
 
 
-def _result(index: int, item: JudgeItem, verdict: Verdict) -> ItemResult:
-    return ItemResult(
+def _result(index: int, item: JudgeItem, verdict: Verdict) -> AnsweredItem:
+    return AnsweredItem(
         index=index,
         instruction=item.instruction,
         input=item.input,

@@ -1,18 +1,17 @@
-"""Finished runs, read for a comparison, and whether runs with the same settings were made of the same pieces."""
+"""Arms of a comparison: runs grouped by their settings, and whether they can be compared."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from sftframe.config import flattened, read_toml, settings_in_words
+from sftframe.config import settings_in_words
 from sftframe.errors import ConfigError, DataError
-from sftframe.records import ItemResult
-from sftframe.runs import RunFolder, read_object, read_record, read_records
+from sftframe.runs import LoadedRun
 
 _NOT_AN_ARM = ("seed", "out", "threads", "device", "before", "max_failures")
 """Settings in which runs of one arm may differ."""
@@ -28,88 +27,26 @@ _WHAT = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedRun:
-    """The contents of a run's folder that a comparison needs."""
-
-    path: Path
-    seed: int
-    settings: Mapping[str, Any]
-    """Flat configuration, `train.lr` and the like."""
-    pairing_hashes: Mapping[str, str]
-    judge: str
-    items: tuple[ItemResult, ...]
-    summary: Mapping[str, Any]
-    """`summary.json`."""
-    manifest: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedArm:
     """Runs that differ only in their seed."""
 
     name: str
-    runs: Mapping[int, FinishedRun]
+    runs: Mapping[int, LoadedRun]
     """By seed."""
 
-    def any_run(self) -> FinishedRun:
+    def any_run(self) -> LoadedRun:
         """The run of the first seed, for values that are the same in all."""
         return next(iter(self.runs.values()))
 
 
-def read_run(path: Path) -> FinishedRun:
-    """A finished run.
-
-    Raises:
-        ConfigError: the folder is no run, or its run is not finished.
-    """
-    folder = RunFolder.open(path)
-    if not (folder.items_path.exists() and folder.summary_path.exists()):
-        raise ConfigError(f"{path} is not finished: finish it with sftframe run --resume {path}")
-    manifest, summary = read_object(folder.manifest_path), read_object(folder.summary_path)
-    said = read_record(_Identity, manifest, folder.manifest_path)
-    read_record(_Measured, summary, folder.summary_path)
-    return FinishedRun(
-        path=path,
-        seed=said.seed,
-        settings=dict(flattened(read_toml(folder.config_path))),
-        pairing_hashes=said.pairing,
-        judge=said.judge,
-        items=tuple(read_records(ItemResult, folder.items_path)),
-        summary=summary,
-        manifest=manifest,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Identity:
-    """Required entries of a manifest."""
-
-    seed: int
-    pairing: dict[str, str]
-    judge: str
-    tokenizer: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trained:
-    counted_share: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """Entries of a summary that are shown."""
-
-    train: _Trained | None = None
-
-
-def group_into_arms(runs: Sequence[FinishedRun]) -> list[ComparedArm]:
+def group_into_arms(runs: Sequence[LoadedRun]) -> list[ComparedArm]:
     """Group runs into arms: runs of one arm differ only in the seed. An arm's name shows how it differs from the
     others.
 
     Raises:
         ConfigError: one arm only, or two runs with the same settings and seed.
     """
-    groups: list[tuple[dict[str, Any], dict[int, FinishedRun]]] = []
+    groups: list[tuple[dict[str, Any], dict[int, LoadedRun]]] = []
     for run in runs:
         own = {key: value for key, value in run.settings.items() if key not in _NOT_AN_ARM}
         members = next((members for settings, members in groups if settings == own), None)
@@ -152,7 +89,7 @@ def check_comparable(arms: Iterable[ComparedArm], *, by_design: Mapping[str, str
     return list(_unpaired(everything, by_design))
 
 
-def _unpaired(everything: Sequence[tuple[str, FinishedRun]], by_design: Mapping[str, str] | None) -> Iterable[str]:
+def _unpaired(everything: Sequence[tuple[str, LoadedRun]], by_design: Mapping[str, str] | None) -> Iterable[str]:
     for key, what in _WHAT.items():
         differing = _first_pair_that_differs(everything, key)
         if differing is None:
@@ -170,9 +107,9 @@ def _unpaired(everything: Sequence[tuple[str, FinishedRun]], by_design: Mapping[
 
 
 def _first_pair_that_differs(
-    everything: Sequence[tuple[str, FinishedRun]], key: str
-) -> tuple[FinishedRun, FinishedRun] | None:
-    first_of: dict[int, FinishedRun] = {}
+    everything: Sequence[tuple[str, LoadedRun]], key: str
+) -> tuple[LoadedRun, LoadedRun] | None:
+    first_of: dict[int, LoadedRun] = {}
     for _, run in everything:
         one = first_of.setdefault(run.seed, run)
         if one.pairing_hashes.get(key) != run.pairing_hashes.get(key):
@@ -264,7 +201,7 @@ def check_identity(arms: Sequence[ComparedArm], *, is_grid: bool) -> list[str]:
     return notes
 
 
-_Cell = tuple[str, FinishedRun]
+_Cell = tuple[str, LoadedRun]
 """Name of the arm, and the run."""
 _Variants = Mapping[str, list[_Cell]]
 """Cells by value, as JSON."""

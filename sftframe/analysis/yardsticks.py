@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sftframe.analysis.pairs import Direction
 from sftframe.errors import ConfigError, suggestion
-from sftframe.records import ItemResult
+from sftframe.records import AnsweredItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +31,9 @@ class Yardstick:
     score_range: float | None = None
     """Largest possible difference of two scores."""
     digits: int = 1
-    score: Callable[[ItemResult], float | None]
+    score: Callable[[AnsweredItem], float | None]
     """Score of one item; None if it has none. Of a ratio of sums the numerator."""
-    weight: Callable[[ItemResult], float] | None = None
+    weight: Callable[[AnsweredItem], float] | None = None
     """Of a ratio of sums the denominator; all arms share it, because they share the references."""
     meaning: str
 
@@ -124,6 +124,6 @@ def find_yardstick(key: str) -> Yardstick:
     return found
 
 
-def scored(yardstick: Yardstick, items: Iterable[ItemResult]) -> dict[int, float | None]:
+def scored(yardstick: Yardstick, items: Iterable[AnsweredItem]) -> dict[int, float | None]:
     """Score by item index; items that cannot have one (an empty reference has no ratio) are left out."""
     return {item.index: yardstick.score(item) for item in items if yardstick.weight is None or yardstick.weight(item)}

@@ -98,9 +98,10 @@ def _runs_compared(
     paths: Sequence[Path], yardstick: str | None, margin: float | None, baseline: str | None
 ) -> ComparisonResult:
     from sftframe.analysis import compare as compare_arms
-    from sftframe.analysis import group_into_arms, read_run
+    from sftframe.analysis import group_into_arms
+    from sftframe.runs import RunStore
 
-    arms = group_into_arms([read_run(path) for path in paths])
+    arms = group_into_arms([RunStore.open(path).load() for path in paths])
     return compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline)
 
 

@@ -34,10 +34,10 @@ def show_flips(result: ComparisonResult, count: int = NUM_FLIPS) -> None:
     table = _table(f"largest changes of {len(flips)}: {result.baseline} → {candidate}")
     for flip in flips[:count]:
         lines = (
-            " ".join(part for part in (flip.instruction, flip.input) if part),
-            f"reference  {flip.reference}",
-            f"{result.baseline}  {flip.baseline_answer}",
-            f"{candidate}  {flip.candidate_answer}",
+            " ".join(part for part in (flip.baseline.instruction, flip.baseline.input) if part),
+            f"reference  {flip.baseline.reference}",
+            f"{result.baseline}  {flip.baseline.answer}",
+            f"{candidate}  {flip.candidate.answer}",
         )
         table.add_row(result.main.yardstick.signed(flip.difference), Text("\n".join(_one_line(line) for line in lines)))
     out().print(table)

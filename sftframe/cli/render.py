@@ -31,7 +31,8 @@ from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, Summary, Yardsticks
 
 if TYPE_CHECKING:
-    from sftframe.pipeline import AnsweredExample, Session
+    from sftframe.pipeline import Session
+    from sftframe.records import AnsweredItem
 
 
 def fail(message: str) -> None:
@@ -297,15 +298,13 @@ def _cost_line(summary: Summary) -> Text:
     )
 
 
-def _answer_panel(answered: AnsweredExample) -> Panel:
-    example = answered.example
-    lines = [Text(escape_controls(example.instruction), style="bold")]
-    if example.input:
-        lines.append(Text(escape_controls(example.input)))
-    lines.append(Text.assemble(("reference  ", "dim"), escape_controls(example.output)))
-    lines.append(Text.assemble(("answer     ", "dim"), escape_controls(answered.response.text)))
-    verdict = answered.verdict
-    if verdict is not None:
-        score = "no score" if verdict.score is None else f"{verdict.score:.0f}"
-        lines.append(Text.assemble(("judge      ", "dim"), f"{score}  {escape_controls(verdict.reason)}"))
-    return Panel(Group(*lines), title=f"test example {example.index}", title_align="left")
+def _answer_panel(item: AnsweredItem) -> Panel:
+    lines = [Text(escape_controls(item.instruction), style="bold")]
+    if item.input:
+        lines.append(Text(escape_controls(item.input)))
+    lines.append(Text.assemble(("reference  ", "dim"), escape_controls(item.reference)))
+    lines.append(Text.assemble(("answer     ", "dim"), escape_controls(item.answer)))
+    if item.verdict is not None:
+        score = "no score" if item.score is None else f"{item.score:.0f}"
+        lines.append(Text.assemble(("judge      ", "dim"), f"{score}  {escape_controls(item.reason)}"))
+    return Panel(Group(*lines), title=f"test example {item.index}", title_align="left")

@@ -7,7 +7,6 @@ Nothing here imports torch, so that judging a file starts at once.
 from sftframe.judging.asking import Judgement, Judging
 from sftframe.judging.files import (
     HeadToHead,
-    asked_again,
     choose_judge,
     compare_answers,
     comparison_document,
@@ -26,7 +25,6 @@ __all__ = [
     "Judging",
     "PairSummary",
     "ScoreDifference",
-    "asked_again",
     "choose_judge",
     "compare_answers",
     "comparison_document",

@@ -24,9 +24,9 @@ from sftframe.judging.scoring import (
     paired_difference,
 )
 from sftframe.progress import Observer
-from sftframe.records import ItemResult, JudgeItem, Preference, Response, Verdict
+from sftframe.records import AnsweredItem, JudgeItem, Preference, Verdict
 from sftframe.registry import Registry, load_registry
-from sftframe.runs import RunFolder, read_object, read_records
+from sftframe.runs import RunStore, read_object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,37 +67,27 @@ def read_answered_run(path: Path) -> AnsweredItems:
     Raises:
         ConfigError: the folder is not a run, or the run is not finished.
     """
-    folder = RunFolder.open(path)
-    if not (folder.items_path.exists() and folder.responses_path.exists()):
+    run = RunStore.open(path)
+    if not (run.items_path.exists() and run.responses_path.exists()):
         raise ConfigError(f"{path} is not finished: continue it with sftframe run --resume {path}")
-    answers = {response.index: response.text for response in read_records(Response, folder.responses_path)}
+    files = run.answers("after")
+    answers = {response.index: response.text for response in files.known_responses()}
     verdicts: dict[str, dict[int, Verdict]] = {}
-    for verdict in read_records(Verdict, folder.verdicts_path) if folder.verdicts_path.exists() else []:
+    for verdict in files.all_verdicts():
         verdicts.setdefault(verdict.judge, {})[verdict.index] = verdict
     return AnsweredItems(
         label=str(path),
-        items=tuple(_item(question, answers, path) for question in read_records(ItemResult, folder.items_path)),
-        data_sha256=_data_sha256(folder.manifest_path),
+        items=tuple(_as_it_is_now(item, answers, path) for item in run.items()),
+        data_sha256=_data_sha256(run.manifest_path),
         verdicts=verdicts,
     )
 
 
-def _item(question: ItemResult, answers: Mapping[int, str], path: Path) -> JudgeItem:
-    """The question of the last report, with the answer as it is now."""
-    if question.index not in answers:
-        raise ConfigError(f"{path} has no answer to test item {question.index}: sftframe generate {path} writes it")
-    return asked_again(question, answers[question.index])
-
-
-def asked_again(item: ItemResult, answer: str) -> JudgeItem:
-    """A test item of a run as an item for a judge, with this answer."""
-    return JudgeItem(
-        index=item.index,
-        instruction=item.instruction,
-        input=item.input,
-        reference=item.reference,
-        answer=answer,
-    )
+def _as_it_is_now(item: AnsweredItem, answers: Mapping[int, str], path: Path) -> JudgeItem:
+    """The question of the last report, with the answer of the last `sftframe generate`."""
+    if item.index not in answers:
+        raise ConfigError(f"{path} has no answer to test item {item.index}: sftframe generate {path} writes it")
+    return item.for_judge(answers[item.index])
 
 
 def _data_sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
 """A whole run, and its stages one by one, as Python functions."""
 
-from sftframe.pipeline.manifest import absolute_path_or_text, check_made_with, read_manifest
+from sftframe.pipeline.manifest import check_made_with
 from sftframe.pipeline.preview import (
     BatchView,
     Previewed,
@@ -10,13 +10,11 @@ from sftframe.pipeline.preview import (
     view_batches,
     view_examples,
 )
-from sftframe.pipeline.reporting import AnsweredExample
 from sftframe.pipeline.session import Session, announce_unused_columns, run
 from sftframe.pipeline.setup import Components, check_resources, chosen_components, prepare_data, proposals, resolve
 from sftframe.pipeline.tuned_model import FinishedRun, TunedModel
 
 __all__ = [
-    "AnsweredExample",
     "BatchView",
     "Components",
     "FinishedRun",
@@ -24,7 +22,6 @@ __all__ = [
     "Session",
     "TokenView",
     "TunedModel",
-    "absolute_path_or_text",
     "announce_unused_columns",
     "check_made_with",
     "check_resources",
@@ -33,7 +30,6 @@ __all__ = [
     "prepare_data",
     "proposals",
     "read_data",
-    "read_manifest",
     "resolve",
     "run",
     "view_batches",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,8 +21,8 @@ from sftframe.pipeline.setup import Components, PreparedData
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import encode_prompts
-from sftframe.records import Example, Likelihood, Response, TrainSummary, Verdict, Yardsticks
-from sftframe.runs import RunFolder, read_json, read_record, read_records
+from sftframe.records import Example, Likelihood, Response, Verdict, Yardsticks
+from sftframe.runs import AnswerFiles, RunStore, read_record
 from sftframe.training import evaluation_batches
 
 Record = TypeVar("Record", Response, Verdict, Likelihood)
@@ -31,55 +31,6 @@ Record = TypeVar("Record", Response, Verdict, Likelihood)
 ANSWERED_TOGETHER = 512
 """Questions of one call of the model. The other rows of a batch change the last bits of its numbers. So a resumed run
 computes the answers of an unfinished group again: this is the most that an interruption costs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerFiles:
-    """The files of one model's measurements."""
-
-    label: str
-    likelihoods: Path
-    responses: Path
-    verdicts: Path
-
-    @classmethod
-    def after(cls, folder: RunFolder) -> AnswerFiles:
-        """Of the fine-tuned model."""
-        return cls(
-            label="after",
-            likelihoods=folder.likelihoods_path,
-            responses=folder.responses_path,
-            verdicts=folder.verdicts_path,
-        )
-
-    @classmethod
-    def before(cls, folder: RunFolder) -> AnswerFiles:
-        """Of the untuned model."""
-        return cls(
-            label="before",
-            likelihoods=folder.before_likelihoods_path,
-            responses=folder.before_responses_path,
-            verdicts=folder.before_verdicts_path,
-        )
-
-    def known_responses(self) -> list[Response]:
-        """The answers written so far."""
-        return [replace(response, ids=tuple(response.ids)) for response in _records(self.responses, Response)]
-
-    def known_verdicts(self, judge: str) -> list[Verdict]:
-        """The verdicts so far of the judge with this identity; its last verdict on an item counts."""
-        verdicts = _records(self.verdicts, Verdict)
-        latest = {verdict.index: verdict for verdict in verdicts if verdict.judge == judge}
-        return [latest[index] for index in sorted(latest)]
-
-    def known_likelihoods(self) -> list[Likelihood]:
-        """The likelihoods, once all of them are there."""
-        return _records(self.likelihoods, Likelihood)
-
-    def forget(self) -> None:
-        """Delete the older measurements; verdicts first, so that none is ever found next to other answers."""
-        for path in (self.verdicts, self.responses, self.likelihoods):
-            disk().remove(path)
 
 
 def write_answers(
@@ -195,13 +146,13 @@ def check_measured(measured: Container[int], asked: Iterable[int], path: Path) -
         )
 
 
-def mend(folder: RunFolder, prepared: PreparedData, warn: Callable[[str], None]) -> None:
+def mend(folder: RunStore, prepared: PreparedData, warn: Callable[[str], None]) -> None:
     """Remove from a run's files what cannot be read; the resumed run makes it again.
 
     Args:
         warn: gets what is left out.
     """
-    for files in (AnswerFiles.before(folder), AnswerFiles.after(folder)):
+    for files in (folder.answers("before"), folder.answers("after")):
         _mend_lines(files.verdicts, Verdict, set(prepared.test.indices), warn)
         _mend_lines(files.responses, Response, set(prepared.test.indices), warn)
         try:
@@ -214,8 +165,7 @@ def mend(folder: RunFolder, prepared: PreparedData, warn: Callable[[str], None])
                 warn(f"{files.likelihoods} is not of the run's test examples: it is measured again")
                 disk().remove(files.likelihoods)
     try:
-        if folder.train_path.exists():
-            read_record(TrainSummary, read_json(folder.train_path), folder.train_path)
+        folder.train_summary()
     except ConfigError as error:
         warn(f"{error}; training continues from its last checkpoint")
         disk().remove(folder.train_path)
@@ -249,9 +199,9 @@ def _check_known(records: Iterable[Likelihood | Response], prepared: PreparedDat
         )
 
 
-def write_responses_document(prepared: PreparedData, folder: RunFolder) -> None:
+def write_responses_document(prepared: PreparedData, folder: RunStore) -> None:
     """`responses.json`: the test entries with `model_response` added, in the chapter's shape."""
-    answers = {response.index: response.text for response in AnswerFiles.after(folder).known_responses()}
+    answers = {response.index: response.text for response in folder.answers("after").known_responses()}
     document = [
         {
             "instruction": example.instruction,
@@ -293,7 +243,3 @@ def _require_finite(likelihoods: Iterable[Likelihood], label: str) -> None:
                 f"the model ({label} fine-tuning) gives test example {item.index} a likelihood that is not finite: its "
                 "weights are damaged"
             )
-
-
-def _records(path: Path, kind: type[Record]) -> list[Record]:
-    return read_records(kind, path) if path.exists() else []

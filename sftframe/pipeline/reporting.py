@@ -2,60 +2,67 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-
 from sftframe.config import RunConfig
-from sftframe.files import plain, read_json_lines, write_json, write_whole
-from sftframe.pipeline import manifest
-from sftframe.pipeline.answers import AnswerFiles, check_measured, read_yardsticks
+from sftframe.files import write_json, write_whole
+from sftframe.pipeline.answers import check_measured, read_yardsticks
 from sftframe.pipeline.preview import view_examples
 from sftframe.pipeline.setup import Components, PreparedData
-from sftframe.records import Example, ItemResult, Response, Summary, TrainSummary, Verdict
+from sftframe.records import AnsweredItem, Example, Likelihood, Response, Summary, Verdict
 from sftframe.report import Curves, ReportInput, loss_chart, read_curves, report_page, summary_document
-from sftframe.runs import RunFolder, read_json, read_record
+from sftframe.runs import Label, RunStore
 
 NUM_TOKEN_EXAMPLES = 3
 """Examples whose tokens the report shows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnsweredExample:
-    """A test example with the fine-tuned model's answer."""
-
-    example: Example
-    response: Response
-    verdict: Verdict | None
-
-
-def answered_examples(folder: RunFolder, prepared: PreparedData) -> list[AnsweredExample]:
-    """All test examples that have an answer, in the order of the data."""
-    files = AnswerFiles.after(folder)
+def answered_items(run: RunStore, prepared: PreparedData, label: Label = "after") -> list[AnsweredItem]:
+    """All test examples that one of the two models has answered, in the order of the data."""
+    files = run.answers(label)
     responses = {response.index: response for response in files.known_responses()}
-    verdicts = {verdict.index: verdict for verdict in files.known_verdicts(_judge(folder))}
+    verdicts = {verdict.index: verdict for verdict in files.known_verdicts(_judge(run))}
+    likelihoods = {likelihood.index: likelihood for likelihood in files.known_likelihoods()}
+    examples = [example for example in prepared.test_examples() if example.index in responses]
     return [
-        AnsweredExample(example=example, response=responses[example.index], verdict=verdicts.get(example.index))
-        for example in prepared.test_examples()
-        if example.index in responses
+        _item(example, responses[example.index], likelihoods.get(example.index), verdicts.get(example.index))
+        for example in examples
     ]
 
 
-def write_report(folder: RunFolder, config: RunConfig, components: Components, prepared: PreparedData) -> Summary:
+def _item(example: Example, response: Response, likelihood: Likelihood | None, verdict: Verdict | None) -> AnsweredItem:
+    return AnsweredItem(
+        index=example.index,
+        instruction=example.instruction,
+        input=example.input,
+        reference=example.output,
+        answer=response.text,
+        stop_reason=response.stop_reason,
+        response_nll=likelihood.response_nll if likelihood else None,
+        num_response_bytes=likelihood.num_response_bytes if likelihood else len(example.output.encode()),
+        score=verdict.score if verdict else None,
+        verdict=verdict.status if verdict else None,
+        reason=verdict.reason if verdict else "",
+    )
+
+
+def write_report(folder: RunStore, config: RunConfig, components: Components, prepared: PreparedData) -> Summary:
     """Write `summary.json`, `items.jsonl`, `loss.png` and `report.html`."""
     summary = build_summary(folder, config, prepared)
-    write_whole(folder.items_path, "".join(f"{json.dumps(plain(item))}\n" for item in item_results(folder, prepared)))
+    items = answered_items(folder, prepared)
+    measured = {item.index for item in items if item.response_nll is not None}
+    check_measured(measured, (item.index for item in items), folder.likelihoods_path)
+    folder.write_items(items)
     write_json(folder.summary_path, summary_document(summary))
-    curves = read_curves(read_json_lines(folder.metrics_path) if folder.metrics_path.exists() else [])
+    curves = read_curves(folder.metrics())
     write_whole(folder.loss_png_path, loss_chart(curves, collate=summary.collate))
     write_whole(folder.report_path, _page(folder, summary, curves, components, prepared))
     return summary
 
 
-def build_summary(folder: RunFolder, config: RunConfig, prepared: PreparedData) -> Summary:
+def build_summary(folder: RunStore, config: RunConfig, prepared: PreparedData) -> Summary:
     """The run's summary, from its files."""
     judge = _judge(folder)
     before, after = (
-        read_yardsticks(files, prepared, judge) for files in (AnswerFiles.before(folder), AnswerFiles.after(folder))
+        read_yardsticks(files, prepared, judge) for files in (folder.answers("before"), folder.answers("after"))
     )
     lengths = prepared.lengths
     return Summary(
@@ -63,11 +70,11 @@ def build_summary(folder: RunFolder, config: RunConfig, prepared: PreparedData) 
         prompt=config.prompt.name,
         collate=config.collate.name,
         model=config.model.name,
-        data=str(manifest.read_manifest(folder)["data"]["source"]),
+        data=str(folder.manifest()["data"]["source"]),
         seed=config.seed,
         before=before,
         after=after,
-        train=_train_summary(folder),
+        train=folder.train_summary(),
         length_report={
             "num_examples": lengths.num_examples,
             "longest": lengths.longest,
@@ -80,42 +87,13 @@ def build_summary(folder: RunFolder, config: RunConfig, prepared: PreparedData) 
     )
 
 
-def item_results(folder: RunFolder, prepared: PreparedData) -> list[ItemResult]:
-    """All that is known of every test item that the fine-tuned model answered, in the order of the data."""
-    likelihoods = {item.index: item for item in AnswerFiles.after(folder).known_likelihoods()}
-    answers = answered_examples(folder, prepared)
-    check_measured(likelihoods, (answered.example.index for answered in answers), folder.likelihoods_path)
-    return [
-        ItemResult(
-            index=answered.example.index,
-            instruction=answered.example.instruction,
-            input=answered.example.input,
-            reference=answered.example.output,
-            answer=answered.response.text,
-            stop_reason=answered.response.stop_reason,
-            response_nll=likelihoods[answered.example.index].response_nll,
-            num_response_bytes=likelihoods[answered.example.index].num_response_bytes,
-            score=answered.verdict.score if answered.verdict else None,
-            verdict=answered.verdict.status if answered.verdict else None,
-            reason=answered.verdict.reason if answered.verdict else "",
-        )
-        for answered in answers
-    ]
-
-
-def _judge(folder: RunFolder) -> str:
+def _judge(folder: RunStore) -> str:
     """Identity of the judge that the summary uses."""
-    return str(manifest.read_manifest(folder)["judge"])
+    return str(folder.manifest()["judge"])
 
 
-def _train_summary(folder: RunFolder) -> TrainSummary | None:
-    if not folder.train_path.exists():
-        return None
-    return read_record(TrainSummary, read_json(folder.train_path), folder.train_path)
-
-
-def _page(folder: RunFolder, summary: Summary, curves: Curves, components: Components, prepared: PreparedData) -> str:
-    before, after, judge = AnswerFiles.before(folder), AnswerFiles.after(folder), _judge(folder)
+def _page(folder: RunStore, summary: Summary, curves: Curves, components: Components, prepared: PreparedData) -> str:
+    before, after, judge = folder.answers("before"), folder.answers("after"), _judge(folder)
     return report_page(
         ReportInput(
             summary=summary,
@@ -126,7 +104,7 @@ def _page(folder: RunFolder, summary: Summary, curves: Curves, components: Compo
             verdicts_before=before.known_verdicts(judge),
             verdicts=after.known_verdicts(judge),
             token_examples=_token_examples(components, prepared),
-            manifest=manifest.read_manifest(folder),
+            manifest=folder.manifest(),
             config_toml=folder.config_path.read_text(encoding="utf-8"),
         )
     )

@@ -15,8 +15,8 @@ from sftframe.files import RUNS_DIR, DiskError, check_inside, remove_leftovers
 from sftframe.interrupts import interruptible
 from sftframe.judging import Judgement, Judging
 from sftframe.pipeline import manifest
-from sftframe.pipeline.answers import AnswerFiles, judge_files, mend, write_answers, write_responses_document
-from sftframe.pipeline.reporting import AnsweredExample, answered_examples, build_summary, write_report
+from sftframe.pipeline.answers import judge_files, mend, write_answers, write_responses_document
+from sftframe.pipeline.reporting import answered_items, build_summary, write_report
 from sftframe.pipeline.setup import (
     Components,
     Setup,
@@ -33,9 +33,9 @@ from sftframe.plugins import CausalLM
 from sftframe.plugins.guard import is_out_of_memory
 from sftframe.progress import Observer
 from sftframe.prompts import control_tokens_in
-from sftframe.records import Summary
+from sftframe.records import AnsweredItem, Summary
 from sftframe.registry import Registry, load_registry
-from sftframe.runs import RunFolder
+from sftframe.runs import AnswerFiles, RunStore, accept_changes, check_settings, read_changed_config
 from sftframe.training import check_lora, checkpoints
 from sftframe.trust import claims_of, judge_claims, remember, require, require_run
 
@@ -47,7 +47,7 @@ class RunModels:
         untuned: the untuned model where it is loaded already.
     """
 
-    def __init__(self, setup: Setup, folder: RunFolder, observer: Observer, *, untuned: CausalLM | None = None) -> None:
+    def __init__(self, setup: Setup, folder: RunStore, observer: Observer, *, untuned: CausalLM | None = None) -> None:
         self._setup = setup
         self._folder = folder
         self._observer = observer
@@ -57,7 +57,7 @@ class RunModels:
     @property
     def is_trained(self) -> bool:
         """Whether the folder has the fine-tuned model and the summary of its training."""
-        return self._folder.model_dir.is_dir() and self._folder.train_path.exists()
+        return self._folder.is_trained
 
     @property
     def untuned(self) -> CausalLM:
@@ -98,7 +98,7 @@ def load(setup: Setup, observer: Observer, saved: Path | None = None) -> CausalL
 
 
 @contextmanager
-def locked_run(folder: RunFolder) -> Iterator[None]:
+def locked_run(folder: RunStore) -> Iterator[None]:
     """Lock a run's folder, and turn Ctrl-C, SIGTERM and SIGHUP into a message that says how to continue.
 
     Raises:
@@ -194,10 +194,6 @@ def announce_unused_columns(dataset: Dataset, observer: Observer) -> None:
         observer.note(told)
 
 
-def _is_trained(folder: RunFolder) -> bool:
-    return folder.model_dir.is_dir() and folder.train_path.exists()
-
-
 @contextmanager
 def _naming_the_new_place(path: Path) -> Iterator[None]:
     """Add to an error about missing data what to do if they were moved."""
@@ -213,7 +209,7 @@ def _naming_the_new_place(path: Path) -> Iterator[None]:
 class Session:
     """A run with its configuration, components and data at hand. Made by `start` or `reopen`."""
 
-    def __init__(self, setup: Setup, folder: RunFolder, observer: Observer, *, untuned: CausalLM | None = None) -> None:
+    def __init__(self, setup: Setup, folder: RunStore, observer: Observer, *, untuned: CausalLM | None = None) -> None:
         self.setup = setup
         self.folder = folder
         self._observer = observer
@@ -249,7 +245,7 @@ class Session:
         remember(claims_of(layer, registry, asks_judge=needs_judge))
         device = check_resources(config, components, needs_judge=needs_judge)
         if config.out is not None:
-            RunFolder.check_place(config.out, force=force)
+            RunStore.check_place(config.out, force=force)
         process = set_up_process(config.threads)
         prepared = prepare_data(config, components, observer)
         check_answers_fit(config, components, prepared, components.backend.context_length())
@@ -268,10 +264,10 @@ class Session:
         if config.train.lora is not None:
             check_lora(model.module, config.train.lora)
         setup = replace(setup, process=replace(process, foreign_cores=others.cores()))
-        RunFolder(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
+        RunStore(config.out or RUNS_DIR).require_space(disk_bytes(model, config))
         label = f"{config.model.name}-{config.prompt.name}-{config.collate.name}"
         try:
-            folder = RunFolder.create(config.out, label=label, force=force)
+            folder = RunStore.create(config.out, label=label, force=force)
             manifest.write_config(folder, config, components)
             manifest.write_manifest(folder, setup, model)
         except DiskError as error:
@@ -301,29 +297,29 @@ class Session:
         Raises:
             SftframeError: as `reopen`; or the judge is not there.
         """
-        folder = RunFolder(path)
+        folder = RunStore(path)
         if path.is_dir() and folder.is_half_made:
             check_inside(path)
             observer.note(f"the process of {path} was killed before the run started: it starts now")
-            layer = manifest.read_config(folder).model_dump(mode="json", exclude_none=True)
+            layer = folder.config().model_dump(mode="json", exclude_none=True)
             layer.pop("out", None)
             require(path, claims_of(layer, registry, inside=[path], asks_judge=needs_judge))
             return cls.start({**layer, "out": path}, registry, observer, needs_judge=needs_judge)
         if accepts_changes:
-            cls._accept_changes(RunFolder.open(path), observer)
+            cls._accept_changes(RunStore.open(path), observer)
         session = cls.reopen(path, registry, observer, layer=layer)
         if needs_judge:
             session.check_judge()
         return session
 
     @staticmethod
-    def _accept_changes(folder: RunFolder, observer: Observer) -> None:
-        if _is_trained(folder):
-            manifest.check_settings(folder, is_trained=True)
+    def _accept_changes(folder: RunStore, observer: Observer) -> None:
+        if folder.is_trained:
+            check_settings(folder, is_trained=True)
             return
         newest, _ = checkpoints.latest(folder.checkpoints_dir)
         with folder.lock():
-            words = manifest.accept_changes(folder, step=newest.step if newest else 0)
+            words = accept_changes(folder, step=newest.step if newest else 0)
         if words:
             observer.warn(f"settings were changed after step {newest.step if newest else 0}: {words}")
 
@@ -338,11 +334,11 @@ class Session:
             SftframeError: the folder is no run, its template, tokenizer or data are not those it was made with, or the
                 layer changes what a run keeps.
         """
-        folder, others = RunFolder.open(path), ForeignLoad()
-        config = manifest.read_changed_config(folder, layer or {})
-        registry = registry.preferring(manifest.providers(folder))
+        folder, others = RunStore.open(path), ForeignLoad()
+        config = read_changed_config(folder, layer or {})
+        registry = registry.preferring(folder.providers())
         require_run(path, registry, layer or {})
-        manifest.check_settings(folder, is_trained=_is_trained(folder))
+        check_settings(folder, is_trained=folder.is_trained)
         saved = folder.model_dir if folder.model_dir.is_dir() else None
         components = Components.choose(config, registry, saved=saved)
         manifest.check_unchanged(folder, components)
@@ -404,7 +400,7 @@ class Session:
 
     def measure_before(self) -> None:
         """Likelihoods, answers and verdicts of the untuned model."""
-        setup, files = self.setup, AnswerFiles.before(self.folder)
+        setup, files = self.setup, self.folder.answers("before")
         if not self._is_answered(files):
             write_answers(setup.config, setup.components, setup.prepared, self._models.untuned, files, self._observer)
         self._judged(files).check(setup.config.max_failures)
@@ -425,7 +421,7 @@ class Session:
             anew: forget the existing answers and verdicts; the untuned model's too if it has any, so that both
                 models always answer in the same way.
         """
-        setup, files, before = self.setup, AnswerFiles.after(self.folder), AnswerFiles.before(self.folder)
+        setup, files, before = self.setup, self.folder.answers("after"), self.folder.answers("before")
         is_compared = anew and before.responses.exists()
         if anew:
             models = [
@@ -461,7 +457,7 @@ class Session:
         self._require_known_judge()
         self._keep_configuration()
         manifest.record_judge(self.folder, setup.config, setup.components, setup.registry)
-        for files, repeats in ((AnswerFiles.after(self.folder), num_repeats), (AnswerFiles.before(self.folder), 1)):
+        for files, repeats in ((self.folder.answers("after"), num_repeats), (self.folder.answers("before"), 1)):
             if files.responses.exists():
                 judgement = self._judged(files, repeats)
                 on_judgement(files.label, judgement)
@@ -498,9 +494,9 @@ class Session:
         """What the run's files say so far."""
         return build_summary(self.folder, self.setup.config, self.setup.prepared)
 
-    def showcase(self, count: int) -> list[AnsweredExample]:
+    def showcase(self, count: int) -> list[AnsweredItem]:
         """A few test examples with their answers, spread over the test part."""
-        answered = answered_examples(self.folder, self.setup.prepared)
+        answered = answered_items(self.folder, self.setup.prepared)
         return answered[:: max(1, len(answered) // count)][:count]
 
     def _keep_configuration(self) -> None:

@@ -18,13 +18,12 @@ from sftframe.errors import ConfigError, Interrupted, TrainingError
 from sftframe.files import DiskError, JsonLines, disk, read_json_lines, whole_dir, write_json, write_json_lines
 from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes, yardsticks
 from sftframe.interrupts import StopRequest, deferred_interrupt
-from sftframe.pipeline.manifest import last_change
 from sftframe.pipeline.setup import Components, PreparedData
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer, Sample
 from sftframe.prompts.tokens import encode_prompts
 from sftframe.records import EvalRecord, Likelihood, StepData, StepRecord, TrainSummary
-from sftframe.runs import RunFolder, read_record
+from sftframe.runs import RunStore, last_change, read_record
 from sftframe.training import (
     LABELS,
     Checkpoint,
@@ -231,7 +230,7 @@ class FineTuning:
         components: Components,
         prepared: PreparedData,
         model: CausalLM,
-        folder: RunFolder,
+        folder: RunStore,
         observer: Observer,
     ) -> None:
         self._config = config
@@ -471,7 +470,7 @@ class FineTuning:
         return summary
 
 
-def drop_checkpoints(folder: RunFolder, config: RunConfig) -> bool:
+def drop_checkpoints(folder: RunStore, config: RunConfig) -> bool:
     """Delete what only an interrupted run needs, once training has ended; whether there was anything.
 
     The best weights stay where `train.keep_best` asks for them. What cannot be deleted now stays.

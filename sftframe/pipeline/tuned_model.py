@@ -19,7 +19,7 @@ from sftframe.progress import Observer
 from sftframe.prompts.tokens import encode_prompts
 from sftframe.records import Example, GenerationSettings, Response
 from sftframe.registry import Registry
-from sftframe.runs import RunFolder
+from sftframe.runs import RunStore, read_changed_config
 from sftframe.trust import require_run
 
 
@@ -27,7 +27,7 @@ from sftframe.trust import require_run
 class FinishedRun:
     """A run with a fine-tuned model that is not loaded yet."""
 
-    folder: RunFolder
+    folder: RunStore
     config: RunConfig
     style: PromptStyle
     backend: ModelBackend
@@ -43,11 +43,11 @@ class FinishedRun:
             ConfigError: there is no run, or it has no model yet.
             PluginError: the prompt style writes other text than when the model was trained.
         """
-        folder = RunFolder.open(path)
+        folder = RunStore.open(path)
         if not folder.model_dir.is_dir():
             raise ConfigError(f"{path} has no model yet: train it first with sftframe run --resume {path}")
-        config = manifest.read_changed_config(folder, layer or {})
-        registry = registry.preferring(manifest.providers(folder))
+        config = read_changed_config(folder, layer or {})
+        registry = registry.preferring(folder.providers())
         require_run(path, registry, layer or {})
         style = registry.prompt_style(config.prompt.name, config.prompt.options)
         backend = registry.model_backend(config.model.name, config.model.options)

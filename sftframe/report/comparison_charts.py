@@ -14,7 +14,7 @@ from sftframe.escaping import escape_controls
 from sftframe.files import read_json_lines
 from sftframe.report.curves import Curves, mean_window, read_curves, running_mean
 from sftframe.report.rendering import drawing_settings, scale_values, svg_element
-from sftframe.runs import RunFolder
+from sftframe.runs import RunStore
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,10 +109,10 @@ def read_arm_curves(arms: Iterable[ComparedArm]) -> dict[str, dict[int, Curves]]
         DataError: a line of a `metrics.jsonl` lacks a field.
     """
 
-    def read(folder: RunFolder) -> Curves:
+    def read(folder: RunStore) -> Curves:
         return read_curves(read_json_lines(folder.metrics_path) if folder.metrics_path.exists() else [])
 
-    return {arm.name: {seed: read(RunFolder(run.path)) for seed, run in arm.runs.items()} for arm in arms}
+    return {arm.name: {seed: read(RunStore(run.path)) for seed, run in arm.runs.items()} for arm in arms}
 
 
 def validation_lines(arms: Sequence[ComparedArm], curves: Mapping[str, ArmCurves]) -> tuple[ArmLines, ...]:

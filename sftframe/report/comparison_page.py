@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from sftframe.analysis import (
     Comparison,
     ComparisonResult,
-    FinishedRun,
     FlippedItem,
     Interval,
     Yardstick,
@@ -35,6 +34,7 @@ from sftframe.report.comparison_charts import (
 from sftframe.report.documents import comparison_facts, comparison_methods
 from sftframe.report.rendering import ABSENT, Table, fixed, manifest_tables, render_page, signed
 from sftframe.report.run_tables import show_example
+from sftframe.runs import LoadedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,7 @@ def differing_entries(result: ComparisonResult) -> tuple[str, ...]:
 
 def pairing_rows(result: ComparisonResult) -> tuple[PairingRow, ...]:
     """One row per seed, with every hash that its runs have."""
-    by_seed: dict[int, list[FinishedRun]] = {}
+    by_seed: dict[int, list[LoadedRun]] = {}
     for run in _runs(result):
         by_seed.setdefault(run.seed, []).append(run)
     return tuple(
@@ -211,7 +211,7 @@ def run_rows(result: ComparisonResult) -> tuple[RunRow, ...]:
     )
 
 
-def _runs(result: ComparisonResult) -> list[FinishedRun]:
+def _runs(result: ComparisonResult) -> list[LoadedRun]:
     return [run for arm in result.arms for run in arm.runs.values()]
 
 
@@ -234,7 +234,7 @@ def flip_block(result: ComparisonResult) -> str:
         return texts.setdefault(escape_controls(text), len(texts))
 
     items = {
-        flip.index: [known(flip.instruction), known(flip.input), known(flip.reference)]
+        flip.index: [known(flip.baseline.instruction), known(flip.baseline.input), known(flip.baseline.reference)]
         for flips in result.flips.values()
         for flip in flips
     }
@@ -271,8 +271,8 @@ def _row(flip: FlippedItem, known: Callable[[str], int]) -> list[Any]:
         _finite([flip.difference])[0],
         _finite(flip.baseline_scores),
         _finite(flip.candidate_scores),
-        known(flip.baseline_answer),
-        known(flip.candidate_answer),
+        known(flip.baseline.answer),
+        known(flip.candidate.answer),
         flip.seed,
     ]
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-from sftframe.analysis import Comparison, ComparisonResult, Yardstick, YardstickTable
+from sftframe.analysis import Comparison, ComparisonResult, FlippedItem, Yardstick, YardstickTable
 from sftframe.escaping import escape_controls
 from sftframe.files import plain
 from sftframe.report import summary as facts
@@ -152,7 +152,22 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
         ],
         "yardsticks": [_table(table) for table in result.tables],
         "axes": [{"axis": axis.axis, "num_arms": dict(axis.num_arms), **plain(axis.table)} for axis in result.axes],
-        "flipped": {candidate: [plain(flip) for flip in flips] for candidate, flips in result.flips.items()},
+        "flipped": {candidate: [_flip(flip) for flip in flips] for candidate, flips in result.flips.items()},
+    }
+
+
+def _flip(flip: FlippedItem) -> dict[str, Any]:
+    return {
+        "index": flip.index,
+        "instruction": flip.baseline.instruction,
+        "input": flip.baseline.input,
+        "reference": flip.baseline.reference,
+        "baseline_scores": list(flip.baseline_scores),
+        "candidate_scores": list(flip.candidate_scores),
+        "baseline_answer": flip.baseline.answer,
+        "candidate_answer": flip.candidate.answer,
+        "seed": flip.seed,
+        "difference": flip.difference,
     }
 
 

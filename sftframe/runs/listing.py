@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sftframe.errors import ConfigError
 from sftframe.files import check_inside, is_run, remove_run
 from sftframe.files.locks import is_held
-from sftframe.runs.folder import RunFolder
+from sftframe.runs.store import RunStore
 
 RunState = Literal["finished", "trained", "interrupted", "in use"]
 """`trained`: it has its model, and no summary yet."""
@@ -74,7 +74,7 @@ def free_run(path: Path) -> int:
     from sftframe.training import checkpoints  # imports torch, which a list must not wait for
 
     check_is_run(path)
-    run = RunFolder(path)
+    run = RunStore(path)
     with run.lock():
         before = _size(run.checkpoints_dir)
         checkpoints.clear(run.checkpoints_dir)
@@ -107,7 +107,7 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _stored(path: Path) -> ListedRun:
-    run = RunFolder(path)
+    run = RunStore(path)
     manifest, summary, train = (_json(file) for file in (run.manifest_path, run.summary_path, run.train_path))
     config = _toml(run.config_path)
     after = _table(summary, "after")
@@ -131,7 +131,7 @@ def _stored(path: Path) -> ListedRun:
     )
 
 
-def _state(run: RunFolder, *, is_summed_up: bool) -> RunState:
+def _state(run: RunStore, *, is_summed_up: bool) -> RunState:
     if is_held(run.path):
         return "in use"
     if not (run.model_dir.is_dir() and run.train_path.is_file()):

@@ -10,7 +10,7 @@ import pytest
 
 from sftframe.ablation import Ablation, Plan
 from sftframe.errors import ConfigError, Interrupted
-from sftframe.runs import RunFolder
+from sftframe.runs import RunStore
 
 Plans = Callable[..., Plan]
 
@@ -39,7 +39,7 @@ def test_every_cell_is_an_ordinary_run_in_the_ablations_folder(ablation: Ablatio
         "runs/mask-instruction/seed-124",
     ]
     for result in results:
-        assert RunFolder.open(result.path).report_path.exists()
+        assert RunStore.open(result.path).report_path.exists()
     assert seen.of("done") == [0, 1, 2, 3]
 
 

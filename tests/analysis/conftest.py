@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from sftframe.analysis import FinishedRun, read_run
+from sftframe.runs import LoadedRun, RunStore
 
 PAIRING = {"data": "d", "split": "s", "test": "t", "initial_weights": "w", "order": "o"}
 
@@ -64,6 +64,6 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def run(make_run: Callable[..., Path]) -> Callable[..., FinishedRun]:
+def run(make_run: Callable[..., Path]) -> Callable[..., LoadedRun]:
     """As `make_run`, read."""
-    return lambda *args, **kwargs: read_run(make_run(*args, **kwargs))
+    return lambda *args, **kwargs: RunStore.open(make_run(*args, **kwargs)).load()

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from sftframe.analysis import FinishedRun, group_into_arms, read_run
+from sftframe.analysis import group_into_arms
 from sftframe.analysis.runs import check_comparable
 from sftframe.errors import ConfigError, DataError
+from sftframe.runs import LoadedRun, RunStore
 
-Runs = Callable[..., FinishedRun]
+Runs = Callable[..., LoadedRun]
 
 
 def test_runs_that_differ_in_their_seed_alone_are_one_arm(run: Runs) -> None:
@@ -83,11 +84,11 @@ def test_a_run_that_is_not_finished_is_refused(make_run: Callable[..., Path]) ->
     folder = make_run("a")
     (folder / "items.jsonl").unlink()
     with pytest.raises(ConfigError, match="is not finished: finish it with sftframe run --resume"):
-        read_run(folder)
+        RunStore.open(folder).load()
 
 
 def test_a_damaged_line_is_said_with_its_run(make_run: Callable[..., Path]) -> None:
     folder = make_run("a")
     (folder / "items.jsonl").write_text('{"index": 1}\n', encoding="utf-8")
     with pytest.raises(ConfigError, match=r"items\.jsonl, line 1: instruction: expected a value, found none"):
-        read_run(folder)
+        RunStore.open(folder).load()

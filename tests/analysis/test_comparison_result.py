@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from sftframe.analysis import ComparedArm, FinishedRun, compare, group_into_arms
+from sftframe.analysis import ComparedArm, compare, group_into_arms
 from sftframe.analysis.compare import axis_levels
 from sftframe.errors import ConfigError
 from sftframe.report import comparison_csv, comparison_document, comparison_markdown
+from sftframe.runs import LoadedRun
 
 from .conftest import item
 
-Runs = Callable[..., FinishedRun]
+Runs = Callable[..., LoadedRun]
 
 LOW = [10.0, 20, 30, 40, 50, 60, 70, 80]
 HIGH = [14.0, 27, 31, 49, 52, 68, 75, 86]  # better by 4, 7, 1, 9, 2, 8, 5, 6: mean 5.25
@@ -97,7 +98,11 @@ def test_flipped_items_come_largest_first_with_both_answers(run: Runs) -> None:
     arms = group_into_arms([run("a", scores=[100, 50, 0]), run("b", scores=[100, 40, 100], collate="pad-only")])
     flips = compare(arms).flips["pad-only"]
     assert [(flip.index, flip.difference) for flip in flips] == [(2, 100.0), (1, -10.0)]
-    assert (flips[0].baseline_answer, flips[0].candidate_answer, flips[0].reference) == ("wrong!!", "right", "right")
+    assert (flips[0].baseline.answer, flips[0].candidate.answer, flips[0].baseline.reference) == (
+        "wrong!!",
+        "right",
+        "right",
+    )
 
 
 def test_an_axis_is_compared_with_the_others_averaged_out(run: Runs) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from sftframe.analysis import FinishedRun, compare, group_into_arms
+from sftframe.analysis import compare, group_into_arms
 from sftframe.errors import DataError
+from sftframe.runs import LoadedRun
 
-Runs = Callable[..., FinishedRun]
+Runs = Callable[..., LoadedRun]
 
 
 def pieces(seam: str, version: str) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from sftframe.analysis import FinishedRun, compare, group_into_arms
+from sftframe.analysis import compare, group_into_arms
 from sftframe.report import PageInput, comparison_document, comparison_markdown, comparison_page
+from sftframe.runs import LoadedRun
 
-Runs = Callable[..., FinishedRun]
+Runs = Callable[..., LoadedRun]
 
 
-def made(run: Runs) -> dict[str, FinishedRun]:
+def made(run: Runs) -> dict[str, LoadedRun]:
     manifest = {
         "versions": {"sftframe": "0.3.9"},
         "data": {"source": "qa.json", "sha256": "c" * 64, "train": 90, "test": 3, "validation": 7},

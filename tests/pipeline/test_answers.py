@@ -13,7 +13,7 @@ from sftframe import CausalLM, Judge, JudgeItem, ModelBackend, Summary, Verdict,
 from sftframe.config import Layer, RunConfig
 from sftframe.errors import ConfigError, ModelError
 from sftframe.pipeline import Session
-from sftframe.pipeline.answers import AnswerFiles, read_yardsticks
+from sftframe.pipeline.answers import read_yardsticks
 from sftframe.progress import Observer
 
 
@@ -24,7 +24,7 @@ def session(finished: Path, toys: Any) -> Session:
 
 
 def test_the_files_come_back_as_the_records_that_were_written(session: Session, read_lines: Callable) -> None:
-    files = AnswerFiles.after(session.folder)
+    files = session.folder.answers("after")
     responses = files.known_responses()
     assert {type(response.ids) for response in responses} == {tuple}
     assert [response.text for response in responses] == [line["text"] for line in read_lines(files.responses)]
@@ -33,7 +33,7 @@ def test_the_files_come_back_as_the_records_that_were_written(session: Session, 
 
 
 def test_verdicts_of_other_judges_are_left_aside(session: Session) -> None:
-    assert AnswerFiles.after(session.folder).known_verdicts("ollama llama3") == []
+    assert session.folder.answers("after").known_verdicts("ollama llama3") == []
 
 
 def verdict_line(index: int, score: float, judge: str) -> str:
@@ -41,7 +41,7 @@ def verdict_line(index: int, score: float, judge: str) -> str:
 
 
 def test_a_judges_last_word_on_an_item_counts(session: Session) -> None:
-    files = AnswerFiles.after(session.folder)
+    files = session.folder.answers("after")
     with files.verdicts.open("a", encoding="utf-8") as file:
         file.write(verdict_line(35, 7.0, "toy-judge v1") + verdict_line(36, 1.0, "another"))
     found = {verdict.index: verdict.score for verdict in files.known_verdicts("toy-judge v1")}
@@ -49,7 +49,7 @@ def test_a_judges_last_word_on_an_item_counts(session: Session) -> None:
 
 
 def test_a_judge_that_is_not_through_has_its_mean_over_what_it_scored_of_all_answers(session: Session) -> None:
-    files = AnswerFiles.after(session.folder)
+    files = session.folder.answers("after")
     files.verdicts.write_text(verdict_line(34, 10.0, "new") + verdict_line(35, 20.0, "new"), encoding="utf-8")
     measured = read_yardsticks(files, session.setup.prepared, "new")
     assert measured is not None
@@ -58,13 +58,13 @@ def test_a_judge_that_is_not_through_has_its_mean_over_what_it_scored_of_all_ans
 
 
 def test_without_likelihoods_nothing_was_measured(session: Session) -> None:
-    files = AnswerFiles.after(session.folder)
+    files = session.folder.answers("after")
     files.forget()
     assert read_yardsticks(files, session.setup.prepared, "toy-judge v1") is None
 
 
 def test_a_file_of_another_version_is_told(session: Session) -> None:
-    files = AnswerFiles.after(session.folder)
+    files = session.folder.answers("after")
     files.responses.write_text('{"index": 1, "answer": "x"}\n', encoding="utf-8")
     with pytest.raises(
         ConfigError, match=r"responses\.jsonl, line 1: text: expected a value, found none; .*another version"
@@ -76,7 +76,7 @@ def test_likelihoods_are_those_of_the_weights_in_the_folder(
     session: Session, toy_backend: type[ModelBackend], finished: Path
 ) -> None:
     model = toy_backend().load(device="cpu", dtype="float32", seed=0, saved=finished / "model")
-    found = AnswerFiles.after(session.folder).known_likelihoods()[0]
+    found = session.folder.answers("after").known_likelihoods()[0]
     text = "Q: After 34?\nA: It is 35. Yes."
     ids = torch.tensor([[*text.encode(), 256]])
     with torch.no_grad():

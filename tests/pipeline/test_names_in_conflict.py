@@ -8,7 +8,7 @@ import pytest
 
 from sftframe import PluginError, PromptStyle, RunConfig, hookimpl, load_registry
 from sftframe.config import Layer
-from sftframe.pipeline import FinishedRun, Session, chosen_components, manifest, resolve
+from sftframe.pipeline import FinishedRun, Session, chosen_components, resolve
 from sftframe.progress import Observer
 
 
@@ -43,8 +43,8 @@ def test_an_old_run_goes_on_with_the_plugin_that_it_was_made_with(finished: Path
 def test_a_run_by_id_keeps_the_id(layer: Callable[..., Layer], toys: Any) -> None:
     registry = toys.registry.with_plugin(other("brief"), "others")
     session = Session.start(layer(prompt="toys:brief"), registry, Observer())
-    assert manifest.read_config(session.folder).prompt.name == "toys:brief"
-    assert manifest.read_manifest(session.folder)["components"]["prompt"]["plugin"] == "toys"
+    assert session.folder.config().prompt.name == "toys:brief"
+    assert session.folder.manifest()["components"]["prompt"]["plugin"] == "toys"
 
 
 def test_a_default_is_sftframes_own() -> None:

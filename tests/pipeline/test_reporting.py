@@ -9,7 +9,7 @@ import pytest
 
 from sftframe import Summary
 from sftframe.pipeline import Session
-from sftframe.pipeline.reporting import answered_examples
+from sftframe.pipeline.reporting import answered_items
 from sftframe.progress import Observer
 
 
@@ -53,11 +53,13 @@ def test_a_run_without_training_has_no_figures_of_it(start: Callable[..., Sessio
     assert (summary.train, summary.before, summary.after) == (None, None, None)
 
 
-def test_answered_examples_come_in_the_order_of_the_data_with_their_verdicts(session: Session) -> None:
-    found = answered_examples(session.folder, session.setup.prepared)
-    assert [answered.example.index for answered in found] == [34, 35, 36, 37]
-    assert all(answered.response.index == answered.example.index for answered in found)
-    assert [answered.verdict.index for answered in found if answered.verdict] == [34, 35, 36, 37]
+def test_answered_items_come_in_the_order_of_the_data_with_their_verdicts(session: Session) -> None:
+    found = answered_items(session.folder, session.setup.prepared)
+    assert [item.index for item in found] == [34, 35, 36, 37]
+    assert [item.reference for item in found] == [example.output for example in session.setup.prepared.test_examples()]
+    verdicts = {verdict.index: verdict.score for verdict in session.folder.answers("after").all_verdicts()}
+    assert {item.index: item.score for item in found} == verdicts
+    assert {item.verdict for item in found} == {"ok"}
 
 
 def test_the_report_shows_the_first_training_examples_as_they_are_trained_on(finished: Path) -> None:

@@ -380,6 +380,6 @@ def test_any_other_runtime_error_is_not_taken_for_memory(start: Callable[..., Se
 def test_a_few_answers_are_shown_spread_over_the_test_part(finished: Path, toys: Any) -> None:
     session = Session.reopen(finished, toys.registry, Observer())
     shown = session.showcase(2)
-    assert [answered.example.index for answered in shown] == [34, 36]
+    assert [item.index for item in shown] == [34, 36]
     assert all(answered.verdict is not None for answered in shown)
     assert len(session.showcase(99)) == 4

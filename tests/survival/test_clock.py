@@ -13,7 +13,7 @@ import pytest
 
 from sftframe import RunConfig, run
 from sftframe.files import read_json_lines
-from sftframe.runs import RunFolder
+from sftframe.runs import RunStore
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("sftframe/**/*.py"), *ROOT.glob("plugins/**/*.py")])
@@ -42,7 +42,7 @@ def test_seconds_never_run_backwards(settings: dict[str, Any], toys: Any, tmp_pa
 @pytest.mark.usefixtures("backwards")
 def test_folders_of_runs_are_numbered_whatever_the_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names = [RunFolder.create(None, label="nano").path.name for _ in range(3)]
+    names = [RunStore.create(None, label="nano").path.name for _ in range(3)]
     assert names == ["nano-1", "nano-2", "nano-3"]
 
 
@@ -65,4 +65,4 @@ def test_no_duration_is_taken_from_the_time_of_day(looks_at_a_clock: list[tuple[
 
 def test_the_date_is_only_written_down(looks_at_a_clock: list[tuple[str, int, str]]) -> None:
     asking = {path for path, _, name in looks_at_a_clock if name == "datetime.now"}
-    assert asking == {"sftframe/files/locks.py", "sftframe/pipeline/manifest.py"}
+    assert asking == {"sftframe/files/locks.py", "sftframe/pipeline/manifest.py", "sftframe/runs/settings.py"}

@@ -15,7 +15,7 @@ import filelock  # noqa: F401  imported on use, which nobody may do
 import pytest
 
 from sftframe.errors import ConfigError
-from sftframe.runs import RunFolder
+from sftframe.runs import RunStore
 
 STAGES = ("measure_before", "train", "answer", "judge")
 
@@ -122,7 +122,7 @@ def test_a_folder_that_may_not_be_written_is_refused_with_the_reason(killed: Pat
         place.chmod(0o755)
     os.seteuid(65534)
     try:
-        with pytest.raises(ConfigError, match=rf"run: {os.strerror(errno.EACCES)}"), RunFolder(killed).lock():
+        with pytest.raises(ConfigError, match=rf"run: {os.strerror(errno.EACCES)}"), RunStore(killed).lock():
             pytest.fail("it was locked")
     finally:
         os.seteuid(0)

@@ -26,9 +26,9 @@ from pathlib import Path
 from sftframe import Example, load_registry
 from sftframe.config import RunConfig
 from sftframe.judging import Judging
-from sftframe.pipeline.answers import AnswerFiles, judge_files
+from sftframe.pipeline.answers import judge_files
 from sftframe.progress import Observer
-from sftframe.runs.folder import RunFolder
+from sftframe.runs.store import RunStore
 
 folder, address, num_items = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 registry = load_registry()
@@ -38,7 +38,7 @@ examples = [
     Example(index=index, instruction=f"Task {index}.", input="", output="Done.")
     for index in reversed(range(num_items))
 ]
-judge_files(judging, examples, AnswerFiles.after(RunFolder(folder)))
+judge_files(judging, examples, RunStore(folder).answers("after"))
 """
 
 

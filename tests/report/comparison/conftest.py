@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from sftframe.analysis import ComparedArm, ComparisonResult, FinishedRun, compare
-from sftframe.records import ItemResult
+from sftframe.analysis import ComparedArm, ComparisonResult, compare
+from sftframe.records import AnsweredItem
 from sftframe.report import Curves, PageInput, read_curves
+from sftframe.runs import LoadedRun
 
 SCRIPT = "<script>window.hacked = 1</script>"
 HOSTILE = (
@@ -28,7 +29,7 @@ HOSTILE = (
 """Texts that a page must show and never obey."""
 
 
-def item(index: int, score: float | None, **changes: Any) -> ItemResult:
+def item(index: int, score: float | None, **changes: Any) -> AnsweredItem:
     """What a run found out about a question."""
     plain: dict[str, Any] = {
         "index": index,
@@ -43,15 +44,15 @@ def item(index: int, score: float | None, **changes: Any) -> ItemResult:
         "verdict": "ok",
         "reason": "",
     }
-    return ItemResult(**plain | changes)
+    return AnsweredItem(**plain | changes)
 
 
-def make_run(seed: int = 1, items: Sequence[ItemResult] = (), path: Path | None = None, **settings: Any) -> FinishedRun:
+def make_run(seed: int = 1, items: Sequence[AnsweredItem] = (), path: Path | None = None, **settings: Any) -> LoadedRun:
     """A run that was never on a disk, unless it is said where."""
     chosen = {"prompt.name": "alpaca", "collate.name": "mask-pad", **settings}
     shares = {"instruction": 0.0 if chosen["collate.name"] == "mask-instruction" else 1.0, "response": 1.0}
     letters = {"data": "d", "split": "5", "test": "7", "initial_weights": "w", "order": f"{seed % 10}"}
-    return FinishedRun(
+    return LoadedRun(
         path=path or Path(f"runs/{chosen['collate.name']}/seed-{seed}"),
         seed=seed,
         settings=chosen,
@@ -64,7 +65,7 @@ def make_run(seed: int = 1, items: Sequence[ItemResult] = (), path: Path | None 
 
 
 @pytest.fixture(scope="session")
-def new_run() -> Callable[..., FinishedRun]:
+def new_run() -> Callable[..., LoadedRun]:
     """`new_run(seed, items, **settings)`: a run that was never on a disk."""
     return make_run
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sftframe.analysis import ComparisonResult, FlippedItem
+from sftframe.records import AnsweredItem
 from sftframe.report import PageInput, comparison_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which is in [dev]")
@@ -70,16 +71,25 @@ def flip(number: int, hostile: tuple[str, ...]) -> FlippedItem:
     """Differences go from -40 to +40; so an item of every 81 has the largest."""
     text = hostile[number % len(hostile)]
     difference = float(number % 81 - 40)
-    return FlippedItem(
+    one = AnsweredItem(
         index=number,
         instruction=f"Question {number}? {text}",
         input=text if number % 2 else "",
         reference=f"reference {number} {text}",
+        answer="line\n" * 20 if number == 7 else f"before {text}",
+        stop_reason="end",
+        response_nll=1.0,
+        num_response_bytes=9,
+        score=50.0,
+        verdict="ok",
+        reason="",
+    )
+    return FlippedItem(
+        baseline=one,
+        candidate=replace(one, answer=f"after {text}", score=50.0 + difference),
+        seed=1,
         baseline_scores=(50.0, None),
         candidate_scores=(50.0 + difference, None),
-        baseline_answer="line\n" * 20 if number == 7 else f"before {text}",
-        candidate_answer=f"after {text}",
-        seed=1,
         difference=difference,
     )
 

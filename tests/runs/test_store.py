@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from sftframe.errors import ConfigError
-from sftframe.runs import RunFolder
+from sftframe.runs import RunStore
 
 HOLDER = """
 import sys
 from pathlib import Path
-from sftframe.runs.folder import RunFolder
-with RunFolder(Path(sys.argv[1])).lock():
+from sftframe.runs.store import RunStore
+with RunStore(Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -32,9 +32,9 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return here
 
 
-def make_run(path: Path, age_s: int = 0) -> RunFolder:
+def make_run(path: Path, age_s: int = 0) -> RunStore:
     """A run as the pipeline leaves one, last written to `age_s` seconds after the epoch."""
-    run = RunFolder.create(path, label="x")
+    run = RunStore.create(path, label="x")
     for file in (run.config_path, run.manifest_path):
         file.write_text("{}")
         os.utime(file, (age_s, age_s))
@@ -48,7 +48,7 @@ def names(path: Path) -> list[str]:
 
 
 def test_every_file_of_a_run_has_its_place() -> None:
-    run = RunFolder(Path("r"))
+    run = RunStore(Path("r"))
     places = (
         run.config_path,
         run.manifest_path,
@@ -89,7 +89,7 @@ def test_every_file_of_a_run_has_its_place() -> None:
 
 
 def test_runs_without_a_folder_are_numbered() -> None:
-    made = [RunFolder.create(None, label="nano").path for _ in range(2)]
+    made = [RunStore.create(None, label="nano").path for _ in range(2)]
     assert made == [Path("runs/nano-1"), Path("runs/nano-2")]
     assert all(path.is_dir() for path in made)
 
@@ -97,7 +97,7 @@ def test_runs_without_a_folder_are_numbered() -> None:
 def test_the_number_is_one_more_than_the_highest_of_the_same_label() -> None:
     for name in ("nano-9", "nano-x", "nano-prompt-12", "other-30", "7"):
         Path("runs", name).mkdir(parents=True)
-    assert RunFolder.create(None, label="nano").path == Path("runs/nano-10")
+    assert RunStore.create(None, label="nano").path == Path("runs/nano-10")
 
 
 def test_runs_that_start_at_once_get_folders_of_their_own() -> None:
@@ -105,7 +105,7 @@ def test_runs_that_start_at_once_get_folders_of_their_own() -> None:
 
     def start() -> None:
         together.wait()
-        made.append(RunFolder.create(None, label="nano").path)
+        made.append(RunStore.create(None, label="nano").path)
 
     threads = [threading.Thread(target=start) for _ in range(8)]
     for thread in threads:
@@ -120,28 +120,28 @@ def test_a_file_in_the_way_of_runs_is_said_so() -> None:
     with pytest.raises(
         ConfigError, match=r"^cannot make the run's folder runs: File exists; choose another with --out$"
     ):
-        RunFolder.create(None, label="nano")
+        RunStore.create(None, label="nano")
 
 
 def test_a_new_folder_is_made_with_its_parents() -> None:
-    run = RunFolder.create(Path("a/b"), label="x")
+    run = RunStore.create(Path("a/b"), label="x")
     assert run.path == Path("a/b")
     assert run.path.is_dir()
 
 
 def test_an_empty_folder_is_taken_and_so_is_one_that_a_run_left_before_its_first_file() -> None:
     Path("a").mkdir()
-    RunFolder.create(Path("a"), label="x")
-    with RunFolder.create(Path("a"), label="x").lock():
+    RunStore.create(Path("a"), label="x")
+    with RunStore.create(Path("a"), label="x").lock():
         pass
-    assert RunFolder.create(Path("a"), label="x").path == Path("a")
+    assert RunStore.create(Path("a"), label="x").path == Path("a")
 
 
 def test_a_run_is_never_overwritten_without_force() -> None:
     make_run(Path("a"))
     before = names(Path("a"))
     with pytest.raises(ConfigError) as caught:
-        RunFolder.create(Path("a"), label="x")
+        RunStore.create(Path("a"), label="x")
     assert str(caught.value) == "a contains a run already: choose another --out, or replace it with --force"
     assert caught.value.exit_code == 2
     assert names(Path("a")) == before
@@ -150,21 +150,21 @@ def test_a_run_is_never_overwritten_without_force() -> None:
 def test_force_empties_the_folder_of_a_run() -> None:
     make_run(Path("a"))
     Path("a/.part").write_text("litter")
-    run = RunFolder.create(Path("a"), label="x", force=True)
+    run = RunStore.create(Path("a"), label="x", force=True)
     assert [name for name in names(run.path) if name not in (".sftframe", ".lock")] == []
 
 
 def test_force_empties_what_a_run_left_that_broke_off_before_its_manifest() -> None:
-    run = RunFolder.create(Path("a"), label="x")
+    run = RunStore.create(Path("a"), label="x")
     run.config_path.write_text("")
-    RunFolder.create(Path("a"), label="x", force=True)
+    RunStore.create(Path("a"), label="x", force=True)
     assert not run.config_path.exists()
 
 
 def test_force_knows_a_run_whose_hidden_files_were_not_copied() -> None:
     run = make_run(Path("a"))
     (run.path / ".sftframe").unlink()
-    RunFolder.create(Path("a"), label="x", force=True)
+    RunStore.create(Path("a"), label="x", force=True)
     assert not run.manifest_path.exists()
 
 
@@ -176,16 +176,16 @@ def test_a_strangers_folder_is_left_alone_with_and_without_force(name: str, forc
     with pytest.raises(
         ConfigError, match=r"^a is not empty and not a run: sftframe does not change it, even with --force; "
     ):
-        RunFolder.create(Path("a"), label="x", force=force)
+        RunStore.create(Path("a"), label="x", force=force)
     assert Path("a", name).read_text() == "mine"
     assert names(Path("a")) == [name]
 
 
 def test_force_leaves_alone_what_came_into_a_folder_after_its_run_was_moved_away() -> None:
-    RunFolder.create(Path("a"), label="x")
+    RunStore.create(Path("a"), label="x")
     Path("a/thesis.tex").write_text("mine")
     with pytest.raises(ConfigError, match="not a run: sftframe does not change it"):
-        RunFolder.create(Path("a"), label="x", force=True)
+        RunStore.create(Path("a"), label="x", force=True)
     assert Path("a/thesis.tex").read_text() == "mine"
 
 
@@ -196,7 +196,7 @@ def test_home_and_the_current_directory_are_left_alone_even_if_they_look_like_a_
     for name in ("config.toml", "manifest.json", ".sftframe"):
         (folder / name).write_text("mine")
     with pytest.raises(ConfigError, match="not a run: sftframe does not change it"):
-        RunFolder.create(folder, label="x", force=True)
+        RunStore.create(folder, label="x", force=True)
     assert (folder / "config.toml").read_text() == "mine"
 
 
@@ -205,7 +205,7 @@ def test_force_follows_no_links_out_of_the_run() -> None:
     Path("precious/data.json").write_text("mine")
     run = make_run(Path("a"))
     run.model_dir.symlink_to(Path("precious").resolve(), target_is_directory=True)
-    RunFolder.create(Path("a"), label="x", force=True)
+    RunStore.create(Path("a"), label="x", force=True)
     assert not run.model_dir.is_symlink()
     assert Path("precious/data.json").read_text() == "mine"
 
@@ -213,14 +213,14 @@ def test_force_follows_no_links_out_of_the_run() -> None:
 def test_force_does_not_empty_a_run_that_is_going_on() -> None:
     run = make_run(Path("a"))
     with run.lock(), pytest.raises(ConfigError, match=rf"^a is in use by process {os.getpid()} on \S+ since \d{{4}}-"):
-        RunFolder.create(Path("a"), label="x", force=True)
+        RunStore.create(Path("a"), label="x", force=True)
     assert run.manifest_path.exists()
 
 
 def test_a_file_is_no_place_for_a_run() -> None:
     Path("a").write_text("mine")
     with pytest.raises(ConfigError, match=r"^a is a file: --out needs a folder, a new one or an empty one$"):
-        RunFolder.create(Path("a"), label="x", force=True)
+        RunStore.create(Path("a"), label="x", force=True)
     assert Path("a").read_text() == "mine"
 
 
@@ -228,7 +228,7 @@ def test_a_folder_that_cannot_be_made_is_told_with_the_reason() -> None:
     Path("a").write_text("")
     message = r"^cannot make the run's folder a/b: Not a directory; choose another with --out$"
     with pytest.raises(ConfigError, match=message):
-        RunFolder.create(Path("a/b"), label="x")
+        RunStore.create(Path("a/b"), label="x")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no permission bits")
@@ -240,7 +240,7 @@ def test_a_folder_that_may_not_be_written_to_is_refused(tmp_path: Path) -> None:
         tmp_path.joinpath("here").chmod(0o500)
     try:
         with pytest.raises(ConfigError, match=r"^cannot make the run's folder .*here/a: Permission denied; "):
-            RunFolder.create(tmp_path / "here" / "a", label="x")
+            RunStore.create(tmp_path / "here" / "a", label="x")
     finally:
         os.seteuid(me)
         tmp_path.joinpath("here").chmod(0o700)
@@ -249,18 +249,18 @@ def test_a_folder_that_may_not_be_written_to_is_refused(tmp_path: Path) -> None:
 def test_a_place_is_checked_without_making_anything() -> None:
     make_run(Path("a"))
     before = names(Path("a"))
-    RunFolder.check_place(None)
-    RunFolder.check_place(Path("new/one"))
-    RunFolder.check_place(Path("a"), force=True)
+    RunStore.check_place(None)
+    RunStore.check_place(Path("new/one"))
+    RunStore.check_place(Path("a"), force=True)
     with pytest.raises(ConfigError, match=r"^a contains a run already: "):
-        RunFolder.check_place(Path("a"))
+        RunStore.check_place(Path("a"))
     assert names(Path("a")) == before
     assert names(Path()) == ["a"]
 
 
 def test_a_run_is_opened() -> None:
     make_run(Path("a"))
-    assert RunFolder.open(Path("a")) == RunFolder(Path("a"))
+    assert RunStore.open(Path("a")) == RunStore(Path("a"))
 
 
 def test_a_run_that_is_not_there_is_told_with_the_newest_beside_it() -> None:
@@ -268,7 +268,7 @@ def test_a_run_that_is_not_there_is_told_with_the_newest_beside_it() -> None:
     make_run(Path("all/new"), age_s=300)
     make_run(Path("all/middle"), age_s=200)
     with pytest.raises(ConfigError) as caught:
-        RunFolder.open(Path("all/nwe"))
+        RunStore.open(Path("all/nwe"))
     assert str(caught.value) == "no run at all/nwe: the newest run nearby is all/new"
 
 
@@ -276,7 +276,7 @@ def test_a_folder_of_runs_is_told_with_the_newest_in_it() -> None:
     make_run(Path("runs/a-1"), age_s=100)
     make_run(Path("runs/a-2"), age_s=200)
     with pytest.raises(ConfigError) as caught:
-        RunFolder.open(Path("runs"))
+        RunStore.open(Path("runs"))
     assert str(caught.value) == (
         "runs is not a run: it has no config.toml and no manifest.json; the newest run nearby is runs/a-2"
     )
@@ -285,17 +285,17 @@ def test_a_folder_of_runs_is_told_with_the_newest_in_it() -> None:
 def test_what_is_missing_of_a_run_is_said_so() -> None:
     make_run(Path("a")).manifest_path.unlink()
     with pytest.raises(ConfigError, match=r"^a is not a run: it has no manifest\.json; there are no runs nearby; "):
-        RunFolder.open(Path("a"))
+        RunStore.open(Path("a"))
 
 
 def test_a_run_that_is_a_file_is_no_run() -> None:
     Path("a").write_text("")
     with pytest.raises(ConfigError, match=r"^no run at a: there are no runs nearby; `sftframe run` makes one$"):
-        RunFolder.open(Path("a"))
+        RunStore.open(Path("a"))
 
 
 def test_the_disk_is_asked_before_anything_is_spent() -> None:
-    run = RunFolder(Path("not/made/yet"))
+    run = RunStore(Path("not/made/yet"))
     run.require_space(1)
     assert abs(run.free_bytes() - shutil.disk_usage(".").free) < 1e9
     message = r"^not enough disk: the run in not/made/yet needs 1000000000\.0 GB, \d+\.\d GB are free; make room, .*"
@@ -304,7 +304,7 @@ def test_the_disk_is_asked_before_anything_is_spent() -> None:
 
 
 def test_a_lock_is_free_again_after_its_block() -> None:
-    run = RunFolder.create(Path("a"), label="x")
+    run = RunStore.create(Path("a"), label="x")
     for _ in range(2):
         with run.lock():
             pass
@@ -312,7 +312,7 @@ def test_a_lock_is_free_again_after_its_block() -> None:
 
 
 def test_a_run_that_another_process_holds_is_told_with_the_process_until_it_is_killed() -> None:
-    run = RunFolder.create(Path("a"), label="x")
+    run = RunStore.create(Path("a"), label="x")
     command = [sys.executable, "-c", HOLDER, str(run.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
@@ -327,7 +327,7 @@ def test_a_run_that_another_process_holds_is_told_with_the_process_until_it_is_k
 
 
 def test_a_holder_that_did_not_say_who_it_is_is_another_process() -> None:
-    run = RunFolder.create(Path("a"), label="x")
+    run = RunStore.create(Path("a"), label="x")
     with run.lock():
         (run.path / ".lock-owner.json").unlink()
         with (
@@ -341,6 +341,6 @@ def test_what_is_no_folder_cannot_be_locked() -> None:
     Path("a").write_text("")
     with (
         pytest.raises(ConfigError, match=r"^cannot lock a: (Not a directory|File exists)$"),
-        RunFolder(Path("a")).lock(),
+        RunStore(Path("a")).lock(),
     ):
         pass
