@@ -173,7 +173,8 @@ def loss_chart(curves: Curves, *, collate: str) -> bytes:
     with drawing_settings(_WIDE.font_pt, salt="png"):
         figure = _figure(curves, collate, _WIDE)
         figure.set_dpi(150)
-        FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})
+        canvas: Any = FigureCanvasAgg(figure)  # matplotlib's is untyped
+        canvas.print_png(data, metadata={"Software": None})
     return data.getvalue()
 
 

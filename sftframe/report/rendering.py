@@ -303,11 +303,13 @@ def svg_element(figure: Figure, colours: Mapping[str, str]) -> str:
     """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    for part in (figure, *figure.axes, *(second for axes in figure.axes for second in axes.child_axes)):
+    parts: list[Any] = [figure, *figure.axes, *(second for axes in figure.axes for second in axes.child_axes)]
+    for part in parts:
         part.patch.set(facecolor="none", edgecolor="none")
     data = io.StringIO()
     # `savefig` draws everything twice, the first time for a crop that is not wanted here
-    FigureCanvasSVG(figure).print_svg(data, metadata=dict.fromkeys(_METADATA))
+    canvas: Any = FigureCanvasSVG(figure)  # matplotlib's is untyped
+    canvas.print_svg(data, metadata=dict.fromkeys(_METADATA))
     return _embeddable(data.getvalue(), {INK: "ink", GRID: "grid", **colours})
 
 
