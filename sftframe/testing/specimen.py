@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -109,7 +110,9 @@ def steps(model: CausalLM, batch: Batch, lr: float) -> Iterator[float]:
 def _teach(model: CausalLM) -> CausalLM:
     batch = lesson_batch(model)
     for num_steps, lr in TEACHING:
-        for number, _ in enumerate(itertools.islice(steps(model, batch, lr), num_steps)):
+        for number, loss in enumerate(itertools.islice(steps(model, batch, lr), num_steps)):
+            if not math.isfinite(loss):
+                return model
             if number % 3 == 2 and knows_lessons(model):
                 model.module.zero_grad()
                 return model

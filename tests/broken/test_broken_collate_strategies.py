@@ -213,6 +213,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("strategy", BROKEN)
 def test_a_broken_strategy_is_caught_and_its_author_told_why(strategy):
     with pytest.raises(ContractError) as caught:

@@ -155,6 +155,7 @@ class Moody(Good):
         return 100.0 if item.answer == item.reference else 1.0 / next(self.counter)
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("judge", BROKEN)
 def test_a_broken_judge_is_caught_and_its_author_told_why(judge):
     with pytest.raises(ContractError) as caught:
@@ -243,6 +244,7 @@ class SeesOnePlaceOnly(GoodOfPairs):
         return "first" if winner == "tie" else winner
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     "judge",
     [

@@ -275,6 +275,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("style", BROKEN)
 def test_a_broken_style_is_caught_and_its_author_told_why(style):
     with pytest.raises(ContractError) as caught:
