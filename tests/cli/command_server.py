@@ -64,7 +64,8 @@ def _run_once() -> None:
         try:
             importlib.import_module("sftframe.cli.app").main()
         except SystemExit as ended:
-            assert not ended.code, talk.getvalue()
+            if ended.code:
+                raise RuntimeError(talk.getvalue()) from ended
 
 
 def _become(order: dict[str, Any]) -> None:

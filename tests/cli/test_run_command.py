@@ -6,9 +6,10 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-QUICK = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--seed", "5")
+QUICK = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--seed", "5", "--threads", "1")
 
 
 def test_a_run_leaves_all_its_files_and_a_summary(cli, tmp_path: Path, data_file: Path) -> None:
@@ -64,12 +65,13 @@ def test_flags_beat_set_beats_toml_beats_the_models_own_defaults(cli, tmp_path: 
 
 
 def test_ctrl_c_saves_and_the_message_resumes_to_the_same_end(cli, tmp_path: Path, data_file: Path) -> None:
-    long = ("--data", data_file, "--epochs", "12", "--set", "before=false", "--set", "generate.max_new_tokens=4")
+    long = ("--data", data_file, "--epochs", "6", "--batch-size", "2", "--threads", "1", "--set", "before=false")
+    long += ("--set", "generate.max_new_tokens=4", "--set", "train.eval_examples=1")
     command = [sys.executable, "-m", "sftframe", "run", "--out", "cut", *map(str, long)]
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "cut/metrics.jsonl"
     while child.poll() is None and not (metrics.exists() and metrics.read_bytes().count(b'"step"') > 3):
-        pass
+        time.sleep(0.005)  # the child needs the processor
     child.send_signal(signal.SIGINT)
     assert child.stderr is not None
     talk = child.stderr.read()
