@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from sftframe import CausalLM, RunConfig, load_registry, run
 
-NUM_STEPS = 20
+NUM_STEPS = 10
 PREAMBLE = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request."
     "\n\n### Instruction:\n"
@@ -25,7 +25,7 @@ PREAMBLE = (
 
 @pytest.fixture(scope="module")
 def entries() -> list[dict[str, str]]:
-    """200 entries, 170 of them for training: more than 20 batches of 8."""
+    """100 entries, 85 of them for training: 10 batches of 8, and a rest that is dropped."""
     things = ["cat", "red stone", "small house", "green tree by the river", "sun", "paper boat on the lake"]
     return [
         {
@@ -33,7 +33,7 @@ def entries() -> list[dict[str, str]]:
             "input": "" if n % 3 else f"with {things[n % 5]}",
             "output": f"The {things[n % 6]}, " * (1 + n % 4) + f"that is {n}.",
         }
-        for n in range(200)
+        for n in range(100)
     ]
 
 
@@ -90,7 +90,8 @@ def plain_losses(
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return losses[:NUM_STEPS]
+    assert len(losses) == NUM_STEPS
+    return losses
 
 
 def our_losses(entries: list[dict[str, str]], folder: Path, mask: str) -> list[float]:
@@ -112,6 +113,7 @@ def our_losses(entries: list[dict[str, str]], folder: Path, mask: str) -> list[f
             generate={"max_new_tokens": 2},
             seed=123,
             before=False,
+            threads=1,
             out=folder / "run",
         )
     )

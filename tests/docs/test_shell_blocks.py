@@ -37,9 +37,9 @@ REASONS = {
 ELSEWHERE = ("main job", "test command")
 """Markers of the README's blocks that `.ci/run` and the packaging tests run as they stand."""
 FEW_STEPS = {
-    "run": "--limit 20 --max-steps 1 --set generate.max_new_tokens=2 --set before=false",
-    "train": "--limit 20 --max-steps 1 --set generate.max_new_tokens=2 --set before=false",
-    "ablate": "--limit 20 --max-steps 1 --seeds 1 --set generate.max_new_tokens=2 --set before=false",
+    "run": "--limit 20 --max-steps 1 --set generate.max_new_tokens=2 --set before=false --threads 1",
+    "train": "--limit 20 --max-steps 1 --set generate.max_new_tokens=2 --set before=false --threads 1",
+    "ablate": "--limit 20 --max-steps 1 --seeds 1 --set generate.max_new_tokens=2 --set before=false --threads 1",
     "preview": "--limit 40",
 }
 """What the tests add to a page's commands, so that they end soon."""

@@ -72,8 +72,8 @@ def test_a_run_advances_through_every_stage(whole_run: Callable[..., Summary]) -
 
 
 # by the counts above: after the likelihoods, between two answers, between two verdicts, before the first step, at
-# steps with and without a checkpoint, at the last step, and in each of the stages behind training
-@pytest.mark.parametrize("number", [2, 5, 10, 13, 14, 17, 19, 22, 23, 26, 28, 30, 33])
+# steps with and without a checkpoint, at the last step, and in each of the stages after training
+@pytest.mark.parametrize("number", [2, 5, 10, 13, 17, 18, 22, 23, 28, 33])
 def test_stopped_at_once_and_resumed_it_ends_as_a_straight_run(
     number: int,
     straight: dict[str, Any],
