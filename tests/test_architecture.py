@@ -13,7 +13,7 @@ CORE = ROOT / "sftframe"
 PLUGINS = ROOT / "plugins" / "sftframe_plugins"
 
 LAYERS = (
-    "errors version records escaping progress interrupts files network device plugins config",
+    "errors version formatting confidence records escaping progress interrupts files network device plugins config",
     "data prompts registry trust training compaction inference",
     "runs judging",
     "analysis report",

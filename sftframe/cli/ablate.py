@@ -251,7 +251,7 @@ def _detectable(plan: Plan, registry: Registry, sd: float | None, pilot: Path | 
 
 def _check_size(plan: Plan, registry: Registry, *, is_wanted: bool) -> None:
     from sftframe.ablation import estimated_training_s
-    from sftframe.cli.ablate_render import duration
+    from sftframe.formatting import duration
 
     num_cells = len(plan.grid.arms) * len(plan.grid.seeds)
     if num_cells <= _MANY_CELLS or is_wanted:

@@ -21,6 +21,7 @@ from sftframe.cli import console
 from sftframe.cli.comparison_render import show_comparison_result
 from sftframe.cli.render import note, warn
 from sftframe.cli.streams import write_json
+from sftframe.formatting import duration
 from sftframe.report import comparison_document
 
 _SYMBOL = {"waiting": "·", "done": "✓", "failed": "✗"}
@@ -250,15 +251,3 @@ def show_comparison(
     out = console.out()
     out.print(Text(f"Report   {ablation.folder.report_path}"), soft_wrap=True)
     out.print(Text(f"Results  {ablation.folder.results_path}"), soft_wrap=True)
-
-
-def duration(seconds: float) -> str:
-    """A time as text.
-
-    >>> duration(42), duration(330), duration(9000), duration(400000)
-    ('42 s', '5.5 min', '2.5 h', '4.6 days')
-    """
-    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

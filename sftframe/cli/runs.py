@@ -12,6 +12,7 @@ from sftframe.cli import completion
 from sftframe.cli.commands import Commands, Group
 from sftframe.cli.streams import write, write_json
 from sftframe.errors import ConfigError
+from sftframe.formatting import file_size
 
 if TYPE_CHECKING:
     from sftframe.runs import ListedRun
@@ -79,7 +80,7 @@ def remove(paths: Runs, yes: Yes = False, as_json: Json = False) -> None:
         check_is_run(path)
     rows = [row for path in paths for row in runs_in(path)]
     total = sum(row.num_bytes for row in rows)
-    _ask(f"Delete {', '.join(map(str, paths))} ({size(total)})?", is_agreed=yes)
+    _ask(f"Delete {', '.join(map(str, paths))} ({file_size(total)})?", is_agreed=yes)
     for path in paths:
         delete_run(path)
     _tell("deleted", paths, total, as_json=as_json)
@@ -104,17 +105,6 @@ def free(paths: Runs, yes: Yes = False, as_json: Json = False) -> None:
         )
     total = sum(free_run(path) for path in paths)
     _tell("freed", paths, total, as_json=as_json)
-
-
-def size(num_bytes: int) -> str:
-    """
-    >>> size(1_900_000_000), size(512), size(3_400_000)
-    ('1.9 GB', '1 kB', '3.4 MB')
-    """
-    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
-        if num_bytes >= scale:
-            return f"{num_bytes / scale:.1f} {unit}"
-    return f"{-(-num_bytes // 1000)} kB"
 
 
 def _key(run: ListedRun, sort: Order) -> tuple[bool, Any]:
@@ -151,7 +141,7 @@ def _tell(verb: str, paths: list[Path], num_bytes: int, *, as_json: bool) -> Non
     if as_json:
         write_json({verb: [str(path) for path in paths], "bytes": num_bytes})
     else:
-        write(escape_controls(f"{verb} {', '.join(map(str, paths))}: {size(num_bytes)}\n"))
+        write(escape_controls(f"{verb} {', '.join(map(str, paths))}: {file_size(num_bytes)}\n"))
 
 
 def _show(runs: list[ListedRun]) -> None:
@@ -179,8 +169,8 @@ def _show(runs: list[ListedRun]) -> None:
             table.add_row(*(Text(text) for text in (run.path, *_fields(run))))
         console.print(table)
     freeable = sum(run.freeable_bytes for run in runs if run.state in ("finished", "trained"))
-    total = f"{len(runs)} run{'s' * (len(runs) != 1)}, {size(sum(run.num_bytes for run in runs))}"
-    hint = f"; {size(freeable)} are checkpoints of finished runs: sftframe runs free RUN" if freeable else ""
+    total = f"{len(runs)} run{'s' * (len(runs) != 1)}, {file_size(sum(run.num_bytes for run in runs))}"
+    hint = f"; {file_size(freeable)} are checkpoints of finished runs: sftframe runs free RUN" if freeable else ""
     note(f"{total}{hint}")
 
 
@@ -198,5 +188,5 @@ def _fields(run: ListedRun) -> tuple[str, ...]:
         run.state,
         "" if run.judge_mean is None else f"{run.judge_mean:.1f}",
         "" if run.exact_match is None else f"{run.exact_match:.0%}",
-        size(run.num_bytes),
+        file_size(run.num_bytes),
     )

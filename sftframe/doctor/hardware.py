@@ -20,6 +20,7 @@ from sftframe.device import (
     physical_cores,
     read_text,
 )
+from sftframe.formatting import memory_size
 
 Status = Literal["ok", "note", "problem"]
 """`note`: a run works, but something else may not, or could work better; `problem`: a run would not work."""
@@ -35,15 +36,6 @@ class Finding:
     status: Status = "ok"
     advice: str = ""
     """What to do; empty = nothing."""
-
-
-def gib(num_bytes: float) -> str:
-    """A number of bytes as text.
-
-    >>> gib(3 * 2**30), gib(5e6)
-    ('3.0 GiB', '4.8 MiB')
-    """
-    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 / 10 else f"{num_bytes / 2**20:.1f} MiB"
 
 
 ENOUGH_BYTES = 2**30
@@ -118,7 +110,7 @@ def check_devices(devices: Devices) -> Iterator[Finding]:
 
 
 def _check_gpu(gpu: Gpu, *, is_first: bool) -> Finding:
-    found = f"{gpu.device} {gpu.model}, {gib(gpu.free_bytes)} of {gib(gpu.total_bytes)} free"
+    found = f"{gpu.device} {gpu.model}, {memory_size(gpu.free_bytes)} of {memory_size(gpu.total_bytes)} free"
     if not gpu.is_supported:
         return Finding(
             topic="devices",
@@ -308,10 +300,12 @@ def check_memory(memory: Memory) -> Iterator[Finding]:
     """Findings on whether the bundled model can train, and on the largest model that could."""
     is_bounded = memory.limit_left is not None and memory.limit_left < memory.available
     free = memory.limit_left if is_bounded and memory.limit_left is not None else memory.available
-    where = f"a container's {gib(memory.limit)}" if is_bounded and memory.limit is not None else gib(memory.total)
-    found = f"{gib(free)} of {where} free"
+    total = memory_size(memory.limit if is_bounded and memory.limit is not None else memory.total)
+    where = f"a container's {total}" if is_bounded else total
+    found = f"{memory_size(free)} of {where} free"
     if free < ENOUGH_MEMORY_BYTES:
-        advice = f"close other programs, or give the container more: the bundled model needs {gib(ENOUGH_MEMORY_BYTES)}"
+        needed = memory_size(ENOUGH_MEMORY_BYTES)
+        advice = f"close other programs, or give the container more: the bundled model needs {needed}"
         yield Finding(topic="memory", status="problem", found=found, advice=advice)
         return
     # float32 weights, their gradients and AdamW's two moments; activations need more

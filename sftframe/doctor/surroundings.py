@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from sftframe.doctor.hardware import Finding, gib
+from sftframe.doctor.hardware import Finding
+from sftframe.files import free_bytes, nearest_folder
+from sftframe.formatting import memory_size
 
 ENOUGH_BYTES = 100 * 2**20
 """Space for a run of the bundled model, which needs a third of it."""
@@ -58,12 +60,12 @@ def look_at_cache(path: Path) -> Place:
 
 def check_runs(place: Place) -> Iterator[Finding]:
     """Findings on whether a run can be written, and how large its model may be."""
-    found = f"runs would be made in {place.path}, {gib(place.free_bytes)} free"
+    found = f"runs would be made in {place.path}, {memory_size(place.free_bytes)} free"
     if place.error:
         advice = "go to a folder of your own, or name one with --out"
         yield Finding(topic="disk", status="problem", found=f"{found}; {place.error}", advice=advice)
     elif place.free_bytes < ENOUGH_BYTES:
-        advice = f"make room: the smallest run takes {gib(ENOUGH_BYTES)}; or name another disk with --out"
+        advice = f"make room: the smallest run takes {memory_size(ENOUGH_BYTES)}; or name another disk with --out"
         yield Finding(topic="disk", status="problem", found=found, advice=advice)
     elif place.free_bytes < PLENTY_BYTES:
         advice = "keep fewer checkpoints with --set train.keep_checkpoints=1, or name another disk with --out"
@@ -78,8 +80,8 @@ def check_cache(place: Place, variable: str) -> Iterator[Finding]:
     Args:
         variable: the environment variable that sets this cache's folder.
     """
-    used = f"{gib(place.used_bytes)} used" if place.is_counted else f"over {gib(place.used_bytes)} used"
-    found = f"{place.path}, {used}, {gib(place.free_bytes)} free"
+    used = f"{memory_size(place.used_bytes)} used" if place.is_counted else f"over {memory_size(place.used_bytes)} used"
+    found = f"{place.path}, {used}, {memory_size(place.free_bytes)} free"
     if place.error:
         advice = f"name a folder of your own with {variable}; until then no download can be kept"
         yield Finding(topic="cache", status="note", found=f"{found}; {place.error}", advice=advice)
@@ -98,9 +100,8 @@ def check_cache(place: Place, variable: str) -> Iterator[Finding]:
 
 def _why_not_writable(path: Path) -> str:
     """Why nothing can be written in the folder or the nearest one above. It writes, since a full disk can look fine."""
-    existing = _existing(path)
     try:
-        with tempfile.TemporaryFile(dir=existing):
+        with tempfile.TemporaryFile(dir=nearest_folder(path)):
             return ""
     except OSError as error:
         return f"nothing can be written there ({error.strerror or error})"
@@ -108,13 +109,9 @@ def _why_not_writable(path: Path) -> str:
 
 def _free_bytes(path: Path) -> int:
     try:
-        return shutil.disk_usage(_existing(path)).free
+        return free_bytes(path)
     except OSError:
         return 0
-
-
-def _existing(path: Path) -> Path:
-    return next((folder for folder in (path, *path.parents) if folder.exists()), path)
 
 
 def _contents(path: Path) -> tuple[int, int, bool]:

@@ -28,6 +28,7 @@ from sftframe.files.folders import (
     check_place,
     check_vacant,
     explained,
+    free_bytes,
     is_half_made,
     is_marked,
     is_number,
@@ -35,7 +36,9 @@ from sftframe.files.folders import (
     is_taken,
     make_named,
     make_numbered,
+    nearest_folder,
     remove_run,
+    require_space,
 )
 from sftframe.files.user_files import check_plain, content_kind, path_hint, read_named_file, read_named_text
 
@@ -54,6 +57,7 @@ __all__ = [
     "decoded_object",
     "disk",
     "explained",
+    "free_bytes",
     "is_half_made",
     "is_marked",
     "is_number",
@@ -61,6 +65,7 @@ __all__ = [
     "is_taken",
     "make_named",
     "make_numbered",
+    "nearest_folder",
     "path_hint",
     "plain",
     "read_json_lines",
@@ -69,6 +74,7 @@ __all__ = [
     "remove_leftovers",
     "remove_run",
     "replace_dir",
+    "require_space",
     "sync_dir",
     "whole_dir",
     "write_json",

@@ -6,6 +6,7 @@ Only a folder in which a run was made is ever emptied.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from sftframe.errors import ConfigError
 from sftframe.files.atomic import disk, is_leftover, write_whole
 from sftframe.files.locks import LOCK_FILES, hold
+from sftframe.formatting import file_size
 
 RUNS_DIR = Path("runs")
 """Folder under the current directory for runs without `--out`."""
@@ -97,6 +99,32 @@ def _strange(place: Path) -> str:
     if stat.S_ISLNK(mode):
         return f"a link to {place.readlink()}"
     return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "a pipe, socket or device"
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path, or the nearest one above it that exists."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def free_bytes(path: Path) -> int:
+    """Free bytes on the disk of a path, which need not exist yet."""
+    return shutil.disk_usage(nearest_folder(path)).free
+
+
+def require_space(path: Path, num_bytes: int, noun: str) -> None:
+    """Check early that something of this size fits on the disk of its new folder.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    with explained(path):
+        free = free_bytes(path)
+    if num_bytes > free:
+        raise ConfigError(
+            f"not enough disk: {noun} in {path} needs {file_size(num_bytes)}, {file_size(free)} are free; make room, "
+            "or choose a folder on another disk with --out"
+        )
 
 
 def is_number(text: str) -> bool:

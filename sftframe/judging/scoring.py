@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev, variance
 from typing import Any, Generic, TypeVar, get_args
 
+from sftframe.confidence import mean_interval
 from sftframe.errors import DataError, JudgeError, PluginError, SftframeError
 from sftframe.plugins import Judge
 from sftframe.records import (
@@ -372,7 +373,7 @@ def summarise(verdicts: Sequence[Verdict], name: str) -> JudgeSummary:
     (0.0, 100.0)
     """
     scores = [verdict.score for verdict in verdicts if verdict.score is not None]
-    interval = _t_interval(scores)
+    interval = mean_interval(scores)
     return JudgeSummary(
         name=name,
         mean=fmean(scores) if scores else None,
@@ -409,15 +410,6 @@ def paired_difference(a: Sequence[Verdict], b: Sequence[Verdict]) -> ScoreDiffer
         mean_a=fmean(one for one, _ in both) if both else None,
         mean_b=fmean(other for _, other in both) if both else None,
         mean_difference=fmean(differences) if both else None,
-        ci95=_t_interval(differences),
+        ci95=mean_interval(differences),
         num_items=len(both),
     )
-
-
-def _t_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    if len(values) < 2:
-        return None
-    from scipy.special import stdtrit  # the quantile alone; scipy.stats takes a second to import
-
-    half = float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
-    return fmean(values) - half, fmean(values) + half

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sftframe.errors import SftframeError
-from sftframe.files import sync_dir
+from sftframe.files import free_bytes, sync_dir
+from sftframe.formatting import file_size
 from sftframe.network.http import http_client
 from sftframe.network.routes import NetworkError, find_route
 
@@ -234,11 +234,10 @@ def _receive(response: httpx.Response, wanted: _Wanted, start: int, on_bytes: On
     most = wanted.size if wanted.size is not None else wanted.max_bytes
     if most is not None and total is not None and total > most:
         raise _too_long(wanted, most)
-    free = shutil.disk_usage(wanted.part.parent).free
+    free = free_bytes(wanted.part.parent)
     if total is not None and total - start > free:
         raise DownloadError(
-            f"not enough disk for {wanted.target}: {(total - start) / 1e6:.0f} MB are missing, {free / 1e6:.0f} MB "
-            "are free"
+            f"not enough disk for {wanted.target}: {file_size(total - start)} are missing, {file_size(free)} are free"
         )
     if start == 0:
         wanted.discard()

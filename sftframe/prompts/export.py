@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from sftframe.errors import ConfigError, PluginError, suggestion
-from sftframe.files import whole_dir, write_json, write_whole
+from sftframe.files import require_space, whole_dir, write_json, write_whole
 from sftframe.plugins import CausalLM, PromptStyle, Tokenizer
 from sftframe.records import Example, ExportSettings
 from sftframe.version import __version__
@@ -425,10 +424,4 @@ def _written_before(out: Path) -> set[str]:
 def _require_space(model: CausalLM, out: Path, dtype: str) -> None:
     num_weights = sum(parameter.numel() for parameter in model.module.parameters())
     needed = num_weights * (2 if dtype == "float16" else 4)
-    place = next(path for path in (out.resolve(), *out.resolve().parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    if needed > free:
-        raise ConfigError(
-            f"not enough disk: the export needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free at {place}; "
-            "make room, or choose a folder on another disk with --out"
-        )
+    require_space(out, needed, "the export")

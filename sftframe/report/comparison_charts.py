@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sftframe.analysis import AxisTable, ComparedArm, Comparison, ComparisonResult
 from sftframe.escaping import escape_controls
 from sftframe.files import read_json_lines
-from sftframe.report.curves import Curves, mean_window, read_curves, running_mean
+from sftframe.report.curves import Curves, even_steps, mean_window, read_curves, running_mean
 from sftframe.report.rendering import drawing_settings, scale_values, svg_element
 from sftframe.runs import RunStore
 
@@ -67,8 +67,6 @@ def look_of(position: int) -> Look:
 
 MAX_POINTS = 200
 """Points of a line."""
-MAX_ROWS = 12
-"""Steps in the table next to the drawing."""
 
 _FONT_PT, _NARROW_FONT_PT, _NARROW_IN = 10, 12.5, 5.0
 """Narrow drawings are shown smaller than they are, so their text is larger."""
@@ -142,18 +140,6 @@ def mean_line(lines: Sequence[Line]) -> dict[int, float]:
     """
     common = set.intersection(*(set(line) for line in lines)) if lines else set()
     return {step: fmean(line[step] for line in lines) for step in sorted(common)}
-
-
-def even_steps(steps: Iterable[int], most: int) -> list[int]:
-    """Up to `most` of the steps, evenly spread, with the first and the last.
-
-    >>> even_steps(range(0, 101, 10), 3)
-    [0, 50, 100]
-    """
-    ordered = sorted(set(steps))
-    if len(ordered) <= most:
-        return ordered
-    return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
 
 
 def lines_svg(lines: Sequence[ArmLines], *, label: str, salt: str, width: float, height: float) -> str:

@@ -19,11 +19,10 @@ from sftframe.analysis import (
     YardstickTable,
 )
 from sftframe.escaping import escape_controls
+from sftframe.formatting import ABSENT, fixed, p_text, signed
 from sftframe.report.comparison_charts import (
-    MAX_ROWS,
     ArmCurves,
     ArmLines,
-    even_steps,
     forest_groups,
     forest_svg,
     lines_svg,
@@ -31,8 +30,9 @@ from sftframe.report.comparison_charts import (
     loss_groups,
     validation_lines,
 )
+from sftframe.report.curves import MAX_ROWS, even_steps
 from sftframe.report.documents import comparison_facts, comparison_methods
-from sftframe.report.rendering import ABSENT, Table, fixed, manifest_tables, render_page, signed
+from sftframe.report.rendering import Table, manifest_tables, render_page
 from sftframe.report.run_tables import show_example
 from sftframe.runs import LoadedRun
 
@@ -109,17 +109,6 @@ def interval_text(interval: Interval | None, yardstick: Yardstick) -> str:
     if interval is None:
         return ABSENT
     return f"{signed(interval.low, yardstick.digits)} to {signed(interval.high, yardstick.digits)}"
-
-
-def p_text(p_value: float | None) -> str:
-    """A p-value with three digits.
-
-    >>> p_text(0.0421), p_text(0.00001), p_text(None)
-    ('0.042', '< 0.001', '–')
-    """
-    if p_value is None:
-        return ABSENT
-    return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
 
 
 def spread_text(found: Comparison) -> str:

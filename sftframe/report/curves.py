@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 MAX_ROWS = 12
-"""Rows of the table next to the chart if a run was never evaluated."""
+"""Rows of the table next to a chart, unless they are evaluations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def curve_rows(curves: Curves) -> tuple[CurveRow, ...]:
     means = running_mean([step.loss for step in curves.steps], mean_window(len(curves.steps)))
     losses = {step.step: mean for step, mean in zip(curves.steps, means, strict=True)}
     evaluations = {evaluation.step: evaluation for evaluation in curves.evals}
-    shown = {*(evaluations or _even([*losses], MAX_ROWS)), *[*losses][-1:]}
+    shown = {*(evaluations or even_steps(losses, MAX_ROWS)), *[*losses][-1:]}
     return tuple(
         CurveRow(
             step=step,
@@ -115,6 +115,18 @@ def curve_rows(curves: Curves) -> tuple[CurveRow, ...]:
         )
         for step in sorted(shown)
     )
+
+
+def even_steps(steps: Iterable[int], most: int) -> list[int]:
+    """Up to `most` of the steps, evenly spread, with the first and the last.
+
+    >>> even_steps(range(0, 101, 10), 3)
+    [0, 50, 100]
+    """
+    ordered = sorted(set(steps))
+    if len(ordered) <= most:
+        return ordered
+    return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
 
 
 _Record = TypeVar("_Record", StepRecord, EvalRecord)
@@ -133,13 +145,6 @@ def _record(kind: type[_Record], line: Mapping[str, Any], number: int) -> _Recor
 
 def _finite_or_nan(value: Any) -> Any:
     return math.nan if value is None else value
-
-
-def _even(steps: Sequence[int], most: int) -> list[int]:
-    """Up to `most` of the steps, evenly spread, with the first and the last."""
-    if len(steps) <= most:
-        return list(steps)
-    return [steps[round(i * (len(steps) - 1) / (most - 1))] for i in range(most)]
 
 
 MAX_POINTS = 1000

@@ -10,6 +10,7 @@ from typing import Any
 from sftframe.analysis import Comparison, ComparisonResult, FlippedItem, Yardstick, YardstickTable
 from sftframe.escaping import escape_controls
 from sftframe.files import plain
+from sftframe.formatting import p_text
 from sftframe.report import summary as facts
 from sftframe.report.summary import RunFacts
 
@@ -250,10 +251,9 @@ def _table(table: YardstickTable) -> dict[str, Any]:
 def _markdown_row(table: YardstickTable, found: Comparison, means: dict[str, float]) -> str:
     yardstick, interval = table.yardstick, found.interval
     bounds = f"{yardstick.signed(interval.low)} to {yardstick.signed(interval.high)}" if interval else "–"
-    p = "–" if found.p_holm is None else f"{found.p_holm:.3f}" if found.p_holm >= 0.001 else "< 0.001"
     return (
         f"| {_code(found.candidate)} | {yardstick.text(means[found.candidate])} | "
-        f"{yardstick.signed(found.difference)} | {bounds} | {p} | {found.verdict} |"
+        f"{yardstick.signed(found.difference)} | {bounds} | {p_text(found.p_holm)} | {found.verdict} |"
     )
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sftframe.config import flattened
+from sftframe.formatting import fixed, signed
 from sftframe.records import Example, JudgeSummary, Response, Summary, Verdict, Yardsticks
 from sftframe.report.curves import Curves, curve_rows, loss_svg
-from sftframe.report.rendering import fixed, manifest_tables, render_page, repeat_command, signed
+from sftframe.report.rendering import manifest_tables, render_page, repeat_command
 from sftframe.report.run_tables import (
     FLAGS,
     Change,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, NamedTuple
 
+from sftframe.confidence import mean_interval, share_interval
+from sftframe.formatting import fixed, percent, signed
 from sftframe.records import Example, JudgeSummary, Response, Verdict, Yardsticks
-from sftframe.report.rendering import fixed, percent, signed
 
 Movement = Literal["better", "worse", "no change", "could be chance", ""]
 
@@ -89,21 +90,9 @@ def _plain_cell(value: float | None, num_items: int) -> Cell:
 def _share_cell(value: float | None, num_items: int) -> Cell:
     if value is None or not math.isfinite(value) or not num_items:
         return Cell(value=value, text=percent(value))
-    low, high = wilson_interval(value, num_items)
+    low, high = share_interval(value, num_items)
     details = (f"{round(value * num_items)} of {num_items}", f"95 % interval {fixed(100 * low)}–{percent(high)}")
     return Cell(value=value, text=percent(value), details=details)
-
-
-def wilson_interval(share: float, num_items: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927), correct at 0 and 1 too.
-
-    >>> [round(end, 4) for end in wilson_interval(0.5, 10)]
-    [0.2366, 0.7634]
-    """
-    z2 = 1.959964**2
-    centre = (share + z2 / (2 * num_items)) / (1 + z2 / num_items)
-    half = math.sqrt(z2 * (share * (1 - share) / num_items + z2 / (4 * num_items**2))) / (1 + z2 / num_items)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _judge_cell(judge: JudgeSummary | None) -> Cell:
@@ -337,7 +326,7 @@ def paired_change(before: Sequence[Verdict], after: Sequence[Verdict]) -> Change
         return None
     return Change(
         mean=statistics.fmean(gaps),
-        ci95=_interval(gaps),
+        ci95=mean_interval(gaps),
         num_items=len(gaps),
         num_better=sum(gap > 0 for gap in gaps),
         num_worse=sum(gap < 0 for gap in gaps),
@@ -368,16 +357,6 @@ def sign_test(pairs: Sequence[tuple[bool, bool]]) -> float:
     num_changed = num_gained + num_lost
     tail = sum(math.comb(num_changed, i) for i in range(min(num_gained, num_lost) + 1))
     return float(min(1.0, 2 * tail / 2**num_changed))
-
-
-def _interval(gaps: Sequence[float]) -> tuple[float, float] | None:
-    if len(gaps) < 2:
-        return None
-    from scipy.special import stdtrit
-
-    centre = statistics.fmean(gaps)
-    half = float(stdtrit(len(gaps) - 1, 0.975)) * statistics.stdev(gaps) / math.sqrt(len(gaps))
-    return centre - half, centre + half
 
 
 def _is_exact(item: Item, answer: Answer) -> bool:

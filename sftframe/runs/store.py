@@ -7,7 +7,6 @@ Which folders may be used is decided in `sftframe.files.folders`; files are writ
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,6 @@ from sftframe.files import (
     check_inside,
     check_place,
     disk,
-    explained,
     is_half_made,
     is_marked,
     is_run,
@@ -32,6 +30,7 @@ from sftframe.files import (
     make_numbered,
     plain,
     read_json_lines,
+    require_space,
     write_json,
     write_whole,
 )
@@ -371,24 +370,13 @@ class RunStore:
         """Write `items.jsonl`."""
         write_whole(self.items_path, "".join(f"{json.dumps(plain(item))}\n" for item in items))
 
-    def free_bytes(self) -> int:
-        """Free bytes on the disk of the folder; the folder need not exist yet."""
-        path = self.path.absolute()
-        with explained(path):
-            return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
-
     def require_space(self, num_bytes: int) -> None:
         """Check early that a run fits on the disk.
 
         Raises:
             ConfigError: it does not.
         """
-        free = self.free_bytes()
-        if num_bytes > free:
-            raise ConfigError(
-                f"not enough disk: the run in {self.path} needs {_gigabytes(num_bytes)}, {_gigabytes(free)} are free; "
-                "make room, or choose a folder on another disk with --out"
-            )
+        require_space(self.path, num_bytes, "the run")
 
     def lock(self) -> AbstractContextManager[None]:
         """Lock the run, so that no other process writes to it; the lock ends with its process.
@@ -444,7 +432,3 @@ def _nearest(path: Path) -> str:
 
 def _runs_in(folder: Path) -> Iterable[RunStore]:
     return (RunStore(path) for path in folder.glob("*") if is_run(path))
-
-
-def _gigabytes(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.1f} GB"

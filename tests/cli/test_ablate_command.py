@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sftframe.cli.ablate_render import duration
+from sftframe.formatting import duration
 
 SMALL = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--set", "train.eval_examples=2", "--threads", "1")
 

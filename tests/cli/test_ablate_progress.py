@@ -45,7 +45,7 @@ def test_time_is_estimated_from_the_first_steps_and_said_once(
     told = " ".join(capsys.readouterr().err.split())
     # after the fourth step 14 of 6 x 50 steps are taken: 286 steps of 2 s
     assert told == (
-        "about 9.5 min of training left in all cells, estimated from the first 4 steps; "
+        "about 9 min 32 s of training left in all cells, estimated from the first 4 steps; "
         "answers and verdicts take extra time"
     )
 
@@ -60,5 +60,5 @@ def test_cells_that_train_side_by_side_share_the_time(cells: list[Cell], capsys:
         clock.now += 4 * 15.0
         for number in (1, 0):
             observer.happened(CellEvent(number=number, kind="advance", amount=4, figures={"loss": 1.0}))
-        assert "about 24.5 min" in capsys.readouterr().err  # one has told of its steps: 196 steps of 15 s, by two
-        assert "about 24.0 min of training left" in observer._pace()
+        assert "about 24 min 30 s" in capsys.readouterr().err  # one has told of its steps: 196 steps of 15 s, by two
+        assert "about 24 min 0 s of training left" in observer._pace()

@@ -373,7 +373,7 @@ def test_a_body_that_comes_compressed_against_our_wish_is_unpacked(server: Serve
 def test_a_body_larger_than_the_disk_is_refused_before_it_is_read(server: Server, target: Path) -> None:
     server.plan = [lambda handler: answer(handler, 200, b"", {"Content-Length": str(10**18)})]
     with pytest.raises(
-        DownloadError, match=r"not enough disk for .*model\.bin: 1000000000000 MB are missing, \d+ MB are free"
+        DownloadError, match=r"not enough disk for .*model\.bin: 1000000000\.0 GB are missing, \d+\.\d [GM]B are free"
     ):
         fetch(server.url, target)
     assert not target.exists()

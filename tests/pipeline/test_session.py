@@ -14,7 +14,7 @@ from sftframe.config import Layer, RunConfig
 from sftframe.errors import ConfigError, JudgeError, ModelError, TrainingError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
-from sftframe.report.summary import parse_summary
+from sftframe.report import summary_document
 
 ANSWERING = {"response_nll_per_token", "response_nll_per_byte", "prompt_nll_per_token"} | {
     "exact_match",
@@ -90,7 +90,7 @@ def test_the_summary_is_the_documented_document(whole_run: Callable[..., Summary
         "counted_share",
     }
     assert (document["train"]["steps"], document["train"]["examples_seen"]) == (9, 34)
-    assert parse_summary(document) == summary
+    assert document == json.loads(json.dumps(summary_document(summary)))
 
 
 def test_training_lowers_the_likelihood_of_the_answers(whole_run: Callable[..., Summary]) -> None:

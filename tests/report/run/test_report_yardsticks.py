@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
+from sftframe.confidence import share_interval
 from sftframe.records import Summary, Yardsticks
-from sftframe.report.run_tables import YardstickRow, wilson_interval, yardstick_rows
+from sftframe.report.run_tables import YardstickRow, yardstick_rows
 
 
 def rows_of(summary: Summary, *, num_before: int = 110, num_after: int = 110) -> dict[str, YardstickRow]:
@@ -104,4 +105,4 @@ def test_a_share_without_known_denominator_is_shown_alone(summary: Summary) -> N
     [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
 )
 def test_shares_have_wilsons_interval(num_hits: int, num_items: int, interval: tuple[float, float]) -> None:
-    assert wilson_interval(num_hits / num_items, num_items) == pytest.approx(interval, abs=5e-5)
+    assert share_interval(num_hits / num_items, num_items) == pytest.approx(interval, abs=5e-5)
