@@ -309,6 +309,15 @@ class Yardsticks:
     length_ratio: float | None = None
     """Characters of all answers over characters of all references."""
     judge: JudgeSummary | None = None
+    others: Mapping[str, float | None] = field(default_factory=dict)
+    """Further yardsticks by key; in `summary.json` they stand beside the ones above."""
+
+    def figure(self, key: str) -> float | None:
+        """The figure of a yardstick; of the judge its mean score."""
+        if key == "judge":
+            return self.judge.mean if self.judge else None
+        found: float | None = self.others[key] if key in self.others else getattr(self, key, None)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

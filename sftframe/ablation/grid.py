@@ -6,10 +6,11 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StrictInt, ValidationError
 
+from sftframe.analysis import COMPARED
 from sftframe.config import SEAMS, Layer, Section, explain, merge, nested, parse_settings, settings_in_words
 from sftframe.errors import ConfigError
 
@@ -246,7 +247,10 @@ def _slugs(chosen: Sequence[Mapping[str, Any]]) -> list[str]:
     return slugs
 
 
-YardstickKey = Literal["judge", "response_nll_per_byte", "exact_match", "stop_rate", "length_ratio"]
+if TYPE_CHECKING:
+    YardstickKey = str
+else:
+    YardstickKey = Literal[tuple(yardstick.key for yardstick in COMPARED)]
 
 
 class AblateConfig(Section):

@@ -13,22 +13,28 @@ from sftframe.analysis.intervals import judge_variance
 from sftframe.analysis.pairs import Comparison, Interval, VarianceComponents
 from sftframe.analysis.planning import minimum_detectable_difference
 from sftframe.analysis.runs import ComparedArm, group_into_arms
-from sftframe.analysis.yardsticks import Yardstick, find_yardstick
+from sftframe.analysis.verdicts import compare_arms
+from sftframe.analysis.yardsticks import COMPARED, YARDSTICKS, Measured, Yardstick, find_yardstick, measure
 
 __all__ = [
+    "COMPARED",
+    "YARDSTICKS",
     "AxisTable",
     "ComparedArm",
     "Comparison",
     "ComparisonResult",
     "FlippedItem",
     "Interval",
+    "Measured",
     "VarianceComponents",
     "Yardstick",
     "YardstickTable",
     "arms_of_answers",
     "compare",
+    "compare_arms",
     "find_yardstick",
     "group_into_arms",
     "judge_variance",
+    "measure",
     "minimum_detectable_difference",
 ]

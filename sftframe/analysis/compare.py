@@ -11,7 +11,7 @@ from typing import Any
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Scores
 from sftframe.analysis.runs import ComparedArm, check_comparable, check_identity
 from sftframe.analysis.verdicts import compare_arms
-from sftframe.analysis.yardsticks import YARDSTICKS, Yardstick, find_yardstick, scored
+from sftframe.analysis.yardsticks import COMPARED, Yardstick, find_yardstick, scored
 from sftframe.config import settings_in_words
 from sftframe.errors import ConfigError, DataError, suggestion
 from sftframe.judging import HeadToHead
@@ -180,7 +180,7 @@ def compare_on_all_yardsticks(
         DataError: no common item or seed.
     """
     tables = []
-    for yardstick in YARDSTICKS:
+    for yardstick in COMPARED:
         scores = _scores(arms, yardstick)
         if not any(value is not None for arm in scores.values() for seed in arm.values() for value in seed.values()):
             continue  # never judged
@@ -285,6 +285,7 @@ def _weights(arms: Sequence[ComparedArm], yardstick: Yardstick) -> dict[int, flo
 def _baseline_mean(arms: Sequence[ComparedArm], yardstick: Yardstick, baseline: str | None) -> float:
     arm = next((arm for arm in arms if arm.name == baseline), arms[0])
     items = [item for run in arm.runs.values() for item in run.items]
+    assert yardstick.score is not None
     values = [(yardstick.score(item), yardstick.weight(item) if yardstick.weight else 1.0) for item in items]
     total = sum(weight for value, weight in values if value is not None)
     return sum(value for value, _ in values if value is not None) / total if total else 0.0

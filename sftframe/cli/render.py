@@ -31,6 +31,7 @@ from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, Summary, Yardsticks
 
 if TYPE_CHECKING:
+    from sftframe.analysis import Yardstick
     from sftframe.pipeline import Session
     from sftframe.records import AnsweredItem
 
@@ -258,22 +259,25 @@ def _yardstick_table(summary: Summary) -> Table:
     table.add_column("on the test examples")
     table.add_column("before", justify="right")
     table.add_column("after", justify="right")
-    for label, key, percent in (
-        ("response NLL per token", "response_nll_per_token", False),
-        ("response NLL per byte", "response_nll_per_byte", False),
-        ("exact matches", "exact_match", True),
-        ("stops by itself", "stop_rate", True),
-    ):
-        table.add_row(label, _figure(summary.before, key, percent), _figure(summary.after, key, percent))
+    from sftframe.analysis import YARDSTICKS
+
+    shown = [yardstick for yardstick in YARDSTICKS if yardstick.key not in _NOT_SHOWN]
+    for yardstick in sorted(shown, key=lambda yardstick: (yardstick.is_share, yardstick.score is not None)):
+        label = yardstick.label[0].lower() + yardstick.label[1:]
+        table.add_row(label, _figure(summary.before, yardstick), _figure(summary.after, yardstick))
     table.add_row(_judge_label(summary), _judged(summary.before), _judged(summary.after))
     return table
 
 
-def _figure(yardsticks: Yardsticks | None, key: str, is_percent: bool) -> str:
-    value = None if yardsticks is None else getattr(yardsticks, key)
+_NOT_SHOWN = ("judge", "length_ratio", "prompt_nll_per_token")
+"""The judge has a row of its own, with the number of answers; the others are in the report."""
+
+
+def _figure(yardsticks: Yardsticks | None, yardstick: Yardstick) -> str:
+    value = None if yardsticks is None else yardsticks.figure(yardstick.key)
     if value is None:
         return "–"
-    return f"{value:.1%}" if is_percent else f"{value:.3f}"
+    return f"{value:.1%}" if yardstick.is_share else f"{value:.3f}"
 
 
 def _judge_label(summary: Summary) -> str:

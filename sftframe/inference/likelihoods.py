@@ -1,18 +1,16 @@
-"""Yardsticks on held-out examples that can be compared across collate strategies and prompt styles.
-
-Every figure is a sum over tokens divided by a count of tokens or bytes, never a mean of batch means.
+"""Likelihoods of held-out examples, measured in the same way for every collate strategy and prompt style.
 
 Shapes: B rows, T positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 
 from sftframe.plugins import IGNORED, CausalLM, Tokenizer
-from sftframe.records import EvalBatch, JudgeSummary, Likelihood, Response, Role, TokenizedExample, Yardsticks
+from sftframe.records import EvalBatch, Likelihood, Role, TokenizedExample
 from sftframe.training import batch_on
 
 
@@ -46,36 +44,6 @@ def measure_likelihoods(
             nll = model.token_nll(batch_on(batch.full, model.device)).cpu().double()  # (B, T)
             loss, weight = _own_loss(model, batch, nll)
         yield _per_example(batch, nll, num_bytes), loss, weight
-
-
-def yardsticks(
-    likelihoods: Sequence[Likelihood],
-    references: Mapping[int, str] | None = None,
-    responses: Sequence[Response] = (),
-    judge: JudgeSummary | None = None,
-) -> Yardsticks:
-    """All yardsticks of one model on one set of examples.
-
-    Args:
-        references: the data's own outputs by example index; needed with responses.
-        responses: the model's answers; without them the figures about answers are None.
-    """
-    known = references or {}
-    num_answers = len(responses)
-    num_exact = sum(answer.text.strip() == known[answer.index].strip() for answer in responses)
-    num_stopped = sum(answer.stop_reason != "length" for answer in responses)
-    num_expected = sum(len(known[answer.index]) for answer in responses)
-    response_nll = sum(item.response_nll for item in likelihoods)
-    return Yardsticks(
-        response_nll_per_token=response_nll / max(sum(item.num_response_tokens for item in likelihoods), 1),
-        response_nll_per_byte=response_nll / max(sum(item.num_response_bytes for item in likelihoods), 1),
-        prompt_nll_per_token=sum(item.prompt_nll for item in likelihoods)
-        / max(sum(item.num_prompt_tokens for item in likelihoods), 1),
-        exact_match=num_exact / num_answers if num_answers else None,
-        stop_rate=num_stopped / num_answers if num_answers else None,
-        length_ratio=sum(len(answer.text) for answer in responses) / num_expected if num_expected else None,
-        judge=judge,
-    )
 
 
 def _num_bytes(example: TokenizedExample, reference: str, tokenizer: Tokenizer) -> int:

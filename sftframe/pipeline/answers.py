@@ -12,16 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from sftframe.analysis import Measured, measure
 from sftframe.config import RunConfig
 from sftframe.errors import ConfigError, ModelError
 from sftframe.files import JsonLines, decoded_object, disk, read_json_lines, write_json, write_json_lines
-from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes, yardsticks
+from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes
 from sftframe.judging import Judgement, Judging, make_items, summarise
 from sftframe.pipeline.setup import Components, PreparedData
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import encode_prompts
-from sftframe.records import Example, Likelihood, Response, Verdict, Yardsticks
+from sftframe.records import AnsweredItem, Example, Likelihood, Response, Verdict, Yardsticks
 from sftframe.runs import AnswerFiles, RunStore, read_record
 from sftframe.training import evaluation_batches
 
@@ -116,6 +117,38 @@ def _put_in_order(path: Path, judge: str, indices: Sequence[int]) -> None:
         write_json_lines(path, [*records[:start], *tail])
 
 
+def answered_items(files: AnswerFiles, prepared: PreparedData, judge: str) -> list[AnsweredItem]:
+    """All test examples that a model has answered, in the order of the data.
+
+    Args:
+        judge: whose verdicts they have.
+    """
+    responses = {response.index: response for response in files.known_responses()}
+    verdicts = {verdict.index: verdict for verdict in files.known_verdicts(judge)}
+    likelihoods = {likelihood.index: likelihood for likelihood in files.known_likelihoods()}
+    return [
+        _item(example, responses[example.index], likelihoods.get(example.index), verdicts.get(example.index))
+        for example in prepared.test_examples()
+        if example.index in responses
+    ]
+
+
+def _item(example: Example, response: Response, likelihood: Likelihood | None, verdict: Verdict | None) -> AnsweredItem:
+    return AnsweredItem(
+        index=example.index,
+        instruction=example.instruction,
+        input=example.input,
+        reference=example.output,
+        answer=response.text,
+        stop_reason=response.stop_reason,
+        response_nll=likelihood.response_nll if likelihood else None,
+        num_response_bytes=likelihood.num_response_bytes if likelihood else len(example.output.encode()),
+        score=verdict.score if verdict else None,
+        verdict=verdict.status if verdict else None,
+        reason=verdict.reason if verdict else "",
+    )
+
+
 def read_yardsticks(files: AnswerFiles, prepared: PreparedData, judge: str) -> Yardsticks | None:
     """The measurements in the files of one model; None if it was not measured.
 
@@ -129,7 +162,8 @@ def read_yardsticks(files: AnswerFiles, prepared: PreparedData, judge: str) -> Y
     check_measured({item.index for item in likelihoods}, prepared.test.indices, files.likelihoods)
     verdicts = files.known_verdicts(judge)
     summary = replace(summarise(verdicts, judge), num_items=len(responses)) if verdicts else None
-    return yardsticks(likelihoods, prepared.references(), responses, summary)
+    items = answered_items(files, prepared, judge)
+    return measure(Measured(likelihoods=likelihoods, items=items, judge=summary))
 
 
 def check_measured(measured: Container[int], asked: Iterable[int], path: Path) -> None:

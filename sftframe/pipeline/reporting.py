@@ -4,50 +4,21 @@ from __future__ import annotations
 
 from sftframe.config import RunConfig
 from sftframe.files import write_json, write_whole
-from sftframe.pipeline.answers import check_measured, read_yardsticks
+from sftframe.pipeline.answers import answered_items, check_measured, read_yardsticks
 from sftframe.pipeline.preview import view_examples
 from sftframe.pipeline.setup import Components, PreparedData
-from sftframe.records import AnsweredItem, Example, Likelihood, Response, Summary, Verdict
+from sftframe.records import Summary
 from sftframe.report import Curves, ReportInput, loss_chart, read_curves, report_page, summary_document
-from sftframe.runs import Label, RunStore
+from sftframe.runs import RunStore
 
 NUM_TOKEN_EXAMPLES = 3
 """Examples whose tokens the report shows."""
 
 
-def answered_items(run: RunStore, prepared: PreparedData, label: Label = "after") -> list[AnsweredItem]:
-    """All test examples that one of the two models has answered, in the order of the data."""
-    files = run.answers(label)
-    responses = {response.index: response for response in files.known_responses()}
-    verdicts = {verdict.index: verdict for verdict in files.known_verdicts(_judge(run))}
-    likelihoods = {likelihood.index: likelihood for likelihood in files.known_likelihoods()}
-    examples = [example for example in prepared.test_examples() if example.index in responses]
-    return [
-        _item(example, responses[example.index], likelihoods.get(example.index), verdicts.get(example.index))
-        for example in examples
-    ]
-
-
-def _item(example: Example, response: Response, likelihood: Likelihood | None, verdict: Verdict | None) -> AnsweredItem:
-    return AnsweredItem(
-        index=example.index,
-        instruction=example.instruction,
-        input=example.input,
-        reference=example.output,
-        answer=response.text,
-        stop_reason=response.stop_reason,
-        response_nll=likelihood.response_nll if likelihood else None,
-        num_response_bytes=likelihood.num_response_bytes if likelihood else len(example.output.encode()),
-        score=verdict.score if verdict else None,
-        verdict=verdict.status if verdict else None,
-        reason=verdict.reason if verdict else "",
-    )
-
-
 def write_report(folder: RunStore, config: RunConfig, components: Components, prepared: PreparedData) -> Summary:
     """Write `summary.json`, `items.jsonl`, `loss.png` and `report.html`."""
     summary = build_summary(folder, config, prepared)
-    items = answered_items(folder, prepared)
+    items = answered_items(folder.answers("after"), prepared, _judge(folder))
     measured = {item.index for item in items if item.response_nll is not None}
     check_measured(measured, (item.index for item in items), folder.likelihoods_path)
     folder.write_items(items)

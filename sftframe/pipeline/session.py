@@ -15,8 +15,8 @@ from sftframe.files import RUNS_DIR, DiskError, check_inside, remove_leftovers
 from sftframe.interrupts import interruptible
 from sftframe.judging import Judgement, Judging
 from sftframe.pipeline import manifest
-from sftframe.pipeline.answers import judge_files, mend, write_answers, write_responses_document
-from sftframe.pipeline.reporting import answered_items, build_summary, write_report
+from sftframe.pipeline.answers import answered_items, judge_files, mend, write_answers, write_responses_document
+from sftframe.pipeline.reporting import build_summary, write_report
 from sftframe.pipeline.setup import (
     Components,
     Setup,
@@ -496,7 +496,9 @@ class Session:
 
     def showcase(self, count: int) -> list[AnsweredItem]:
         """A few test examples with their answers, spread over the test part."""
-        answered = answered_items(self.folder, self.setup.prepared)
+        answered = answered_items(
+            self.folder.answers("after"), self.setup.prepared, str(self.folder.manifest()["judge"])
+        )
         return answered[:: max(1, len(answered) // count)][:count]
 
     def _keep_configuration(self) -> None:

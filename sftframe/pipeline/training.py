@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from sftframe.analysis import Measured, measure
 from sftframe.config import RunConfig
 from sftframe.device import peak_memory_bytes
 from sftframe.errors import ConfigError, Interrupted, TrainingError
 from sftframe.files import DiskError, JsonLines, disk, read_json_lines, whole_dir, write_json, write_json_lines
-from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes, yardsticks
+from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes
 from sftframe.interrupts import StopRequest, deferred_interrupt
 from sftframe.pipeline.setup import Components, PreparedData
 from sftframe.plugins import CausalLM
@@ -76,7 +77,7 @@ class Validation:
                 f"validation loss {loss} after step {step}: these weights cannot be used, the checkpoint before them "
                 "is intact. Lower --lr, or set train.clip_norm=1"
             )
-        measured, answer, question = yardsticks(found), self._answer(), self._question
+        measured, answer, question = measure(Measured(likelihoods=found)), self._answer(), self._question
         record = EvalRecord(
             step=step,
             tokens_seen=tokens_seen,

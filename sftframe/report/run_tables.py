@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, NamedTuple
 
+from sftframe.analysis import YARDSTICKS, Yardstick
 from sftframe.confidence import mean_interval, share_interval
 from sftframe.formatting import fixed, percent, signed
-from sftframe.records import Example, JudgeSummary, Response, Verdict, Yardsticks
+from sftframe.records import AnsweredItem, Example, JudgeSummary, Response, Verdict, Yardsticks
 
 Movement = Literal["better", "worse", "no change", "could be chance", ""]
 
@@ -60,34 +61,26 @@ def yardstick_rows(
         num_after: the same after fine-tuning.
         chance_keys: rows with a change that must not be called better or worse.
     """
-    rows = [
-        _row(kind, kind.cell(_value(before, kind.key), num_before), kind.cell(_value(after, kind.key), num_after))
-        for kind in _KINDS
-    ]
     old, new = before.judge if before else None, after.judge if after else None
     has_one_judge = old is not None and new is not None and old.name == new.name
-    rows.append(_row(_JUDGE, _judge_cell(old), _judge_cell(new), is_comparable=has_one_judge))
+    rows = [
+        _row(
+            yardstick,
+            _cell(yardstick, before, num_before),
+            _cell(yardstick, after, num_after),
+            is_comparable=yardstick.key != "judge" or has_one_judge,
+        )
+        for yardstick in YARDSTICKS
+    ]
     return tuple(_hedged(row) if row.key in chance_keys else row for row in rows)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    key: str
-    label: str
-    unit: str
-    meaning: str
-    cell: Callable[[float | None, int], Cell]
-    scale: float = 1.0
-    digits: int = 3
-    cost: Callable[[float], float] | None = None
-    """Whether a smaller value is better; None: neither direction is good by itself."""
-
-
-def _plain_cell(value: float | None, num_items: int) -> Cell:
-    return Cell(value=value, text=fixed(value, 3))
-
-
-def _share_cell(value: float | None, num_items: int) -> Cell:
+def _cell(yardstick: Yardstick, yardsticks: Yardsticks | None, num_items: int) -> Cell:
+    if yardstick.key == "judge":
+        return _judge_cell(yardsticks.judge if yardsticks else None)
+    value = yardsticks.figure(yardstick.key) if yardsticks else None
+    if not yardstick.is_share:
+        return Cell(value=value, text=fixed(value, 3))
     if value is None or not math.isfinite(value) or not num_items:
         return Cell(value=value, text=percent(value))
     low, high = share_interval(value, num_items)
@@ -103,102 +96,33 @@ def _judge_cell(judge: JudgeSummary | None) -> Cell:
     return Cell(value=judge.mean, text=fixed(judge.mean), details=details)
 
 
-_KINDS = (
-    _Kind(
-        key="response_nll_per_token",
-        label="Response NLL per token",
-        unit="nats",
-        meaning="How much the reference answers, end included, surprise the model. Lower is better; "
-        "compares between all runs with the same tokenizer.",
-        cell=_plain_cell,
-        cost=lambda value: value,
-    ),
-    _Kind(
-        key="response_nll_per_byte",
-        label="Response NLL per byte",
-        unit="nats",
-        meaning="The same surprise, per UTF-8 byte of the references. Lower is better; "
-        "compares across tokenizers and prompt styles too.",
-        cell=_plain_cell,
-        cost=lambda value: value,
-    ),
-    _Kind(
-        key="prompt_nll_per_token",
-        label="Prompt NLL per token",
-        unit="nats",
-        meaning="How much the prompts surprise the model. It falls when prompts count in the loss; "
-        "neither direction is good by itself.",
-        cell=_plain_cell,
-    ),
-    _Kind(
-        key="exact_match",
-        label="Exact answers",
-        unit="share of all answers",
-        meaning="Answers equal to the reference, white space at the ends aside. Higher is better.",
-        cell=_share_cell,
-        scale=100,
-        digits=1,
-        cost=lambda value: -value,
-    ),
-    _Kind(
-        key="stop_rate",
-        label="Answers that stop by themselves",
-        unit="share of all answers",
-        meaning="The others ran on until they were cut off. Higher is better.",
-        cell=_share_cell,
-        scale=100,
-        digits=1,
-        cost=lambda value: -value,
-    ),
-    _Kind(
-        key="length_ratio",
-        label="Length ratio",
-        unit="characters per character",
-        meaning="Length of all answers over that of all references. Best near 1.",
-        cell=_plain_cell,
-        cost=lambda value: abs(value - 1),
-    ),
-)
-_JUDGE = _Kind(
-    key="judge",
-    label="Judge's mean score",
-    unit="points of 100",
-    meaning="Mean over the answers that the judge could score. Higher is better.",
-    cell=_plain_cell,
-    digits=1,
-    cost=lambda value: -value,
-)
-
-
-def _value(yardsticks: Yardsticks | None, key: str) -> float | None:
-    value: float | None = getattr(yardsticks, key) if yardsticks else None
-    return value
-
-
-def _row(kind: _Kind, before: Cell, after: Cell, *, is_comparable: bool = True) -> YardstickRow:
-    change, movement = _change(kind, before.value, after.value) if is_comparable else ("", "")
+def _row(yardstick: Yardstick, before: Cell, after: Cell, *, is_comparable: bool) -> YardstickRow:
+    is_points = yardstick.is_share or yardstick.key == "judge"
+    change, movement = _change(yardstick, before.value, after.value, is_points) if is_comparable else ("", "")
     return YardstickRow(
-        key=kind.key,
-        label=kind.label,
-        unit=kind.unit,
-        meaning=kind.meaning,
+        key=yardstick.key,
+        label=yardstick.label,
+        unit="share of all answers" if yardstick.is_share else yardstick.unit,
+        meaning=yardstick.meaning,
         before=before,
         after=after,
         change=change,
-        is_points=kind.digits == 1,
+        is_points=is_points,
         movement=movement,
     )
 
 
-def _change(kind: _Kind, before: float | None, after: float | None) -> tuple[str, Movement]:
+def _change(yardstick: Yardstick, before: float | None, after: float | None, is_points: bool) -> tuple[str, Movement]:
     if before is None or after is None or not math.isfinite(before + after):
         return "", ""
-    change = signed(kind.scale * (after - before), kind.digits)
-    if kind.cost is None:
+    scale, digits = (100 if yardstick.is_share else 1), (1 if is_points else 3)
+    change = signed(scale * (after - before), digits)
+    old, new = yardstick.cost(before), yardstick.cost(after)
+    if old is None or new is None:
         return change, ""
-    if fixed(kind.scale * before, kind.digits) == fixed(kind.scale * after, kind.digits):
+    if fixed(scale * before, digits) == fixed(scale * after, digits):
         return change, "no change"
-    return change, "better" if kind.cost(after) < kind.cost(before) else "worse"
+    return change, "better" if new < old else "worse"
 
 
 def _hedged(row: YardstickRow) -> YardstickRow:
@@ -334,14 +258,32 @@ def paired_change(before: Sequence[Verdict], after: Sequence[Verdict]) -> Change
 
 
 def chance_keys(items: Sequence[Item], change: Change | None) -> frozenset[str]:
-    """The yardsticks of answers whose change could be chance: keys among `exact_match`, `stop_rate`, `judge`."""
-    pairs = [(item, item.before, item.after) for item in items if item.before and item.after]
-    claims = {
-        "exact_match": [(_is_exact(item, old), _is_exact(item, new)) for item, old, new in pairs],
-        "stop_rate": [(_has_stopped(old), _has_stopped(new)) for _, old, new in pairs],
-    }
-    could_be_chance = {key for key, both in claims.items() if both and sign_test(both) >= 0.05}
-    return frozenset(could_be_chance | ({"judge"} if change and change.could_be_chance else set()))
+    """The yardsticks whose change could be chance: of those that are shares of answers, and of the judge."""
+    pairs = [
+        (_answered(item, item.before), _answered(item, item.after)) for item in items if item.before and item.after
+    ]
+    found = {"judge"} if change and change.could_be_chance else set()
+    for yardstick in YARDSTICKS:
+        if yardstick.is_share and yardstick.score is not None:
+            both = [(bool(yardstick.score(old)), bool(yardstick.score(new))) for old, new in pairs]
+            found |= {yardstick.key} if both and sign_test(both) >= 0.05 else set()
+    return frozenset(found)
+
+
+def _answered(item: Item, answer: Answer) -> AnsweredItem:
+    return AnsweredItem(
+        index=item.example.index,
+        instruction=item.example.instruction,
+        input=item.example.input,
+        reference=item.example.output,
+        answer=answer.response.text,
+        stop_reason=answer.response.stop_reason,
+        response_nll=None,
+        num_response_bytes=len(item.example.output.encode()),
+        score=answer.verdict.score if answer.verdict else None,
+        verdict=answer.verdict.status if answer.verdict else None,
+        reason=answer.verdict.reason if answer.verdict else "",
+    )
 
 
 def sign_test(pairs: Sequence[tuple[bool, bool]]) -> float:
@@ -357,14 +299,6 @@ def sign_test(pairs: Sequence[tuple[bool, bool]]) -> float:
     num_changed = num_gained + num_lost
     tail = sum(math.comb(num_changed, i) for i in range(min(num_gained, num_lost) + 1))
     return float(min(1.0, 2 * tail / 2**num_changed))
-
-
-def _is_exact(item: Item, answer: Answer) -> bool:
-    return answer.response.text.strip() == item.example.output.strip()
-
-
-def _has_stopped(answer: Answer) -> bool:
-    return answer.response.stop_reason != "length"
 
 
 PADDING = "padding"

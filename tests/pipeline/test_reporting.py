@@ -9,7 +9,7 @@ import pytest
 
 from sftframe import Summary
 from sftframe.pipeline import Session
-from sftframe.pipeline.reporting import answered_items
+from sftframe.pipeline.answers import answered_items
 from sftframe.progress import Observer
 
 
@@ -54,7 +54,7 @@ def test_a_run_without_training_has_no_figures_of_it(start: Callable[..., Sessio
 
 
 def test_answered_items_come_in_the_order_of_the_data_with_their_verdicts(session: Session) -> None:
-    found = answered_items(session.folder, session.setup.prepared)
+    found = answered_items(session.folder.answers("after"), session.setup.prepared, "toy-judge v1")
     assert [item.index for item in found] == [34, 35, 36, 37]
     assert [item.reference for item in found] == [example.output for example in session.setup.prepared.test_examples()]
     verdicts = {verdict.index: verdict.score for verdict in session.folder.answers("after").all_verdicts()}
