@@ -26,6 +26,9 @@ def summary_document(summary: Summary) -> dict[str, Any]:
     (None, 0.5, None)
     """
     document: dict[str, Any] = plain(summary)
+    for label in ("before", "after"):
+        if document[label] is not None:
+            document[label] |= document[label].pop("others")
     return document
 
 
