@@ -67,13 +67,11 @@ class Environment:
         script = "from sftframe.cli.app import main; main()"
         return self._run(str(self.python), "-c", script, *arguments, exit_code=exit_code)
 
-    def plugins(self) -> dict[str, dict[str, object]]:
+    def plugins(self) -> tuple[dict[str, dict[str, object]], set[str]]:
+        """Plugins by their id, and each component's name and status."""
         listed = json.loads(self.sftframe("plugins", "list", "--json").stdout)
-        return {plugin["id"]: plugin for plugin in listed["plugins"]}
-
-    def components(self) -> set[str]:
-        listed = json.loads(self.sftframe("plugins", "list", "--json").stdout)
-        return {f"{component['name']} {component['status']}" for component in listed["components"]}
+        components = {f"{component['name']} {component['status']}" for component in listed["components"]}
+        return {plugin["id"]: plugin for plugin in listed["plugins"]}, components
 
     def _run(self, *command: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
@@ -96,9 +94,13 @@ def project(folder: Path, name: str, code: str) -> str:
     return str(folder)
 
 
-def test_the_example_is_installed_used_and_uninstalled(environment):
+def test_the_example_is_installed_passes_its_own_tests_is_used_and_uninstalled(environment):
     environment.pip("install", str(EXAMPLE))
-    plugin = environment.plugins()["sftframe-vicuna:vicuna"]
+    environment._run(
+        str(environment.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE), str(EXAMPLE)
+    )
+    plugins, _ = environment.plugins()
+    plugin = plugins["sftframe-vicuna:vicuna"]
     assert plugin.pop("import_s") >= 0
     assert plugin == {
         "id": "sftframe-vicuna:vicuna",
@@ -116,17 +118,9 @@ def test_the_example_is_installed_used_and_uninstalled(environment):
     checked = json.loads(environment.sftframe("plugins", "check", "vicuna", "--json").stdout)
     assert checked["is_kept"] is True
     environment.pip("uninstall", "sftframe-vicuna")
-    assert "sftframe-vicuna:vicuna" not in environment.plugins()
+    assert "sftframe-vicuna:vicuna" not in environment.plugins()[0]
     gone = environment.sftframe("plugins", "show", "vicuna", exit_code=2)
     assert "no component 'vicuna'" in gone.stderr
-
-
-def test_the_examples_own_tests_pass_where_it_is_installed(environment):
-    environment.pip("install", str(EXAMPLE))
-    environment._run(
-        str(environment.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE), str(EXAMPLE)
-    )
-    environment.pip("uninstall", "sftframe-vicuna")
 
 
 def test_a_broken_plugin_beside_it_is_a_row_and_a_clash_an_error_when_used(environment, tmp_path):
@@ -134,10 +128,11 @@ def test_a_broken_plugin_beside_it_is_a_row_and_a_clash_an_error_when_used(envir
     twin = project(tmp_path / "twin", "sftframe-twin", ANOTHER_VICUNA)
     environment.pip("install", str(EXAMPLE), broken, twin)
 
-    row = environment.plugins()["sftframe-acme:sftframe-acme"]
+    plugins, components = environment.plugins()
+    row = plugins["sftframe-acme:sftframe-acme"]
     assert row["status"] == "broken"
     assert "No module named 'package_that_nobody_has'" in str(row["error"])
-    assert {"vicuna conflict", "alpaca ok"} <= environment.components()
+    assert {"vicuna conflict", "alpaca ok"} <= components
 
     clash = environment.sftframe("plugins", "show", "vicuna", exit_code=3)
     assert "2 plugins offer a prompt style 'vicuna'" in clash.stderr

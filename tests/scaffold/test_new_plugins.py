@@ -28,7 +28,7 @@ def process(*command, cwd=None, **environment):
         encoding="utf-8",
         check=False,
         cwd=cwd,
-        env={**os.environ, **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},  # small tensors, beside busy processes
     )
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
