@@ -15,6 +15,7 @@ from sftframe.records import Summary
 def summary_document(summary: Summary) -> dict[str, Any]:
     """The JSON object of a summary: strings, finite numbers, None, lists and dictionaries only.
 
+    >>> from sftframe import Yardsticks
     >>> yardsticks = Yardsticks(
     ...     response_nll_per_token=0.5, response_nll_per_byte=float("nan"), prompt_nll_per_token=2.0
     ... )
