@@ -26,31 +26,57 @@ from sftframe.registry import Registry, Seam
 def resolve(layer: Layer, registry: Registry) -> RunConfig:
     """The configuration of merged layers, on top of the defaults that the chosen model backend proposes.
 
+    Its values are checked once, here.
+
     Raises:
         ConfigError: an unknown key, component or option, a bad value, or a prompt style's file that is not valid.
         PluginError: the backend's defaults are no valid configuration.
     """
-    layer = with_own_defaults(layer, registry)
-    name = validate(layer).model.name
-    backend = registry.find(Seam.MODEL, name)
-    assert issubclass(backend, ModelBackend)
-    proposed = {section: dict(values) for section, values in backend.defaults.items()}
+    named = with_own_defaults(layer, registry)
+    backend = _backend(named, registry)
     try:
-        validate(proposed)
-    except ConfigError as error:
-        raise PluginError(f"model backend {name!r} proposes a default that is not valid: {error}") from error
-    return _with_kept_prompt(validate(merge(proposed, layer)), registry)
+        config = validate(merge(_proposed(backend), named))
+    except ConfigError:
+        _check_proposed(backend)
+        raise
+    return _with_kept_prompt(config, registry)
 
 
 def with_own_defaults(layer: Layer, registry: Registry) -> Layer:
-    """The layer; a component that nobody chose is sftframe's own, even if another plugin offers its name."""
-    chosen, named = validate(layer), merge(layer)
+    """The layer with every component named; one that nobody chose is sftframe's own, even if another plugin offers its
+    name. Values are not checked.
+    """
+    named = merge(layer)
     for seam in Seam:
-        default = getattr(RunConfig(), seam.value).name
-        is_chosen = isinstance(named.get(seam.value), Mapping) and "name" in named[seam.value]
-        if not is_chosen and getattr(chosen, seam.value).name == default != (own := registry.default(seam, default)):
-            named = merge(named, {seam.value: {"name": own}})
+        chosen = named.get(seam.value)
+        if chosen is None or (isinstance(chosen, Mapping) and "name" not in chosen):
+            default = RunConfig.model_fields[seam.value].get_default(call_default_factory=True).name
+            named = merge({seam.value: {"name": registry.default(seam, default)}}, named)
     return named
+
+
+def _backend(named: Layer, registry: Registry) -> type[ModelBackend]:
+    """The class of the chosen model backend; where its name is wrong, an error in the settings is told first."""
+    chosen = named[Seam.MODEL.value]
+    name = chosen.get("name") if isinstance(chosen, Mapping) else None
+    try:
+        backend = registry.find(Seam.MODEL, name if isinstance(name, str) else validate(named).model.name)
+    except (ConfigError, PluginError):
+        validate(named)
+        raise
+    assert issubclass(backend, ModelBackend)
+    return backend
+
+
+def _proposed(backend: type[ModelBackend]) -> Layer:
+    return {section: dict(values) for section, values in backend.defaults.items()}
+
+
+def _check_proposed(backend: type[ModelBackend]) -> None:
+    try:
+        validate(_proposed(backend))
+    except ConfigError as error:
+        raise PluginError(f"model backend {backend.name!r} proposes a default that is not valid: {error}") from error
 
 
 def _with_kept_prompt(config: RunConfig, registry: Registry) -> RunConfig:
@@ -328,6 +354,4 @@ def chosen_components(layer: Layer, registry: Registry) -> dict[str, ChosenCompo
 
 def proposals(layer: Layer, registry: Registry) -> Mapping[str, Mapping[str, Any]]:
     """What the chosen model backend proposes, by section and key. Raises as `chosen_components`."""
-    backend = registry.find(Seam.MODEL, validate(with_own_defaults(layer, registry)).model.name)
-    assert issubclass(backend, ModelBackend)
-    return backend.defaults
+    return _backend(with_own_defaults(layer, registry), registry).defaults
