@@ -124,7 +124,8 @@ def claims_of(
     Raises:
         ConfigError: the judge is not there, or does not take its options.
     """
-    from sftframe.config import SEAMS, flattened, merge
+    from sftframe.config import flattened, merge
+    from sftframe.plugins import SEAMS
 
     own = merge(given or {})
     merged = merge({key: value for key, value in document.items() if key != "ablate"}, own)
@@ -276,7 +277,8 @@ def _claims_of_judge_in(
 
 def _axes(table: object) -> Iterator[tuple[str, Any]]:
     """The full keys and values that an ablation's table varies."""
-    from sftframe.config import SEAMS, flattened
+    from sftframe.config import flattened
+    from sftframe.plugins import SEAMS
 
     if not isinstance(table, Mapping):
         return

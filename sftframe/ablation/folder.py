@@ -17,7 +17,7 @@ from annotated_types import Ge
 from sftframe.ablation.grid import Cell
 from sftframe.config import read_toml
 from sftframe.errors import ConfigError
-from sftframe.files import check_inside, is_number, write_whole
+from sftframe.files import check_inside, check_target, next_numbered, write_whole
 from sftframe.files.locks import hold
 from sftframe.runs import read_json, read_record, read_records
 
@@ -85,7 +85,7 @@ class AblationFolder:
             ConfigError: the folder is in use, or cannot be made.
         """
         try:
-            folder = cls(_numbered() if path is None else _taken_over(path))
+            folder = cls(next_numbered(ABLATIONS_DIR) if path is None else _taken_over(path))
             folder.write_plan(plan)
         except OSError as error:
             raise ConfigError(f"cannot make the ablation's folder {path or ABLATIONS_DIR}: {error}") from error
@@ -171,25 +171,11 @@ class AblationFolder:
         return hold(self.path)
 
 
-def _numbered() -> Path:
-    ABLATIONS_DIR.mkdir(exist_ok=True)
-    number = 1 + max((int(path.name) for path in ABLATIONS_DIR.glob("*") if is_number(path.name)), default=0)
-    while True:
-        path = ABLATIONS_DIR / str(number)
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return path
-
-
 def _taken_over(path: Path) -> Path:
     if (path / _PLAN).exists():
         raise ConfigError(
             f"{path} contains an ablation already: continue it with --resume {path}, or choose another --out"
         )
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise ConfigError(f"{path} is not an empty folder: choose another --out")
+    check_target(path, "an ablation", lambda _: "is not empty")
     path.mkdir(parents=True, exist_ok=True)
     return path

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, StrictInt, ValidationError
 
 from sftframe.analysis import COMPARED
-from sftframe.config import SEAMS, Layer, Section, explain, merge, nested, parse_settings, settings_in_words
+from sftframe.config import Layer, Section, explain, merge, nested, parse_settings, settings_in_words
 from sftframe.errors import ConfigError
+from sftframe.plugins import SEAMS
 
 HasOption = Callable[[str, str, str], bool]
 """`has_option(seam, component, option)`: whether the component of this name has such an option."""

@@ -14,6 +14,7 @@ from sftframe.data import load_examples, split
 from sftframe.device import choose_device, set_up_threads
 from sftframe.errors import ConfigError, suggestion
 from sftframe.pipeline import Components, check_resources, prepare_data, resolve
+from sftframe.plugins import SEAMS
 from sftframe.progress import Observer
 from sftframe.prompts import file_style, prompt_file
 from sftframe.registry import Registry, Seam
@@ -29,8 +30,6 @@ _UNVARIED = {
     "max_failures": "it does not change the fine-tuned model",
 }
 """Keys that no axis may vary, and why."""
-_SEAMS = ("prompt", "collate", "model")
-"""Seams whose components may be an axis."""
 _CHANGES_WEIGHTS = ("model.",)
 _CHANGES_ORDER = tuple(
     f"train.{key}" for key in ("batch_size", "accumulate", "epochs", "max_steps", "shuffle", "drop_last", "patience")
@@ -58,10 +57,10 @@ class Plan:
 
     def document(self) -> dict[str, Any]:
         """The plan as a configuration file, for `read_plan`."""
-        named = {seam: list(axis.values) for seam in _SEAMS if (axis := self._axis(f"{seam}.name"))}
+        named = {seam: list(axis.values) for seam in SEAMS if (axis := self._axis(f"{seam}.name"))}
         other = {axis.key: list(axis.values) for axis in self.grid.axes if not axis.key.endswith(".name")}
         table = self.config.model_dump(mode="json", exclude_none=True, exclude={"prompt", "collate", "model", "set"})
-        base = _plain(self.base)
+        base = _toml_value(self.base)
         if "source" in base.get("data", {}):
             base["data"]["source"] = absolute_path_or_text(base["data"]["source"])
         return {**base, "ablate": {**table, **named, "seeds": list(self.grid.seeds), "set": other}}
@@ -113,7 +112,7 @@ def _check_may_vary(axis: Axis) -> None:
 def _with_named_components(base: Layer, registry: Registry) -> Layer:
     """The layer with its components' names written out, so that an option is always that of a named component."""
     config = resolve(base, registry)
-    named = {seam: {"name": getattr(config, seam).name} for seam in (*_SEAMS, "judge")}
+    named = {seam: {"name": getattr(config, seam).name} for seam in SEAMS}
     whole = {**base, **{seam: {**name, **base.get(seam, {})} for seam, name in named.items()}}
     return {**whole, "prompt": config.prompt.model_dump(mode="json")} if prompt_file(config.prompt.name) else whole
 
@@ -157,12 +156,12 @@ def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:
     split(load_examples(data), data)
 
 
-def _plain(layer: Any) -> Any:
+def _toml_value(layer: Any) -> Any:
     """A layer in TOML's types."""
     if isinstance(layer, Mapping):
-        return {key: _plain(value) for key, value in layer.items() if value is not None}
+        return {key: _toml_value(value) for key, value in layer.items() if value is not None}
     if isinstance(layer, list | tuple):
-        return [_plain(value) for value in layer]
+        return [_toml_value(value) for value in layer]
     return layer if isinstance(layer, str | int | float | bool) else str(layer)
 
 

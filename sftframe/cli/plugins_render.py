@@ -57,7 +57,7 @@ def show_list(registry: Registry, *, as_json: bool) -> None:
     slow = [info for info in registry.plugins if info.is_slow]
     console = out()
     if as_json:
-        write_json({"components": [asdict(row) for row in rows], "plugins": [_plain(p) for p in registry.plugins]})
+        write_json({"components": [asdict(row) for row in rows], "plugins": [_document(p) for p in registry.plugins]})
     elif console.is_terminal:
         _print_tables(console, rows, absent)
         for info in slow:
@@ -221,7 +221,7 @@ def _limits(schema: dict[str, Any]) -> list[str]:
     return [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
 
 
-def _plain(info: PluginInfo) -> dict[str, Any]:
+def _document(info: PluginInfo) -> dict[str, Any]:
     components = [{"seam": seam.value, "name": name} for seam, name in info.components]
     return {**asdict(info), "components": components}
 

@@ -191,7 +191,7 @@ def _guarded(stream: TextIO, *, is_result: bool) -> TextIO:
 
 def _on(raw: io.RawIOBase, like: TextIO, *, is_result: bool) -> TextIO:
     """A text stream over raw bytes with the encoding and the buffering of another."""
-    codecs.register_error(_ERRORS, _plain)
+    codecs.register_error(_ERRORS, _replaced)
     is_by_line = bool(getattr(like, "line_buffering", False) or getattr(like, "write_through", False))
     sink = _ResultSink(raw) if is_result else _MessageSink(raw)
     return io.TextIOWrapper(
@@ -206,7 +206,7 @@ def _descriptor(stream: TextIO) -> int | None:
         return None
 
 
-def _plain(error: UnicodeError) -> tuple[str, int]:
+def _replaced(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_PLAIN.get(sign, "?") for sign in error.object[error.start : error.end]), error.end

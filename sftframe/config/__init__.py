@@ -4,7 +4,7 @@ Layers, the strongest first: command-line flag, `--set section.key=value`, TOML 
 defaults, the defaults of `sections`. A component's options are checked against its own `Options`.
 """
 
-from sftframe.config.layers import SEAMS, Layer, flattened, merge, nested, parse_settings, read_toml, settings_in_words
+from sftframe.config.layers import Layer, flattened, merge, nested, parse_settings, read_toml, settings_in_words
 from sftframe.config.sections import (
     Choice,
     DataConfig,
@@ -19,7 +19,6 @@ from sftframe.config.template import ChosenComponent, commented_toml
 from sftframe.config.validation import build_options, expectation, explain, known_keys, option_fields, validate
 
 __all__ = [
-    "SEAMS",
     "Choice",
     "ChosenComponent",
     "DataConfig",

@@ -10,12 +10,10 @@ from typing import Any
 
 from sftframe.errors import ConfigError, brief
 from sftframe.files import read_named_text
+from sftframe.plugins import SEAMS
 
 Layer = dict[str, Any]
 """A nested mapping of the settings of one source."""
-
-SEAMS = ("prompt", "collate", "model", "judge")
-"""Sections that choose a component: a name, or a table with a name and the component's options."""
 
 
 def read_toml(path: Path) -> Layer:

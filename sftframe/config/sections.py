@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from sftframe.config.layers import SEAMS, Layer
+from sftframe.config.layers import Layer
+from sftframe.plugins import SEAMS
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 

@@ -11,8 +11,8 @@ import tomli_w
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sftframe.config.layers import SEAMS
 from sftframe.config.sections import RunConfig, Section
+from sftframe.plugins import SEAMS
 
 _HEADER = """\
 Every setting of a run of sftframe, with its default. A line that is commented out changes nothing:

@@ -9,9 +9,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from sftframe.config.layers import SEAMS, Layer
+from sftframe.config.layers import Layer
 from sftframe.config.sections import RunConfig
 from sftframe.errors import ConfigError, brief, nearest, suggestion
+from sftframe.plugins import SEAMS
 
 Path = tuple[str | int, ...]
 """Keys and list positions, from the outermost to the innermost."""
@@ -75,7 +76,7 @@ def expectation(finding: Mapping[str, Any]) -> str:
     """
     kind, context = finding["type"], finding.get("ctx", {})
     if kind in _WORDS:
-        return _WORDS[kind].format_map({key: _plain(value) for key, value in context.items()})
+        return _WORDS[kind].format_map({key: _rounded(value) for key, value in context.items()})
     if kind in _LIST_EXPECTED:
         value = finding.get("input")
         is_single = isinstance(value, str | int | float)
@@ -86,7 +87,7 @@ def expectation(finding: Mapping[str, Any]) -> str:
     return words.removeprefix("a valid ")
 
 
-def _plain(value: Any) -> Any:
+def _rounded(value: Any) -> Any:
     return f"{value:.15g}" if isinstance(value, float) else value
 
 

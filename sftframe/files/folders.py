@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -28,16 +28,21 @@ _HOUSEKEEPING = frozenset({_MARKER, *LOCK_FILES})
 
 def make_numbered(label: str) -> Path:
     """A new folder `runs/LABEL-N`, N one more than the highest there is; two processes never get the same."""
-    label = label.replace(":", "-")  # the name of a prompt style from a file has one; Windows allows none in names
-    ends = (path.name.rpartition("-") for path in RUNS_DIR.glob("*"))
-    start = 1 + max((int(number) for name, _, number in ends if name == label and is_number(number)), default=0)
     with explained(RUNS_DIR):
-        disk().make_dir(RUNS_DIR)
-        for number in count(start):
-            path = RUNS_DIR / f"{label}-{number}"
-            with suppress(FileExistsError):
-                path.mkdir()
-                return _marked(path)
+        # the name of a prompt style from a file has a colon; Windows allows none in names
+        return _marked(next_numbered(RUNS_DIR, f"{label.replace(':', '-')}-"))
+
+
+def next_numbered(folder: Path, prefix: str = "") -> Path:
+    """A new folder in `folder`: the prefix and a number, one more than the highest there is."""
+    disk().make_dir(folder)
+    ends = (path.name.removeprefix(prefix) for path in folder.glob("*") if path.name.startswith(prefix))
+    start = 1 + max((int(end) for end in ends if is_number(end)), default=0)
+    for number in count(start):
+        path = folder / f"{prefix}{number}"
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
     raise AssertionError("count() does not end")
 
 
@@ -57,18 +62,37 @@ def check_place(path: Path, *, force: bool) -> None:
     Raises:
         ConfigError: it is a file, or contains something that must not be replaced.
     """
+
+    def foreign(path: Path) -> str:
+        return "" if _was_made_for_a_run(path) else "is not empty and not a run"
+
     with explained(path):
-        if path.exists() and not path.is_dir():
-            raise ConfigError(f"{path} is a file: --out needs a folder, a new one or an empty one")
-        if not path.exists() or not is_taken(path):
-            return
-        if not _was_made_for_a_run(path):
-            raise ConfigError(
-                f"{path} is not empty and not a run: sftframe does not change it, even with --force; choose another "
-                "--out"
-            )
-        if not force:
-            raise ConfigError(f"{path} contains a run already: choose another --out, or replace it with --force")
+        if not path.is_dir() or is_taken(path):
+            check_target(path, "a run", foreign, force=force)
+
+
+def check_target(
+    path: Path, noun: str, foreign: Callable[[Path], str], *, force: bool | None = None, option: str = "--out"
+) -> None:
+    """Check that something may be written to a folder; nothing is written.
+
+    Args:
+        noun: what is to be written, `a run`.
+        foreign: says of a folder that is not empty what must stay in it; empty if all in it may be replaced.
+        force: replace what is there; None = the command has no such flag.
+
+    Raises:
+        ConfigError: it is a file, or contains something that must stay.
+    """
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path} is a file: {option} needs a folder, a new one or an empty one")
+    if not path.exists() or not any(path.iterdir()):
+        return
+    if why := foreign(path):
+        even = "" if force is None else ", even with --force"
+        raise ConfigError(f"{path} {why}: sftframe does not change it{even}; choose another {option}")
+    if not force:
+        raise ConfigError(f"{path} contains {noun} already: choose another {option}, or replace it with --force")
 
 
 def check_inside(path: Path) -> None:

@@ -16,10 +16,12 @@ from sftframe.plugins.interfaces import (
     option,
 )
 from sftframe.plugins.models import CausalLM, ModelBackend
+from sftframe.plugins.seams import SEAMS, Seam
 
 __all__ = [
     "GROUP",
     "IGNORED",
+    "SEAMS",
     "CausalLM",
     "CollateStrategy",
     "Component",
@@ -28,6 +30,7 @@ __all__ = [
     "ModelBackend",
     "NoOptions",
     "PromptStyle",
+    "Seam",
     "Tokenizer",
     "hookimpl",
     "option",

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from sftframe.errors import ConfigError, PluginError, suggestion
-from sftframe.files import require_space, whole_dir, write_json, write_whole
+from sftframe.files import check_target, require_space, whole_dir, write_json, write_whole
 from sftframe.plugins import CausalLM, PromptStyle, Tokenizer
 from sftframe.records import Example, ExportSettings
 from sftframe.version import __version__
@@ -318,22 +319,10 @@ def check_out(out: Path, *, force: bool) -> None:
     Raises:
         ConfigError: it is a file, or contains something that must not be replaced.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file: --out needs a folder, a new one or an empty one")
     here, place = Path.cwd().resolve(), out.resolve()
     if place == here or place in here.parents:
         raise ConfigError(f"{out} is the folder you are in, or above it: an export needs its own folder; see --out")
-    entries = {path.name for path in out.iterdir()} if out.exists() else set()
-    if not entries:
-        return
-    foreign = sorted(entries - _written_before(out))
-    if foreign:
-        raise ConfigError(
-            f"{out} contains {foreign[0]}, which no export wrote: sftframe does not change the folder, --force or not; "
-            "choose another --out"
-        )
-    if not force:
-        raise ConfigError(f"{out} contains an export already: choose another --out, or replace it with --force")
+    check_target(out, "an export", _foreign, force=force)
 
 
 def write_export(
@@ -412,13 +401,13 @@ def _fill(
     write_json(making / CONTENTS, contents)
 
 
-def _written_before(out: Path) -> set[str]:
-    """Names of the files that an earlier export wrote into a folder."""
-    try:
-        content = json.loads((out / CONTENTS).read_text(encoding="utf-8"))
-        return {name.partition("/")[0] for name in content["files"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return set()
+def _foreign(out: Path) -> str:
+    """A file that no earlier export wrote into the folder."""
+    written: set[str] = set()
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        written = {name.partition("/")[0] for name in json.loads((out / CONTENTS).read_bytes())["files"]}
+    foreign = min((path.name for path in out.iterdir() if path.name not in written), default="")
+    return foreign and f"contains {foreign}, which no export wrote"
 
 
 def _require_space(model: CausalLM, out: Path, dtype: str) -> None:

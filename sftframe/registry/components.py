@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from sftframe.errors import ConfigError, PluginError, SftframeError, suggestion
-from sftframe.plugins import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.plugins import CollateStrategy, Component, Judge, ModelBackend, PromptStyle, Seam
 from sftframe.plugins.guard import guarded, plugin_wall
 from sftframe.prompts import file_style, looks_like_a_file, prompt_file
-from sftframe.registry.discovery import Candidate, Offer, Seam, admit, discover, normalised, switched_off
+from sftframe.registry.discovery import Candidate, Offer, admit, discover, normalised, switched_off
 from sftframe.version import __version__
 
 FIRST_PARTY = "sftframe"

@@ -9,60 +9,16 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib import metadata
 from typing import NamedTuple
 
 import pluggy
 
 from sftframe.errors import ConfigError, PluginError, suggestion
-from sftframe.plugins import GROUP, CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.plugins import GROUP, Component, Seam
 from sftframe.plugins import hooks as hookspecs
 from sftframe.plugins.guard import plugin_wall
 from sftframe.version import __version__
-
-
-class Seam(StrEnum):
-    """A seam; its value names the configuration section and the flag that choose a component.
-
-    >>> Seam("judge").hook, Seam.JUDGE.noun
-    ('sftframe_judges', 'judge')
-    """
-
-    PROMPT = "prompt"
-    COLLATE = "collate"
-    MODEL = "model"
-    JUDGE = "judge"
-
-    @property
-    def hook(self) -> str:
-        """Name of the hook that offers components for this seam."""
-        return _FACTS[self].hook
-
-    @property
-    def base(self) -> type[Component]:
-        """The base class of every component of this seam."""
-        return _FACTS[self].base
-
-    @property
-    def noun(self) -> str:
-        """The word for one of its components in messages."""
-        return _FACTS[self].noun
-
-
-class _Facts(NamedTuple):
-    hook: str
-    base: type[Component]
-    noun: str
-
-
-_FACTS = {
-    Seam.PROMPT: _Facts("sftframe_prompt_styles", PromptStyle, "prompt style"),
-    Seam.COLLATE: _Facts("sftframe_collate_strategies", CollateStrategy, "collate strategy"),
-    Seam.MODEL: _Facts("sftframe_model_backends", ModelBackend, "model backend"),
-    Seam.JUDGE: _Facts("sftframe_judges", Judge, "judge"),
-}
-
 
 DISABLE_VARIABLE = "SFTFRAME_DISABLE"
 """Environment variable: plugins that are not loaded, separated by commas."""

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from sftframe.errors import ConfigError, suggestion
-from sftframe.files import disk, whole_dir, write_whole
+from sftframe.files import check_target, disk, whole_dir, write_whole
 from sftframe.prompts import prompt_file
 from sftframe.registry import NAME_PATTERN, Seam
 from sftframe.version import __version__
@@ -155,12 +155,9 @@ def write_project(project: PluginProject, place: Path) -> tuple[Path, ...]:
 
 def _check_place(place: Path) -> None:
     try:
-        is_free = not place.exists() or (place.is_dir() and not any(place.iterdir()))
+        check_target(place, "a plugin", lambda _: "is not empty", option="--dir")
     except OSError as error:
         raise ConfigError(f"cannot look into {place}: {error.strerror or error}; choose another --dir") from error
-    if not is_free:
-        what = "is a file" if place.is_file() else "is not empty"
-        raise ConfigError(f"{place} {what}: a plugin gets a new folder; choose another with --dir")
     if not place.absolute().parent.is_dir():
         raise ConfigError(f"there is no folder {place.absolute().parent} for {place.name}: make it, or choose --dir")
 

@@ -154,8 +154,8 @@ def test_everything_has_a_default_and_json_says_what_was_written(tmp_path, monke
         (("prompt", "x", "--package", "1 2"), r"--package '1 2' cannot be a package's name"),
         (("prompt", "x", "--package", "sftframe"), r"--package 'sftframe' is taken: its module would be 'sftframe'"),
         (("prompt", "x", "--author", "a\nb"), r"--author 'a\\nb': expected a name on one line"),
-        (("prompt", "x", "--dir", "file"), r"file is a file: a plugin gets a new folder; choose another with --dir"),
-        (("prompt", "x", "--dir", "full"), r"full is not empty: a plugin gets a new folder"),
+        (("prompt", "x", "--dir", "file"), r"file is a file: --dir needs a folder, a new one or an empty one"),
+        (("prompt", "x", "--dir", "full"), r"full is not empty: sftframe does not change it"),
         (("prompt", "x", "--dir", "no/where"), r"there is no folder .*no for where: make it, or choose --dir"),
     ],
 )

@@ -119,7 +119,7 @@ def test_what_no_export_wrote_is_never_replaced(
 ) -> None:
     write(model, brief_style, tmp_path / "out")
     (tmp_path / "out/notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"out contains notes\.txt, which no export wrote: .* --force or not"):
+    with pytest.raises(ConfigError, match=r"out contains notes\.txt, which no export wrote: .* even with --force"):
         check_out(tmp_path / "out", force=force)
 
 
