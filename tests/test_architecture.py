@@ -1,6 +1,7 @@
 """The import graph keeps its layers: read from the source with `ast`, so that imports inside functions count too."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -80,6 +81,15 @@ PLUGIN_FILES = {module_name(path, PLUGINS.parent): path for path in sorted(PLUGI
 
 def test_every_core_module_has_a_layer():
     assert {name.partition(".")[0] for name in CORE_FILES if name} - set(RANK) == set()
+
+
+def test_the_page_about_the_house_names_every_room_and_no_other_file_of_it():
+    page = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    small = {"version", "pytest_plugin", "__main__"}
+    assert {name for name in RANK if f"`{name}`" not in page} == small
+    named = re.findall(r"`((?:%s)/\w+\.py)`" % "|".join(RANK), page)
+    assert len(named) > 5
+    assert [name for name in named if not (CORE / name).is_file()] == []
 
 
 @pytest.mark.parametrize("name", [name for name in CORE_FILES if name])
