@@ -5,6 +5,7 @@ pytest finds this plugin through the entry point `pytest11`. It imports other mo
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,10 @@ class ContractItem(pytest.Item):
         if self._check is not self._suite.checks[0] and self._suite.is_hopeless:
             pytest.skip("the first promise is broken, and the others rely on it")
         finding = self._suite.run(self._check)
+        if finding.warning:
+            from sftframe.testing.contract import ContractWarning
+
+            warnings.warn(f"{self.name}: {finding.warning}", ContractWarning, stacklevel=1)
         if not finding.is_kept:
             raise _BrokenPromiseError(f"{finding.promise}: {finding.error}")
 

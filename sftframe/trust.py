@@ -178,11 +178,12 @@ def pickle_claims(run: Path) -> list[Claim]:
     return [
         Claim(words=f"load the pickle {path}, which can run any code", mark=("pickle", _hash_of(path)), key="model")
         for path in sorted((run / "model").rglob("*"))
-        if path.is_file() and _is_pickle(path)
+        if path.is_file() and is_pickle(path)
     ]
 
 
-def _is_pickle(path: Path) -> bool:
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle by its first bytes or by the ending of its name."""
     with path.open("rb") as file:
         head = file.read(4)
     # a pickle of protocol 2 to 5, or torch's zip archive around one

@@ -108,13 +108,14 @@ class CheckReport:
         """Print the finding on one more promise."""
         self.num_checks += 1
         self.num_broken += not finding.is_kept
-        self._documents.append(
-            {**self._subject, "promise": finding.promise, "is_kept": finding.is_kept, "error": finding.error}
-        )
+        facts = {"promise": finding.promise, "is_kept": finding.is_kept, "error": finding.error}
+        self._documents.append({**self._subject, **facts, "warning": finding.warning})
         if not self._as_json:
             mark = ("  kept    ", "green") if finding.is_kept else ("  broken  ", "bold red")
             reason = f": {finding.error}" if finding.error else ""
             prose(self._console, Text.assemble(mark, finding.promise, reason))
+            if finding.warning:
+                prose(self._console, Text.assemble(("  warning ", "yellow"), finding.warning))
 
     def end(self) -> None:
         """Print the last line, or the JSON document."""

@@ -12,6 +12,7 @@ import locale
 import os
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -37,11 +38,21 @@ class Finding:
     promise: str
     error: str = ""
     """Empty where the promise is kept."""
+    warning: str = ""
+    """What could not be checked, and why."""
 
     @property
     def is_kept(self) -> bool:
         """Whether the component does what the contract says."""
         return not self.error
+
+
+class ContractWarning(UserWarning):
+    """A promise that could not be checked in full."""
+
+
+class UntriedError(SftframeError):
+    """Nothing is known to be wrong, but the rest of a check could not be done."""
 
 
 def require(condition: object, message: str) -> None:
@@ -77,14 +88,18 @@ def findings(subject: T, checks: Sequence[Check[T]], package: str) -> Iterator[F
 
 
 def verify(subject: T, checks: Sequence[Check[T]], component: object) -> None:
-    """Run all checks.
+    """Run all checks, and warn of what could not be checked.
 
     Raises:
         ContractError: every promise that is broken, after the component's name.
     """
-    broken = [finding for finding in findings(subject, checks, package_of(component)) if not finding.is_kept]
+    name = getattr(component, "name", type(component).__name__)
+    found = list(findings(subject, checks, package_of(component)))
+    for text in dict.fromkeys(finding.warning for finding in found if finding.warning):
+        warnings.warn(f"{name}: {text}", ContractWarning, stacklevel=3)
+    broken = [finding for finding in found if not finding.is_kept]
     if broken:
-        raise ContractError(f"{getattr(component, 'name', type(component).__name__)}: {in_words(broken)}")
+        raise ContractError(f"{name}: {in_words(broken)}")
 
 
 def in_words(broken: Sequence[Finding]) -> str:
@@ -113,6 +128,8 @@ def run_check(subject: T, check: Check[T], package: str) -> Finding:
     try:
         with put_back(), contextlib.redirect_stdout(io.StringIO()), plugin_wall(package, "raised an exception"):
             check(subject)
+    except UntriedError as error:
+        return Finding(promise=promise, warning=str(error))
     except SftframeError as error:
         return Finding(promise=promise, error=str(error) or type(error).__name__)
     return Finding(promise=promise)

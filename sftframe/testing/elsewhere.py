@@ -26,8 +26,8 @@ from typing import Any
 
 from sftframe.plugins import CollateStrategy, Component, ModelBackend
 from sftframe.plugins.guard import describe, unguarded
-from sftframe.testing.contract import ContractError
-from sftframe.testing.processes import Task, TooLongError, processes
+from sftframe.testing.contract import ContractError, UntriedError, package_of
+from sftframe.testing.processes import PATIENCE_S, Task, TooLongError, processes
 
 Probe = Callable[..., Any]
 """A function of a module: gets the component and what is sent besides, returns what can be pickled."""
@@ -54,10 +54,11 @@ class Job:
 def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
     """What each job's probe gives, in a process per job.
 
-    Empty if the component cannot be sent: then other processes cannot be checked.
+    Empty in a process that is one of these itself.
 
     Raises:
         ContractError: the component raised there.
+        UntriedError: the component cannot be sent, or a process took too long.
     """
     if os.environ.get(_RUNNING):
         return []
@@ -66,10 +67,7 @@ def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
         for number, job in enumerate(jobs):
             folder = Path(made) / str(number)
             folder.mkdir()
-            parcel = _packed(component, job, folder)
-            if parcel is None:
-                return []
-            (folder / "parcel").write_bytes(parcel)
+            (folder / "parcel").write_bytes(_packed(component, job, folder))
             tasks.append(
                 Task(
                     folder=folder,
@@ -81,8 +79,8 @@ def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
         try:
             codes = processes().run(tasks)
             return [_result(code, task.folder / "result") for code, task in zip(codes, tasks, strict=True)]
-        except (_NotThereError, TooLongError):
-            return []
+        except TooLongError:
+            raise UntriedError(f"{_UNTRIED}: there it took longer than {PATIENCE_S} s") from None
 
 
 _SLOW = ("numpy", "pytest", "torch")
@@ -112,22 +110,19 @@ def _result(code: int, path: Path) -> Any:
         raise ContractError(f"a second process ended with exit code {code} while it was tried")
     kind, value = pickle.loads(path.read_bytes())
     if kind == "unknown":
-        raise _NotThereError
+        raise UntriedError(f"{_UNTRIED}: it could not be made again there, {value}")
     if kind == "raised":
         raise ContractError(f"in a second process it raised {value}")
     return value
 
 
-class _NotThereError(Exception):
-    """The component could not be made in the other process, through no fault of its own."""
+_UNTRIED = "it was not tried in other processes"
 
 
-def _packed(component: Component, job: Job, folder: Path) -> bytes | None:
-    """What another process needs to make the component again; None where that cannot be had."""
-    try:
-        import cloudpickle
-    except ImportError:
-        return None
+def _packed(component: Component, job: Job, folder: Path) -> bytes:
+    """What another process needs to make the component again."""
+    import cloudpickle
+
     kind = unguarded(type(component))
     modules = [
         (module.__name__, str(module.__file__))
@@ -140,8 +135,11 @@ def _packed(component: Component, job: Job, folder: Path) -> bytes | None:
     recipe = (kind, component.options, own) if _is_made_of_options(kind, own) else _plain(component, kind)
     try:
         body = cloudpickle.dumps((recipe, job.probe, job.given))
-    except Exception:
-        return None
+    except Exception as error:
+        raise UntriedError(
+            f"{_UNTRIED}: it cannot be sent there ({describe(error, package_of(component))}); let its constructor take "
+            "nothing but options, or keep nothing in self that cannot be pickled"
+        ) from None
     paths = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100
     place = _Place(
         cwd=str(folder if job.is_foreign else Path.cwd()),
@@ -201,8 +199,8 @@ def main(folder: str) -> None:
             _import(name, file)
         recipe, probe, given = pickle.loads(body)
         component = recipe[0](recipe[1], **recipe[2]) if isinstance(recipe, tuple) else recipe
-    except BaseException:
-        result: tuple[str, Any] = ("unknown", None)
+    except BaseException as error:
+        result: tuple[str, Any] = ("unknown", describe(error, ""))
     else:
         try:
             result = ("gave", probe(component, *given))

@@ -38,6 +38,7 @@ from sftframe.testing.specimen import (
     room,
     steps,
 )
+from sftframe.trust import is_pickle
 
 LEAST_STEPS = 8
 """Steps after which a loss that has fallen counts: the first may be luck."""
@@ -273,6 +274,18 @@ def follows_the_dtype(specimen: Specimen) -> None:
             continue  # says itself that it cannot
         kinds = {str(p.dtype) for p in model.module.parameters() if p.is_floating_point()}
         require(kinds <= {str(dtype)}, f"load(dtype={name!r}) gave parameters of {', '.join(sorted(kinds))}")
+
+
+def saves_no_pickle(specimen: Specimen) -> None:
+    """What it saves is no pickle, which could run any code."""
+    with tempfile.TemporaryDirectory() as folder:
+        specimen.model.save(Path(folder))
+        pickles = [path.name for path in sorted(Path(folder).rglob("*")) if path.is_file() and is_pickle(path)]
+    require(
+        not pickles,
+        f"save() writes {', '.join(pickles)}; a run with a pickle in its model is refused on other machines: use "
+        "safetensors.torch.save_model",
+    )
 
 
 def is_the_same_elsewhere(specimen: Specimen) -> None:
@@ -559,6 +572,7 @@ CHECKS: tuple[Check[Specimen], ...] = (
     streams_what_it_generates,
     refuses_what_does_not_fit,
     survives_saving,
+    saves_no_pickle,
     leaves_the_process_alone,
     is_the_same_elsewhere,
 )

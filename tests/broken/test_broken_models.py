@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sftframe import CausalLM, Completion, ModelBackend, ModelError, Tokenizer
@@ -61,7 +62,7 @@ class Network(nn.Module):
 
 class Model(CausalLM):
     def save(self, folder: Path) -> None:
-        torch.save(self.module.state_dict(), folder / "weights.pt")
+        save_file(self.module.state_dict(), folder / "weights.safetensors")
         self.tokenizer.save(folder)
 
 
@@ -82,7 +83,7 @@ class Good(ModelBackend):
     def load(self, *, device, dtype, seed, saved=None):
         module = Network(seed)
         if saved is not None:
-            module.load_state_dict(torch.load(saved / "weights.pt"))
+            module.load_state_dict(load_file(saved / "weights.safetensors"))
         module = module.to(getattr(torch, dtype)).eval()
         return self.model_class(module, self.tokenizer(saved), context_length=96)
 
@@ -315,8 +316,15 @@ class OverrunsTheContext(Model):
 class SavesBFloat16(Model):
     def save(self, folder):
         super().save(folder)
-        weights = torch.load(folder / "weights.pt")
-        torch.save({name: tensor.bfloat16() for name, tensor in weights.items()}, folder / "weights.pt")
+        weights = load_file(folder / "weights.safetensors")
+        save_file({name: tensor.bfloat16() for name, tensor in weights.items()}, folder / "weights.safetensors")
+
+
+class SavesAPickle(Model):
+    def save(self, folder):
+        super().save(folder)
+        (folder / "more").mkdir()
+        torch.save({"notes": "a pickle beside the weights"}, folder / "more" / "notes.data")
 
 
 class IgnoresWhatWasSaved(Good):
@@ -379,6 +387,7 @@ BROKEN = [
     backend_with("the answer ' blue, of ' was streamed in the pieces [' blue, of course']", model=TellsTheStopString),
     backend_with("prompt and new tokens exceed the context, and it wrote on", model=OverrunsTheContext),
     backend_with("a saved model gives other logits when it is loaded again", model=SavesBFloat16),
+    backend_with("save() writes notes.data; a run with a pickle in its model", model=SavesAPickle),
     IgnoresWhatWasSaved(),
     ForgetsTheTokenizer(),
     WakesUpInTrainingMode(),

@@ -13,6 +13,9 @@ from typer.testing import CliRunner
 
 from sftframe import ConfigError, JudgeError, PluginError
 from sftframe.cli.app import app
+from sftframe.cli.plugins_render import CheckReport
+from sftframe.registry import Seam
+from sftframe.testing import Finding
 
 INSTALLED = Path(__file__).parents[1] / "broken" / "installed"
 
@@ -352,3 +355,17 @@ def install(site, name, code):
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[sftframe]\n{name} = {name}\n")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_could_not_be_checked_is_a_warning_and_no_broken_promise(capsys, as_json):
+    report = CheckReport(as_json=as_json)
+    report.begin(Seam.PROMPT, "own")
+    report.add(Finding(promise="It is green", warning="nobody could look"))
+    report.end()
+    said = capsys.readouterr().out
+    if not as_json:
+        assert "  warning nobody could look\n  all 1 promises are kept" in said
+        return
+    [check] = json.loads(said)["checks"]
+    assert (check["is_kept"], check["warning"]) == (True, "nobody could look")

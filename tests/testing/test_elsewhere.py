@@ -1,11 +1,15 @@
 """Other processes: a component that comes from the registry, a test or a file gets there, and is tried there."""
 
 import hashlib
+import sys
+import threading
+from types import ModuleType
 
 import pytest
 
 from sftframe import Judge, PromptStyle, Registry, Role, Segment, Verdict, hookimpl, load_registry
-from sftframe.testing import inspect
+from sftframe.testing import check_prompt_style, inspect
+from sftframe.testing.contract import ContractWarning, UntriedError
 from sftframe.testing.elsewhere import Job, in_processes
 
 KNOWN = {}
@@ -49,6 +53,20 @@ class Plugin:
         return [Remembers]
 
 
+class Keeps(OrderOfASet):
+    """Of a constructor of its own, with something that no other process can have."""
+
+    name = "keeps"
+
+    def __init__(self):
+        super().__init__(None)
+        self.lock = threading.Lock()
+
+    def segments(self, example):
+        for piece in super().segments(example):
+            yield Segment(piece.role, "Say:\n") if "north" in piece.text else piece
+
+
 def broken(component):
     return [finding.error for finding in inspect(component) if not finding.is_kept]
 
@@ -81,3 +99,20 @@ def test_a_style_from_a_file_and_one_of_a_function_get_there(tmp_path):
 
     for style in (Registry().prompt_style(str(tmp_path / "qa.toml")), Local()):
         assert in_processes(style, [Job(probe=name_of)]) == [style.name]
+
+
+def test_what_cannot_be_sent_there_is_a_warning_and_no_broken_promise():
+    with pytest.warns(ContractWarning, match=r"keeps: it was not tried in other processes: it cannot be sent .*lock"):
+        check_prompt_style(Keeps())
+    warned = [finding for finding in inspect(Keeps()) if finding.warning]
+    assert [finding.promise.partition(" on ")[0] for finding in warned] == ["The text depends"]
+    assert all(finding.is_kept for finding in warned)
+
+
+def test_what_cannot_be_made_there_is_a_warning(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(OrderOfASet, "__module__", "not_there")
+        patch.setitem(sys.modules, "not_there", ModuleType("not_there"))
+        patch.setattr(sys.modules["not_there"], "OrderOfASet", OrderOfASet, raising=False)
+        with pytest.raises(UntriedError, match=r"made again there, ModuleNotFoundError: .*not_there"):
+            in_processes(OrderOfASet(), [Job(probe=name_of)])

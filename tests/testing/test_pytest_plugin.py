@@ -43,6 +43,45 @@ def test_a_broken_promise_fails_with_what_to_do_and_no_traceback(tmp_path):
     assert "contract.py" not in said
 
 
+LOCKED = """
+import threading
+from sftframe import PromptStyle, Role, Segment, hookimpl
+
+
+class Locked(PromptStyle):
+    name = "locked"
+    summary = "has what no other process can have"
+
+    def __init__(self, *given):
+        super().__init__(*given)
+        self.lock = threading.Lock()
+
+    def segments(self, example):
+        yield Segment(Role.INSTRUCTION, example.instruction)
+        if example.input:
+            yield Segment(Role.INPUT, "\\n" + example.input)
+        yield Segment(Role.TEMPLATE, "\\nA:\\n")
+        yield Segment(Role.RESPONSE, example.output)
+
+
+@hookimpl
+def sftframe_prompt_styles():
+    return [Locked]
+"""
+
+
+def test_what_could_not_be_checked_is_a_warning(tmp_path, monkeypatch):
+    information = tmp_path / "sftframe_locked-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: sftframe-locked\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[sftframe]\nlocked = sftframe_locked\n")
+    (tmp_path / "sftframe_locked.py").write_text(LOCKED)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code, said = pytest_in(tmp_path, "-q", "--sftframe", "locked")
+    assert code == 0, said
+    assert "depends_on_the_example_alone: it was not tried in other processes: it cannot be sent there" in said
+
+
 def test_options_are_set_and_checks_selected_as_tests_are(tmp_path):
     (tmp_path / "good.toml").write_text(GOOD)
     arguments = ("-q", "--sftframe", "./good.toml", "-k", "usable_stop_strings")
