@@ -114,6 +114,8 @@ def _guarded_class(kind: type, interface: type, label: str, own: dict[str, Any])
         is_inherited = member is inspect.getattr_static(interface, name)
         if is_inherited and interface not in (CausalLM, Tokenizer):
             continue
+        if isinstance(member, property) and member.fset is not None:
+            continue  # what the core sets is not the plugin's code
         if isinstance(member, property | cached_property):
             members[name] = property(_read(kind, member, name, label))
         elif inspect.isfunction(member) and name not in own:

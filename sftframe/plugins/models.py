@@ -42,7 +42,23 @@ class CausalLM(ABC):
         self.tokenizer = tokenizer
         self.context_length = context_length
         self.is_compacting = True
-        self.is_recomputing = False
+        self._is_recomputing = False
+        self._knows_recomputing = False
+
+    @property
+    def is_recomputing(self) -> bool:
+        """Whether the user wants `train.gradient_checkpointing`; a model that can do it reads this in every step."""
+        self._knows_recomputing = True
+        return self._is_recomputing
+
+    @is_recomputing.setter
+    def is_recomputing(self, wish: bool) -> None:
+        self._is_recomputing = wish
+
+    @property
+    def ignores_recomputing(self) -> bool:
+        """Whether the wish was there and the model has never looked at it."""
+        return self._is_recomputing and not self._knows_recomputing
 
     @property
     def device(self) -> torch.device:

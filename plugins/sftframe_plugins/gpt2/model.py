@@ -60,6 +60,7 @@ class GPT2LM(CausalLM):
         if self.is_compacting and not torch.is_grad_enabled():
             layout, states, head = self._states(batch)
             return layout.spread(term_nll(states, head, layout))
+        self.module.is_recomputing = self.is_recomputing and torch.is_grad_enabled()
         counted = batch.targets != IGNORED  # (B, T)
         hidden, head = self.module.states_and_head(batch.inputs)  # (B, T, C)
         logits = F.linear(hidden[counted], head).float()  # (N, V)
