@@ -1,4 +1,4 @@
-"""An ablation's settings: the table `[ablate]` of a configuration file, and the flags that change it."""
+"""An ablation's grid: its settings, the values that vary, the arms that they give, and the seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a run would take, from a few of its own steps; shown before large grids."""
+"""Plans an ablation from a request: its arms are checked before the first run, and their time is estimated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only package that knows every stage: a whole run, and its stages one by one, as Python functions."""
+"""Work on one run: the stages in their order. Each can be done again from the run's folder alone."""
 
 from __future__ import annotations
 

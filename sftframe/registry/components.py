@@ -1,7 +1,4 @@
-"""The registry: which plugins are installed, which of them work, and their components by name.
-
-One loop reads the entry points of the group `sftframe`. A broken plugin becomes a row with its error, never a crash.
-"""
+"""The registry itself: components by name, and what is said when a name does not mean exactly one of them."""
 
 from __future__ import annotations
 

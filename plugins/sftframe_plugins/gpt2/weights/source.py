@@ -1,4 +1,4 @@
-"""Reads safetensors files, memory-mapped, with one message for all errors."""
+"""What every source of weights gives, and the reader of safetensors files that most of them use."""
 
 from __future__ import annotations
 
