@@ -49,14 +49,14 @@ def main() -> None:
 
 
 def _sftframe(options: argparse.Namespace) -> Iterator[float]:
-    from sftframe.training import StepLoader, Trainer
+    from sftframe.training import training_parts
 
     config, components, rows = prepared(options)
     model = components.backend.load(device=options.device, dtype="float32", seed=1)
-    model.is_compacting = config.train.compact
-    loader = StepLoader(rows, components.strategy, config.train, seed=1)
-    trainer = Trainer(model, config.train, num_steps=loader.num_steps, dtype=options.dtype)
-    for count, data in enumerate(loader.steps()):
+    config = config.model_copy(update={"dtype": options.dtype})
+    parts = training_parts(model, rows, components.strategy, config)
+    trainer = parts.trainer
+    for count, data in enumerate(parts.steps()):
         if count == options.steps + 2:
             return
         if options.profile and count == options.steps + 1:

@@ -26,6 +26,7 @@ from sftframe.plugins import (
 from sftframe.records import (
     Batch,
     Completion,
+    EvalRecord,
     Example,
     ExportSettings,
     GenerationSettings,
@@ -35,6 +36,7 @@ from sftframe.records import (
     Response,
     Role,
     Segment,
+    StepRecord,
     Summary,
     TokenizedExample,
     Verdict,
@@ -52,13 +54,15 @@ if TYPE_CHECKING:
     from sftframe.network.routes import NetworkError, TooLargeError, find_route
     from sftframe.pipeline import run
     from sftframe.plugins.decoding import Answer, Sampler, check_fits
-    from sftframe.progress import Observer
+    from sftframe.progress import Observer, Sample
     from sftframe.registry import Registry, load_registry
+    from sftframe.training import Callback, Pause, RunEnd, RunStart
 
 __all__ = [
     "IGNORED",
     "Answer",
     "Batch",
+    "Callback",
     "CausalLM",
     "CollateStrategy",
     "CompactAttention",
@@ -68,6 +72,7 @@ __all__ = [
     "ConfigError",
     "Contact",
     "DataError",
+    "EvalRecord",
     "Example",
     "ExportSettings",
     "GenerationSettings",
@@ -80,6 +85,7 @@ __all__ = [
     "NetworkError",
     "NoOptions",
     "Observer",
+    "Pause",
     "PluginError",
     "Preference",
     "PromptStyle",
@@ -87,9 +93,13 @@ __all__ = [
     "Response",
     "Role",
     "RunConfig",
+    "RunEnd",
+    "RunStart",
+    "Sample",
     "Sampler",
     "Segment",
     "SftframeError",
+    "StepRecord",
     "Summary",
     "TokenizedExample",
     "Tokenizer",
@@ -128,11 +138,16 @@ _LAZY = {
     "term_nll": "sftframe.compaction",
     "weighted_loss": "sftframe.compaction",
     "Answer": "sftframe.plugins.decoding",
+    "Callback": "sftframe.training",
+    "Pause": "sftframe.training",
+    "RunEnd": "sftframe.training",
+    "RunStart": "sftframe.training",
     "Registry": "sftframe.registry",
     "RunConfig": "sftframe.config",
     "Sampler": "sftframe.plugins.decoding",
     "cache_dir": "sftframe.network.downloads",
     "Observer": "sftframe.progress",
+    "Sample": "sftframe.progress",
     "check_fits": "sftframe.plugins.decoding",
     "check_plain": "sftframe.files",
     "compare_answers": "sftframe.judging",

@@ -21,12 +21,12 @@ from sftframe.ablation.running import Ablation
 from sftframe.config import RunConfig, merge
 from sftframe.device import choose_device, set_up_threads
 from sftframe.files import write_whole
-from sftframe.pipeline import Components, prepare_data, resolve
+from sftframe.pipeline import Components, PreparedData, prepare_data, resolve
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
 from sftframe.records import StepData
 from sftframe.registry import Registry
-from sftframe.training import StepLoader, Trainer, batch_on
+from sftframe.training import StepLoader, batch_on, training_parts
 
 NUM_LOOKS = 20
 """Steps at which gradients are compared, spread evenly over the training, the first step among them."""
@@ -56,11 +56,12 @@ def gradient_cosines(
     Args:
         num_looks: the largest number of these steps.
     """
-    config, loader, components = _prepared(baseline, registry, seed)
+    config, components, prepared = _prepared(baseline, registry, seed)
     set_up_threads(config.threads)
     torch.manual_seed(seed)
     model = components.backend.load(device=choose_device(config.device), dtype="float32", seed=seed)
-    trainer = Trainer(model, config.train, num_steps=loader.num_steps, dtype=config.dtype)
+    parts = training_parts(model, prepared.train, components.strategy, config)
+    loader = parts.loader
     rivals = list(_rivals(config, loader, others, registry, seed))
     every = math.ceil(loader.num_steps / num_looks)
     for data, *rival_data in zip(loader.steps(), *(rival.steps() for _, rival in rivals), strict=True):
@@ -68,14 +69,13 @@ def gradient_cosines(
             own = _gradient(model, data)
             for (arm, _), theirs in zip(rivals, rival_data, strict=True):
                 yield _compared(data.number, baseline, arm, own, _gradient(model, theirs))
-        trainer.step(data)
+        parts.trainer.step(data)
 
 
-def _prepared(arm: Arm, registry: Registry, seed: int) -> tuple[RunConfig, StepLoader, Components]:
+def _prepared(arm: Arm, registry: Registry, seed: int) -> tuple[RunConfig, Components, PreparedData]:
     config = resolve(merge(arm.layer, {"seed": seed}), registry)
     components = Components.choose(config, registry)
-    prepared = prepare_data(config, components, Observer())
-    return config, StepLoader(prepared.train, components.strategy, config.train, seed=seed), components
+    return config, components, prepare_data(config, components, Observer())
 
 
 def _rivals(
@@ -84,7 +84,8 @@ def _rivals(
     """The arms whose steps have the same examples, for the same model."""
     schedule = list(loader.schedule())
     for arm in others:
-        own, rival, _ = _prepared(arm, registry, seed)
+        own, components, prepared = _prepared(arm, registry, seed)
+        rival = StepLoader(prepared.train, components.strategy, own.train, seed=seed)
         if own.model == config.model and list(rival.schedule()) == schedule:
             yield arm, rival
 

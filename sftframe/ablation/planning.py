@@ -19,7 +19,7 @@ from sftframe.progress import Observer
 from sftframe.prompts import file_style, prompt_file
 from sftframe.registry import Registry, Seam
 from sftframe.runs import absolute_path_or_text
-from sftframe.training import StepLoader, Trainer
+from sftframe.training import training_parts
 
 _UNVARIED = {
     "data": "arms are compared on the same items, so all arms use the same data",
@@ -180,10 +180,10 @@ def estimated_training_s(layer: Layer, registry: Registry) -> float:
     set_up_threads(config.threads)
     prepared = prepare_data(config, components, Observer())
     model = components.backend.load(device=choose_device(config.device), dtype="float32", seed=config.seed)
-    loader = StepLoader(prepared.train, components.strategy, config.train, seed=config.seed)
-    trainer = Trainer(model, config.train, num_steps=loader.num_steps, dtype=config.dtype)
+    parts = training_parts(model, prepared.train, components.strategy, config)
+    trainer = parts.trainer
     seconds = []
-    for data in itertools.islice(loader.steps(), NUM_STEPS):
+    for data in itertools.islice(parts.steps(), NUM_STEPS):
         before = trainer.last.seconds if trainer.last else 0.0
         seconds.append(trainer.step(data).seconds - before)
-    return median(seconds[1:] or seconds) * loader.num_steps
+    return median(seconds[1:] or seconds) * parts.loader.num_steps

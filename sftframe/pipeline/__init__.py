@@ -11,13 +11,22 @@ from sftframe.pipeline.preview import (
     view_examples,
 )
 from sftframe.pipeline.session import Session, announce_unused_columns, run
-from sftframe.pipeline.setup import Components, check_resources, chosen_components, prepare_data, proposals, resolve
+from sftframe.pipeline.setup import (
+    Components,
+    PreparedData,
+    check_resources,
+    chosen_components,
+    prepare_data,
+    proposals,
+    resolve,
+)
 from sftframe.pipeline.tuned_model import FinishedRun, TunedModel
 
 __all__ = [
     "BatchView",
     "Components",
     "FinishedRun",
+    "PreparedData",
     "Previewed",
     "Session",
     "TokenView",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from sftframe.prompts import control_tokens_in
 from sftframe.records import AnsweredItem, Summary
 from sftframe.registry import Registry, load_registry
 from sftframe.runs import AnswerFiles, RunStore, accept_changes, check_settings, read_changed_config
-from sftframe.training import check_lora, checkpoints
+from sftframe.training import Callback, check_lora, checkpoints, walled
 from sftframe.trust import claims_of, judge_claims, remember, require, require_run
 
 
@@ -209,11 +209,20 @@ def _naming_the_new_place(path: Path) -> Iterator[None]:
 class Session:
     """A run with its configuration, components and data at hand. Made by `start` or `reopen`."""
 
-    def __init__(self, setup: Setup, folder: RunStore, observer: Observer, *, untuned: CausalLM | None = None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        folder: RunStore,
+        observer: Observer,
+        *,
+        untuned: CausalLM | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
         self.setup = setup
         self.folder = folder
         self._observer = observer
         self._models = RunModels(setup, folder, observer, untuned=untuned)
+        self._callbacks = callbacks
         self._is_reconfigured = False
         self._judge_options_given: tuple[str, ...] | None = None  # None: the user has chosen the judge for this run
 
@@ -227,6 +236,7 @@ class Session:
         force: bool = False,
         skip_memory_check: bool = False,
         needs_judge: bool = True,
+        callbacks: Iterable[Callback] = (),
     ) -> Session:
         """Check everything, load the model, then make the run's folder with its configuration and manifest.
 
@@ -235,11 +245,12 @@ class Session:
                 memory may not suffice.
             skip_memory_check: train even if memory may not suffice.
             needs_judge: check that the judge is there.
+            callbacks: hear of the training.
 
         Raises:
             SftframeError: something is wrong; nothing was made.
         """
-        others = ForeignLoad()
+        callbacks, others = walled(callbacks), ForeignLoad()
         config = resolve(layer, registry)
         components = Components.choose(config, registry)
         remember(claims_of(layer, registry, asks_judge=needs_judge))
@@ -274,7 +285,7 @@ class Session:
             raise DiskError(
                 f"{error}; the run was not started: make room, or choose another folder with --out"
             ) from error
-        return cls(setup, folder, observer, untuned=model)
+        return cls(setup, folder, observer, untuned=model, callbacks=callbacks)
 
     @classmethod
     def resume(
@@ -286,6 +297,7 @@ class Session:
         needs_judge: bool = True,
         accepts_changes: bool = False,
         layer: Layer | None = None,
+        callbacks: Iterable[Callback] = (),
     ) -> Session:
         """Resume a run that was interrupted, or start it, if its process was killed before the first step.
 
@@ -293,6 +305,7 @@ class Session:
             accepts_changes: resume although `config.toml` was edited so that something else is trained from here on;
                 the manifest says what and since which step.
             layer: where the data are now.
+            callbacks: hear of the training from here on.
 
         Raises:
             SftframeError: as `reopen`; or the judge is not there.
@@ -304,10 +317,10 @@ class Session:
             layer = folder.config().model_dump(mode="json", exclude_none=True)
             layer.pop("out", None)
             require(path, claims_of(layer, registry, inside=[path], asks_judge=needs_judge))
-            return cls.start({**layer, "out": path}, registry, observer, needs_judge=needs_judge)
+            return cls.start({**layer, "out": path}, registry, observer, needs_judge=needs_judge, callbacks=callbacks)
         if accepts_changes:
             cls._accept_changes(RunStore.open(path), observer)
-        session = cls.reopen(path, registry, observer, layer=layer)
+        session = cls.reopen(path, registry, observer, layer=layer, callbacks=callbacks)
         if needs_judge:
             session.check_judge()
         return session
@@ -324,16 +337,26 @@ class Session:
             observer.warn(f"settings were changed after step {newest.step if newest else 0}: {words}")
 
     @classmethod
-    def reopen(cls, path: Path, registry: Registry, observer: Observer, *, layer: Layer | None = None) -> Session:
+    def reopen(
+        cls,
+        path: Path,
+        registry: Registry,
+        observer: Observer,
+        *,
+        layer: Layer | None = None,
+        callbacks: Iterable[Callback] = (),
+    ) -> Session:
         """Continue a run from its folder.
 
         Args:
             layer: settings that differ from then on, for instance another judge.
+            callbacks: hear of the training, if there is some left.
 
         Raises:
             SftframeError: the folder is no run, its template, tokenizer or data are not those it was made with, or the
                 layer changes what a run keeps.
         """
+        callbacks = walled(callbacks)
         folder, others = RunStore.open(path), ForeignLoad()
         config = read_changed_config(folder, layer or {})
         registry = registry.preferring(folder.providers())
@@ -362,7 +385,7 @@ class Session:
             device=device,
             process=process,
         )
-        session = cls(setup, folder, observer)
+        session = cls(setup, folder, observer, callbacks=callbacks)
         session._is_reconfigured = bool(layer)
         session._judge_options_given = tuple(merge(layer or {}).get("judge", ()))
         return session
@@ -411,7 +434,15 @@ class Session:
             drop_checkpoints(self.folder, self.setup.config)  # a process that was killed may not have come to it
             return
         setup, model = self.setup, self._models.untuned
-        FineTuning(setup.config, setup.components, setup.prepared, model, self.folder, self._observer).run()
+        FineTuning(
+            setup.config,
+            setup.components,
+            setup.prepared,
+            model,
+            self.folder,
+            self._observer,
+            callbacks=self._callbacks,
+        ).run()
         self._models.have_trained()
 
     def answer(self, *, anew: bool = False) -> None:
@@ -528,6 +559,7 @@ def run(
     *,
     registry: Registry | None = None,
     observer: Observer | None = None,
+    callbacks: Iterable[Callback] = (),
     force: bool = False,
     skip_memory_check: bool = False,
 ) -> Summary:
@@ -537,6 +569,7 @@ def run(
         config: what differs from the defaults; what is not set is the model's own proposal, or the default.
         registry: the plugins to choose from; by default all that are installed.
         observer: gets the progress.
+        callbacks: hear of the training: trackers, for example.
         force: replace the run in `config.out`.
         skip_memory_check: train even if memory may not suffice.
 
@@ -548,15 +581,26 @@ def run(
     """
     layer: Layer = (config or RunConfig()).model_dump(exclude_unset=True)
     session = Session.start(
-        layer, registry or load_registry(), observer or Observer(), force=force, skip_memory_check=skip_memory_check
+        layer,
+        registry or load_registry(),
+        observer or Observer(),
+        force=force,
+        skip_memory_check=skip_memory_check,
+        callbacks=callbacks,
     )
     return session.run_all()
 
 
-def resume(path: Path, *, registry: Registry | None = None, observer: Observer | None = None) -> Summary:
+def resume(
+    path: Path,
+    *,
+    registry: Registry | None = None,
+    observer: Observer | None = None,
+    callbacks: Iterable[Callback] = (),
+) -> Summary:
     """Resume a run that was interrupted; finished work is not done again.
 
     Raises:
         SftframeError: the folder is no run, or template, tokenizer or data have changed since.
     """
-    return Session.resume(path, registry or load_registry(), observer or Observer()).run_all()
+    return Session.resume(path, registry or load_registry(), observer or Observer(), callbacks=callbacks).run_all()

@@ -1,4 +1,4 @@
-"""Fine-tuning: batches with counted targets, optimizer steps, checkpoints, LoRA.
+"""Fine-tuning: batches with counted targets, optimizer steps, their loop and its callbacks, checkpoints, LoRA.
 
 The order of an epoch depends only on seed and epoch, so a run can be stopped and resumed anywhere.
 """
@@ -18,18 +18,32 @@ from sftframe.training.batches import (
     target_roles,
     to_device,
 )
+from sftframe.training.callbacks import Callback, EarlyStopping, Pause, Progress, RunEnd, RunStart, walled
 from sftframe.training.checkpoints import Checkpoint
+from sftframe.training.loop import Evaluation, train
 from sftframe.training.lora import LoraAdapters, check_lora, check_lora_package
+from sftframe.training.optimizer import FusedAdamW, OptimizerStep
+from sftframe.training.parts import TrainingParts, training_parts
 from sftframe.training.trainer import Trainer
 
 __all__ = [
     "LABELS",
     "PADDING",
+    "Callback",
     "Checkpoint",
+    "EarlyStopping",
+    "Evaluation",
+    "FusedAdamW",
     "LoraAdapters",
+    "OptimizerStep",
+    "Pause",
+    "Progress",
+    "RunEnd",
+    "RunStart",
     "StepLoader",
     "TargetCounts",
     "Trainer",
+    "TrainingParts",
     "batch_on",
     "batch_rows",
     "check_lora",
@@ -41,4 +55,7 @@ __all__ = [
     "evaluation_batches",
     "target_roles",
     "to_device",
+    "train",
+    "training_parts",
+    "walled",
 ]

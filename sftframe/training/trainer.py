@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -24,46 +24,19 @@ from sftframe.plugins import CausalLM
 from sftframe.plugins.guard import is_out_of_memory
 from sftframe.records import Batch, StepData, StepRecord
 from sftframe.training.batches import batch_on
+from sftframe.training.optimizer import FusedAdamW, OptimizerStep
 
 QUEUED_STEPS = 10
 """Steps queued on a CUDA device before their figures are read: enough that it never waits for the CPU."""
-
-NORM_ROW = 256
-"""Values of a gradient whose squares are added in float32: few, so that no processor's order of additions matters."""
 
 
 def steps_between_readings(wanted: int | None, device_type: str) -> int:
     """Number of steps whose figures are read together: one on a CPU, where reading costs nothing.
 
-    One on Apple's GPUs too: reading later relies on AdamW's fused kernel, which must skip a step that is not finite,
-    and this is known only for the kernels for CPU and CUDA.
-
     >>> steps_between_readings(None, "cpu"), steps_between_readings(None, "cuda"), steps_between_readings(4, "cuda")
     (1, 10, 4)
     """
-    if device_type == "mps":
-        return 1
     return wanted or (QUEUED_STEPS if device_type == "cuda" else 1)
-
-
-def gradient_norm(grads: Sequence[Tensor]) -> Tensor:
-    """The L2 norm of all gradients together, a scalar on their device.
-
-    On a CPU it is exact to 1e-6 on every processor and with any number of threads: the squares of 256 values are added
-    in float32, these sums in float64. It reads the gradients once. It is faster than `torch.nn.utils.get_total_norm`,
-    which adds all of them in float32 and has an error of up to 9e-4 over 124 million values.
-    """
-    if not grads or not all(grad.is_cpu and grad.dtype == torch.float32 for grad in grads):
-        return torch.nn.utils.get_total_norm(grads)
-    return torch.stack([_sum_of_squares(grad.flatten()) for grad in grads]).sum().sqrt().float()
-
-
-def _sum_of_squares(values: Tensor) -> Tensor:
-    """Norm of float32 values in one dimension; a float64 scalar."""
-    num_in_rows = values.numel() // NORM_ROW * NORM_ROW
-    rows, rest = values[:num_in_rows].view(-1, NORM_ROW), values[num_in_rows:]
-    row_norms: Tensor = torch.linalg.vector_norm(rows, dim=1)  # torch's own kernel: each BLAS adds in its own order
-    return row_norms.double().square().sum() + rest.double().square().sum()
 
 
 def require_finite(loss: float, norm: float, data: StepData) -> None:
@@ -93,6 +66,12 @@ def learning_rate(config: TrainConfig, step: int, num_steps: int) -> float:
     if config.schedule == "cosine":
         return config.lr * 0.5 * (1 + math.cos(math.pi * done))
     return config.lr
+
+
+def _or_bad(was_bad: Tensor | None, figures: Tensor) -> Tensor:
+    """1 if a figure of this step is not finite, or of a step before it; a scalar on their device, and not read."""
+    is_bad = figures.isfinite().all().logical_not().float()
+    return is_bad if was_bad is None else torch.maximum(was_bad, is_bad)
 
 
 def halved(data: StepData) -> StepData:
@@ -142,7 +121,7 @@ class _Taken:
 
 
 class Trainer:
-    """AdamW over all trainable parameters of a model.
+    """Takes optimizer steps with all trainable parameters of a model.
 
     `step` takes a step and reads its figures. `take` and `read` do this separately: on a GPU `take` only queues the
     work, and the CPU continues with the next batch. The caller of `take` must call `read` when `is_due`, and before it
@@ -153,6 +132,7 @@ class Trainer:
         dtype: `float32`, or `bfloat16` for autocast over float32 parameters.
         after: the last step that was taken, if a run is resumed.
         warn: gets one line if memory ran out and micro-batches are halved.
+        optimizer_step: what changes the weights; by default AdamW, as the configuration says.
     """
 
     def __init__(
@@ -164,10 +144,14 @@ class Trainer:
         dtype: str = "float32",
         after: StepRecord | None = None,
         warn: Callable[[str], None] = lambda _: None,
+        optimizer_step: OptimizerStep | None = None,
     ) -> None:
+        trained = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
         self.model = model
         self.last = after
-        self.read_every = steps_between_readings(config.log_every, model.device.type)
+        self._optimizer_step = optimizer_step or FusedAdamW(trained, config)
+        wanted = config.log_every if self._optimizer_step.can_skip else 1
+        self.read_every = steps_between_readings(wanted, model.device.type)
         self._taken: list[_Taken] = []
         self._since = 0.0
         self._is_bad: Tensor | None = None
@@ -177,15 +161,11 @@ class Trainer:
         self._config = config
         self._num_steps = num_steps
         self._dtype = dtype
-        self._parameters = [p for p in model.module.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self._parameters,
-            lr=config.lr,
-            betas=config.betas,
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            fused=True,  # 3x the default and 4x foreach on a CPU
-        )
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What a checkpoint saves beside the weights."""
+        return self._optimizer_step.optimizer
 
     def step(self, data: StepData) -> StepRecord:
         """Take one optimizer step.
@@ -266,31 +246,19 @@ class Trainer:
 
     def _move(self, data: StepData) -> _Taken:
         """Queue a step."""
-        self.optimizer.zero_grad()  # the first gradient is then used directly, without zeroing and adding
+        self._optimizer_step.clear()
         losses = self._accumulate_gradients(data)
-        norm = gradient_norm([p.grad for p in self._parameters if p.grad is not None])
-        figures = self._guarded(torch.stack([*losses, norm]), data)
-        if self._config.clip_norm is not None:
-            # as a gradient scaler sets it: the fused kernels divide by it while reading, so it costs no extra pass
-            self.optimizer.grad_scale = (norm / self._config.clip_norm).clamp(min=1.0)  # type: ignore[attr-defined]
+        norm = self._optimizer_step.norm()
+        figures = torch.stack([*losses, norm])
         lr = learning_rate(self._config, data.number, self._num_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-        return _Taken(data=data, lr=lr, figures=figures)
-
-    def _guarded(self, figures: Tensor, data: StepData) -> Tensor:
-        """Make the optimizer skip steps with figures that are not finite."""
         if self.read_every == 1:
             figures = figures.cpu()
-            *losses, norm = figures.tolist()
-            require_finite(sum(losses), norm, data)
-            return figures
-        is_bad = figures.isfinite().all().logical_not().float()
-        self._is_bad = is_bad if self._is_bad is None else torch.maximum(self._is_bad, is_bad)
-        # as a gradient scaler sets it: with a 1 here the fused kernels do not change weights and moments
-        self.optimizer.found_inf = self._is_bad  # type: ignore[attr-defined]
-        return figures
+            *read, read_norm = figures.tolist()
+            require_finite(sum(read), read_norm, data)
+        else:
+            self._is_bad = _or_bad(self._is_bad, figures)
+        self._optimizer_step.apply(lr=lr, norm=norm, is_bad=self._is_bad)
+        return _Taken(data=data, lr=lr, figures=figures)
 
     def _accumulate_gradients(self, data: StepData) -> list[Tensor]:
         """The loss of every micro-batch; together they are the step's."""

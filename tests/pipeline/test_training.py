@@ -255,6 +255,15 @@ def test_early_stopping_ends_training_and_keeps_the_best_weights(
     assert math.isfinite(best)
 
 
+def test_early_stopping_works_with_the_last_weights_too(train: Callable[..., Path], heard: Any) -> None:
+    settings = {"epochs": 9, "lr": 0.3, "patience": 2, "eval_every": 2, "keep_optimizer": True, "select": "last"}
+    folder = train(heard, train=settings)
+    steps = json.loads((folder / "train.json").read_text(encoding="utf-8"))["steps"]
+    assert f"stopped early after step {steps} of 81" in heard.notes
+    last = load_file(folder / "checkpoints" / f"step-{steps}" / "module.safetensors")
+    assert load_file(folder / "model" / "toy.safetensors")["head.weight"].equal(last["head.weight"])
+
+
 WORSENING = {"epochs": 9, "lr": 0.3, "patience": 2, "eval_every": 2, "checkpoint_every": 1}
 """The model soon gets worse, so that early stopping ends it."""
 

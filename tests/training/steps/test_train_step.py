@@ -16,7 +16,7 @@ from sftframe.config import TrainConfig
 from sftframe.errors import TrainingError
 from sftframe.records import StepData, StepRecord
 from sftframe.training import StepLoader, Trainer
-from sftframe.training.trainer import gradient_norm
+from sftframe.training.optimizer import FusedAdamW, gradient_norm
 
 LOGITS = [[-1.0, 1.0], [-0.5, 1.5], [-0.5, 1.5]]
 """Under target 0 the first row costs ln(1 + e^2) = 2.1269; under target 1 the others cost ln(1 + e^-2) = 0.1269."""
@@ -338,15 +338,38 @@ def test_any_other_error_of_a_model_passes_through(
         trainer(failing(RuntimeError("shapes do not fit"))).step(step_data(([[1]], [[2]])))
 
 
-def test_no_memory_for_the_optimizers_moments_is_told_as_well(table: Callable, step_data: Callable) -> None:
-    class Full(torch.optim.AdamW):
-        def step(self, closure: Any = None) -> Any:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+class Doubled(FusedAdamW):
+    """An optimizer step that notes what it is told, and may fail or be unable to skip."""
 
-    trained = trainer(table(LOGITS))
-    trained.optimizer = Full(trained.model.module.parameters())
+    def __init__(self, model: CausalLM, *, can_skip: bool = True, failing: Exception | None = None) -> None:
+        super().__init__(list(model.module.parameters()), TrainConfig())
+        self.can_skip = can_skip
+        self.failing = failing
+        self.given: list[tuple[float, Tensor | None]] = []
+
+    def apply(self, *, lr: float, norm: Tensor, is_bad: Tensor | None = None) -> None:
+        if self.failing is not None:
+            raise self.failing
+        self.given.append((lr, is_bad))
+        super().apply(lr=lr, norm=norm, is_bad=is_bad)
+
+
+def test_no_memory_for_the_optimizers_moments_is_told_as_well(table: Callable, step_data: Callable) -> None:
+    model = table(LOGITS)
+    full = Doubled(model, failing=torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(TrainingError, match="out of memory in step 1"):
-        trained.step(step_data(([[0]], [[0]])))
+        Trainer(model, TrainConfig(), num_steps=10, optimizer_step=full).step(step_data(([[0]], [[0]])))
+
+
+def test_an_optimizer_that_cannot_skip_gets_only_steps_that_were_read(table: Callable, step_data: Callable) -> None:
+    model = table([[-1.0, 1.0], [math.nan, 1.5]])
+    own = Doubled(model, can_skip=False)
+    trained = Trainer(model, TrainConfig(log_every=4, lr=0.5), num_steps=10, optimizer_step=own)
+    trained.take(step_data(([[0]], [[0]])))
+    assert (trained.is_due, own.given, trained.optimizer) == (True, [(0.5, None)], own.optimizer)
+    with pytest.raises(TrainingError, match="loss nan in step 2"):
+        trained.take(step_data(([[1]], [[1]]), number=2))
+    assert len(own.given) == 1
 
 
 def queued(model: CausalLM, every: int, **config: Any) -> Trainer:
