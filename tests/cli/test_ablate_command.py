@@ -1,6 +1,7 @@
 """`sftframe ablate` as a command: the grid, the verdict, and what mistakes get."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,12 @@ import pytest
 from sftframe.formatting import duration
 
 SMALL = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--set", "train.eval_examples=2", "--threads", "1")
+
+
+@pytest.fixture
+def grid(finished_grid, tmp_path):
+    """A finished ablation of two masks with one seed, in `grid`."""
+    return shutil.copytree(finished_grid.path, tmp_path / "grid")
 
 
 def masks(data_file: Path, *more: str) -> list[str]:
@@ -24,41 +31,45 @@ def test_a_grid_ends_with_a_verdict_and_its_files(cli, data_file, tmp_path):
     assert (tmp_path / "grid" / "runs" / "mask-pad" / "seed-123" / "report.html").is_file()
 
 
-def test_what_is_wrong_with_the_data_is_told_once_for_all_cells(cli, tmp_path):
-    rows = [{"instruction": f"Say {n}.", "output": f"It is {n}.", "system": "Be brief."} for n in range(20)]
-    (tmp_path / "d.json").write_text(json.dumps(rows))
-    outcome = cli(*masks(tmp_path / "d.json", "--seeds", "1"))
+def test_cells_in_processes_give_the_same_answers_as_one_after_the_other(cli, data_file, tmp_path, finished_grid):
+    outcome = cli(*masks(data_file, "--seeds", "1", "--jobs", "2", "--out", "grid"))
     assert outcome.code == 0, outcome.err
-    assert outcome.err.count("unused columns: 'system'") == 1
-
-
-def test_cells_in_processes_give_the_same_answers_as_one_after_the_other(cli, data_file, tmp_path):
-    for jobs in ("1", "2"):
-        outcome = cli(*masks(data_file, "--seeds", "1", "--jobs", jobs, "--out", f"jobs-{jobs}"))
-        assert outcome.code == 0, outcome.err
-    answers = [sorted((tmp_path / f"jobs-{n}").rglob("responses.jsonl")) for n in (1, 2)]
+    answers = [sorted(folder.rglob("responses.jsonl")) for folder in (finished_grid.path, tmp_path / "grid")]
     assert [path.read_bytes() for path in answers[0]] == [path.read_bytes() for path in answers[1]]
     assert len(answers[0]) == 2
 
 
-def test_the_result_as_json_is_all_of_stdout(cli, data_file):
-    outcome = cli(*masks(data_file, "--seeds", "1", "--json"))
+def test_the_result_as_json_is_all_of_stdout(finished_grid):
+    outcome = finished_grid.outcome
     document = outcome.json
     assert [cell["arm"] for cell in document["cells"]] == ["mask-pad", "mask-instruction"]
     assert document["comparison"]["baseline"] == "mask-pad"
     assert "one seed" in outcome.err
 
 
-def test_a_failed_cell_is_named_and_the_exit_code_says_partial(cli, data_file):
-    arms = ("--set", "train.lr=1e-3,1e30", "--set", "collate.weight=0.5")
-    outcome = cli("ablate", "--collate", "prompt-weight", "--data", data_file, *SMALL, *arms, "--seeds", "1")
+@pytest.fixture(scope="module")
+def half_failed(make_cli, tmp_path_factory):
+    """What an ablation says of which one arm fails, on data with a column that nobody reads."""
+    folder = tmp_path_factory.mktemp("half-failed")
+    rows = [{"instruction": f"Say {n}.", "output": f"It is {n}.", "system": "Be brief."} for n in range(20)]
+    (folder / "data.json").write_text(json.dumps(rows), encoding="utf-8")
+    arms = ("--collate", "prompt-weight", "--set", "train.lr=1e-3,1e30", "--set", "collate.weight=0.5")
+    return make_cli(folder)("ablate", *arms, "--data", "data.json", *SMALL, "--seeds", "1")
+
+
+def test_what_is_wrong_with_the_data_is_told_once_for_all_cells(half_failed):
+    assert "2 arms by 1 seed = 2 runs" in half_failed.err
+    assert half_failed.err.count("unused columns: 'system'") == 1
+
+
+def test_a_failed_cell_is_named_and_the_exit_code_says_partial(half_failed):
+    outcome = half_failed
     assert outcome.code == 8
     assert "1 of 2 cells failed: lr 1e+30 · seed 123:" in outcome.last_line
     assert "sftframe ablate --resume ablations/1" in outcome.last_line
 
 
-def test_another_yardstick_and_margin_need_no_new_runs(cli, data_file):
-    assert cli(*masks(data_file, "--seeds", "1", "--out", "grid")).code == 0
+def test_another_yardstick_and_margin_need_no_new_runs(cli, grid):
     again = cli("ablate", "--resume", "grid", "--yardstick", "response_nll_per_byte", "--margin", "100", "--json")
     assert again.code == 0, again.err
     assert again.json["comparison"]["yardstick"] == "response_nll_per_byte"
@@ -66,14 +77,13 @@ def test_another_yardstick_and_margin_need_no_new_runs(cli, data_file):
     assert table["comparisons"][0]["verdict"] == "equivalent"
 
 
-def test_a_resume_adds_seeds_and_arms_and_refuses_what_would_change_the_cells(cli, data_file, tmp_path):
-    assert cli(*masks(data_file, "--seeds", "1", "--out", "grid")).code == 0
-    kept = (tmp_path / "grid" / "runs" / "mask-pad" / "seed-123" / "summary.json").read_bytes()
+def test_a_resume_adds_seeds_and_arms_and_refuses_what_would_change_the_cells(cli, grid):
+    kept = (grid / "runs" / "mask-pad" / "seed-123" / "summary.json").read_bytes()
     more = cli("ablate", "--resume", "grid", "--seeds", "123,321", "--collate", "mask-pad,pad-only", "--json")
     assert more.code == 0, more.err
     assert "3 arms by 2 seeds = 6 runs" in more.err
     assert [(cell["arm"], cell["seed"]) for cell in more.json["cells"]][2:4] == [("pad-only", 123), ("mask-pad", 321)]
-    assert (tmp_path / "grid" / "runs" / "mask-pad" / "seed-123" / "summary.json").read_bytes() == kept
+    assert (grid / "runs" / "mask-pad" / "seed-123" / "summary.json").read_bytes() == kept
     refused = cli("ablate", "--resume", "grid", "--batch-size", "3")
     assert (refused.code, "train.batch_size is None in all cells of grid" in refused.last_line) == (2, True)
 
@@ -122,9 +132,9 @@ def test_a_huge_grid_is_counted_and_estimated_before_it_is_begun(cli, data_file,
     assert not (tmp_path / "ablations").exists()
 
 
-def test_what_the_grid_can_detect_is_said_before_it_runs(cli, data_file):
-    outcome = cli(*masks(data_file, "--seeds", "1", "--sd", "30"))
-    assert "with 2 items and 1 seed the smallest difference found with 80 % power is" in outcome.err
+def test_what_the_grid_can_detect_is_said_before_it_runs(finished_grid):
+    said = finished_grid.outcome.err
+    assert said.index("with 2 items and 1 seed the smallest difference found with 80 % power is") < said.index("[1/2]")
 
 
 def test_durations_are_said_in_the_unit_that_fits():

@@ -120,9 +120,9 @@ def test_nothing_in_common_is_refused_and_other_references_are_named(cli: Any, t
     assert "1 questions of" in cli("compare", a, b).last_line
 
 
-def test_runs_of_other_data_are_refused_with_a_way_out(cli: Any, tmp_path: Path, data_file: Path) -> None:
-    assert cli("run", "--data", data_file, "--out", "one", *QUICK).code == 0
-    shutil.copytree(tmp_path / "one", tmp_path / "two")
+def test_runs_of_other_data_are_refused_with_a_way_out(cli: Any, tmp_path: Path, finished_run: Any) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(finished_run.path, tmp_path / name)
     assert cli("compare", "one", "two", "--by", "scores", "--json").json["scores"]["mean_difference"] == 0
     manifest = tmp_path / "two/manifest.json"
     document = json.loads(manifest.read_text(encoding="utf-8"))
@@ -135,8 +135,8 @@ def test_runs_of_other_data_are_refused_with_a_way_out(cli: Any, tmp_path: Path,
     assert cli("compare", "one/responses.json", "two/responses.json", "--json").json["num_common"] == 2
 
 
-def test_a_run_and_a_file_of_its_answers_compare(cli: Any, data_file: Path) -> None:
-    assert cli("run", "--data", data_file, "--out", "one", *QUICK).code == 0
+def test_a_run_and_a_file_of_its_answers_compare(cli: Any, tmp_path: Path, finished_run: Any) -> None:
+    shutil.copytree(finished_run.path, tmp_path / "one")
     document = cli("compare", "one", "one/responses.json", "--json").json
     assert (document["num_common"], document["scores"]["mean_difference"]) == (2, 0.0)
 
@@ -165,10 +165,16 @@ def test_a_margin_can_make_two_files_equivalent(cli: Any, tmp_path: Path) -> Non
     assert found["yardsticks"][0]["comparisons"][0]["verdict"] == "equivalent"
 
 
-def test_finished_runs_are_compared_on_every_yardstick_without_their_data(cli: Any, data_file: Path) -> None:
+def test_finished_runs_are_compared_on_every_yardstick_without_their_data(
+    cli: Any, tmp_path: Path, finished_grid: Any
+) -> None:
+    gone = tmp_path / "gone.json"
     for mask in ("mask-pad", "mask-instruction"):
-        assert cli("run", "--collate", mask, "--data", data_file, *QUICK, "--out", mask).code == 0
-    data_file.unlink()
+        run = shutil.copytree(finished_grid.path / "runs" / mask / "seed-123", tmp_path / mask)
+        settings = (run / "config.toml").read_text(encoding="utf-8")
+        assert str(finished_grid.path.parent / "data.json") in settings
+        settings = settings.replace(str(finished_grid.path.parent / "data.json"), str(gone))
+        (run / "config.toml").write_text(settings, encoding="utf-8")
     outcome = cli("compare", "mask-pad", "mask-instruction", "--yardstick", "response_nll_per_byte", "--json")
     assert outcome.code == 0, outcome.err
     found = outcome.json["comparison"]

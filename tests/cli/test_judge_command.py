@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,8 +63,8 @@ def test_json_lines_and_other_names_are_read(cli: Any, tmp_path: Path) -> None:
     assert (outcome.code, outcome.json["mean"]) == (0, 100.0)
 
 
-def test_a_run_gives_the_same_document_and_keeps_its_files(cli: Any, data_file: Path, tmp_path: Path) -> None:
-    assert cli("run", "--data", data_file, "--out", "mine", *QUICK).code == 0
+def test_a_run_gives_the_same_document_and_keeps_its_files(cli: Any, finished_run: Any, tmp_path: Path) -> None:
+    shutil.copytree(finished_run.path, tmp_path / "mine")
     document = cli("judge", "mine", "--json").json
     assert (document["judge"], document["num_items"], document["num_scored"]) == ("reference", 2, 2)
     assert [row["index"] for row in document["verdicts"]] == [17, 18]

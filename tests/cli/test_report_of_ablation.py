@@ -6,17 +6,11 @@ import shutil
 
 import pytest
 
-SMALL = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--set", "train.eval_examples=2", "--threads", "1")
-
 
 @pytest.fixture
-def grid(cli, data_file, tmp_path):
+def grid(finished_grid, tmp_path):
     """A finished ablation of two masks."""
-    outcome = cli(
-        "ablate", "--collate", "mask-pad,mask-instruction", "--data", data_file, *SMALL, "--seeds", "1", "--out", "grid"
-    )
-    assert outcome.code == 0, outcome.err
-    return tmp_path / "grid"
+    return shutil.copytree(finished_grid.path, tmp_path / "grid")
 
 
 def test_the_report_is_written_again_or_goes_to_standard_output(cli, grid):

@@ -12,11 +12,9 @@ from pathlib import Path
 QUICK = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--seed", "5", "--threads", "1")
 
 
-def test_a_run_leaves_all_its_files_and_a_summary(cli, tmp_path: Path, data_file: Path) -> None:
-    outcome = cli("run", "--data", data_file, "--out", "mine", "--json", *QUICK)
-    assert outcome.code == 0, outcome.err
-    summary = outcome.json
-    assert summary == json.loads((tmp_path / "mine/summary.json").read_text(encoding="utf-8"))
+def test_a_run_leaves_all_its_files_and_a_summary(finished_run) -> None:
+    summary, mine = finished_run.outcome.json, finished_run.path
+    assert summary == json.loads((mine / "summary.json").read_text(encoding="utf-8"))
     assert (summary["prompt"], summary["collate"], summary["model"], summary["seed"]) == (
         "alpaca",
         "mask-pad",
@@ -27,20 +25,22 @@ def test_a_run_leaves_all_its_files_and_a_summary(cli, tmp_path: Path, data_file
     assert summary["train"]["steps"] == 2
     assert summary["train"]["counted_share"]["padding"] == 0
     for name in ("config.toml", "manifest.json", "metrics.jsonl", "responses.jsonl", "verdicts.jsonl", "report.html"):
-        assert (tmp_path / "mine" / name).stat().st_size > 0, name
-    assert (tmp_path / "mine/loss.png").read_bytes().startswith(b"\x89PNG")
-    answers = json.loads((tmp_path / "mine/responses.json").read_text(encoding="utf-8"))
+        assert (mine / name).stat().st_size > 0, name
+    assert (mine / "loss.png").read_bytes().startswith(b"\x89PNG")
+    answers = json.loads((mine / "responses.json").read_text(encoding="utf-8"))
     assert [sorted(answer) for answer in answers] == [["input", "instruction", "model_response", "output"]] * 2
 
 
-def test_the_stages_one_by_one_give_what_the_whole_run_gives(cli, tmp_path: Path, data_file: Path) -> None:
-    whole = cli("run", "--data", data_file, "--out", "whole", "--json", "--set", "before=false", *QUICK).json
+def test_the_stages_one_by_one_give_what_the_whole_run_gives(
+    cli, tmp_path: Path, data_file: Path, finished_run
+) -> None:
     assert cli("train", "--data", data_file, "--out", "parts", "--set", "before=false", *QUICK).code == 0
     assert cli("generate", "parts").code == 0
     assert cli("judge", "parts").code == 0
     parts = cli("report", "parts", "--json").json
-    assert parts["after"] == whole["after"]
-    assert (tmp_path / "parts/responses.jsonl").read_bytes() == (tmp_path / "whole/responses.jsonl").read_bytes()
+    assert parts["after"] == finished_run.outcome.json["after"]
+    whole = finished_run.path / "responses.jsonl"
+    assert (tmp_path / "parts/responses.jsonl").read_bytes() == whole.read_bytes()
 
 
 def test_the_table_in_a_pipe_has_no_control_characters_and_ends_with_paths(cli, data_file: Path) -> None:
