@@ -31,8 +31,8 @@ from sftframe.report.comparison_charts import (
     validation_lines,
 )
 from sftframe.report.curves import MAX_ROWS, even_steps
-from sftframe.report.documents import comparison_facts, comparison_methods
-from sftframe.report.rendering import Table, manifest_tables, render_page
+from sftframe.report.documents import comparison_facts, comparison_methods, counted_share
+from sftframe.report.rendering import Headline, Table, manifest_tables, render_page
 from sftframe.report.run_tables import show_example
 from sftframe.runs import LoadedRun
 
@@ -62,15 +62,6 @@ class ArmRow:
     cells: tuple[Cell, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharesRow:
-    """One arm's counted targets."""
-
-    name: str
-    shares: Mapping[str, float]
-    """By role, 0-1."""
-
-
 def arm_rows(result: ComparisonResult) -> tuple[ArmRow, ...]:
     """Every arm with a cell per yardstick, the main yardstick first."""
     tables = ordered_tables(result)
@@ -88,15 +79,6 @@ def arm_rows(result: ComparisonResult) -> tuple[ArmRow, ...]:
 def ordered_tables(result: ComparisonResult) -> tuple[YardstickTable, ...]:
     """The main yardstick, then the others."""
     return (result.main, *(table for table in result.tables if table is not result.main))
-
-
-def share_rows(result: ComparisonResult) -> tuple[SharesRow, ...]:
-    """The counted tokens in the training of each arm's first run; arms without a record are left out."""
-    rows = [
-        SharesRow(name=arm.name, shares=(arm.any_run().summary.get("train") or {}).get("counted_share") or {})
-        for arm in result.arms
-    ]
-    return tuple(row for row in rows if row.shares)
 
 
 def interval_text(interval: Interval | None, yardstick: Yardstick) -> str:
@@ -141,24 +123,6 @@ PAIRING = ("data", "split", "test", "initial_weights", "order")
 """Hashes in the order of their columns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairingRow:
-    """The hashes that the runs of one seed share."""
-
-    seed: int
-    hashes: tuple[tuple[str, ...], ...]
-    """Per column the different hashes; one if all arms share it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """One run."""
-
-    arm: str
-    seed: int
-    path: str
-
-
 def manifest_of(result: ComparisonResult) -> tuple[Table, ...]:
     """The first run's manifest, without the parts that should differ."""
     manifest = _runs(result)[0].manifest
@@ -180,32 +144,19 @@ def differing_entries(result: ComparisonResult) -> tuple[str, ...]:
     )
 
 
-def pairing_rows(result: ComparisonResult) -> tuple[PairingRow, ...]:
-    """One row per seed, with every hash that its runs have."""
+def pairing_hashes(result: ComparisonResult) -> dict[int, list[tuple[str, ...]]]:
+    """By seed, for each of `PAIRING` the different hashes of its runs; one hash if all arms share it."""
     by_seed: dict[int, list[LoadedRun]] = {}
     for run in _runs(result):
         by_seed.setdefault(run.seed, []).append(run)
-    return tuple(
-        PairingRow(
-            seed=seed, hashes=tuple(_different([run.pairing_hashes.get(key, "") for run in runs]) for key in PAIRING)
-        )
+    return {
+        seed: [tuple(dict.fromkeys(run.pairing_hashes.get(key, "") for run in runs)) for key in PAIRING]
         for seed, runs in sorted(by_seed.items())
-    )
-
-
-def run_rows(result: ComparisonResult) -> tuple[RunRow, ...]:
-    """Every run's folder."""
-    return tuple(
-        RunRow(arm=arm.name, seed=seed, path=str(run.path)) for arm in result.arms for seed, run in arm.runs.items()
-    )
+    }
 
 
 def _runs(result: ComparisonResult) -> list[LoadedRun]:
     return [run for arm in result.arms for run in arm.runs.values()]
-
-
-def _different(hashes: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(hashes))
 
 
 _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"})
@@ -284,15 +235,6 @@ class Cosine(Protocol):
     def norm_ratio(self) -> float | None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CosineRow:
-    """One step."""
-
-    step: int
-    values: tuple[tuple[float | None, float | None], ...]
-    """Cosine and ratio of norms per arm, in the order of the lines."""
-
-
 def cosine_lines(result: ComparisonResult, cosines: Sequence[Cosine]) -> tuple[ArmLines, ...]:
     """One line per arm that was measured against the baseline."""
     lines = []
@@ -303,13 +245,13 @@ def cosine_lines(result: ComparisonResult, cosines: Sequence[Cosine]) -> tuple[A
     return tuple(lines)
 
 
-def cosine_rows(lines: Sequence[ArmLines], cosines: Sequence[Cosine]) -> tuple[CosineRow, ...]:
-    """Up to a dozen steps."""
+def cosine_rows(lines: Sequence[ArmLines], cosines: Sequence[Cosine]) -> list[tuple[int, list[Any]]]:
+    """Up to a dozen steps, each with the cosine and the ratio of norms of every line."""
     known = {(one.step, one.candidate): (one.cosine, one.norm_ratio) for one in cosines}
-    return tuple(
-        CosineRow(step=step, values=tuple(known.get((step, line.name), (None, None)) for line in lines))
+    return [
+        (step, [known.get((step, line.name), (None, None)) for line in lines])
         for step in even_steps((one.step for one in cosines), MAX_ROWS)
-    )
+    ]
 
 
 MAX_TOLD = 2
@@ -324,29 +266,25 @@ _LEFT_TO_RIGHT = {"", "L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", 
 """Bidirectional classes of letters that do not change the direction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
-    """The page's first heading and the text below it."""
-
-    sentence: str
-    details: tuple[str, ...]
-    """One explanation per comparison; empty if the sentence has them all."""
-
-
-def headline(result: ComparisonResult) -> Headline:
-    """The verdict as the page shows it."""
-    told = result.told
-    if len(told) <= MAX_TOLD:
-        return Headline(sentence=" ".join(map(_explanation, told)), details=())
-    return Headline(sentence=_gist(result, told), details=tuple(map(_explanation, told)))
-
-
-def notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """The limits of the verdict: failed cells, unpaired hashes, and small numbers of seeds and items.
+def headline(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> Headline:
+    """The verdict as the page shows it.
 
     Args:
         failed: names and errors of runs that are missing.
     """
+    told = result.told
+    is_short = len(told) <= MAX_TOLD
+    return Headline(
+        sentence=" ".join(map(_explanation, told)) if is_short else _gist(result, told),
+        details=() if is_short else tuple(map(_explanation, told)),
+        remedy=result.remedy,
+        notes=_notes(result, failed),
+        note_class="warning",
+    )
+
+
+def _notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The limits of the verdict: failed cells, unpaired hashes, and small numbers of seeds and items."""
     table = result.main.table
     lines = [f"Failed and left out: {names}: {error}" for error, names in _by_error(failed).items()]
     lines += [note[:1].upper() + note[1:] for note in result.notes]
@@ -458,8 +396,15 @@ def _content(page: PageInput) -> dict[str, Any]:
         "title": page.title,
         "result": result,
         "main": result.main,
-        "headline": headline(result),
-        "notes": notes(result, page.failed_cells),
+        "headline": headline(result, page.failed_cells),
+        "pieces": [
+            ("Yardstick", f"{result.main.yardstick.label}, {result.main.yardstick.unit}"),
+            ("Counts as no difference", f"±{result.main.margin:.3g}"),
+            ("Baseline", result.baseline),
+            ("Arms", str(len(result.arms))),
+            ("Seeds", str(len(result.main.table.seeds))),
+            ("Test items", f"{len(result.main.table.items):,}"),
+        ],
         "arms": arm_rows(result),
         "tables": ordered_tables(result),
         "looks": [look_of(position) for position in range(len(result.arms))],
@@ -473,15 +418,17 @@ def _content(page: PageInput) -> dict[str, Any]:
         "spread_text": spread_text,
         **_curves(page),
         **_gradients(page),
-        "shares": share_rows(result),
+        "shares": {arm.name: shares for arm in result.arms if (shares := counted_share(arm))},
         "num_flips": flips,
         "flip_block": Markup(flip_block(result)),
+        "tokens_are": "The same training example exactly as it goes into each arm's loss",
         "token_examples": {name: show_example(tokens) for name, tokens in page.token_examples.items()},
         "manifest": manifest_of(result),
         "differing_entries": differing_entries(result),
         "pairing_columns": PAIRING,
-        "pairing": pairing_rows(result),
-        "runs": run_rows(result),
+        "pairing": pairing_hashes(result),
+        "runs": [(arm.name, seed, str(run.path)) for arm in result.arms for seed, run in arm.runs.items()],
+        "config_toml": "",
         "command": page.command,
         "facts": comparison_facts(result),
         "methods": comparison_methods(result),

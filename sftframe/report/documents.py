@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sftframe.analysis import Comparison, ComparisonResult, FlippedItem, Yardstick, YardstickTable
+from sftframe.analysis import ComparedArm, Comparison, ComparisonResult, FlippedItem, Yardstick, YardstickTable
 from sftframe.escaping import escape_controls
 from sftframe.files import plain
 from sftframe.formatting import p_text
@@ -114,25 +114,6 @@ def _and(names: Iterable[str]) -> str:
 
 SCHEMA_VERSION = 1
 
-_COLUMNS = (
-    "yardstick",
-    "unit",
-    "baseline",
-    "candidate",
-    "baseline_mean",
-    "candidate_mean",
-    "difference",
-    "low",
-    "high",
-    "p_value",
-    "p_holm",
-    "margin",
-    "p_equivalence",
-    "verdict",
-    "num_items",
-    "num_seeds",
-)
-
 
 def comparison_document(result: ComparisonResult) -> dict[str, Any]:
     """The comparison as JSON values."""
@@ -147,7 +128,7 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
             {
                 "name": arm.name,
                 "runs": {str(seed): str(run.path) for seed, run in arm.runs.items()},
-                "counted_share": (arm.any_run().summary.get("train") or {}).get("counted_share", {}),
+                "counted_share": counted_share(arm),
             }
             for arm in result.arms
         ],
@@ -170,6 +151,12 @@ def _flip(flip: FlippedItem) -> dict[str, Any]:
         "seed": flip.seed,
         "difference": flip.difference,
     }
+
+
+def counted_share(arm: ComparedArm) -> Mapping[str, float]:
+    """By role, the share of target positions that counted in the training of the arm's first run; empty if unknown."""
+    share: Mapping[str, float] = (arm.any_run().summary.get("train") or {}).get("counted_share") or {}
+    return share
 
 
 def comparison_markdown(result: ComparisonResult) -> str:
@@ -206,33 +193,34 @@ def comparison_markdown(result: ComparisonResult) -> str:
 
 def comparison_csv(result: ComparisonResult) -> str:
     """One line per yardstick and pair."""
+    rows = [_csv_row(table, found) for table in result.tables for found in table.table.comparisons]
     out = io.StringIO()
-    writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(out, rows[0], lineterminator="\n")
     writer.writeheader()
-    for table in result.tables:
-        means = {arm.name: arm.mean for arm in table.table.arms}
-        for found in table.table.comparisons:
-            writer.writerow(
-                {
-                    "yardstick": table.yardstick.key,
-                    "unit": table.yardstick.unit,
-                    "baseline": found.baseline,
-                    "candidate": found.candidate,
-                    "baseline_mean": means[found.baseline],
-                    "candidate_mean": means[found.candidate],
-                    "difference": found.difference,
-                    "low": found.interval.low if found.interval else "",
-                    "high": found.interval.high if found.interval else "",
-                    "p_value": found.p_value,
-                    "p_holm": found.p_holm,
-                    "margin": found.margin,
-                    "p_equivalence": found.p_equivalence,
-                    "verdict": found.verdict,
-                    "num_items": len(table.table.items),
-                    "num_seeds": len(table.table.seeds),
-                }
-            )
+    writer.writerows(rows)
     return out.getvalue()
+
+
+def _csv_row(table: YardstickTable, found: Comparison) -> dict[str, Any]:
+    means = {arm.name: arm.mean for arm in table.table.arms}
+    return {
+        "yardstick": table.yardstick.key,
+        "unit": table.yardstick.unit,
+        "baseline": found.baseline,
+        "candidate": found.candidate,
+        "baseline_mean": means[found.baseline],
+        "candidate_mean": means[found.candidate],
+        "difference": found.difference,
+        "low": found.interval.low if found.interval else "",
+        "high": found.interval.high if found.interval else "",
+        "p_value": found.p_value,
+        "p_holm": found.p_holm,
+        "margin": found.margin,
+        "p_equivalence": found.p_equivalence,
+        "verdict": found.verdict,
+        "num_items": len(table.table.items),
+        "num_seeds": len(table.table.seeds),
+    }
 
 
 def _table(table: YardstickTable) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from sftframe.escaping import escape_controls
-from sftframe.formatting import duration, fixed, memory_size, percent, signed
+from sftframe.formatting import fixed, percent, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,6 +119,20 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """A page's first heading and the text below it."""
+
+    sentence: str
+    details: tuple[str, ...] = ()
+    """One explanation per comparison; empty if the sentence has them all."""
+    remedy: str = ""
+    """What to do about an open result."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to understand the sentence."""
+    note_class: str = "note"
+
+
 _PACKAGE = __package__ or ""
 """Whose `templates` hold all pages, and the frame and the pieces that they share."""
 
@@ -160,7 +175,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    numbers = (fixed, signed, percent, duration, memory_size)
+    numbers = (fixed, signed, percent)
     environment.filters |= {number.__name__: number for number in numbers}
     environment.filters |= {"escape_controls": escape_controls, "key_words": key_words}
     return environment

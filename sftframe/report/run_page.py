@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sftframe.config import flattened
-from sftframe.formatting import fixed, signed
+from sftframe.formatting import duration, fixed, memory_size, signed
 from sftframe.records import Example, JudgeSummary, Response, Summary, Verdict, Yardsticks
 from sftframe.report.curves import Curves, curve_rows, loss_svg
-from sftframe.report.rendering import manifest_tables, render_page, repeat_command
+from sftframe.report.rendering import Headline, Table, manifest_tables, render_page, repeat_command
 from sftframe.report.run_tables import (
     FLAGS,
     Change,
@@ -30,16 +30,7 @@ from sftframe.report.run_tables import (
 from sftframe.report.summary import RunFacts, run_methods, setup_facts, summary_document
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The report's first words."""
-
-    sentence: str
-    notes: tuple[str, ...]
-    """Notes that are needed to understand the sentence."""
-
-
-def outcome(summary: Summary, change: Change | None) -> Outcome:
+def outcome(summary: Summary, change: Change | None) -> Headline:
     """The result of a run, better or worse, and what is not known about it.
 
     Args:
@@ -47,14 +38,14 @@ def outcome(summary: Summary, change: Change | None) -> Outcome:
     """
     what = f"{summary.model} on {summary.data} with {summary.prompt} and {summary.collate}"
     if summary.after is None:
-        return Outcome(sentence=f"{what} has not been evaluated after fine-tuning: there is no result yet.", notes=())
+        return Headline(sentence=f"{what} has not been evaluated after fine-tuning: there is no result yet.")
     old, new = _judge(summary.before), _judge(summary.after)
     if new is None or new.mean is None:
-        return Outcome(sentence=_by_likelihood(what, summary.before, summary.after), notes=_unjudged(new))
+        return Headline(sentence=_by_likelihood(what, summary.before, summary.after), notes=_unjudged(new))
     if old is None or old.mean is None or old.name != new.name:
-        return Outcome(sentence=_after_alone(what, new), notes=(_why_alone(summary.before, old, new), _ONE_SEED))
+        return Headline(sentence=_after_alone(what, new), notes=(_why_alone(summary.before, old, new), _ONE_SEED))
     sentence = _compared(what, old, old.mean, new, new.mean, change)
-    return Outcome(sentence=sentence, notes=(*_change_notes(change), _ONE_SEED))
+    return Headline(sentence=sentence, notes=(*_change_notes(change), _ONE_SEED))
 
 
 _ONE_SEED = (
@@ -197,8 +188,10 @@ def _content(report: ReportInput) -> dict[str, Any]:
     facts = _facts(report)
     return {
         "sections": SECTIONS,
+        "title": summary.run,
         "summary": summary,
-        "outcome": outcome(summary, change),
+        "headline": outcome(summary, change),
+        "pieces": _pieces(summary),
         "yardsticks": yardstick_rows(
             summary.before,
             summary.after,
@@ -216,14 +209,49 @@ def _content(report: ReportInput) -> dict[str, Any]:
         "items": items,
         "flags": FLAGS,
         "num_flagged": count_flags(items),
-        "token_examples": [show_example(tokens) for tokens in report.token_examples],
-        "length_report": {} if "lengths" in report.manifest else summary.length_report,
-        "manifest": manifest_tables(report.manifest),
+        "tokens_are": "Training examples exactly as they went into the loss",
+        "token_examples": {
+            f"Example {number}": show_example(tokens) for number, tokens in enumerate(report.token_examples, start=1)
+        },
+        "manifest": (*_summary_tables(report), *manifest_tables(report.manifest)),
+        "differing_entries": (),
+        "pairing": {},
         "config_toml": report.config_toml,
         "command": report.command or repeat_command(summary.run),
         "facts": setup_facts([facts]),
         "methods": run_methods(facts) if facts.settings else "",
     }
+
+
+def _pieces(summary: Summary) -> list[tuple[str, str]]:
+    pieces = [
+        ("Prompt style", summary.prompt),
+        ("Collate strategy", summary.collate),
+        ("Model", summary.model),
+        ("Data", summary.data),
+        ("Seed", str(summary.seed)),
+    ]
+    if train := summary.train:
+        pieces.append(("Training", f"{train.steps:,} steps in {duration(train.seconds)}"))
+    return pieces
+
+
+def _summary_tables(report: ReportInput) -> Iterator[Table]:
+    """The training, and the lengths if the manifest does not have them."""
+    if train := report.summary.train:
+        yield (
+            "training",
+            (
+                ("optimizer steps", f"{train.steps:,}"),
+                ("examples seen", f"{train.examples_seen:,}"),
+                ("tokens seen", f"{train.tokens_seen:,}"),
+                ("time", duration(train.seconds)),
+                ("speed", f"{fixed(train.tokens_per_s, 0)} tokens/s"),
+                ("peak memory", memory_size(train.peak_memory_bytes)),
+            ),
+        )
+    if report.summary.length_report and "lengths" not in report.manifest:
+        yield "lengths", tuple((name, f"{count:,}") for name, count in report.summary.length_report.items())
 
 
 def _facts(report: ReportInput) -> RunFacts:

@@ -307,7 +307,7 @@ def test_tokens_are_shown_by_role_with_counted_targets_marked(report_input: Make
     page = parse(report_page(dataclasses.replace(report_input(1), token_examples=[tokens])))
 
     table = page.one("section", id="tokens").one("table")
-    assert table.one("caption").text == "Example 1: 5 tokens and 1 of padding, 3 counted"
+    assert table.one("caption").text == "5 tokens and 1 of padding, 3 counted"
     rows = [row for row in table.all("tr") if "data-role" in row.attributes]
     assert [squeezed(row.text) for row in rows] == [
         "instruction Say it 1 of 2 weight 0.1",
