@@ -76,6 +76,8 @@ class Grid:
     axes: tuple[Axis, ...]
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    """Which arms a setting that was given once applies to, where it does not apply to all."""
 
     def cells(self) -> Iterator[Cell]:
         """Seed by seed, so that a grid that is stopped early has whole pairs."""
@@ -92,6 +94,7 @@ def make_grid(
     """The grid of all combinations of the axes' values.
 
     An option of a component (`collate.weight`) varies only the arms whose component has it; the other arms occur once.
+    An option that is given once, where the component's name varies, is set in all arms whose component has it.
 
     Args:
         base: what all arms share.
@@ -101,6 +104,7 @@ def make_grid(
         ConfigError: fewer than two arms, a value or seed twice, or an option that no arm's component has.
     """
     _check_distinct(axes, seeds)
+    base, once = _options_given_once(base, axes)
     components = _product([axis for axis in axes if axis.seam is None])
     chosen: list[dict[str, Any]] = []
     for settings in components:
@@ -120,11 +124,59 @@ def make_grid(
             "nothing to compare: give a setting at least two values, for instance --collate mask-pad,mask-instruction"
         )
     slugs = _slugs(ordered)
-    arms = tuple(
-        Arm(name=settings_in_words(settings), slug=slug, settings=settings, layer=_layer(base, settings))
-        for settings, slug in zip(ordered, slugs, strict=True)
-    )
-    return Grid(axes=tuple(axes), arms=arms, seeds=tuple(seeds))
+    arms: list[Arm] = []
+    taken: dict[tuple[str, str], list[str]] = {(option.seam, option.name): [] for option in once}
+    for settings, slug in zip(ordered, slugs, strict=True):
+        layer = _layer(base, settings)
+        own = [option for option in once if has_option(option.seam, layer[option.seam]["name"], option.name)]
+        for option in own:
+            taken[option.seam, option.name].append(layer[option.seam]["name"])
+        given = merge(layer, *({option.seam: {option.name: option.value}} for option in own))
+        arms.append(Arm(name=settings_in_words(settings), slug=slug, settings=settings, layer=_layer(given, settings)))
+    notes = [note for option in once if (note := _applies_to(option, taken[option.seam, option.name], len(arms)))]
+    return Grid(axes=tuple(axes), arms=tuple(arms), seeds=tuple(seeds), notes=tuple(notes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Option:
+    """An option that is given once, of components whose name varies."""
+
+    seam: str
+    name: str
+    value: Any
+    is_for_a_named_component: bool
+    """The settings name a component beside it: where no arm has that component, the option goes with it."""
+
+
+def _options_given_once(base: Layer, axes: Sequence[Axis]) -> tuple[Layer, list[_Option]]:
+    """The layer without the options of components whose name varies, and these options."""
+    once: list[_Option] = []
+    rest = dict(base)
+    for seam in SEAMS:
+        section = base.get(seam)
+        if isinstance(section, Mapping) and any(axis.key == f"{seam}.name" for axis in axes):
+            is_named = "name" in section
+            once += [
+                _Option(seam=seam, name=name, value=value, is_for_a_named_component=is_named)
+                for name, value in section.items()
+                if name != "name"
+            ]
+            rest[seam] = {key: value for key, value in section.items() if key == "name"}
+    return rest, once
+
+
+def _applies_to(option: _Option, components: Sequence[str], num_arms: int) -> str | None:
+    """A note if an option does not apply to all arms.
+
+    Raises:
+        ConfigError: it applies to none.
+    """
+    key = f"{option.seam}.{option.name}"
+    if not components and not option.is_for_a_named_component:
+        raise ConfigError(f"{key} is set, but no arm's --{option.seam} has such an option: leave it out")
+    if not components or len(components) == num_arms:
+        return None
+    return f"{key}={option.value} applies to {', '.join(dict.fromkeys(components))} only: the other arms have no {key}"
 
 
 def split_axes(settings: Iterable[str]) -> tuple[Layer, list[Axis]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -85,7 +85,8 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
     def has_option(seam: str, component: str, option: str) -> bool:
         return option in option_fields(registry.find(Seam(seam), component).Options)
 
-    base = _with_named_components(request.base, registry)
+    varied = {axis.key.removesuffix(".name") for axis in request.axes if axis.key.endswith(".name")}
+    base = _with_named_components(request.base, registry, varied)
     seeds = seeds_from(request.config.seeds, resolve(base, registry).seed)
     grid = make_grid(
         base, request.axes, seeds, has_option, lambda seam, option: registry.names_with_option(Seam(seam), option)
@@ -109,10 +110,14 @@ def _check_may_vary(axis: Axis) -> None:
         raise ConfigError(f"{axis.label} cannot be varied: {_UNVARIED[section]}")
 
 
-def _with_named_components(base: Layer, registry: Registry) -> Layer:
-    """The layer with its components' names written out, so that an option is always that of a named component."""
+def _with_named_components(base: Layer, registry: Registry, varied: Collection[str]) -> Layer:
+    """The layer with its components' names written out, so that an option is always that of a named component.
+
+    Args:
+        varied: seams whose component is another one in each arm; they get no name here.
+    """
     config = resolve(base, registry)
-    named = {seam: {"name": getattr(config, seam).name} for seam in SEAMS}
+    named = {seam: {"name": getattr(config, seam).name} for seam in SEAMS if seam not in varied}
     whole = {**base, **{seam: {**name, **base.get(seam, {})} for seam, name in named.items()}}
     return {**whole, "prompt": config.prompt.model_dump(mode="json")} if prompt_file(config.prompt.name) else whole
 

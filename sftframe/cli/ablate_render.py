@@ -39,6 +39,8 @@ def show_plan(plan: Plan, detectable: str | None) -> None:
         f"{len(grid.arms)} arms by {len(grid.seeds)} seed{'s' * (len(grid.seeds) != 1)} = {num_cells} runs; "
         f"varied: {axes}; verdict on {plan.config.yardstick}"
     )
+    for line in grid.notes:
+        note(line)
     if len(grid.seeds) == 1:
         warn("one seed: the verdict covers other items, but not other runs; --seeds 3 or more covers both")
     if detectable is not None:

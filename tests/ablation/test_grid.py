@@ -103,3 +103,30 @@ def test_quotes_keep_commas_together() -> None:
 def test_no_seeds_are_refused() -> None:
     with pytest.raises(ConfigError, match="expected at least one, found 0"):
         seeds_from(0, 123)
+
+
+def test_an_option_given_once_is_set_in_every_arm_whose_component_has_it() -> None:
+    found = make_grid({"collate": {"weight": 0}}, [collates("mask-pad", "prompt-weight")], [1], has_option)
+    assert [arm.layer["collate"] for arm in found.arms] == [
+        {"name": "mask-pad"},
+        {"name": "prompt-weight", "weight": 0},
+    ]
+    assert found.notes == ("collate.weight=0 applies to prompt-weight only: the other arms have no collate.weight",)
+
+
+def test_an_option_given_once_that_all_arms_have_needs_no_note() -> None:
+    lr = Axis(key="train.lr", values=(1, 2))
+    found = make_grid({"collate": {"name": "prompt-weight", "weight": 0.3}}, [lr], [1], has_option)
+    assert [arm.layer["collate"]["weight"] for arm in found.arms] == [0.3, 0.3]
+    assert found.notes == ()
+
+
+def test_an_option_given_once_that_no_arm_can_take_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^collate\.weight is set, but no arm's --collate has such an option"):
+        make_grid({"collate": {"weight": 0.5}}, [collates("mask-pad", "pad-only")], [1], has_option)
+
+
+def test_an_option_of_a_component_that_no_arm_has_goes_with_its_component() -> None:
+    base = {"collate": {"name": "prompt-weight", "weight": 0.5}}
+    found = make_grid(base, [collates("mask-pad", "pad-only")], [1], has_option)
+    assert [arm.layer["collate"] for arm in found.arms] == [{"name": "mask-pad"}, {"name": "pad-only"}]

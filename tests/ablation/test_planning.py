@@ -95,3 +95,11 @@ def test_a_mistake_is_said_before_anything_is_run(plan: Plans, changes: dict[str
 def test_what_an_axis_changes_by_design_is_known(plan: Plans) -> None:
     found = plan(ablate={"collate": "mask-pad", "set": {"train.batch_size": [2, 4], "model.dropout": [0.0, 0.1]}})
     assert found.designed_differences == {"order": "train.batch_size", "initial_weights": "model.dropout"}
+
+
+def test_an_option_given_once_stays_when_the_plan_is_read_again(toy_layer: Any, toys: Any) -> None:
+    layer = merge(toy_layer, {"collate": {"weight": 0.25}, "ablate": {"collate": ["mask-pad", "prompt-weight"]}})
+    made = make_plan(read_request(layer), toys.registry)
+    again = read_plan(made.document(), toys.registry)
+    assert [arm.layer["collate"].get("weight") for arm in made.grid.arms] == [None, 0.25]
+    assert [arm.layer for arm in again.grid.arms] == [arm.layer for arm in made.grid.arms]
