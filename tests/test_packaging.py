@@ -117,9 +117,9 @@ def test_the_wheel_runs_outside_of_the_checkout(installed, tmp_path):
     assert Path(where.strip()).is_relative_to(installed.parent)
 
     assert called(installed / "sftframe", "--version", cwd=tmp_path) == f"sftframe {sftframe.__version__}\n"
-    few = ["--limit", "40", "--max-steps", "2", "--set", "before=false", "--out", "mine"]
-    summary = json.loads(called(installed / "sftframe", "run", *few, "--json", cwd=tmp_path))
-    assert summary["train"]["steps"] == 2
+    few = ["--limit", "20", "--max-steps", "1", "--set", "generate.max_new_tokens=2", "--set", "before=false"]
+    summary = json.loads(called(installed / "sftframe", "run", *few, "--out", "mine", "--json", cwd=tmp_path))
+    assert summary["train"]["steps"] == 1
     assert (tmp_path / "mine" / "report.html").is_file()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,6 @@ from sftframe.config import read_toml
 from sftframe.errors import ConfigError, DataError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
-
-
-@pytest.fixture
-def data_file(tmp_path: Path) -> Path:
-    path = tmp_path / "numbers.json"
-    entries = [{"instruction": f"After {n}?", "input": "", "output": f"It is {n + 1}."} for n in range(40)]
-    path.write_text(json.dumps(entries), encoding="utf-8")
-    return path
 
 
 class Killed(BaseException):
@@ -38,19 +31,25 @@ class Stop(Observer):
             raise Killed
 
 
-@pytest.fixture
-def layer(data_file: Path, tmp_path: Path) -> dict[str, Any]:
+def stop_a_run(data_file: Path, folder: Path, toys: Any) -> Path:
+    """Stop a run after step 4, with a checkpoint of step 2."""
     pieces = {"model": "toy", "prompt": "brief", "judge": "toy-judge", "before": False}
     train = {"max_steps": 8, "checkpoint_every": 2, "eval_every": 3, "lr": 0.01}
-    return {**pieces, "train": train, "data": {"source": str(data_file)}, "threads": 1, "out": str(tmp_path / "run")}
+    layer = {**pieces, "train": train, "data": {"source": str(data_file)}, "threads": 1, "out": str(folder)}
+    with pytest.raises(Killed):
+        Session.start(layer, toys.registry, Stop()).run_all()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopped_once(make_toys: Any, data_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stop_a_run(data_file, tmp_path_factory.mktemp("stopped") / "run", make_toys())
 
 
 @pytest.fixture
-def stopped(toys: Any, layer: dict[str, Any], tmp_path: Path) -> Path:
-    """A run that was stopped after step 4, with a checkpoint of step 2."""
-    with pytest.raises(Killed):
-        Session.start(layer, toys.registry, Stop()).run_all()
-    return tmp_path / "run"
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """A copy of a run that was stopped after step 4, with a checkpoint of step 2."""
+    return Path(shutil.copytree(stopped_once, tmp_path / "run"))
 
 
 def edit(run: Path, section: str, **values: Any) -> None:
@@ -116,14 +115,12 @@ def test_what_a_run_keeps_cannot_be_accepted(toys: Any, stopped: Path) -> None:
         Session.resume(stopped, toys.registry, Observer(), accepts_changes=True)
 
 
-@pytest.mark.parametrize("accepts_changes", [False, True])
-def test_more_steps_of_a_finished_run_are_not_passed_over_in_silence(
-    toys: Any, stopped: Path, accepts_changes: bool
-) -> None:
+def test_more_steps_of_a_finished_run_are_not_passed_over_in_silence(toys: Any, stopped: Path) -> None:
     Session.resume(stopped, toys.registry, Observer()).run_all()
     edit(stopped, "train", max_steps=100)
-    with pytest.raises(ConfigError, match=r"max_steps is 100 and was 8.*in a new run"):
-        Session.resume(stopped, toys.registry, Observer(), accepts_changes=accepts_changes)
+    for accepts_changes in (False, True):
+        with pytest.raises(ConfigError, match=r"max_steps is 100 and was 8.*in a new run"):
+            Session.resume(stopped, toys.registry, Observer(), accepts_changes=accepts_changes)
 
 
 def test_a_run_of_an_older_version_is_gone_on_with(toys: Any, stopped: Path) -> None:
@@ -134,10 +131,12 @@ def test_a_run_of_an_older_version_is_gone_on_with(toys: Any, stopped: Path) -> 
     Session.resume(stopped, toys.registry, Observer()).run_all()
 
 
-def test_moved_data_are_named_by_their_new_place(toys: Any, stopped: Path, data_file: Path, tmp_path: Path) -> None:
+def test_moved_data_are_named_by_their_new_place(toys: Any, data_file: Path, tmp_path: Path) -> None:
+    old = Path(shutil.copy(data_file, tmp_path / "own.json"))
+    stopped = stop_a_run(old, tmp_path / "run", toys)
     new = tmp_path / "elsewhere" / "moved.json"
     new.parent.mkdir()
-    data_file.rename(new)
+    old.rename(new)
     with pytest.raises(DataError, match=r"--set data\.source=FILE"):
         Session.resume(stopped, toys.registry, Observer())
     Session.resume(stopped, toys.registry, Observer(), layer={"data": {"source": str(new)}}).run_all()

@@ -117,10 +117,10 @@ def test_a_tokenizer_with_another_vocabulary_is_refused(
 
 
 @pytest.fixture
-def own_data(whole_run: Callable[..., Summary], data_file: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """A finished run and its own data file."""
+def own_data(start: Callable[..., Session], data_file: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A run that was begun, and its own data file."""
     path = Path(shutil.copy(data_file, tmp_path / "own.json"))
-    whole_run(data={"source": str(path)}, before=False)
+    start(data={"source": str(path)}, before=False)
     return tmp_path / "run", path
 
 
@@ -149,11 +149,11 @@ def test_columns_that_are_not_used_are_recorded(
 
 
 def test_a_run_of_a_version_that_lost_inputs_in_silence_goes_on_with_a_warning(
-    whole_run: Callable[..., Summary], toys: Any, heard: Any, tmp_path: Path
+    start: Callable[..., Session], toys: Any, heard: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "capitals.json"
     path.write_text(json.dumps([{"instruction": f"Say {n}.", "INPUT": "a", "output": "x"} for n in range(20)]))
-    whole_run(data={"source": str(path), "fields": {"input": False}}, before=False)
+    start(data={"source": str(path), "fields": {"input": False}}, before=False)
     config = tmp_path / "run" / "config.toml"
     config.write_text(config.read_text(encoding="utf-8").replace("input = false\n", ""), encoding="utf-8")
     manifest = tmp_path / "run" / "manifest.json"
@@ -165,11 +165,11 @@ def test_a_run_of_a_version_that_lost_inputs_in_silence_goes_on_with_a_warning(
 
 
 def test_a_run_keeps_the_way_in_which_its_prompts_were_cut(
-    whole_run: Callable[..., Summary], toys: Any, tmp_path: Path
+    start: Callable[..., Session], toys: Any, tmp_path: Path
 ) -> None:
     entries = [{"instruction": "Say it.", "input": f"{n} " * 30, "output": "It."} for n in range(20)]
     (tmp_path / "long.json").write_text(json.dumps(entries), encoding="utf-8")
-    whole_run(
+    start(
         data={"source": str(tmp_path / "long.json")},
         tokens={"max_length": 60, "over_long": "truncate-prompt"},
         before=False,
@@ -187,7 +187,7 @@ def test_a_run_keeps_the_way_in_which_its_prompts_were_cut(
 
 
 def test_a_run_goes_on_from_another_folder_than_it_was_started_in(
-    whole_run: Callable[..., Summary],
+    start: Callable[..., Session],
     data_file: Path,
     toys: Any,
     tmp_path: Path,
@@ -195,11 +195,11 @@ def test_a_run_goes_on_from_another_folder_than_it_was_started_in(
 ) -> None:
     shutil.copy(data_file, tmp_path / "relative.json")
     monkeypatch.chdir(tmp_path)
-    summary = whole_run(data={"source": "relative.json"}, out="run", before=False)
+    start(data={"source": "relative.json"}, out="run", before=False)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     again = resume(tmp_path / "run", registry=toys.registry)
-    assert again.data == summary.data == "relative.json"
+    assert again.data == "relative.json"
 
 
 @pytest.mark.parametrize(

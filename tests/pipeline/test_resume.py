@@ -1,6 +1,7 @@
 """A run that is stopped anywhere and gone on with ends as one that was never stopped."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -46,19 +47,26 @@ class StopAt(Observer):
 
 
 @pytest.fixture(scope="module")
-def straight(
-    plain_layer: Layer, make_toys: Callable[[], Any], outcome: Callable, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+def undisturbed(
+    plain_layer: Layer, make_toys: Callable[[], Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
+    """An undisturbed run of the settings, and the stage of each of its advances."""
+    folder, observer = tmp_path_factory.mktemp("straight") / "run", StopAt(0, Killed())
+    layer = merge(plain_layer, SETTINGS, {"out": folder})
+    run(RunConfig(**layer), registry=make_toys().registry, observer=observer)
+    return folder, observer.seen
+
+
+@pytest.fixture(scope="module")
+def straight(undisturbed: tuple[Path, list[str]], outcome: Callable) -> dict[str, Any]:
     """What an undisturbed run of the settings ends with."""
-    folder = tmp_path_factory.mktemp("straight") / "run"
-    run(RunConfig(**merge(plain_layer, SETTINGS, {"out": folder})), registry=make_toys().registry)
-    return outcome(folder)
+    found: dict[str, Any] = outcome(undisturbed[0])
+    return found
 
 
-def test_a_run_advances_through_every_stage(whole_run: Callable[..., Summary]) -> None:
-    observer = StopAt(0, Killed())
-    whole_run(observer, **SETTINGS)
-    counts = {stage: observer.seen.count(stage) for stage in observer.seen}
+def test_a_run_advances_through_every_stage(undisturbed: tuple[Path, list[str]]) -> None:
+    _, seen = undisturbed
+    counts = {stage: seen.count(stage) for stage in seen}
     assert counts == {
         "tokens": 1,
         "likelihood before": 1,
@@ -179,15 +187,14 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
 
 
 def test_what_is_done_is_not_done_again(
+    undisturbed: tuple[Path, list[str]],
     straight: dict[str, Any],
-    whole_run: Callable[..., Summary],
     outcome: Callable,
     toys: Any,
     heard: Any,
     tmp_path: Path,
 ) -> None:
-    whole_run(**SETTINGS)
-    toys.judged.clear()
+    shutil.copytree(undisturbed[0], tmp_path / "run")
     resume(tmp_path / "run", registry=toys.registry, observer=heard)
     assert outcome(tmp_path / "run") == straight
     assert (toys.judged, heard.stages) == ([], ["data", "tokens", "report"])
@@ -206,10 +213,9 @@ def test_the_judge_is_asked_about_missing_items_only(
 
 
 def test_a_run_killed_between_model_and_its_record_is_finished_from_the_last_checkpoint(
-    straight: dict[str, Any], whole_run: Callable[..., Summary], outcome: Callable, toys: Any, tmp_path: Path
+    undisturbed: tuple[Path, list[str]], straight: dict[str, Any], outcome: Callable, toys: Any, tmp_path: Path
 ) -> None:
-    whole_run(**SETTINGS)
-    folder = tmp_path / "run"
+    folder = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
     (folder / "train.json").unlink()
     (folder / ".model.4711.part").mkdir()
     resume(folder, registry=toys.registry)

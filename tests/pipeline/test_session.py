@@ -24,9 +24,8 @@ ANSWERING = {"response_nll_per_token", "response_nll_per_byte", "prompt_nll_per_
 }
 
 
-def test_a_whole_run_leaves_the_folder_that_is_documented(whole_run: Callable[..., Summary], tmp_path: Path) -> None:
-    whole_run()
-    visible = {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith(".")}
+def test_a_whole_run_leaves_the_folder_that_is_documented(finished_once: Path) -> None:
+    visible = {path.name for path in finished_once.iterdir() if not path.name.startswith(".")}
     assert visible == {
         "config.toml",
         "manifest.json",
@@ -93,20 +92,24 @@ def test_the_summary_is_the_documented_document(whole_run: Callable[..., Summary
     assert document == json.loads(json.dumps(summary_document(summary)))
 
 
-def test_training_lowers_the_likelihood_of_the_answers(whole_run: Callable[..., Summary]) -> None:
-    summary = whole_run(train={"epochs": 4})
+def test_training_lowers_the_likelihood_of_the_answers(start: Callable[..., Session]) -> None:
+    session = start(train={"epochs": 4})
+    with session.at_work():
+        session.measure_before()
+        session.train()
+        session.answer()
+    summary = session.summary()
     assert summary.before is not None
     assert summary.after is not None
     assert summary.after.response_nll_per_token < summary.before.response_nll_per_token - 1
 
 
 def test_the_chapters_document_has_the_test_entries_with_the_models_responses(
-    whole_run: Callable[..., Summary], data_file: Path, tmp_path: Path, read_lines: Callable
+    finished_once: Path, data_file: Path, read_lines: Callable
 ) -> None:
-    whole_run()
-    document = json.loads((tmp_path / "run" / "responses.json").read_text(encoding="utf-8"))
+    document = json.loads((finished_once / "responses.json").read_text(encoding="utf-8"))
     entries = json.loads(data_file.read_text(encoding="utf-8"))
-    answers = {line["index"]: line["text"] for line in read_lines(tmp_path / "run" / "responses.jsonl")}
+    answers = {line["index"]: line["text"] for line in read_lines(finished_once / "responses.jsonl")}
     assert document == [{**entries[index], "model_response": answers[index]} for index in (34, 35, 36, 37)]
 
 
@@ -119,16 +122,16 @@ def test_without_before_the_untuned_model_is_not_asked(
 
 
 def test_before_and_after_are_measured_on_the_same_answers_settings_and_judge(
-    whole_run: Callable[..., Summary], read_lines: Callable, tmp_path: Path
+    finished_once: Path, read_lines: Callable
 ) -> None:
-    summary = whole_run()
+    summary = parse_summary(json.loads((finished_once / "summary.json").read_text(encoding="utf-8")))
     assert summary.before is not None
     assert summary.before.judge is not None
     assert summary.after is not None
     assert summary.after.judge is not None
     assert summary.before.judge.name == summary.after.judge.name == "toy-judge v1"
     for name in ("responses", "verdicts", "likelihoods"):
-        before, after = (read_lines(tmp_path / "run" / f"{name}{part}.jsonl") for part in ("-before", ""))
+        before, after = (read_lines(finished_once / f"{name}{part}.jsonl") for part in ("-before", ""))
         assert sorted(line["index"] for line in before) == sorted(line["index"] for line in after) == [34, 35, 36, 37]
 
 
@@ -171,14 +174,13 @@ def test_stages_run_one_by_one(start: Callable[..., Session], toys: Any, tmp_pat
 
 
 def test_the_untuned_model_is_the_untuned_one_even_behind_training(
-    start: Callable[..., Session], whole_run: Callable[..., Summary], tmp_path: Path, read_lines: Callable
+    start: Callable[..., Session], finished_once: Path, tmp_path: Path, read_lines: Callable
 ) -> None:
-    whole_run(out=tmp_path / "usual")
     session = start()
     with session.at_work():
         session.train()
         session.measure_before()
-    wanted = read_lines(tmp_path / "usual" / "likelihoods-before.jsonl")
+    wanted = read_lines(finished_once / "likelihoods-before.jsonl")
     assert read_lines(tmp_path / "run" / "likelihoods-before.jsonl") == wanted
 
 
@@ -214,7 +216,7 @@ def judged_again(finished: Path, toys: Any, layer: Layer) -> Summary:
     session.check_judge()
     with session.at_work():
         session.judge()
-        return session.report()
+    return session.summary()
 
 
 def test_another_judge_judges_all_answers_and_the_first_one_none_again(finished: Path, toys: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,12 @@ from recipes.starter.make_starter import STARTER_PATH, make_parts
 
 ENCODING = load_encoding()
 ROWS = make_parts().rows
-PASS = make_pass(0)
+
+
+@cache
+def text_of(number: int) -> list[str]:
+    """A pass of the pretraining text, made once."""
+    return make_pass(number)
 
 
 @pytest.fixture(scope="module")
@@ -74,18 +80,18 @@ def test_the_longest_row_leaves_room_for_an_answer_of_64_tokens() -> None:
 
 
 def test_the_pretraining_text_knows_no_prompt_layout() -> None:
-    text = "\n".join(PASS)
+    text = "\n".join(text_of(0))
     headers = ("###", "Instruction", "Input:", "Response", "Below is an", "instruction", "completes the request")
     assert [header for header in headers if header in text] == []
 
 
 def test_the_pretraining_text_never_holds_a_held_out_prompt() -> None:
-    text = "\n".join(make_pass(1))
+    text = "\n".join(text_of(1))
     assert [row.instruction for row in ROWS[int(0.85 * len(ROWS)) :] if row.instruction in text] == []
 
 
 def test_the_answers_to_held_out_sentences_are_not_in_the_drills() -> None:
-    text = "\n".join(document for number in range(3) for document in make_pass(number))
+    text = "\n".join(document for number in range(3) for document in text_of(number))
     families = {"negation", "question", "polite request", "future sentence", "joining"}
     answers = [row.output for row in ROWS[int(0.85 * len(ROWS)) :] if row.family in families]
     assert len(answers) > 20
@@ -94,13 +100,13 @@ def test_the_answers_to_held_out_sentences_are_not_in_the_drills() -> None:
 
 def test_held_out_facts_are_in_the_pretraining_text() -> None:
     families = {"capital", "plural", "past tense", "antonym", "units", "spelling"}
-    text = "\n".join(document for number in range(6) for document in make_pass(number))
+    text = "\n".join(document for number in range(6) for document in text_of(number))
     answers = [row.output for row in make_parts().test if row.family in families]
     assert [answer for answer in answers if answer not in text] == []
 
 
 def test_a_pass_is_reproducible_and_the_next_one_is_worded_anew() -> None:
-    assert make_pass(0) == PASS != make_pass(1)
+    assert make_pass(0) == text_of(0) != text_of(1)
 
 
 def test_the_config_says_what_the_network_is(tmp_path: Path) -> None:

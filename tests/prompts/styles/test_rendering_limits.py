@@ -66,7 +66,7 @@ def test_what_takes_processor_time_is_ended_by_the_system(template):
 
 
 def test_without_a_timer_the_clock_ends_it():
-    process = RenderProcess(Limits(cpu_s=1000.0, clock_s=3.0))
+    process = RenderProcess(Limits(cpu_s=1000.0, clock_s=0.5))
     with pytest.raises(ConfigError, match="it takes more than"):
         Rendering("jinja", SLOW[0], process).texts({}, [{}])
     assert process.pid is None
