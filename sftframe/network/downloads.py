@@ -57,7 +57,7 @@ def fetch(
     on_bytes: OnBytes | None = None,
     timeout_s: float = 30,
     attempts: int = 4,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] | None = None,
 ) -> Path:
     """Download `url` to the file `target`, unless the file is there already.
 
@@ -71,7 +71,7 @@ def fetch(
         max_bytes: the largest allowed size, if `size` is not known; a longer download is stopped.
         timeout_s: the longest wait for the server's next bytes.
         attempts: how often in a row to try without getting a single new byte.
-        sleep: waits between attempts.
+        sleep: waits between attempts; `time.sleep` if it is not given.
 
     Raises:
         DownloadError: the download failed; the message says whether connection, server, content or disk is the cause.
@@ -86,7 +86,7 @@ def fetch(
         with FileLock(target.with_name(f"{target.name}.lock")):
             # another process may have downloaded it while this one waited
             if not wanted.is_there():
-                _download(wanted, on_bytes or (lambda done, total: None), timeout_s, attempts, sleep)
+                _download(wanted, on_bytes or (lambda done, total: None), timeout_s, attempts, sleep or time.sleep)
     except OSError as error:
         raise DownloadError(f"cannot write {target}: {error.strerror or error}") from error
     except DownloadError as error:

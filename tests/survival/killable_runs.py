@@ -28,6 +28,7 @@ import torch
 from sftframe.errors import SftframeError
 from sftframe.files.atomic import Disk, using_disk
 from sftframe.pipeline import Session
+from sftframe.pipeline.answers import mend
 from sftframe.progress import Observer
 
 _ERROR = "error: "
@@ -178,7 +179,10 @@ def _run(order: dict[str, Any], registry: Any) -> None:
         return
     with session.at_work():
         for stage in order["stages"]:
-            getattr(session, stage)()
+            if stage == "mend":  # which a whole run begins with
+                mend(session.folder, session.setup.prepared, Observer().warn)
+            else:
+                getattr(session, stage)()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 
 from sftframe.training import checkpoints
 
-STAGES = ("measure_before", "train", "answer", "judge")
+STAGES = ("mend", "measure_before", "train", "answer", "judge")
 
 
 def check_whole(folder: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from sftframe.errors import ConfigError
 from sftframe.runs import RunStore
 
-STAGES = ("measure_before", "train", "answer", "judge")
+STAGES = ("mend", "measure_before", "train", "answer", "judge")
 
 
 REPORT = ("loss.png", "report.html", "summary.json", "items.jsonl")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 REPORT = ("loss.png", "report.html", "summary.json", "items.jsonl")
-STAGES = ("measure_before", "train", "answer", "judge")
+STAGES = ("mend", "measure_before", "train", "answer", "judge")
 """All but the report, which takes three quarters of a toy run."""
 
 

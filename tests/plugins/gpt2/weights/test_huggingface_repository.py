@@ -29,27 +29,22 @@ def in_a_process_of_its_own(**environment):
     return process.stdout.strip()
 
 
-def test_files_come_at_one_commit_and_serve_offline_afterwards(serve, huggingface_folder, toy_tokenizer, tmp_path):
-    server = serve(huggingface_folder)
-    environment = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    # 2 embeddings, 12 tensors in each of 2 layers, 2 of the last norm
-    expected = f"{'c0ffee' * 6}c0de {toy_tokenizer.fingerprint} 28"
-    assert in_a_process_of_its_own(**environment) == expected
-    assert "model.safetensors" in server.asked
-    server.asked.clear()
-    assert in_a_process_of_its_own(**environment, HF_HUB_OFFLINE="1") == expected
-    assert server.asked == []
-
-
-def test_a_token_does_not_follow_the_weights_to_another_host(serve, huggingface_folder, tmp_path):
+def test_files_come_at_one_commit_without_the_token_from_another_host_and_are_enough_offline(
+    serve, huggingface_folder, toy_tokenizer, tmp_path
+):
     hub, store = serve(huggingface_folder), serve(huggingface_folder)
     hub.elsewhere = store.url.replace("127.0.0.1", "localhost")
-    in_a_process_of_its_own(
-        HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf"), HF_HUB_DISABLE_TELEMETRY="1", HF_TOKEN="hf_secret"
-    )
+    environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    # 2 embeddings, 12 tensors in each of 2 layers, 2 of the last norm
+    expected = f"{'c0ffee' * 6}c0de {toy_tokenizer.fingerprint} 28"
+    assert in_a_process_of_its_own(**environment, HF_TOKEN="hf_secret") == expected
     assert "model.safetensors" in store.asked
     assert set(store.keys) == {None}
     assert "Bearer hf_secret" in hub.keys
+    hub.asked.clear()
+    store.asked.clear()
+    assert in_a_process_of_its_own(**environment, HF_HUB_OFFLINE="1") == expected
+    assert hub.asked == store.asked == []
 
 
 @pytest.fixture
