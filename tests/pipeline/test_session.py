@@ -122,16 +122,16 @@ def test_without_before_the_untuned_model_is_not_asked(
 
 
 def test_before_and_after_are_measured_on_the_same_answers_settings_and_judge(
-    finished_once: Path, read_lines: Callable
+    finished: Path, toys: Any, read_lines: Callable
 ) -> None:
-    summary = parse_summary(json.loads((finished_once / "summary.json").read_text(encoding="utf-8")))
+    summary = Session.reopen(finished, toys.registry, Observer()).summary()
     assert summary.before is not None
     assert summary.before.judge is not None
     assert summary.after is not None
     assert summary.after.judge is not None
     assert summary.before.judge.name == summary.after.judge.name == "toy-judge v1"
     for name in ("responses", "verdicts", "likelihoods"):
-        before, after = (read_lines(finished_once / f"{name}{part}.jsonl") for part in ("-before", ""))
+        before, after = (read_lines(finished / f"{name}{part}.jsonl") for part in ("-before", ""))
         assert sorted(line["index"] for line in before) == sorted(line["index"] for line in after) == [34, 35, 36, 37]
 
 
