@@ -72,6 +72,7 @@ def in_processes(component: Component, jobs: Sequence[Job]) -> list[Any]:
                 Task(
                     folder=folder,
                     hash_seed=job.hash_seed,
+                    is_foreign=job.is_foreign,
                     environment=_environment(job),
                     needs=_needs(component, job),
                 )

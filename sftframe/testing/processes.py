@@ -37,6 +37,8 @@ class Task:
 
     folder: Path
     hash_seed: int
+    is_foreign: bool = False
+    """Started in another language: what a process reads of its environment when it starts cannot be changed later."""
     environment: Mapping[str, str]
     """Of a process that is started for this task; `main` sets the environment of a copy."""
     needs: tuple[str, ...] = ()
@@ -47,27 +49,30 @@ class TooLongError(Exception):
     """A process was ended because its task took too long."""
 
 
+_Key = tuple[int, bool, int]
+
+
 class Processes:
     """Processes that wait for tasks, each with its own order of hashes."""
 
     def __init__(self, *, can_fork: bool = CAN_FORK, patience_s: float = PATIENCE_S) -> None:
         self._can_fork = can_fork
         self._patience_s = patience_s
-        self._idle: dict[tuple[int, int], _Process] = {}
+        self._idle: dict[_Key, _Process] = {}
         atexit.register(self.end)
 
     def run(self, tasks: Sequence[Task]) -> list[int]:
-        """Do the tasks; the exit code of each. Those with the same order of hashes come one after the other.
+        """Do the tasks; the exit code of each. Those of the same kind come one after the other.
 
         Raises:
             TooLongError: one took longer than `patience_s`.
         """
         working: list[_Process] = []
-        taken: dict[tuple[int, int], _Process] = {}
+        taken: dict[_Key, _Process] = {}
         try:
             for task in tasks:
                 # the id of this process: one that was forked from it must not talk to the same processes
-                key = (task.hash_seed, os.getpid())
+                key = (task.hash_seed, task.is_foreign, os.getpid())
                 process = taken.get(key) or self._idle.pop(key, None)
                 if process is None or not process.is_alive:
                     process = _Process(task, can_fork=self._can_fork)
@@ -85,7 +90,7 @@ class Processes:
 
     def end(self) -> None:
         """End those that wait."""
-        for key in [key for key in self._idle if key[1] == os.getpid()]:
+        for key in [key for key in self._idle if key[-1] == os.getpid()]:
             self._idle.pop(key).end()
 
 
