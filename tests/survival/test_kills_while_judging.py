@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from sftframe.cli.app import main
 from sftframe.files import read_json_lines, write_json_lines
 from sftframe.records import Response
 
@@ -119,7 +120,7 @@ def kill(process):
     process.communicate()
 
 
-def test_a_run_keeps_the_verdicts_that_had_come(server, environment, tmp_path):
+def test_a_run_keeps_the_verdicts_that_had_come(server, environment, tmp_path, monkeypatch):
     run = tmp_path / "run"
     run.mkdir()
     server.slow = NUM_ITEMS - 1  # the first to be asked about
@@ -137,15 +138,16 @@ def test_a_run_keeps_the_verdicts_that_had_come(server, environment, tmp_path):
     assert {line["index"] for line in kept} == set(range(NUM_ITEMS)) - {server.slow}
 
     server.may_go_on.set()
-    environment["SFTFRAME_CACHE"] = str(tmp_path / "another cache")
-    subprocess.run(command, env=environment, check=True, timeout=PATIENCE_S)
+    monkeypatch.setenv("SFTFRAME_CACHE", str(tmp_path / "another cache"))
+    monkeypatch.setattr(sys, "argv", command[2:])
+    exec(JUDGE_A_RUN, {})  # what goes on after a kill needs no process of its own
     assert server.asked == {index: 2 if index == server.slow else 1 for index in range(NUM_ITEMS)}
     lines = read_json_lines(verdicts)
     assert [line["index"] for line in lines] == list(reversed(range(NUM_ITEMS)))
     assert [line["score"] for line in lines] == list(reversed(range(NUM_ITEMS)))
 
 
-def test_the_cache_keeps_the_verdicts_on_a_file_that_had_come(server, environment, tmp_path):
+def test_the_cache_keeps_the_verdicts_on_a_file_that_had_come(server, environment, tmp_path, monkeypatch, capsys):
     import sqlite3
 
     entries = [
@@ -172,7 +174,11 @@ def test_the_cache_keeps_the_verdicts_on_a_file_that_had_come(server, environmen
     kill(process)
 
     server.may_go_on.set()
-    done = subprocess.run(command, env=environment, check=True, timeout=PATIENCE_S, capture_output=True, text=True)
+    monkeypatch.setenv("SFTFRAME_CACHE", environment["SFTFRAME_CACHE"])
+    monkeypatch.setattr(sys, "argv", command[2:])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
     assert server.asked == {index: 2 if index == server.slow else 1 for index in range(NUM_ITEMS)}
-    verdicts = json.loads(done.stdout)["verdicts"]
+    verdicts = json.loads(capsys.readouterr().out)["verdicts"]
     assert [(verdict["index"], verdict["score"]) for verdict in verdicts] == [(i, float(i)) for i in range(NUM_ITEMS)]

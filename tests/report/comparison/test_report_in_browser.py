@@ -160,13 +160,12 @@ def test_five_thousand_items_are_shown_bit_by_bit_and_searched_at_once(opened: A
     assert page.status == "5,000 of 5,000 items match, 25 shown"
     page.tab.locator("#flip-more").click()
     assert page.status == "5,000 of 5,000 items match, 125 shown"
-    milliseconds = page.tab.evaluate("""() => {
-        const search = document.getElementById("flip-search"), start = performance.now();
+    found = page.tab.evaluate("""() => {
+        const search = document.getElementById("flip-search");
         search.value = "question 4321";
         search.dispatchEvent(new Event("input"));
-        return performance.now() - start; }""")
-    assert page.rows() == ["4321"]
-    assert milliseconds < 5000
+        return [...document.querySelectorAll("#flip-rows th")].map((cell) => cell.innerText); }""")
+    assert found == ["4321"], "shown before the browser does anything else"
 
 
 def test_the_search_takes_words_in_any_order_and_says_when_nothing_fits(opened: Any) -> None:
