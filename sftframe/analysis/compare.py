@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from sftframe.analysis.intervals import holm
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Scores
 from sftframe.analysis.runs import ComparedArm, check_comparable, check_identity
-from sftframe.analysis.verdicts import compare_arms
+from sftframe.analysis.verdicts import Adjust, compare_arms
 from sftframe.analysis.yardsticks import COMPARED, Yardstick, find_yardstick, scored
 from sftframe.config import settings_in_words
 from sftframe.errors import ConfigError, DataError, suggestion
@@ -179,7 +181,7 @@ def compare_on_all_yardsticks(
     Raises:
         DataError: no common item or seed.
     """
-    tables = []
+    tables, equal = [], _equal_answers(arms, baseline)
     for yardstick in COMPARED:
         scores = _scores(arms, yardstick)
         if not any(value is not None for arm in scores.values() for seed in arm.values() for value in seed.values()):
@@ -194,6 +196,7 @@ def compare_on_all_yardsticks(
             score_range=yardstick.score_range,
             judge_variance=judge_variance if yardstick.key == "judge" else None,
             unit=yardstick.unit,
+            equal_answers=equal,
         )
         missing = {
             name: sum(value is None for seed in arm.values() for value in seed.values()) for name, arm in scores.items()
@@ -204,25 +207,79 @@ def compare_on_all_yardsticks(
     return tables
 
 
+def _equal_answers(arms: Sequence[ComparedArm], baseline: str | None) -> dict[str, float]:
+    """By arm the share of its answers, over items and seeds, that are the baseline's to the letter."""
+    first = next((arm for arm in arms if arm.name == baseline), arms[0])
+    shares = {}
+    for arm in arms:
+        seeds = set(first.runs) & set(arm.runs)
+        answers = [(_answers(first, seed), _answers(arm, seed)) for seed in seeds]
+        equal = [one.get(index) == other.get(index) for one, other in answers for index in {*one, *other}]
+        shares[arm.name] = sum(equal) / len(equal) if equal else 0.0
+    return shares
+
+
+def _answers(arm: ComparedArm, seed: int) -> dict[int, str]:
+    return {item.index: item.answer for item in arm.runs[seed].items}
+
+
 def compare_levels(
-    arms: Sequence[ComparedArm], levels: Sequence[AxisLevels], yardstick: Yardstick, margin: float
+    arms: Sequence[ComparedArm],
+    levels: Sequence[AxisLevels],
+    yardstick: Yardstick,
+    margin: float,
+    *,
+    baselines: Mapping[str, str] | None = None,
+    judge_variance: float | None = None,
 ) -> list[AxisTable]:
-    """The values of each axis, averaged over all other choices: the general effect of the axis."""
-    scores, tables = _scores(arms, yardstick), []
-    for axis in levels:
-        averaged = {value: _averaged([scores[name] for name in names]) for value, names in axis.arms.items()}
-        table = compare_arms(
-            averaged,
-            direction=yardstick.direction,
-            margin=margin or None,
-            weights=_weights(arms, yardstick),
-            score_range=yardstick.score_range,
-            unit=yardstick.unit,
-            labels={value: settings_in_words({axis.axis: value}) for value in axis.arms},
-        )
-        num_arms = {value: len(names) for value, names in axis.arms.items()}
-        tables.append(AxisTable(axis=axis.axis, table=table, num_arms=num_arms))
-    return tables
+    """The values of each axis, averaged over all other choices: the general effect of the axis.
+
+    p values are adjusted for the comparisons of all axes together.
+
+    Args:
+        baselines: by axis the value that the others are compared with; by default the first.
+        judge_variance: of one score of the judge, if it was measured; an average over arms has less.
+    """
+
+    def tables(adjust: Adjust) -> list[AxisTable]:
+        return [
+            _axis_table(arms, axis, yardstick, margin, (baselines or {}).get(axis.axis), judge_variance, adjust)
+            for axis in levels
+        ]
+
+    alone = [axis.table.comparisons for axis in tables(lambda found: found)]
+    found = [
+        iter(holm([getattr(one, kind) for comparisons in alone for one in comparisons]))
+        for kind in ("p_value", "p_equivalence")
+    ]
+    turns = itertools.cycle(found)  # every table asks for its p values first, then for those of equivalence
+    return tables(lambda values: list(itertools.islice(next(turns), len(values))))
+
+
+def _axis_table(
+    arms: Sequence[ComparedArm],
+    axis: AxisLevels,
+    yardstick: Yardstick,
+    margin: float,
+    baseline: str | None,
+    judge_variance: float | None,
+    adjust: Adjust,
+) -> AxisTable:
+    scores = _scores(arms, yardstick)
+    num_arms = {value: len(names) for value, names in axis.arms.items()}
+    table = compare_arms(
+        {value: _averaged([scores[name] for name in names]) for value, names in axis.arms.items()},
+        baseline=baseline,
+        direction=yardstick.direction,
+        margin=margin or None,
+        weights=_weights(arms, yardstick),
+        score_range=yardstick.score_range,
+        judge_variance=None if judge_variance is None else judge_variance / min(num_arms.values()),
+        unit=yardstick.unit,
+        labels={value: settings_in_words({axis.axis: value}) for value in axis.arms},
+        adjust=adjust,
+    )
+    return AxisTable(axis=axis.axis, table=table, num_arms=num_arms)
 
 
 def axis_levels(settings: Mapping[str, Mapping[str, Any]]) -> list[AxisLevels]:
@@ -384,7 +441,16 @@ def compare(
         baseline=first,
         main=main,
         tables=tuple(tables),
-        axes=tuple(compare_levels(arms, axis_levels(settings or {}), wanted, main.margin)),
+        axes=tuple(
+            compare_levels(
+                arms,
+                axis_levels(settings or {}),
+                wanted,
+                main.margin,
+                baselines={axis: str(value) for axis, value in (settings or {}).get(first, {}).items()},
+                judge_variance=judge_variance if wanted.key == "judge" else None,
+            )
+        ),
         flips={arm.name: tuple(flipped_items(base_arm, arm, wanted)) for arm in arms if arm.name != first},
         notes=tuple(notes),
     )

@@ -34,22 +34,33 @@ class Spread:
 def confidence_interval(
     differences: PairedDifferences, *, level: float = 0.95, score_range: float | None = None
 ) -> Interval | None:
-    """Interval of the mean difference, over seeds, items or both if there are several; None with one of each.
+    """Interval of the mean difference, over seeds, items or both if there are several.
+
+    None with one of each, and where all differences are the same and nothing says how far others could go: for one item
+    always, for several items without a scale.
 
     Args:
-        score_range: largest possible difference of two scores; needed for an interval if all differences are zero.
+        score_range: largest possible difference of two scores; the interval does not go beyond it.
     """
     covers = coverage(*differences.values.shape)
-    if covers is None:
+    if covers is None or not _can_vary(differences, score_range):
         return None
     half = float(half_width(spread(differences.influence, score_range=score_range), 1 - level))
-    return Interval(low=differences.mean - half, high=differences.mean + half, level=level, covers=covers)
+    furthest = np.inf if score_range is None else score_range
+    return Interval(
+        low=max(differences.mean - half, -furthest),
+        high=min(differences.mean + half, furthest),
+        level=level,
+        covers=covers,
+    )
 
 
 def p_value(differences: PairedDifferences, *, score_range: float | None = None) -> float | None:
     """Two-sided p of 'no difference': below 1 - level exactly where the interval of that level leaves out zero."""
     if coverage(*differences.values.shape) is None:
         return None
+    if not _can_vary(differences, score_range):
+        return None if differences.values.any() else 1.0
     return p_of_distance(abs(differences.mean), spread(differences.influence, score_range=score_range))
 
 
@@ -57,11 +68,20 @@ def equivalence_p_value(
     differences: PairedDifferences, margin: float, *, score_range: float | None = None
 ) -> float | None:
     """Two one-sided tests (TOST) of 'the difference is at least the margin': the larger p of the two."""
-    if coverage(*differences.values.shape) is None:
+    if coverage(*differences.values.shape) is None or not _can_vary(differences, score_range):
         return None
     inside = margin - abs(differences.mean)
     one_sided = p_of_distance(abs(inside), spread(differences.influence, score_range=score_range)) / 2
     return one_sided if inside > 0 else 1 - one_sided
+
+
+def _can_vary(differences: PairedDifferences, score_range: float | None) -> bool:
+    """Whether anything says how far chance goes: differences that vary, or for several items their size or a scale."""
+    values = differences.values
+    largest = np.abs(values).max()
+    if np.ptp(values) > 1e-12 * largest:
+        return True
+    return values.shape[1] > 1 and (largest > 0 or score_range is not None)
 
 
 def variance_components(differences: PairedDifferences, *, judge_variance: float | None = None) -> VarianceComponents:

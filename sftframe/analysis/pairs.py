@@ -14,8 +14,10 @@ from sftframe.errors import ConfigError, DataError
 Direction = Literal["higher", "lower", "none"]
 """Which scores are better; `none` if neither is, as for the ratio of lengths."""
 
-VerdictKind = Literal["better", "worse", "different", "equivalent", "cannot tell"]
-"""Of the candidate against the baseline; `different` if no direction is better."""
+VerdictKind = Literal["better", "worse", "different", "equivalent", "identical", "cannot tell"]
+"""Of the candidate against the baseline; `different` if no direction is better, `identical` if both gave the same
+answers with the same scores.
+"""
 
 Coverage = Literal["items and seeds", "items", "seeds"]
 
@@ -115,7 +117,9 @@ class Comparison:
     difference: float
     """Mean of candidate minus baseline; of a ratio, the difference of the ratios."""
     interval: Interval | None
-    """At level 0.95, not widened for the number of arms. None = one item and one seed."""
+    """At level 0.95, not widened for the number of arms, and never beyond the scale. None = nothing varies that could
+    tell how far chance goes: one item and one seed, or differences that are all the same.
+    """
     p_value: float | None
     """Two-sided; below 0.05 where the interval leaves out zero. None = no interval."""
     p_holm: float | None
@@ -126,6 +130,8 @@ class Comparison:
     """Smaller differences do not matter to the user; None = not given."""
     p_equivalence: float | None
     """Larger p of the two one-sided tests against -margin and +margin, adjusted as `p_holm` is."""
+    equivalence_interval: Interval | None
+    """At level 0.90: within the margin exactly where the two one-sided tests, not adjusted, show equivalence."""
     verdict: VerdictKind
     explanation: str
     """The verdict in one or two sentences."""
@@ -138,11 +144,32 @@ class Comparison:
     """Items whose difference, averaged over the seeds, is in the better direction (positive if there is none)."""
     num_worse: int
     num_tied: int
+    num_items: int
+    """Those that both arms have a score for in every seed; the figures are on these."""
+    num_seeds: int
+    missing: Missing | None
+    """Items without a score in one of the two arms; None = none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Items of a comparison that one of the two arms has no score for, in at least one seed."""
+
+    in_baseline: int
+    in_candidate: int
+    num_items: int
+    """All items, with these."""
+    low: float | None
+    """The difference if the missing scores were as bad for the candidate as the scale allows; None = no scale."""
+    high: float | None
+    """The same for the baseline."""
+    changes_verdict: bool
+    """The scores alone would give another verdict than the worst case does; the verdict is then `cannot tell`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSummary:
-    """One arm on the items and seeds that all arms have."""
+    """One arm on its own scored items, at the seeds that all arms have."""
 
     name: str
     mean: float
@@ -162,7 +189,7 @@ class ComparisonTable:
     seeds: tuple[int, ...]
     """Those that all arms have."""
     items: tuple[int, ...]
-    """Those that are scored in every arm and seed; all figures are on these."""
+    """Those that are scored in every arm and seed. Each comparison is on the items of its own two arms."""
     num_dropped_items: int
     num_dropped_seeds: int
     direction: Direction
@@ -250,8 +277,13 @@ def linearised(values: Floats, weights: Floats) -> Floats:
     return moved
 
 
-def common_scores(scores: Scores, weights: Mapping[int, float] | None = None) -> CommonScores:
+def common_scores(
+    scores: Scores, weights: Mapping[int, float] | None = None, *, needs_items: bool = True
+) -> CommonScores:
     """The seeds that all arms have, and the items that are scored in all arms at all these seeds.
+
+    Args:
+        needs_items: no such item is an error.
 
     Raises:
         ConfigError: fewer than two arms.
@@ -269,7 +301,7 @@ def common_scores(scores: Scores, weights: Mapping[int, float] | None = None) ->
     every_item = set[int]().union(*(arm[seed] for arm in scores.values() for seed in seeds))
     complete = [set.intersection(*arm) for arm in scored]
     items = tuple(sorted(set.intersection(*complete)))
-    if not items:
+    if not items and needs_items:
         raise DataError(f"{_those(scores)} have no scored item in common; compare arms with the same test items")
     cells = [[[float(arm[seed][item] or 0.0) for item in items] for seed in seeds] for arm in scores.values()]
     denominators = _denominators(items, weights)
@@ -277,8 +309,8 @@ def common_scores(scores: Scores, weights: Mapping[int, float] | None = None) ->
         names=tuple(scores),
         seeds=seeds,
         items=items,
-        values=np.array(cells) / denominators.mean(),
-        weights=denominators / denominators.mean(),
+        values=np.array(cells) / (denominators.mean() if items else 1.0),
+        weights=denominators / (denominators.mean() if items else 1.0),
         num_missing_items=tuple(len(every_item - arm) for arm in complete),
         num_dropped_items=len(every_item) - len(items),
         num_dropped_seeds=len(set.union(*every_seed)) - len(seeds),

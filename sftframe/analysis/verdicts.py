@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from sftframe.analysis.intervals import (
     variance_components,
 )
 from sftframe.analysis.pairs import (
+    ArmScores,
     ArmSummary,
     CommonScores,
     Comparison,
@@ -26,6 +27,7 @@ from sftframe.analysis.pairs import (
     Coverage,
     Direction,
     Interval,
+    Missing,
     Needed,
     PairedDifferences,
     Scores,
@@ -48,26 +50,55 @@ def explain(
     needed: Needed | None,
     covers: Coverage | None,
     unit: str,
+    num_items: int = 0,
+    missing: Missing | None = None,
 ) -> str:
-    """One to three sentences: the verdict with its figures, what would settle it, and what it does not cover."""
+    """One to four sentences: the verdict with its figures, what would settle it, and what it does not cover.
+
+    With one seed the sentence is about the answers, since another seed could give others.
+
+    Args:
+        interval: the one that decided: at level 0.90 for `equivalent`, else at 0.95.
+    """
     baseline, candidate = names
     figures = f"{_number(difference, unit)}"
     if interval is not None:
-        figures += f", 95 % interval {interval.low:+.3g} to {interval.high:+.3g}"
+        figures += f", {100 * interval.level:.0f} % interval {interval.low:+.3g} to {interval.high:+.3g}"
+    if covers == "items":
+        one, other, are, differ = f"The answers of {candidate}", f"those of {baseline}", "are", "differ"
+    else:
+        one, other, are, differ = candidate, baseline, "is", "differs"
     said = {
-        "better": f"{candidate} is better than {baseline} ({figures}).",
-        "worse": f"{candidate} is worse than {baseline} ({figures}).",
-        "different": f"{candidate} differs from {baseline} ({figures}).",
-        "equivalent": f"{candidate} and {baseline} are equivalent within ±{margin or 0:g} ({figures}).",
+        "better": f"{one} {are} better than {other} ({figures}).",
+        "worse": f"{one} {are} worse than {other} ({figures}).",
+        "different": f"{one} {differ} from {other} ({figures}).",
+        "equivalent": f"{one} and {other} are equivalent within ±{margin or 0:g} ({figures}).",
+        "identical": f"{candidate} and {baseline} are identical: the same answers to all {num_items} items.",
         "cannot tell": f"Cannot tell {candidate} from {baseline} ({figures}).",
     }[verdict]
-    parts = [said]
-    if verdict == "cannot tell" and is_significant_alone:
-        parts.append("Alone it would count as a difference, but not among so many arms.")
-    if verdict == "cannot tell" and covers in ("items", "items and seeds"):
-        parts.append(_settle(needed, margin))
-    parts.append(_limits(covers))
+    parts = [said, _missing(missing, names, verdict, unit) if missing else ""]
+    if verdict == "cannot tell" and not (missing and missing.changes_verdict):
+        if is_significant_alone:
+            parts.append("Alone it would count as a difference, but not among so many arms.")
+        if covers in ("items", "items and seeds"):
+            parts.append(_settle(needed, margin))
+    if verdict != "identical":
+        parts.append(_limits(covers))
     return " ".join(part for part in parts if part)
+
+
+def _missing(missing: Missing, names: tuple[str, str], verdict: VerdictKind, unit: str) -> str:
+    baseline, candidate = names
+    counts = ((missing.in_candidate, candidate), (missing.in_baseline, baseline))
+    where = " and ".join(f"{count} in {name}" for count, name in counts if count)
+    told = f"Of {missing.num_items} items some have no score and are left out: {where}"
+    if missing.low is None or missing.high is None:
+        return f"{told}."
+    ends = f"{missing.low:+.3g} to {missing.high:+.3g} {unit}".rstrip()
+    told += f"; with the worst and the best scores for them the difference would be {ends}"
+    if missing.changes_verdict:
+        return f"{told}, so they decide: score them, then compare again."
+    return f"{told}." if verdict == "cannot tell" else f"{told}, which leaves the verdict as it is."
 
 
 def _number(value: float, unit: str) -> str:
@@ -103,6 +134,9 @@ def _limits(covers: Coverage | None) -> str:
 ALPHA = 0.05
 POWER = 0.8
 
+Adjust = Callable[[Sequence[float | None]], Sequence[float | None]]
+"""Adjusts the p values of several tests; None = not tested."""
+
 
 def compare_arms(
     scores: Scores,
@@ -115,6 +149,8 @@ def compare_arms(
     judge_variance: float | None = None,
     unit: str = "",
     labels: Mapping[str, str] | None = None,
+    equal_answers: Mapping[str, float] | None = None,
+    adjust: Adjust = holm,
 ) -> ComparisonTable:
     """Compare every arm with the baseline.
 
@@ -128,12 +164,15 @@ def compare_arms(
         judge_variance: of one score, from `analysis.judge_variance`.
         unit: of the scores, for the explanations: `points`.
         labels: names of arms in the explanations, if the arm's own name says too little.
+        equal_answers: by candidate the share of answers, 0-1, that are the baseline's to the letter. Equal answers have
+            one verdict of the judge, so they add no noise to a difference; 1 with equal scores is called identical.
+        adjust: p values for the number of tests; by default Holm's, over the arms of this table.
 
     Raises:
         ConfigError: an unknown baseline, fewer than two arms, a margin that is not positive.
         DataError: all arms share no seed or no item, an infinite score, a bad weight.
     """
-    common = common_scores(scores, weights)
+    common = common_scores(scores, weights, needs_items=False)
     first = _position(common.names, baseline)
     if margin is not None and not 0 < margin < np.inf:
         raise ConfigError(f"the margin is {margin}; expected a positive difference, in the unit of the scores")
@@ -144,10 +183,15 @@ def compare_arms(
         judge_variance=judge_variance,
         unit=unit,
         labels=labels or {},
+        equal_answers=equal_answers or {},
+        adjust=adjust,
     )
     return ComparisonTable(
-        arms=tuple(_arm(common, position) for position in range(len(common.names))),
-        comparisons=_comparisons(common, first, question),
+        arms=tuple(
+            _arm(name, scores[name], common.seeds, weights, missing)
+            for name, missing in zip(common.names, common.num_missing_items, strict=True)
+        ),
+        comparisons=_comparisons(scores, common.names, first, weights, question),
         seeds=common.seeds,
         items=common.items,
         num_dropped_items=common.num_dropped_items,
@@ -187,25 +231,50 @@ class _Question:
     judge_variance: float | None
     unit: str
     labels: Mapping[str, str]
+    equal_answers: Mapping[str, float]
+    adjust: Adjust
 
 
-def _comparisons(common: CommonScores, first: int, question: _Question) -> tuple[Comparison, ...]:
-    others = [position for position in range(len(common.names)) if position != first]
-    pairs = [differences(common, first, other) for other in others]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """Two arms on the items and seeds that both have."""
+
+    names: tuple[str, str]
+    differences: PairedDifferences
+    scores: tuple[ArmScores, ArmScores]
+    common: CommonScores
+
+
+def _comparisons(
+    scores: Scores, names: Sequence[str], first: int, weights: Mapping[int, float] | None, question: _Question
+) -> tuple[Comparison, ...]:
+    """Each arm against the baseline, on the items of these two arms: what a third one lacks does not matter."""
+    baseline = names[first]
+    pairs = []
+    for name in names:
+        if name != baseline:
+            own = {baseline: scores[baseline], name: scores[name]}
+            common = common_scores(own, weights)
+            pairs.append(
+                _Pair(
+                    names=(baseline, name),
+                    differences=differences(common, 0, 1),
+                    scores=(scores[baseline], scores[name]),
+                    common=common,
+                )
+            )
     margin, score_range = question.margin, question.score_range
-    p_values = [p_value(pair, score_range=score_range) for pair in pairs]
-    equivalences = [margin and equivalence_p_value(pair, margin, score_range=score_range) for pair in pairs]
-    tests = zip(p_values, holm(p_values), holm(equivalences), strict=True)
-    names = [(common.names[first], common.names[other]) for other in others]
+    p_values = [p_value(pair.differences, score_range=score_range) for pair in pairs]
+    equivalences = [margin and equivalence_p_value(pair.differences, margin, score_range=score_range) for pair in pairs]
+    tests = zip(p_values, question.adjust(p_values), question.adjust(equivalences), strict=True)
     return tuple(
-        _comparison(pair, of, *found, alpha=ALPHA / len(pairs), question=question)
-        for pair, of, found in zip(pairs, names, tests, strict=True)
+        _comparison(pair, *found, alpha=ALPHA / len(pairs), question=question)
+        for pair, found in zip(pairs, tests, strict=True)
     )
 
 
 def _comparison(
-    pair: PairedDifferences,
-    names: tuple[str, str],
+    of: _Pair,
     p: float | None,
     p_holm: float | None,
     p_equivalence: float | None,
@@ -218,8 +287,16 @@ def _comparison(
     Args:
         alpha: for plans: Holm's strictest step, so that a plan does not depend on the other arms.
     """
+    pair, names = of.differences, of.names
+    equal = question.equal_answers.get(names[1], 0.0)
     verdict = verdict_of(pair.mean, p_holm, p_equivalence, question.direction)
+    missing = _missing_of(of, verdict, p, p_holm, question)
+    if missing is not None and missing.changes_verdict:
+        verdict = "cannot tell"
+    if equal == 1 and missing is None and not pair.values.any():
+        verdict = "identical"
     interval = confidence_interval(pair, level=1 - ALPHA, score_range=question.score_range)
+    narrow = confidence_interval(pair, level=1 - 2 * ALPHA, score_range=question.score_range)
     needed = _needed(pair, alpha, question) if verdict == "cannot tell" else None
     num_better, num_worse, num_tied = _counts(pair, question.direction)
     return Comparison(
@@ -232,25 +309,86 @@ def _comparison(
         sign_flip=sign_flip(pair),
         margin=question.margin,
         p_equivalence=p_equivalence,
+        equivalence_interval=narrow,
         verdict=verdict,
         explanation=explain(
             verdict=verdict,
             names=(question.labels.get(names[0], names[0]), question.labels.get(names[1], names[1])),
             difference=pair.mean,
-            interval=interval,
+            interval=narrow if verdict == "equivalent" else interval,
             is_significant_alone=p is not None and p < ALPHA,
             margin=question.margin,
             needed=needed,
             covers=coverage(*pair.values.shape),
             unit=question.unit,
+            num_items=pair.values.shape[1],
+            missing=missing,
         ),
         needed=needed,
         minimum_detectable=_detectable(pair, alpha, question),
-        components=variance_components(pair, judge_variance=question.judge_variance),
+        components=variance_components(
+            pair, judge_variance=None if question.judge_variance is None else (1 - equal) * question.judge_variance
+        ),
         num_better=num_better,
         num_worse=num_worse,
         num_tied=num_tied,
+        num_items=pair.values.shape[1],
+        num_seeds=pair.values.shape[0],
+        missing=missing,
     )
+
+
+def _missing_of(
+    of: _Pair, verdict: VerdictKind, p: float | None, p_holm: float | None, question: _Question
+) -> Missing | None:
+    """What items without a score may hide: how the verdict is if they are as bad for one arm, then for the other, as
+    the scale allows.
+    """
+    if not any(of.common.num_missing_items):
+        return None
+    num_items = len(of.common.items) + of.common.num_dropped_items
+    missing = Missing(
+        in_baseline=of.common.num_missing_items[0],
+        in_candidate=of.common.num_missing_items[1],
+        num_items=num_items,
+        low=None,
+        high=None,
+        changes_verdict=False,
+    )
+    if question.score_range is None:
+        return missing
+    low, high = (_filled(of, *ends) for ends in ((question.score_range, 0.0), (0.0, question.score_range)))
+    factor = p_holm / p if p and p_holm else 1.0
+    extremes = [_verdict_alone(pair, question, factor=factor) for pair in (low, high)]
+    return replace(
+        missing,
+        low=low.mean,
+        high=high.mean,
+        changes_verdict=verdict != "cannot tell" and any(extreme != verdict for extreme in extremes),
+    )
+
+
+def _filled(of: _Pair, baseline: float, candidate: float) -> PairedDifferences:
+    """The differences on all items, with these scores where there is none."""
+    items = sorted(set[int]().union(*(arm[seed] for arm in of.scores for seed in of.common.seeds)))
+    cells = [
+        [[_or(arm[seed].get(item), fill) for item in items] for seed in of.common.seeds]
+        for arm, fill in zip(of.scores, (baseline, candidate), strict=True)
+    ]
+    one, other = np.array(cells)
+    return PairedDifferences(values=other - one, weights=np.ones(len(items)))
+
+
+def _or(score: float | None, fill: float) -> float:
+    return fill if score is None or np.isnan(score) else float(score)
+
+
+def _verdict_alone(pair: PairedDifferences, question: _Question, *, factor: float) -> VerdictKind:
+    """The verdict on one pair; its p values are multiplied as Holm's adjustment did."""
+    p = p_value(pair, score_range=question.score_range)
+    same = question.margin and equivalence_p_value(pair, question.margin, score_range=question.score_range)
+    p, same = (None if found is None else min(1.0, factor * found) for found in (p, same))
+    return verdict_of(pair.mean, p, same, question.direction)
 
 
 def _needed(pair: PairedDifferences, alpha: float, question: _Question) -> Needed | None:
@@ -281,13 +419,16 @@ def _counts(pair: PairedDifferences, direction: Direction) -> tuple[int, int, in
     return int((means > 0).sum()), int((means < 0).sum()), int((means == 0).sum())
 
 
-def _arm(common: CommonScores, position: int) -> ArmSummary:
-    values = common.values[position]  # (S, I)
+def _arm(
+    name: str, scores: ArmScores, seeds: Sequence[int], weights: Mapping[int, float] | None, num_missing: int
+) -> ArmSummary:
+    own = {seed: scores[seed] for seed in seeds}
+    values = common_scores({name: own, f"{name} again": own}, weights).values[0]  # (S, I)
     return ArmSummary(
-        name=common.names[position],
+        name=name,
         mean=float(values.mean()),
         seed_means=tuple(values.mean(axis=1).tolist()),
-        num_missing_items=common.num_missing_items[position],
+        num_missing_items=num_missing,
     )
 
 

@@ -234,6 +234,7 @@ _LOOKS = {
     "worse": (WORSE, "s", WORSE),
     "different": (EVEN, "s", EVEN),
     "equivalent": (EVEN, "D", EVEN),
+    "identical": (EVEN, "D", EVEN),
     "cannot tell": (OPEN, "o", PAPER),
 }
 """Colour, mark and filling by verdict."""

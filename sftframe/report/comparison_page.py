@@ -293,7 +293,10 @@ def _notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple
     if table.num_dropped_seeds:
         lines.append(f"{_counted(table.num_dropped_seeds, 'seed')} left out: not every arm has a run with them")
     if table.num_dropped_items:
-        lines.append(f"{_counted(table.num_dropped_items, 'item')} left out: not scored in every arm and seed")
+        lines.append(
+            f"{_counted(table.num_dropped_items, 'item')} have no score in some arm or seed; each comparison leaves "
+            "out those of its own two arms"
+        )
     return tuple(line.rstrip(".") + "." for line in lines)
 
 

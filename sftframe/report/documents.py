@@ -218,9 +218,17 @@ def _csv_row(table: YardstickTable, found: Comparison) -> dict[str, Any]:
         "margin": found.margin,
         "p_equivalence": found.p_equivalence,
         "verdict": found.verdict,
-        "num_items": len(table.table.items),
-        "num_seeds": len(table.table.seeds),
+        "num_items": found.num_items,
+        "num_seeds": found.num_seeds,
+        "missing_in_baseline": found.missing.in_baseline if found.missing else 0,
+        "missing_in_candidate": found.missing.in_candidate if found.missing else 0,
+        "lowest_if_missing": _or_empty(found.missing.low if found.missing else None),
+        "highest_if_missing": _or_empty(found.missing.high if found.missing else None),
     }
+
+
+def _or_empty(value: float | None) -> float | str:
+    return "" if value is None else value
 
 
 def _table(table: YardstickTable) -> dict[str, Any]:

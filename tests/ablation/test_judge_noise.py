@@ -60,8 +60,13 @@ def components(ablation: Ablation) -> Any:
 def test_a_judge_that_wavers_has_its_share_measured_once(grid: Ablation, registry: Registry) -> None:
     judge: Any = registry.find(Seam.JUDGE, "wavering")
     num_asked = judge.num_asked
-    # 40 and 60 of the same answer: each 10 from their mean, variance (100 + 100) / (2 - 1); a difference has twice that
-    assert components(grid).judge == pytest.approx(400.0)
+    # 40 and 60 of the same answer: each 10 from their mean, variance (100 + 100) / (2 - 1); a difference of two answers
+    # has twice that, and one of equal answers, which share a verdict, has none
+    result = conclude(grid, grid.state())
+    assert result is not None
+    one, other = ([item.answer for run in arm.runs.values() for item in run.items] for arm in result.arms)
+    num_unequal = sum(a != b for a, b in zip(one, other, strict=True))
+    assert components(grid).judge == pytest.approx(400.0 * num_unequal / len(one))
     assert judge.num_asked == num_asked, "what was measured is taken from the results"
 
 

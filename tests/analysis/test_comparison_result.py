@@ -156,7 +156,7 @@ def test_the_document_has_every_number_of_the_tables(two: Any) -> None:
 def test_markdown_has_the_verdict_first_and_keeps_a_tables_columns(run: Runs) -> None:
     arms = group_into_arms([run("a", scores=LOW), run("b", scores=HIGH, collate="x|y`z")])
     text = comparison_markdown(compare(arms))
-    assert text.startswith("x|y`z is better than mask-pad")
+    assert text.startswith("The answers of x|y`z are better than those of mask-pad")
     assert "| `x\\|y'z` | 50.2 | +5.2 | " in text
 
 
@@ -177,3 +177,67 @@ def test_csv_has_a_line_per_yardstick_and_pair(two: Any) -> None:
         "length_ratio",
     ]
     assert float(rows[0]["difference"]) == pytest.approx(5.25)
+
+
+def square(run: Runs, extra: float = 6.0) -> tuple[list[ComparedArm], dict[str, dict[str, str]]]:
+    """Two styles by two masks with two seeds; the second mask adds about `extra` points, the style nothing."""
+    arms, settings = [], {}
+    for style in ("alpaca", "phi3"):
+        for collate in ("mask-pad", "pad-only"):
+            name = f"{style} · {collate}"
+            runs = {}
+            for seed in (1, 2):
+                scores = [
+                    10.0 * i
+                    + (extra + i % 3 if collate == "pad-only" else 0.0)
+                    + (seed + i) % 2
+                    + (style == "phi3") * (i % 2)
+                    for i in range(8)
+                ]
+                runs[seed] = run(
+                    f"{style}-{collate}-{seed}", scores=scores, seed=seed, collate=collate, prompt={"name": style}
+                )
+            arms.append(ComparedArm(name=name, runs=runs))
+            settings[name] = {"prompt": style, "collate": collate}
+    return arms, settings
+
+
+def test_an_axis_is_compared_with_the_baselines_own_value(run: Runs) -> None:
+    arms, settings = square(run)
+    for baseline, expected in ((None, ("alpaca", "mask-pad")), ("phi3 · pad-only", ("phi3", "pad-only"))):
+        axes = compare(arms, settings=settings, baseline=baseline).axes
+        assert tuple(axis.table.comparisons[0].baseline for axis in axes) == expected
+
+
+def test_p_values_of_axes_are_adjusted_for_all_axes_together(run: Runs) -> None:
+    arms, settings = square(run, extra=3.0)
+    style, mask = (axis.table.comparisons[0] for axis in compare(arms, settings=settings).axes)
+    assert style.p_value is not None
+    assert mask.p_value is not None
+    assert mask.p_value < style.p_value
+    assert mask.p_holm == pytest.approx(2 * mask.p_value)
+    assert style.p_holm == pytest.approx(max(style.p_value, 2 * mask.p_value))
+
+
+def test_an_averaged_score_has_less_of_the_judges_noise(run: Runs) -> None:
+    arms, settings = square(run)
+    found = compare(arms, settings=settings, judge_variance=8.0).axes[0].table.comparisons[0]
+    assert found.components.judge == pytest.approx(2 * 8.0 / 2)
+
+
+def test_arms_with_the_same_answers_and_scores_are_identical(run: Runs) -> None:
+    arms = group_into_arms([run("a", scores=LOW), run("b", scores=LOW, collate="pad-only")])
+    result = compare(arms)
+    assert judged(result).verdict == "identical"
+    assert result.sentence == "pad-only and mask-pad are identical: the same answers to all 8 items."
+
+
+def test_items_without_a_score_are_in_the_sentence_and_in_the_table(run: Runs) -> None:
+    arms = group_into_arms([run("a", scores=LOW), run("b", scores=[*HIGH[:5], None, None, None], collate="pad-only")])
+    result = compare(arms)
+    assert judged(result).verdict == "cannot tell"
+    assert "Of 8 items some have no score and are left out: 3 in pad-only" in result.sentence
+    assert "3 in pad-only" in comparison_markdown(result)
+    (row, *_) = csv.DictReader(io.StringIO(comparison_csv(result)))
+    assert (row["num_items"], row["missing_in_baseline"], row["missing_in_candidate"]) == ("5", "0", "3")
+    assert float(row["lowest_if_missing"]) < 0 < float(row["highest_if_missing"])

@@ -89,12 +89,112 @@ def test_identical_arms_are_equivalent_only_as_far_as_so_many_items_can_show():
     assert verdicts == ["cannot tell", "equivalent"]
 
 
-def test_identical_arms_of_unknown_range_are_equivalent_if_asked_and_else_open():
+@pytest.mark.parametrize("margin", [None, 0.1, 50.0])
+def test_equal_scores_without_a_scale_show_nothing(margin):
+    # two equal items say nothing about a third one: how far could it go?
     scores = {arm: {0: {0: 1.0, 1: 2.0}, 1: {0: 3.0, 1: 2.0}} for arm in "ab"}
-    asked, not_asked = compare_arms(scores, margin=0.1), compare_arms(scores)
-    assert asked.comparisons[0].verdict == "equivalent"
-    assert not_asked.comparisons[0].verdict == "cannot tell"
-    assert "say which difference matters" in not_asked.comparisons[0].explanation
+    found = compare_arms(scores, margin=margin).comparisons[0]
+    assert (found.verdict, found.interval, found.p_equivalence) == ("cannot tell", None, None)
+
+
+def test_the_same_answers_with_the_same_scores_are_identical():
+    scores = {arm: {0: dict(enumerate([40.0, 90.0, 5.0])), 1: dict(enumerate([30.0, 80.0, 5.0]))} for arm in "abc"}
+    scores["c"][1][2] = 6.0
+    table = compare_arms(scores, score_range=100.0, margin=2.0, equal_answers={"b": 1.0, "c": 1.0})
+    assert next(found.verdict for found in table.comparisons) == "identical"
+    assert table.comparisons[0].explanation == "b and a are identical: the same answers to all 3 items."
+    assert table.comparisons[1].verdict != "identical"  # one score differs
+    assert compare_arms(scores, score_range=100.0, equal_answers={"b": 0.99}).comparisons[0].verdict != "identical"
+
+
+def test_equal_answers_bring_no_noise_of_the_judge():
+    scores = {"a": {0: {0: 1.0, 1: 2.0, 2: 9.0}}, "b": {0: {0: 1.0, 1: 2.0, 2: 4.0}}}
+    of = [
+        compare_arms(scores, judge_variance=3.0, equal_answers=equal).comparisons[0].components.judge
+        for equal in (None, {"b": 2 / 3})
+    ]
+    assert of == pytest.approx([6.0, 2.0])
+
+
+def test_one_item_with_the_same_difference_in_every_seed_shows_nothing():
+    scores = {"a": {s: {0: 50.0} for s in range(4)}, "b": {s: {0: 57.0} for s in range(4)}}
+    found = compare_arms(scores, score_range=100.0).comparisons[0]
+    assert (found.verdict, found.interval, found.p_value) == ("cannot tell", None, None)
+
+
+def test_no_interval_goes_beyond_the_scale():
+    scores = {"a": {0: {0: 0.0, 1: 0.0, 2: 5.0}}, "b": {0: {0: 100.0, 1: 100.0, 2: 95.0}}}
+    up, down = (compare_arms(scores, score_range=100.0, baseline=name).comparisons[0].interval for name in "ab")
+    assert up is not None
+    assert down is not None
+    assert (up.high, down.low) == (100.0, -100.0)
+
+
+def test_an_equivalence_is_told_with_the_interval_that_shows_it(planted):
+    found = compare_arms(planted({"a": 0.0, "b": 0.0}, num_items=400), margin=5.0, unit="points").comparisons[0]
+    assert found.verdict == "equivalent"
+    assert found.equivalence_interval is not None
+    assert found.interval is not None
+    assert found.equivalence_interval.level == pytest.approx(0.9)
+    assert found.interval.low < found.equivalence_interval.low < found.equivalence_interval.high < found.interval.high
+    assert -5 < found.equivalence_interval.low < found.equivalence_interval.high < 5
+    assert f"90 % interval {found.equivalence_interval.low:+.3g}" in found.explanation
+
+
+def test_one_seed_speaks_of_the_answers(planted):
+    found = compare_arms(planted({"a": 0.0, "b": 20.0}, num_seeds=1, num_items=60), unit="points").comparisons[0]
+    assert found.verdict == "better"
+    assert found.explanation.startswith("The answers of b are better than those of a (+")
+    two = compare_arms(planted({"a": 0.0, "b": 20.0}, num_seeds=2, num_items=60), unit="points").comparisons[0]
+    assert two.explanation.startswith("b is better than a (+")
+
+
+def made(base: float, num_items: int = 40, missing: int = 0) -> dict[int, dict[int, float | None]]:
+    """Three seeds; the last items have no score."""
+    return {
+        seed: {item: None if item >= num_items - missing else base + (7 * item + seed) % 5 for item in range(num_items)}
+        for seed in range(3)
+    }
+
+
+def test_what_a_third_arm_lacks_does_not_matter_to_two_others():
+    scores = {"a": made(40.0), "b": made(44.0), "c": made(40.0, missing=30)}
+    table = compare_arms(scores, score_range=100.0)
+    assert [(found.num_items, found.num_seeds) for found in table.comparisons] == [(40, 3), (10, 3)]
+    alone = compare_arms({name: scores[name] for name in "ab"}, score_range=100.0).comparisons[0]
+    assert (table.comparisons[0].interval, table.comparisons[0].missing) == (alone.interval, None)
+    assert table.arms[0].mean == pytest.approx(sum(sum(one.values()) for one in scores["a"].values()) / 120)
+
+
+def test_missing_scores_that_could_turn_the_verdict_leave_it_open():
+    found = compare_arms({"a": made(40.0), "b": made(48.0, missing=16)}, score_range=100.0, unit="points").comparisons[
+        0
+    ]
+    assert found.verdict == "cannot tell"
+    assert found.missing is not None
+    assert (found.missing.in_baseline, found.missing.in_candidate, found.missing.num_items) == (0, 16, 40)
+    assert found.missing.changes_verdict
+    # 24 items of about +8, and 16 of which the candidate has 0 or 100 against about 42
+    assert found.missing.low == pytest.approx((24 * 8 - 16 * 42) / 40, abs=1.0)
+    assert found.missing.high == pytest.approx((24 * 8 + 16 * 58) / 40, abs=1.0)
+    assert "16 in b" in found.explanation
+    assert "score them" in found.explanation
+
+
+def test_missing_scores_that_cannot_turn_the_verdict_are_told_all_the_same():
+    found = compare_arms({"a": made(20.0, missing=1), "b": made(70.0, missing=2)}, score_range=100.0).comparisons[0]
+    assert found.verdict == "better"
+    assert found.missing is not None
+    assert not found.missing.changes_verdict
+    assert "2 in b and 1 in a" in found.explanation
+    assert "leaves the verdict as it is" in found.explanation
+
+
+def test_missing_scores_without_a_scale_are_counted():
+    found = compare_arms({"a": made(20.0), "b": made(70.0, missing=3)}).comparisons[0]
+    assert found.missing is not None
+    assert (found.missing.low, found.missing.high) == (None, None)
+    assert "some have no score and are left out: 3 in b." in found.explanation
 
 
 def test_one_item_speaks_of_seeds_only():
@@ -146,15 +246,15 @@ def test_any_arm_can_be_the_baseline_and_the_sign_turns(planted):
     assert back.verdict == "worse"
 
 
-def test_every_figure_is_on_the_items_that_all_arms_have(planted):
+def test_a_comparison_is_on_the_items_of_its_own_arms(planted):
     scores = planted({"a": 0.0, "b": 0.0, "c": 0.0}, num_seeds=2, num_items=20)
     del scores["c"][1][7]
     table = compare_arms(scores)
     assert 7 not in table.items
     assert table.num_dropped_items == 1
     assert [arm.num_missing_items for arm in table.arms] == [0, 0, 1]
-    rest = [value for item, value in scores["a"][0].items() if item != 7]
-    assert table.arms[0].seed_means[0] == pytest.approx(sum(rest) / 19)
+    assert [found.num_items for found in table.comparisons] == [20, 19]
+    assert table.arms[0].seed_means[0] == pytest.approx(sum(scores["a"][0].values()) / 20)
 
 
 def test_a_ratio_of_sums_is_compared_as_such():
