@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from sftframe.cli import completion
+from sftframe.cli.options import option
 from sftframe.cli.settings import Settings, flag_values, takes_settings
 from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sftframe.ablation import Ablation, Axis, CellResult, Plan, Request
-    from sftframe.analysis import ComparisonResult
+    from sftframe.ablation import Ablation, Axis, CellResult, Plan
     from sftframe.config import Layer
     from sftframe.registry import Registry
 
@@ -25,100 +23,88 @@ _MANY_CELLS = 60
 
 Seeds = Annotated[
     str | None,
-    typer.Option(
-        "--seeds", help="Number of seeds, or a list: 5, or 1,2,3. Default: 3.", rich_help_panel=_PANEL, metavar="N"
-    ),
+    option("--seeds", help="Number of seeds, or a list: 5, or 1,2,3. Default: 3.", panel=_PANEL, metavar="N"),
 ]
 YardstickKey = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--yardstick",
         help="The yardstick that decides: judge (default), response_nll_per_byte, exact_match, stop_rate or "
         "length_ratio. All are reported.",
-        rich_help_panel=_VERDICT,
+        panel=_VERDICT,
         metavar="KEY",
     ),
 ]
 Margin = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--margin",
         help="Smaller differences count as none. Default: judge, exact_match and stop_rate 2 points, length_ratio "
         "0.05, response_nll_per_byte 2 % of the baseline.",
-        rich_help_panel=_VERDICT,
+        panel=_VERDICT,
         metavar="X",
     ),
 ]
 Baseline = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--baseline",
         help="The arm that the others are compared with. Default: the first.",
-        rich_help_panel=_VERDICT,
+        panel=_VERDICT,
         metavar="ARM",
     ),
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option("--jobs", help="Number of runs at the same time. Default: 1.", rich_help_panel=_PANEL, metavar="N"),
+    option("--jobs", help="Number of runs at the same time. Default: 1.", panel=_PANEL, metavar="N"),
 ]
 Deviation = Annotated[
     float | None,
-    typer.Option(
+    option(
         "--sd",
         help="Standard deviation of an item's paired difference. Shows the smallest difference that the grid can find.",
-        rich_help_panel=_PANEL,
+        panel=_PANEL,
         metavar="X",
     ),
 ]
 Pilot = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--pilot",
         help="An earlier ablation to take that standard deviation from.",
-        rich_help_panel=_PANEL,
+        panel=_PANEL,
         metavar="DIR",
-        autocompletion=completion.ablations,
+        complete=completion.ablations,
     ),
 ]
 Repeats = Annotated[
     int | None,
-    typer.Option(
-        "--repeats",
-        help="Judge one run's answers K times, to measure the judge's noise.",
-        rich_help_panel=_PANEL,
-        metavar="K",
+    option(
+        "--repeats", help="Judge one run's answers K times, to measure the judge's noise.", panel=_PANEL, metavar="K"
     ),
 ]
 Gradients = Annotated[
     bool,
-    typer.Option(
-        "--gradients",
-        help="Also measure the cosine between the arms' gradients on the same batches.",
-        rich_help_panel=_PANEL,
+    option(
+        "--gradients", help="Also measure the cosine between the arms' gradients on the same batches.", panel=_PANEL
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        help="The ablation's folder. Default: a new one under ablations/.",
-        rich_help_panel=_PANEL,
-        metavar="DIR",
-    ),
+    option("--out", help="The ablation's folder. Default: a new one under ablations/.", panel=_PANEL, metavar="DIR"),
 ]
 Resume = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--resume",
         help="Continue an ablation. With --seeds 5 or --collate NAME, add seeds or arms; finished runs are kept.",
-        rich_help_panel=_PANEL,
+        panel=_PANEL,
         metavar="DIR",
-        autocompletion=completion.ablations,
+        complete=completion.ablations,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Start grids of more than 60 cells too.", rich_help_panel=_PANEL)]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PANEL)]
+Yes = Annotated[bool, option("--yes", help="Start grids of more than 60 cells too.", panel=_PANEL)]
+Json = Annotated[bool, option("--json", help="Print the result as JSON.", panel=_PANEL)]
 
 
 @takes_settings(takes_several=True)
@@ -144,6 +130,7 @@ def ablate(
 
     Example: sftframe ablate --prompt alpaca,phi3 --collate mask-pad,mask-instruction --seeds 5
     """
+    from sftframe.ablation import Ablation, conclude, detectable_difference, write_gradient_cosines
     from sftframe.cli.ablate_render import GridObserver, show_comparison, show_plan
 
     table = {
@@ -159,13 +146,16 @@ def ablate(
     registry = settings.registry()
     ablation = _reopened(resume, settings, given, out, registry) if resume else None
     plan = ablation.plan if ablation else _planned(settings, given, registry)
-    show_plan(plan, _detectable(plan, registry, sd, pilot))
+    knows_spread = sd is not None or pilot is not None
+    show_plan(plan, detectable_difference(plan, registry, sd=sd, pilot=pilot) if knows_spread else None)
     if ablation is None:
         _check_size(plan, registry, is_wanted=yes)
-        ablation = _started(plan, registry, out)
+        ablation = Ablation.start(plan, registry, out)
     with GridObserver() as observer:
         cells = ablation.run(observer, jobs=plan.config.jobs, disabled=settings.disabled)
-        result = _concluded(ablation, cells, registry, observer, with_gradients=gradients)
+        if gradients:
+            write_gradient_cosines(ablation, registry, observer)
+        result = conclude(ablation, cells)
     with saved(ablation.folder.path):
         show_comparison(ablation, cells, result, as_json=as_json)
     _leave_if_partial(ablation, cells)
@@ -188,18 +178,12 @@ def _seeds(text: str | None) -> int | list[int] | None:
 
 
 def _planned(settings: Settings, table: dict[str, Any], registry: Registry) -> Plan:
-    from sftframe.ablation import make_plan
-
-    return make_plan(_request(settings, table), registry)
-
-
-def _request(settings: Settings, table: dict[str, Any]) -> Request:
-    """What the user asked for. Flags win over `--set`, which wins over the file. Several values make an axis."""
-    from sftframe.ablation import read_request
+    """The plan of flags, which win over `--set`, which wins over the file. Several values make an axis."""
+    from sftframe.ablation import make_plan, read_request
     from sftframe.config import merge
 
     axes, fixed = _varied(settings)
-    return read_request(merge(settings.file_layer(), {"ablate": table}), axes, settings=fixed)
+    return make_plan(read_request(merge(settings.file_layer(), {"ablate": table}), axes, settings=fixed), registry)
 
 
 def _varied(settings: Settings) -> tuple[list[Axis], Layer]:
@@ -234,21 +218,6 @@ def _reopened(path: Path, settings: Settings, table: dict[str, Any], out: Path |
     return Ablation.extend(path, registry, changes, seeds=table.get("seeds"), axes=axes, settings=fixed)
 
 
-def _started(plan: Plan, registry: Registry, out: Path | None) -> Ablation:
-    from sftframe.ablation import Ablation
-
-    return Ablation.start(plan, registry, out)
-
-
-def _detectable(plan: Plan, registry: Registry, sd: float | None, pilot: Path | None) -> str | None:
-    """The smallest difference that the grid can find, in words; None if the spread is not known."""
-    from sftframe.ablation import detectable_difference
-
-    if sd is None and pilot is None:
-        return None
-    return detectable_difference(plan, registry, sd=sd, pilot=pilot)
-
-
 def _check_size(plan: Plan, registry: Registry, *, is_wanted: bool) -> None:
     from sftframe.ablation import estimated_training_s
     from sftframe.formatting import duration
@@ -262,16 +231,6 @@ def _check_size(plan: Plan, registry: Registry, *, is_wanted: bool) -> None:
         f"alone would take about {duration(seconds)}, judging by the first steps of the first arm: "
         "vary less, or start it with --yes"
     )
-
-
-def _concluded(
-    ablation: Ablation, cells: list[CellResult], registry: Registry, observer: Any, *, with_gradients: bool
-) -> ComparisonResult | None:
-    from sftframe.ablation import conclude, write_gradient_cosines
-
-    if with_gradients:
-        write_gradient_cosines(ablation, registry, observer)
-    return conclude(ablation, cells)
 
 
 def _leave_if_partial(ablation: Ablation, cells: list[CellResult]) -> None:

@@ -3,55 +3,42 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sftframe.cli import completion
+from sftframe.cli.options import Run, option
 from sftframe.cli.settings import Settings, takes_only
 from sftframe.cli.streams import output
-
-if TYPE_CHECKING:
-    from sftframe.config import Layer
 
 _DECODING = "Answers"
 
 
 @takes_only("--device", "--threads")
 def chat(
-    path: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False, autocompletion=completion.runs)
-    ],
+    path: Run,
     settings: Settings,
     max_new_tokens: Annotated[
         int | None,
-        typer.Option("--max-new-tokens", metavar="N", help="Longest answer.", rich_help_panel=_DECODING),
+        option("--max-new-tokens", metavar="N", help="Longest answer.", panel=_DECODING),
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(
-            "--temperature", metavar="X", help="0 is greedy; higher values vary more.", rich_help_panel=_DECODING
-        ),
+        option("--temperature", metavar="X", help="0 is greedy; higher values vary more.", panel=_DECODING),
     ] = None,
     top_k: Annotated[
         int | None,
-        typer.Option("--top-k", metavar="K", help="Sample from the K most likely tokens.", rich_help_panel=_DECODING),
+        option("--top-k", metavar="K", help="Sample from the K most likely tokens.", panel=_DECODING),
     ] = None,
     top_p: Annotated[
         float | None,
-        typer.Option(
-            "--top-p",
-            metavar="P",
-            help="Sample from the most likely tokens that together reach P.",
-            rich_help_panel=_DECODING,
+        option(
+            "--top-p", metavar="P", help="Sample from the most likely tokens that together reach P.", panel=_DECODING
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            "--seed", metavar="N", min=0, help="Seed of sampling. Default: the run's.", rich_help_panel=_DECODING
-        ),
+        option("--seed", metavar="N", min=0, help="Seed of sampling. Default: the run's.", panel=_DECODING),
     ] = None,
     history: Annotated[bool, typer.Option("--history/--no-history", help="Keep typed lines for the next chat.")] = True,
 ) -> None:
@@ -65,7 +52,8 @@ def chat(
     from sftframe.config import merge
     from sftframe.pipeline import FinishedRun
 
-    decoding = _given(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
+    flags = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    decoding = {key: value for key, value in flags.items() if value is not None}
     run = FinishedRun.open(path, settings.registry(), merge(settings.layer(asks_judge=False), {"generate": decoding}))
     with TerminalObserver() as observer:
         tuned = run.load(observer)
@@ -80,7 +68,3 @@ def chat(
     prose(err(), "/help lists the commands, Ctrl-D quits.")
     with line_editing(history_path() if history else None):
         talk(conversation)
-
-
-def _given(**values: float | None) -> Layer:
-    return {key: value for key, value in values.items() if value is not None}

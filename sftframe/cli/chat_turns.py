@@ -115,25 +115,18 @@ class Chat:
         return True
 
     def _obey(self, command: str, text: str) -> bool:
-        commands: dict[str, Callable[[str], bool]] = {
-            "/input": self._set_input,
-            "/reset": self._reset,
-            "/help": _help,
-            "/quit": _quit,
-        }
-        if command not in commands:
-            raise ConfigError(
-                f"no command {command!r}{suggestion(command, commands)}; write // to start an instruction with a slash"
-            )
-        return commands[command](text)
-
-    def _set_input(self, text: str) -> bool:
-        self._input = text.strip()
-        return True
-
-    def _reset(self, text: str) -> bool:
-        self._input = ""
-        self._num_asked = 0
+        match command:
+            case "/input":
+                self._input = text.strip()
+            case "/reset":
+                self._input, self._num_asked = "", 0
+            case "/help":
+                _help()
+            case "/quit":
+                return False
+            case _:
+                near = suggestion(command, ("/input", "/reset", "/help", "/quit"))
+                raise ConfigError(f"no command {command!r}{near}; write // to start an instruction with a slash")
         return True
 
     def _ask(self, instruction: str) -> None:
@@ -214,18 +207,13 @@ def answer_lines(chat: Chat, lines: Iterable[bytes]) -> None:
             return
 
 
-def _help(text: str) -> bool:
+def _help() -> None:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     for entry in HELP:
         table.add_row(*entry)
     err().print(table)
-    return True
-
-
-def _quit(text: str) -> bool:
-    return False
 
 
 def _write(text: str) -> None:

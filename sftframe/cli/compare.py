@@ -11,6 +11,7 @@ import typer
 from sftframe.cli import completion
 from sftframe.cli.ablate import Baseline, Margin, YardstickKey
 from sftframe.cli.judge import NoCache, without_cache
+from sftframe.cli.options import argument, option
 from sftframe.cli.settings import Settings, takes_only
 from sftframe.cli.streams import write, write_json, write_page
 from sftframe.errors import ConfigError
@@ -41,24 +42,16 @@ class Format(StrEnum):
 
 Sides = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="A B…",
-        help="Folders of runs, or two files of answers in the form that `judge` reads.",
-        show_default=False,
-        autocompletion=completion.runs,
-    ),
+    argument("A B…", "Folders of runs, or two files of answers in the form that `judge` reads.", completion.runs),
 ]
-FormatOption = typer.Option(
-    "--format",
-    help="text, md (for a pull request), csv, json, or html (the whole report as a page).",
-    show_default=False,
+FormatOption = option(
+    "--format", help="text, md (for a pull request), csv, json, or html (the whole report as a page)."
 )
 ByOption = Annotated[
     By | None,
-    typer.Option(
+    option(
         "--by",
         help="pairs: the judge picks the better answer; scores: it scores each. Default: pairs if the judge can.",
-        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the comparison and every item as JSON.")]

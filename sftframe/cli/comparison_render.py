@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sftframe.analysis import ComparisonResult, YardstickTable
-from sftframe.cli.console import out, prose
+from sftframe.cli.console import one_line, out, prose, untitled_columns
+from sftframe.formatting import p_text
 
 NUM_FLIPS = 3
 """Number of changed answers that are shown."""
@@ -31,7 +32,7 @@ def show_flips(result: ComparisonResult, count: int = NUM_FLIPS) -> None:
     if candidate is None:
         return
     flips = result.flips[candidate]
-    table = _table(f"largest changes of {len(flips)}: {result.baseline} → {candidate}")
+    table = untitled_columns(f"largest changes of {len(flips)}: {result.baseline} → {candidate}", justify="right")
     for flip in flips[:count]:
         lines = (
             " ".join(part for part in (flip.baseline.instruction, flip.baseline.input) if part),
@@ -39,7 +40,7 @@ def show_flips(result: ComparisonResult, count: int = NUM_FLIPS) -> None:
             f"{result.baseline}  {flip.baseline.answer}",
             f"{candidate}  {flip.candidate.answer}",
         )
-        table.add_row(result.main.yardstick.signed(flip.difference), Text("\n".join(_one_line(line) for line in lines)))
+        table.add_row(result.main.yardstick.signed(flip.difference), Text("\n".join(one_line(line) for line in lines)))
     out().print(table)
 
 
@@ -63,12 +64,11 @@ def _differences(main: YardstickTable) -> Table:
     for found in table.comparisons:
         interval = found.interval
         bounds = f" [{yardstick.signed(interval.low)}, {yardstick.signed(interval.high)}]" if interval else ""
-        p = "–" if found.p_holm is None else f"{found.p_holm:.3f}" if found.p_holm >= 0.001 else "<0.001"
         shown.add_row(
             Text(found.candidate),
             yardstick.text(means[found.candidate]),
             Text(f"{yardstick.signed(found.difference)}{bounds}"),
-            p,
+            p_text(found.p_holm),
             Text(found.verdict, style={"better": "green", "worse": "red"}.get(found.verdict, "")),
         )
     return shown
@@ -77,7 +77,8 @@ def _differences(main: YardstickTable) -> Table:
 def _all_yardsticks(result: ComparisonResult) -> Table:
     """A table of every arm's means and verdicts on all yardsticks."""
     names = [arm.name for arm in result.arms]
-    shown = _table("all yardsticks: mean, verdict against the baseline; ? = cannot tell", is_headed=True)
+    title = Text("all yardsticks: mean, verdict against the baseline; ? = cannot tell")
+    shown = Table(title=title, title_justify="left")
     shown.add_column("arm", min_width=_widest_word(names))
     for table in result.tables:
         shown.add_column(Text(table.yardstick.short_label), justify="right")
@@ -96,18 +97,5 @@ def _summed_up(table: YardstickTable, name: str) -> str:
     return "\n".join([table.yardstick.text(mean), *verdicts])
 
 
-def _table(title: str, *, is_headed: bool = False) -> Table:
-    table = Table(title=Text(title), title_justify="left", show_header=is_headed)
-    if not is_headed:
-        table.add_column(no_wrap=True, justify="right")
-        table.add_column()
-    return table
-
-
 def _widest_word(names: Sequence[str]) -> int:
     return min(24, max(len(word) for name in names for word in name.split()))
-
-
-def _one_line(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 160 else flat[:159] + "…"

@@ -15,6 +15,7 @@ from typing import Any
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from sftframe.cli.streams import output
@@ -101,3 +102,21 @@ def _shown(text: Text) -> Text:
         piece.plain = escape_controls(piece.plain)
         shown.append_text(piece)
     return shown
+
+
+def one_line(text: str, most: int = 160) -> str:
+    """A text without line breaks, cut after so many characters."""
+    flat = escape_controls(" ".join(text.split()))
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def untitled_columns(title: str, **first: Any) -> Table:
+    """A table with a title and two columns without names.
+
+    Args:
+        first: settings of the first column.
+    """
+    table = Table(title=Text(title), title_justify="left", show_header=False)
+    table.add_column(no_wrap=True, **first)
+    table.add_column()
+    return table

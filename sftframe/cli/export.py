@@ -10,29 +10,27 @@ from typing import Annotated, Literal
 import typer
 
 from sftframe.cli import completion
+from sftframe.cli.options import Run, option
 from sftframe.cli.settings import Settings, takes_only
 from sftframe.cli.streams import saved, write_json
 
 
 @takes_only()
 def export(
-    path: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False, autocompletion=completion.runs)
-    ],
+    path: Run,
     settings: Settings,
     to: Annotated[
         str,
-        typer.Option(
+        option(
             "--to",
             metavar="FORM",
             help="hf (transformers) or gguf (llama.cpp, Ollama).",
-            show_default=False,
-            autocompletion=completion.values("hf", "gguf"),
+            complete=completion.values("hf", "gguf"),
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="The export's folder. Default: RUN/export-FORM.", show_default=False),
+        option("--out", metavar="DIR", help="The export's folder. Default: RUN/export-FORM."),
     ] = None,
     dtype: Annotated[
         Literal["float32", "float16"], typer.Option("--dtype", help="Precision of the weight matrices.")

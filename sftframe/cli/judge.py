@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftframe.cli import completion
+from sftframe.cli.options import argument, option
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError, JudgeError
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
 
 Answers = Annotated[
     Path,
-    typer.Argument(
-        metavar="PATH",
-        help="A run's folder, or a JSON or JSON Lines file with instruction, input, output and model_response.",
-        show_default=False,
-        autocompletion=completion.runs,
+    argument(
+        "PATH",
+        "A run's folder, or a JSON or JSON Lines file with instruction, input, output and model_response.",
+        completion.runs,
     ),
 ]
 Repeats = Annotated[
@@ -32,9 +32,7 @@ Repeats = Annotated[
 ]
 VerdictFile = Annotated[
     Path | None,
-    typer.Option(
-        "--out", metavar="FILE", help="File to write the verdicts to; only for a file of answers.", show_default=False
-    ),
+    option("--out", metavar="FILE", help="File to write the verdicts to; only for a file of answers."),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask the judge again, even if its verdict exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print mean, interval and every verdict as JSON.")]

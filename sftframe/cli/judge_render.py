@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import out, prose
+from sftframe.cli.console import one_line, out, prose, untitled_columns
 from sftframe.cli.streams import write_json
 from sftframe.judging import (
     HeadToHead,
     Judgement,
     PairSummary,
     ScoreDifference,
-    comparison_document,
     failure_counts,
     judgement_document,
 )
@@ -35,7 +33,7 @@ def show_judgement_document(judgement: Judgement) -> None:
 
 def show_judgement(judgement: Judgement, items: Sequence[JudgeItem], path: Path, written: Path | None) -> None:
     """Print the mean over a file's answers, the lowest scores, and where the verdicts are."""
-    table = _table(f"{path} · judge {judgement.judge}")
+    table = untitled_columns(f"{path} · judge {judgement.judge}")
     for label, text in _summary_rows(judgement.summary, judgement.verdicts):
         table.add_row(label, Text(text))
     out().print(table)
@@ -62,14 +60,9 @@ def show_noise(judgement: Judgement) -> None:
     prose(out(), Text(f"Judge's own noise: {text}"))
 
 
-def show_comparison_document(comparison: HeadToHead) -> None:
-    """The comparison as JSON."""
-    write_json(comparison_document(comparison))
-
-
 def show_comparison(comparison: HeadToHead) -> None:
     """Print both sides, the judge's verdicts on them, and the conclusion."""
-    table = _table(f"judge {comparison.judge}")
+    table = untitled_columns(f"judge {comparison.judge}")
     for name, side in (("A", comparison.a), ("B", comparison.b)):
         table.add_row(name, Text(f"{side.label} ({len(side.items)} items)"))
     table.add_row("in common", Text(f"{len(comparison.matches)} items"))
@@ -80,13 +73,6 @@ def show_comparison(comparison: HeadToHead) -> None:
     sentence = _scores_say(comparison.scores) if comparison.scores else _pairs_say(comparison.pairs)
     prose(out(), Text(sentence, style="bold"))
     prose(out(), "The interval is over items only: another training seed may give another result.")
-
-
-def _table(title: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column()
-    return table
 
 
 def _summary_rows(summary: JudgeSummary, verdicts: Sequence[Verdict]) -> list[tuple[str, str]]:
@@ -106,16 +92,11 @@ def _show_lowest(verdicts: Sequence[Verdict], items: Sequence[JudgeItem]) -> Non
     lowest = sorted(scored, key=lambda pair: pair[0].score or 0.0)[:NUM_LOWEST]
     if not lowest:
         return
-    table = _table("lowest scores")
+    table = untitled_columns("lowest scores")
     for verdict, item in lowest:
         parts = (item.instruction, item.input, f"→ {item.answer.strip() or 'no answer'}", verdict.reason)
-        table.add_row(f"{verdict.score:.0f}", Text("\n".join(_cut(part) for part in parts if part)))
+        table.add_row(f"{verdict.score:.0f}", Text("\n".join(one_line(part, 120) for part in parts if part)))
     out().print(table)
-
-
-def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 120 else flat[:119] + "…"
 
 
 def _difference_rows(comparison: HeadToHead) -> list[tuple[str, str]]:

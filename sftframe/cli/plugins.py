@@ -9,6 +9,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.commands import Commands, check_folder
+from sftframe.cli.options import Debug, Json, argument, option
 from sftframe.cli.plugins_new import new
 from sftframe.cli.streams import own_stdout
 from sftframe.errors import ConfigError, PluginError
@@ -20,22 +21,12 @@ app = Commands(help="List, show, check and start plugins.")
 
 Name = Annotated[
     str,
-    typer.Argument(
-        metavar="NAME", help="A component's name.", show_default=False, autocompletion=completion.any_component
-    ),
+    argument("NAME", "A component's name.", completion.any_component),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoPlugin = Annotated[
     list[str] | None,
-    typer.Option(
-        "--no-plugin",
-        help="Do not load this plugin.",
-        metavar="ID",
-        show_default=False,
-        autocompletion=completion.plugin_ids,
-    ),
+    option("--no-plugin", help="Do not load this plugin.", metavar="ID", complete=completion.plugin_ids),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="An option of the component with its section; repeatable.", metavar="KEY=VALUE"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftframe.cli.options import Debug, Json, argument, option
 from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError, suggestion
 
@@ -17,26 +18,22 @@ KINDS = "prompt, collate, model or judge"
 
 
 def new(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"{KINDS}.", show_default=False)],
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The component's name, which users type.", show_default=False)
-    ],
+    kind: Annotated[str, argument("KIND", f"{KINDS}.")],
+    name: Annotated[str, argument("NAME", "The component's name, which users type.")],
     folder: Annotated[
         Path | None,
-        typer.Option("--dir", metavar="DIR", help="The new folder. Default: the package's name.", show_default=False),
+        option("--dir", metavar="DIR", help="The new folder. Default: the package's name."),
     ] = None,
     package: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Name of the package for pip. Default: sftframe-NAME.", show_default=False),
+        option(metavar="NAME", help="Name of the package for pip. Default: sftframe-NAME."),
     ] = None,
-    author: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The author. Default: your git user name.", show_default=False)
-    ] = None,
+    author: Annotated[str | None, option(metavar="NAME", help="The author. Default: your git user name.")] = None,
     license_: Annotated[
         str, typer.Option("--license", metavar="ID", help="apache-2.0, mit or bsd-3-clause.")
     ] = "apache-2.0",
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    debug: Debug = False,
+    as_json: Json = False,
 ) -> None:
     """Write a new plugin package with a working example, tests, licence and CI.
 

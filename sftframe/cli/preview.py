@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sftframe.cli.options import Json
 from sftframe.cli.settings import Settings, takes_settings
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def preview(
             "--epoch", min=0, metavar="E", help="Show batches in the order of this epoch. Default: file order."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show examples as the model will see them: roles, targets that count, lengths, batches.
 

@@ -24,7 +24,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import Talk, err, out, prose, talk
+from sftframe.cli.console import Talk, err, one_line, out, prose, talk
 from sftframe.cli.streams import write_json
 from sftframe.escaping import escape_controls
 from sftframe.progress import Observer, Sample
@@ -116,9 +116,9 @@ class TerminalObserver(Observer):
                 (f"step {record.step}", "bold"),
                 f"  validation loss {record.validation_loss:.3f}, response NLL {record.response_nll_per_token:.3f}\n",
                 ("  asked    ", "dim"),
-                _one_line(question),
+                one_line(question),
                 ("\n  answered ", "dim"),
-                _one_line(sample.answer),
+                one_line(sample.answer),
             ),
         )
 
@@ -187,11 +187,6 @@ def _told(message: str) -> str:
 
 _LONGEST = 2000
 """Most characters of a message; what it quotes may be long."""
-
-
-def _one_line(text: str) -> str:
-    flat = escape_controls(" ".join(text.split()))
-    return flat if len(flat) <= 160 else flat[:159] + "…"
 
 
 class _Bar(BarColumn):

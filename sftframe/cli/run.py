@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftframe.cli import completion
+from sftframe.cli.options import Run, argument, option
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.cli.streams import saved, write
 from sftframe.errors import ConfigError
@@ -27,12 +27,9 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-Folder = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run's folder.", show_default=False, autocompletion=completion.runs)
-]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="The run's folder. Default: runs/NAME-N.", show_default=False),
+    option("--out", metavar="DIR", help="The run's folder. Default: runs/NAME-N."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the run in the folder --out.")]
 SkipMemoryCheck = Annotated[
@@ -40,12 +37,7 @@ SkipMemoryCheck = Annotated[
 ]
 Reported = Annotated[
     Path,
-    typer.Argument(
-        metavar="DIR",
-        help="A run's or an ablation's folder.",
-        show_default=False,
-        autocompletion=completion.runs_and_ablations,
-    ),
+    argument("DIR", "A run's or an ablation's folder.", completion.runs_and_ablations),
 ]
 DocumentFormat = Annotated[
     Format,
@@ -54,12 +46,8 @@ DocumentFormat = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Resume = Annotated[
     Path | None,
-    typer.Option(
-        "--resume",
-        metavar="RUN",
-        help="Continue an interrupted run with its own settings.",
-        show_default=False,
-        autocompletion=completion.runs,
+    option(
+        "--resume", metavar="RUN", help="Continue an interrupted run with its own settings.", complete=completion.runs
     ),
 ]
 
@@ -87,14 +75,15 @@ def run(
     from sftframe.cli.render import TerminalObserver, show_result
 
     with TerminalObserver() as observer:
-        request = _Request(
+        session = _session(
+            settings,
+            observer,
             out=out,
             force=force,
             skip_memory_check=skip_memory_check,
             resume=resume,
             accept_changes=accept_changes,
         )
-        session = _session(settings, request, observer)
         session.warn_of_neighbours()
         summary = session.run_all()
     with saved(session.folder.path):
@@ -118,14 +107,16 @@ def train(
     from sftframe.cli.render import TerminalObserver, show_trained
 
     with TerminalObserver() as observer:
-        request = _Request(
+        session = _session(
+            settings,
+            observer,
             out=out,
             force=force,
             skip_memory_check=skip_memory_check,
             resume=resume,
             accept_changes=accept_changes,
+            needs_judge=False,
         )
-        session = _session(settings, request, observer, needs_judge=False)
         session.warn_of_neighbours()
         with session.at_work():
             session.announce()
@@ -135,7 +126,7 @@ def train(
 
 
 @takes_settings("--judge", *MADE_WITH_THE_RUN)
-def generate(path: Folder, settings: Settings, as_json: Json = False) -> None:
+def generate(path: Run, settings: Settings, as_json: Json = False) -> None:
     """Answer the test questions again with a run's model, and with the untuned model if the run has its answers.
 
     Example: sftframe generate runs/mine --set generate.temperature=0.7
@@ -204,50 +195,49 @@ def _report_ablation(path: Path, settings: Settings, document_format: Format, *,
         write(document(result))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """What `run` and `train` get in addition to settings."""
-
-    out: Path | None
-    force: bool
-    skip_memory_check: bool
-    resume: Path | None
-    accept_changes: bool
-
-
-def _session(settings: Settings, request: _Request, observer: Observer, *, needs_judge: bool = True) -> Session:
+def _session(
+    settings: Settings,
+    observer: Observer,
+    *,
+    out: Path | None,
+    force: bool,
+    skip_memory_check: bool,
+    resume: Path | None,
+    accept_changes: bool,
+    needs_judge: bool = True,
+) -> Session:
     """A new run, or the one to resume."""
     from sftframe.config import flattened, merge
     from sftframe.pipeline import Session
 
-    if request.resume is None:
-        if request.accept_changes:
+    if resume is None:
+        if accept_changes:
             raise ConfigError("--accept-changes is for a resumed run: give --resume RUN too")
         settings = settings.with_found_config()
         settings.explain()
-        layer = merge(settings.layer(asks_judge=needs_judge), {} if request.out is None else {"out": request.out})
-        _check_force(settings, request.out, force=request.force)
+        layer = merge(settings.layer(asks_judge=needs_judge), {} if out is None else {"out": out})
+        _check_force(settings, out, force=force)
         return Session.start(
             layer,
             settings.registry(),
             observer,
-            force=request.force,
-            skip_memory_check=request.skip_memory_check,
+            force=force,
+            skip_memory_check=skip_memory_check,
             needs_judge=needs_judge,
         )
     layer = settings.layer(asks_judge=False)
     is_changed = any(key != "data.source" for key, _ in flattened(layer))
-    if is_changed or request.out is not None or request.force or request.skip_memory_check:
+    if is_changed or out is not None or force or skip_memory_check:
         raise ConfigError(
             "a resumed run keeps its settings: leave the other settings out, except --data if the data are in another "
             "place now"
         )
     return Session.resume(
-        request.resume,
+        resume,
         settings.registry(),
         observer,
         needs_judge=needs_judge,
-        accepts_changes=request.accept_changes,
+        accepts_changes=accept_changes,
         layer=layer,
     )
 

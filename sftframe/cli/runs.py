@@ -10,6 +10,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.commands import Commands, Group
+from sftframe.cli.options import Json, argument
 from sftframe.cli.streams import write, write_json
 from sftframe.errors import ConfigError
 from sftframe.formatting import file_size
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
 Runs = Annotated[
     list[Path],
-    typer.Argument(metavar="RUN…", help="Folders of runs.", show_default=False, autocompletion=completion.runs),
+    argument("RUN…", "Folders of runs.", completion.runs),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Order = Literal["name", "when", "size", "judge", "exact", "steps", "state"]
 
 

@@ -18,6 +18,7 @@ import typer
 
 from sftframe.cli.completion import Completer, components, plugin_ids, values
 from sftframe.cli.completion import settings as setting_keys
+from sftframe.cli.options import option
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -369,14 +370,7 @@ def _parameter(flag: str) -> str:
 
 
 def _declared(flag: _Flag) -> inspect.Parameter:
-    info = typer.Option(
-        flag.name,
-        help=flag.help,
-        rich_help_panel=flag.panel,
-        metavar=flag.metavar,
-        show_default=False,
-        autocompletion=flag.complete,
-    )
+    info = option(flag.name, help=flag.help, panel=flag.panel, metavar=flag.metavar, complete=flag.complete)
     return _keyword(_parameter(flag.name), Annotated[flag.kind | None, info], None)
 
 
@@ -429,9 +423,7 @@ def _switch(*names: str, help: str) -> Any:
 
 
 def _option(name: str, text: str, metavar: str, complete: Completer | None = None) -> Any:
-    return typer.Option(
-        name, help=text, rich_help_panel=_MACHINE, metavar=metavar, show_default=False, autocompletion=complete
-    )
+    return option(name, help=text, panel=_MACHINE, metavar=metavar, complete=complete)
 
 
 def _keyword(name: str, annotation: Any, default: Sequence[str] | bool | None) -> inspect.Parameter:

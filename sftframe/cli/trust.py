@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sftframe.cli.options import argument
 from sftframe.cli.settings import Settings, takes_only
 from sftframe.errors import ConfigError
 
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 def trust(
     path: Annotated[
         Path,
-        typer.Argument(
-            metavar="PATH", help="A run's or an ablation's folder, or a configuration file.", show_default=False
-        ),
+        argument("PATH", "A run's or an ablation's folder, or a configuration file."),
     ],
     settings: Settings,
 ) -> None:

@@ -83,7 +83,7 @@ def read_data(
     """Load and split all of the data, and tokenise what a preview needs.
 
     Args:
-        indices: examples that will be setting_in_words, with their batches; empty = the first ones.
+        indices: examples that will be shown, with their batches; empty = the first ones.
         measures_all: tokenise everything.
 
     Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..test_stored_runs import make_run
+from ..runs.test_listing import make_run
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The base of judges that ask a language model: asks servers for verdicts and preferences, and reports every failure.
 
-The questions are in `question.py`, the reading of replies in `reply.py`, retries in `calls.py`, the choice of servers
-in `servers.py`.
+The reading of replies is in `replies.py`, retries and the choice of servers are in `calls.py`.
 """
 
 from __future__ import annotations
@@ -207,7 +206,7 @@ def score_question(template: str) -> Question[JudgeItem, float]:
     """The question for a score; `template` is the option's value.
 
     Raises:
-        ConfigError: the template cannot serve.
+        ConfigError: the template cannot be used.
     """
     fields = (*_TASK, "answer")
     loaded = load_template(template, GRADE, option="template", known=fields, needed=("answer",))
@@ -218,7 +217,7 @@ def preference_question(template: str) -> Question[JudgePair, Winner]:
     """The question for a preference; `template` is the option's value.
 
     Raises:
-        ConfigError: the template cannot serve.
+        ConfigError: the template cannot be used.
     """
     answers = ("first", "second")
     fields = (*_TASK, *answers)

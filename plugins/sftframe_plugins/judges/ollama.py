@@ -1,7 +1,6 @@
 """The judge that asks a language model on an Ollama server (https://ollama.com), Llama 3 by default.
 
-The common work is in `language_model.py`, Ollama's protocol and errors in `ollama_server.py`, the check for prompts
-that do not fit in `context.py`.
+The common work is in `language_model.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The judge that asks a language model on any server with OpenAI's chat completions: hosted, or your own.
 
-vLLM, llama.cpp, LM Studio, Ollama and the hosted APIs have them. The common work is in `language_model.py`, the
-protocol and its errors in `openai_server.py`, the differences between servers in `agreement.py`. The key comes from the
-environment and goes only to the server.
+vLLM, llama.cpp, LM Studio, Ollama and the hosted APIs have them. The common work is in `language_model.py`. The key
+comes from the environment and goes only to the server.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ It works offline, is deterministic, and grades some thousand items per second. T
    words they score at least their share of the answer. An answer that only repeats the question scores 0.
 
 The judge compares words, not meanings: a synonym counts as a wrong word. If many answers are good, it is unjust to all
-but one. `docs/explanation/judges.md` measures how far it agrees with other graders. `words.py` defines what a word is.
+but one. `docs/explanation/judges.md` measures how far it agrees with other graders.
 """
 
 from __future__ import annotations
