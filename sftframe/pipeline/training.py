@@ -167,6 +167,7 @@ class FineTuning:
         start = RunStart(
             run=self._folder.path,
             settings=self._config.model_dump(mode="json"),
+            model=self._model,
             num_steps=self._num_steps,
             num_done=self._parts.num_done,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sftframe.errors import ConfigError, PluginError, brief
+from sftframe.plugins import CausalLM
 from sftframe.plugins.guard import describe, passes
 from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, StepRecord
@@ -21,6 +22,10 @@ class RunStart:
     """The run's folder."""
     settings: Mapping[str, Any]
     """The run's configuration, by section and key."""
+    model: CausalLM
+    """The model in training, to be read and not changed. Its weights are those of a certain step only in `on_pause` and
+    `on_evaluation`. With `train.lora` its module has the adapters.
+    """
     num_steps: int
     """Optimizer steps of the whole training, if nothing ends it early."""
     num_done: int = 0

@@ -52,3 +52,12 @@ def test_what_was_measured_is_kept_and_not_measured_again(plan: Plans, toys: Any
     write_gradient_cosines(ablation, toys.registry, AblationObserver())
     assert ablation.folder.gradients_path.stat().st_mtime_ns == written
     assert [one.step for one in ablation.folder.read_gradients()] == [1, 2, 3]
+
+
+def test_with_adapters_the_gradients_compared_are_theirs(plan: Plans, toys: Any) -> None:
+    pytest.importorskip("peft")
+    settings = {"lora": {"rank": 2}}
+    same = cosines(plan(train=settings, ablate={"collate": "mask-pad", "set": {"train.lr": [1e-3, 1e-4]}}), toys)
+    assert [one.cosine for one in same] == [pytest.approx(1.0)] * 3
+    (whole, *_), (adapted, *_) = cosines(plan(), toys), cosines(plan(train=settings), toys)
+    assert adapted.cosine != pytest.approx(whole.cosine, abs=1e-6)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load
 
 from sftframe import Callback, EvalRecord, Pause, RunConfig, RunEnd, RunStart, Sample, StepRecord, run
 from sftframe.errors import ConfigError, PluginError
@@ -96,13 +97,18 @@ def test_pauses_of_a_callback_change_no_file_of_the_run(
     train: Callable[..., Path], tmp_path: Path, read_lines: Callable
 ) -> None:
     paused: list[int] = []
+    seen: dict[int, bytes] = {}
 
     class Curious(Callback):
+        def on_run_start(self, start: RunStart) -> None:
+            self.module = start.model.module
+
         def pauses_after(self, step: int) -> bool:
             return step % 2 == 0
 
         def on_pause(self, pause: Pause) -> None:
             paused.append(pause.last.step)
+            seen[pause.last.step] = self.module.state_dict()["head.weight"].numpy().tobytes()
 
     settings = {"checkpoint_every": 5, "keep_checkpoints": 9, "keep_optimizer": True, "log_every": 4}
     folders = train(Curious(), train=settings), train(out=tmp_path / "straight", train=settings)
@@ -115,6 +121,7 @@ def test_pauses_of_a_callback_change_no_file_of_the_run(
         found.append((metrics, names, weights, (folder / "model/toy.safetensors").read_bytes()))
     assert found[0] == found[1]
     assert found[0][1] == ["step-5", "step-9"]
+    assert seen[5] == load(found[0][2])["head.weight"].numpy().tobytes() != seen[4]
 
 
 def test_a_callback_may_end_the_training_with_a_checkpoint_and_a_model(train: Callable[..., Path]) -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from sftframe import Callback, ConfigError, EvalRecord, PluginError, Sample, StepRecord
+from sftframe import Callback, CausalLM, ConfigError, EvalRecord, PluginError, Sample, StepRecord
 from sftframe.training import EarlyStopping, Pause, RunEnd, RunStart, walled
 
 STEP = StepRecord(step=1, epoch=0.1, loss=2.0, lr=0.5, grad_norm=3.0, tokens_seen=7, examples_seen=1, seconds=0.5)
-START = RunStart(run=Path("runs/one"), settings={}, num_steps=9)
 SAMPLE = Sample(instruction="Why?", input="", reference="So.", answer="So.")
 
 
@@ -53,7 +52,7 @@ def test_the_untuned_models_evaluation_is_no_mark_to_beat() -> None:
 
 
 CALLS: dict[str, Callable[[Callback], Any]] = {
-    "on_run_start": lambda callback: callback.on_run_start(START),
+    "on_run_start": lambda callback: None,
     "on_step": lambda callback: callback.on_step(STEP),
     "on_evaluation": lambda callback: callback.on_evaluation(evaluation(1, 2.0), SAMPLE),
     "pauses_after": lambda callback: callback.pauses_after(1),
@@ -61,6 +60,12 @@ CALLS: dict[str, Callable[[Callback], Any]] = {
     "wants_stop": lambda callback: callback.wants_stop,
     "on_run_end": lambda callback: callback.on_run_end(RunEnd(how="finished", num_done=9, num_steps=9)),
 }
+"""Calls after the start, by the method's name."""
+
+
+def started_and_called(callback: Callback, name: str, model: CausalLM) -> None:
+    callback.on_run_start(RunStart(run=Path("runs/one"), settings={}, model=model, num_steps=9))
+    CALLS[name](callback)
 
 
 def test_every_method_of_a_callback_is_called_through_the_wall() -> None:
@@ -70,17 +75,15 @@ def test_every_method_of_a_callback_is_called_through_the_wall() -> None:
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("error", [ValueError("full"), SystemExit(0)])
 def test_an_error_in_a_callback_names_it_with_its_place_and_says_how_to_continue(
-    name: str, error: BaseException
+    name: str, error: BaseException, make_model: Callable[..., CausalLM]
 ) -> None:
     def fail(*_: object) -> None:
         raise error
 
     kind = type("Board", (Callback,), {name: property(fail) if name == "wants_stop" else fail})
     (callback,) = walled([kind()])
-    if name != "on_run_start":
-        callback.on_run_start(START)
     with pytest.raises(PluginError) as caught:
-        CALLS[name](callback)
+        started_and_called(callback, name, make_model())
     told = str(caught.value)
     assert told.startswith(f"callback {__name__}.Board failed in {name}: {type(error).__name__}: ")
     assert Path(__file__).name in told

@@ -89,10 +89,9 @@ def go(table: Callable[..., CausalLM], step_data: Callable[..., StepData]) -> Ca
         earlier = StepRecord(
             step=num_done, epoch=0, loss=1, lr=1, grad_norm=1, tokens_seen=1, examples_seen=1, seconds=1
         )
-        trainer = Trainer(
-            table([[-1.0, 1.0]]), TrainConfig(**config), num_steps=NUM_STEPS, after=earlier if num_done else None
-        )
-        start = RunStart(run=Path("run"), settings={}, num_steps=NUM_STEPS, num_done=num_done)
+        model = table([[-1.0, 1.0]])
+        trainer = Trainer(model, TrainConfig(**config), num_steps=NUM_STEPS, after=earlier if num_done else None)
+        start = RunStart(run=Path("run"), settings={}, model=model, num_steps=NUM_STEPS, num_done=num_done)
         train(steps(), trainer, EveryThird(), callbacks, start=start, stop=stop or StopRequest())
         return drawn
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import sftframe
 from sftframe import CausalLM, CollateStrategy, Role, RunConfig, TokenizedExample
 from sftframe.training import TrainingParts, training_parts
 
@@ -58,3 +60,19 @@ def test_the_steps_that_are_left_follow_those_that_were_done(parts: Callable[...
     made.trainer.step(next(steps))
     assert made.num_done == 1
     assert [data.number for data in made.steps()] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        (" Trainer(", "training/parts.py"),
+        ("torch.optim.AdamW(", "training/optimizer.py"),
+        (".found_inf", "training/optimizer.py"),
+        (".grad_scale", "training/optimizer.py"),
+        ("is_recomputing = config", "training/parts.py"),
+    ],
+)
+def test_what_another_kind_of_training_would_replace_is_in_one_place(word: str, place: str) -> None:
+    core = Path(sftframe.__file__).parent
+    found = [path for path in core.rglob("*.py") if word in path.read_text(encoding="utf-8")]
+    assert [path.relative_to(core).as_posix() for path in found] == [place]
