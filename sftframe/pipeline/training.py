@@ -154,7 +154,7 @@ class FineTuning:
         """What keeps the run's files, shows its progress and ends it early, in the order in which they are called."""
         config = self._config.train
         metrics = MetricsFile(self._folder.metrics_path)
-        own: list[Callback] = [metrics, Progress(self._observer)]
+        own: list[Callback] = [metrics, Progress(self._observer), _UnheardWish(self._model, self._observer)]
         if best is not None:
             own.append(best)
         if config.patience is not None:
@@ -231,6 +231,22 @@ def drop_checkpoints(folder: RunStore, config: RunConfig) -> bool:
     if config.train.keep_optimizer:
         return False
     return checkpoints.clear(folder.checkpoints_dir, keep_best=config.train.keep_best)
+
+
+class _UnheardWish(Callback):
+    """Warns after the first steps if the model has never looked at a wish of the user's that it may ignore."""
+
+    def __init__(self, model: CausalLM, observer: Observer) -> None:
+        self._model = model
+        self._observer = observer
+        self._has_told = False
+
+    def on_step(self, record: StepRecord) -> None:
+        if not self._has_told and self._model.ignores_recomputing:
+            self._has_told = True
+            self._observer.warn(
+                "train.gradient_checkpointing has no effect: this model does not do it, so it keeps all activations"
+            )
 
 
 _NOT_KEPT = "nothing of the training is kept (train.keep_checkpoints=0): it starts again from its first step"

@@ -130,7 +130,7 @@ class EarlyStopping(Callback):
     """Ends the training after `patience` evaluations in a row without a new lowest response NLL.
 
     Args:
-        past: response NLLs from before an interruption, the untuned model's left out: it is no mark to beat.
+        past: response NLLs from before an interruption, without the untuned model's, which does not count.
     """
 
     def __init__(self, patience: int, *, past: Iterable[float] = ()) -> None:

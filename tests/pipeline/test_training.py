@@ -380,3 +380,17 @@ def test_a_stop_stays_a_stop_where_its_checkpoint_cannot_be_written(
         Interrupted, match=r"step 1 of 9, this step is not saved: cannot write .*; make room .*--resume"
     ):
         train(Impatient(), train={"eval_every": 9})
+
+
+@pytest.mark.parametrize(("wish", "num_warnings"), [(True, 1), (False, 0)])
+def test_a_model_that_does_not_do_gradient_checkpointing_says_so_once(
+    train: Callable[..., Path], wish: bool, num_warnings: int
+) -> None:
+    warned: list[str] = []
+
+    class Listening(Observer):
+        def warn(self, text: str) -> None:
+            warned.append(text)
+
+    train(Listening(), train={"max_steps": 4, "gradient_checkpointing": wish})
+    assert len([line for line in warned if "gradient_checkpointing has no effect" in line]) == num_warnings
