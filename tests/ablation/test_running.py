@@ -100,7 +100,7 @@ def test_a_folder_that_holds_an_ablation_is_not_taken_for_another(ablation: Abla
 
 def test_a_folder_of_something_else_is_left_alone(plan: Plans, toys: Any, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(ConfigError, match="not an empty folder"):
+    with pytest.raises(ConfigError, match="is not empty: sftframe does not change it"):
         Ablation.start(plan(), toys.registry, tmp_path)
 
 
