@@ -51,9 +51,25 @@ def copy_run(run: Path, copy: Path) -> Path:
 COMMANDS = ("report", "compare", "judge", "resume", "chat", "export")
 
 
+@pytest.fixture(scope="module")
+def other(finished: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run with another learning rate, as runs have that are compared."""
+    copy = copy_run(finished[0], tmp_path_factory.mktemp("other") / "run")
+    old = (copy / "config.toml").read_text(encoding="utf-8")
+    new = re.sub(r"^lr = .*$", "lr = 0.5", old, flags=re.MULTILINE)
+    assert new != old
+    (copy / "config.toml").write_text(new, encoding="utf-8")
+    return copy
+
+
+def test_a_whole_run_is_compared_with_the_other(cli: Any, finished: tuple[Path, Any], other: Path) -> None:
+    """Without which the tests below would not see how far `compare` gets."""
+    assert cli("compare", other, finished[0]).code == 0
+
+
 @pytest.mark.parametrize(("position", "name"), list(enumerate(FILES)), ids=FILES)
 def test_a_damaged_file_ends_in_one_line(
-    cli: Any, finished: tuple[Path, Any], tmp_path: Path, position: int, name: str
+    cli: Any, finished: tuple[Path, Any], other: Path, tmp_path: Path, position: int, name: str
 ) -> None:
     run = tmp_path / "run"
     # every damage meets two commands; over all files every damage meets every command
@@ -64,7 +80,7 @@ def test_a_damaged_file_ends_in_one_line(
             copy_run(finished[0], run)
             (run / name).write_bytes(change((run / name).read_bytes()))
             words = {
-                "compare": ["compare", finished[0], run],
+                "compare": ["compare", other, run],
                 "resume": ["run", "--resume", run],
                 "export": ["export", run, "--to", "hf"],
             }.get(command, [command, run])
