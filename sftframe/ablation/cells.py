@@ -197,13 +197,13 @@ def run_in_processes(
         observer.note("stopping: every running cell saves its step first; once more stops at once, without saving")
 
     waiting = deque(jobs)
-    places = [locks_dir / str(number) for number in range(min(num_processes, len(jobs)))]
-    for place in places:
-        place.mkdir(parents=True, exist_ok=True)
+    lock_dirs = [locks_dir / str(number) for number in range(min(num_processes, len(jobs)))]
+    for lock_dir in lock_dirs:
+        lock_dir.mkdir(parents=True, exist_ok=True)
     workers: list[_Worker] = []
     with deferred_interrupt(tell) as stop:
         try:
-            workers += [_Worker(disabled, place) for place in places]
+            workers += [_Worker(disabled, lock_dir) for lock_dir in lock_dirs]
             while not stop.requested:
                 for position, worker in enumerate(workers):
                     if worker.job is None and waiting:

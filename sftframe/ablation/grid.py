@@ -145,7 +145,7 @@ class _Option:
     name: str
     value: Any
     is_for_a_named_component: bool
-    """The settings name a component beside it: where no arm has that component, the option goes with it."""
+    """The settings name a component too: if no arm has that component, its option is left out."""
 
 
 def _options_given_once(base: Layer, axes: Sequence[Axis]) -> tuple[Layer, list[_Option]]:

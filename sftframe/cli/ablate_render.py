@@ -79,7 +79,7 @@ class GridObserver(AblationObserver):
 
     def happened(self, event: CellEvent) -> None:
         state = self._states[event.number]
-        state.take(event)
+        state.update(event)
         cell = self._cells[event.number]
         is_told_by_lines = not self._console.is_terminal and not self._is_quiet
         if event.kind == "advance" and is_told_by_lines and not self._has_told_estimate:
@@ -172,7 +172,7 @@ class _CellState:
         self._summary: Mapping[str, Any] = {}
         self._stage, self._done, self._total = "", 0, 0
 
-    def take(self, event: CellEvent) -> None:
+    def update(self, event: CellEvent) -> None:
         if event.kind == "started":
             self.status = "running"
         elif event.kind == "begin":

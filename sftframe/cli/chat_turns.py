@@ -100,7 +100,7 @@ class Chat:
         self._num_asked = 0
         self._input = ""
 
-    def take(self, entry: str) -> bool:
+    def handle(self, entry: str) -> bool:
         """Do what an entry says; False when it ends the chat.
 
         Raises:
@@ -164,7 +164,7 @@ def _turn(chat: Chat) -> bool:
     if entry.strip().lower() in LEAVING:
         return False
     try:
-        return chat.take(entry)
+        return chat.handle(entry)
     except OutputError:
         raise
     except SftframeError as error:
@@ -196,14 +196,14 @@ def answer_lines(chat: Chat, lines: Iterable[bytes]) -> None:
 
     Raises:
         DataError: a line is not UTF-8.
-        SftframeError: as `Chat.take`.
+        SftframeError: as `Chat.handle`.
     """
     for number, line in enumerate(lines, start=1):
         try:
             entry = line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise DataError(f"line {number} of the input is not UTF-8: {error.reason} at byte {error.start}") from error
-        if not chat.take(entry):
+        if not chat.handle(entry):
             return
 
 

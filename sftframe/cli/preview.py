@@ -48,7 +48,7 @@ def preview(
     Example: sftframe preview --prompt phi3 --collate mask-instruction
     """
     from sftframe.cli import preview_render
-    from sftframe.cli.render import TellingObserver
+    from sftframe.cli.render import MessageObserver
     from sftframe.pipeline import (
         Components,
         announce_unused_columns,
@@ -63,7 +63,7 @@ def preview(
     registry = settings.registry()
     config = resolve(settings.layer(asks_judge=False), registry)
     components = Components.choose(config, registry)
-    observer = TellingObserver()
+    observer = MessageObserver()
     is_listing = batches or tensors
     data = read_data(
         config, components, observer, indices=set(index or ()), measures_all=lengths or is_listing or count > _MANY

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def fail(message: str) -> None:
     """Print an error, the last line of a command."""
-    prose(err(), Text.assemble(("error: ", "bold red"), _told(message)))
+    prose(err(), Text.assemble(("error: ", "bold red"), _in_one_line(message)))
 
 
 def note(message: str) -> None:
@@ -49,7 +49,7 @@ def note(message: str) -> None:
 
 def warn(message: str) -> None:
     """Print a warning."""
-    prose(err(), Text.assemble(("warning: ", "yellow"), _told(message)))
+    prose(err(), Text.assemble(("warning: ", "yellow"), _in_one_line(message)))
 
 
 class TerminalObserver(Observer):
@@ -123,7 +123,7 @@ class TerminalObserver(Observer):
         )
 
 
-class TellingObserver(Observer):
+class MessageObserver(Observer):
     """Prints notes and warnings on stderr, but no progress."""
 
     def note(self, text: str) -> None:
@@ -179,7 +179,7 @@ def show_answered(session: Session, *, as_json: bool) -> None:
     console.print(Text(f"Next     sftframe judge {session.folder.path}"), soft_wrap=True)
 
 
-def _told(message: str) -> str:
+def _in_one_line(message: str) -> str:
     """A message on one line, even if it quotes several."""
     line = escape_controls(" ".join(message.splitlines()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} … {line[-500:]}"

@@ -136,7 +136,7 @@ def generate(path: Run, settings: Settings, as_json: Json = False) -> None:
     with TerminalObserver() as observer:
         session = _reopened(path, settings, observer)
         with session.at_work():
-            session.answer(anew=True)
+            session.answer(again=True)
     with saved(session.folder.path):
         show_answered(session, as_json=as_json)
 

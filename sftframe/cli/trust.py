@@ -44,8 +44,8 @@ def trust(
     remember(claims.values())
     for claim in claims.values():
         prose(out(), _line(claim))
-    told = f"{path} may do this now." if claims else f"{path} asks for nothing that needs to be accepted."
-    prose(out(), told)
+    message = f"{path} may do this now." if claims else f"{path} asks for nothing that needs to be accepted."
+    prose(out(), message)
 
 
 def _runs(path: Path) -> list[Path]:

@@ -1,8 +1,8 @@
 """Exact batch compaction: a padded `Batch` as the positions that matter, each once, and the loss terms on them.
 
 In a causal network a position is a function of the tokens up to it. So positions after a row's last counted target
-change nothing, and where all rows begin alike, the beginning needs computing only once; its keys and values serve all
-rows. This is index arithmetic on the batch alone, whichever collate strategy made it, and the loss and its gradients
+change nothing, and where all rows begin alike, the beginning is computed only once, and all rows use its keys and
+values. This is index arithmetic on the batch alone, whichever collate strategy made it, and the loss and its gradients
 stay what the padded computation gives, up to the order of additions.
 
 A model uses it in three places:

@@ -18,7 +18,7 @@ QUERIES = 128
 
 KEPT_KEYS = 256
 """With up to so many keys the shares are kept for the backward pass: H * k values a query, 4 C of them at most with
-heads of 64, where a layer keeps some 17 C besides. With more keys they are computed again."""
+heads of 64, where a layer keeps about 17 C of other values. With more keys they are computed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +295,7 @@ class CompactAttention:
     """Causal attention over the positions of a `CompactBatch`: each sees itself and those before it in its row, the
     shared beginning included.
 
-    One serves all layers of a model. On a CPU rows of different lengths are taken one by one, without dropout;
+    All layers of a model can share one. On a CPU rows of different lengths are taken one by one, without dropout;
     elsewhere, and where nothing is padded, by torch's fused kernels.
     """
 

@@ -43,9 +43,9 @@ class _Select(torch.autograd.Function):
         return scattered(grads[0], chosen, ctx.num_all), None
 
 
-def scattered(grad: Tensor, places: Tensor, num_all: int) -> Tensor:
-    """Rows at their places among others of zero."""
-    return grad.new_zeros(num_all, grad.shape[1]).index_copy_(0, places, grad)
+def scattered(grad: Tensor, positions: Tensor, num_all: int) -> Tensor:
+    """Rows at their positions; all other rows are zero."""
+    return grad.new_zeros(num_all, grad.shape[1]).index_copy_(0, positions, grad)
 
 
 HEAD_ROWS = 1024
@@ -83,7 +83,7 @@ class CompactBatch:
     """The states in chunks of `HEAD_ROWS`, and the terms of each chunk."""
     shape: tuple[int, int]
     """(B, T) of the padded batch."""
-    counted_places: Tensor
+    counted_positions: Tensor
     """int64 (number of counted targets,): where in the flattened (B, T) they are."""
     counted_terms: Tensor
     """int64 (number of counted targets,): the term of each."""
@@ -97,7 +97,7 @@ class CompactBatch:
     def spread(self, term_values: Tensor) -> Tensor:
         """Values of the terms, (K,), at every counted target of the padded batch: (B, T), 0 elsewhere."""
         padded = term_values.new_zeros(self.shape[0] * self.shape[1])
-        return padded.index_copy_(0, self.counted_places, term_values[self.counted_terms]).view(self.shape)
+        return padded.index_copy_(0, self.counted_positions, term_values[self.counted_terms]).view(self.shape)
 
     def on(self, device: torch.device) -> CompactBatch:
         """The same on a device: two copies, whatever the number of tensors."""
@@ -105,7 +105,7 @@ class CompactBatch:
             return self
         names = (
             *("ids", "positions", "slots", "sources", "states"),
-            *("term_states", "term_targets", "counted_places", "counted_terms"),
+            *("term_states", "term_targets", "counted_positions", "counted_terms"),
         )
         moved = to_device([getattr(self, name) for name in names], device)
         weights = self.term_weights.float() if device.type == "mps" else self.term_weights  # mps knows no float64
@@ -141,7 +141,7 @@ def _compact(batch: Batch, *, share: bool) -> CompactBatch:
         num_shared=num_shared,
         rest_lengths=tuple(rest_lengths.tolist()),
         shape=(counted.shape[0], counted.shape[1]),
-        counted_places=counted.flatten().nonzero().squeeze(1),
+        counted_positions=counted.flatten().nonzero().squeeze(1),
         **_padding(rest_lengths),
         **_terms(batch, rows, where),
     )

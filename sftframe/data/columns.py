@@ -148,7 +148,7 @@ class UnusedColumn:
     has_text: bool
     """It contains words, a list or an object; not only numbers."""
 
-    def told(self, num_entries: int) -> str:
+    def description(self, num_entries: int) -> str:
         """The name, and the number of entries that have it."""
         return f"{self.name!r} (in {self.num_filled:,} of {num_entries:,} entries)"
 
@@ -169,14 +169,14 @@ def unused_columns(entries: Iterable[object], names: FieldNames) -> tuple[Unused
     return tuple(UnusedColumn(name=str(n), num_filled=k, has_text=has_text[n]) for n, k in filled.items())
 
 
-def unused_columns_told(columns: Sequence[UnusedColumn], num_entries: int) -> str:
+def unused_columns_text(columns: Sequence[UnusedColumn], num_entries: int) -> str:
     """One line on the columns that are not used.
 
     >>> column = UnusedColumn(name="context", num_filled=2, has_text=True)
-    >>> unused_columns_told([column], 3)
+    >>> unused_columns_text([column], 3)
     "unused columns: 'context' (in 2 of 3 entries)"
     """
-    shown = ", ".join(column.told(num_entries) for column in columns[:_MOST_COLUMNS_SHOWN])
+    shown = ", ".join(column.description(num_entries) for column in columns[:_MOST_COLUMNS_SHOWN])
     more = f", … ({len(columns)} in all)" if len(columns) > _MOST_COLUMNS_SHOWN else ""
     return f"unused columns: {shown}{more}"
 
@@ -252,17 +252,17 @@ def missing_fields(names: FieldNames, available: Collection[str], absent: Iterab
     wanted = names.required
     lacking = {field: wanted[field] for field in absent}
     meant = _meant(lacking, names, available)
-    told = f"no field {' and no field '.join(repr(name) for name in lacking.values())}"
+    message = f"no field {' and no field '.join(repr(name) for name in lacking.values())}"
     near = [meant[field] for field in lacking if field in meant]
-    told += f"; did you mean {' and '.join(map(repr, near))}?" if near else "."
-    told += f" Available: {quoted(available)}" if available else " The entries are empty"
+    message += f"; did you mean {' and '.join(map(repr, near))}?" if near else "."
+    message += f" Available: {quoted(available)}" if available else " The entries are empty"
     settings = [setting_for(field, name) for field, name in meant.items()]
     if near:
-        told += f"; read {'it' if len(settings) == 1 else 'them'} with {' '.join(settings)}"
+        message += f"; read {'it' if len(settings) == 1 else 'them'} with {' '.join(settings)}"
     unknown = [field for field in lacking if field not in meant]
     if unknown:
-        told += "; name the " + " and the ".join(f"{f} with --set data.fields.{f}=NAME" for f in unknown)
-    return told if near else told + hint
+        message += "; name the " + " and the ".join(f"{f} with --set data.fields.{f}=NAME" for f in unknown)
+    return message if near else message + hint
 
 
 def missing_here(name: str, available: Collection[str]) -> str:

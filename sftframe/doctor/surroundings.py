@@ -198,12 +198,12 @@ def check_network(network: Network) -> Iterator[Finding]:
         found = f"no answer from {network.endpoint}{proxied} in time"
         yield Finding(topic="network", status="note", found=found, advice=without)
     elif network.error is not None:
-        behind = "" if network.proxies else "; behind a proxy, set HTTPS_PROXY"
+        proxy_hint = "" if network.proxies else "; behind a proxy, set HTTPS_PROXY"
         yield Finding(
             topic="network",
             status="note",
             found=f"{network.endpoint} cannot be reached{proxied}: {network.error}",
-            advice=f"{without}{behind}",
+            advice=f"{without}{proxy_hint}",
         )
     else:
         yield Finding(topic="network", found=f"{network.endpoint} answers{proxied}")

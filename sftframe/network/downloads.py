@@ -205,10 +205,10 @@ def _headers(wanted: _Wanted, kept: int) -> dict[str, str]:
 
 def _first_byte(response: httpx.Response, wanted: _Wanted, kept: int) -> int:
     """Which byte of the file the body begins with: 0, or `kept` if the server continues there."""
-    told = response.headers.get("content-range", "")
-    if response.status_code == _NOTHING_MORE and kept and told == f"bytes */{kept}":
+    span = response.headers.get("content-range", "")
+    if response.status_code == _NOTHING_MORE and kept and span == f"bytes */{kept}":
         return kept
-    if response.status_code == _NOTHING_MORE or (response.status_code == 206 and not told.startswith(f"bytes {kept}-")):
+    if response.status_code == _NOTHING_MORE or (response.status_code == 206 and not span.startswith(f"bytes {kept}-")):
         wanted.discard()
         raise _WorthRetryingError(f"{wanted.url} cannot be resumed at byte {kept}")
     _check_status(response, wanted.url)

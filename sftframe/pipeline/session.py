@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge
-from sftframe.data import Dataset, num_duplicates, unused_columns_told
+from sftframe.data import Dataset, num_duplicates, unused_columns_text
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
 from sftframe.errors import ConfigError, DataError, Interrupted, JudgeError, TrainingError
 from sftframe.files import RUNS_DIR, DiskError, check_inside, remove_leftovers
@@ -187,11 +187,11 @@ def announce_unused_columns(dataset: Dataset, observer: Observer) -> None:
     columns = dataset.unused_columns
     if not columns:
         return
-    told = f"{dataset.source}: {unused_columns_told(columns, len(dataset.examples))}"
+    message = f"{dataset.source}: {unused_columns_text(columns, len(dataset.examples))}"
     if any(column.has_text for column in columns):
-        observer.warn(f"{told}; the model does not see them. --set data.fields.FIELD=NAME reads a column")
+        observer.warn(f"{message}; the model does not see them. --set data.fields.FIELD=NAME reads a column")
     else:
-        observer.note(told)
+        observer.note(message)
 
 
 @contextmanager
@@ -445,16 +445,16 @@ class Session:
         ).run()
         self._models.have_trained()
 
-    def answer(self, *, anew: bool = False) -> None:
+    def answer(self, *, again: bool = False) -> None:
         """Likelihoods and answers of the fine-tuned model.
 
         Args:
-            anew: forget the existing answers and verdicts; the untuned model's too if it has any, so that both
+            again: forget the existing answers and verdicts; the untuned model's too if it has any, so that both
                 models always answer in the same way.
         """
         setup, files, before = self.setup, self.folder.answers("after"), self.folder.answers("before")
-        is_compared = anew and before.responses.exists()
-        if anew:
+        is_compared = again and before.responses.exists()
+        if again:
             models = [
                 self._models.tuned,
                 *([self._models.untuned] if is_compared else []),

@@ -194,7 +194,7 @@ def _stop_strings(listed: Any) -> Iterator[str]:
 T = TypeVar("T")
 
 _CONTENT = "the file's text, as a run keeps it; if empty, the file is read"
-_STOPS = "texts that end an answer, besides the closing tag"
+_STOPS = "texts that end an answer, in addition to the closing tag"
 _VARIABLES = "more names that the template knows, with their values"
 
 
@@ -248,8 +248,8 @@ def read_text(path: Path) -> str:
         text = read_named_text(path)
     except FileNotFoundError as error:
         folder = path.parent
-        beside = [each.name for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []
-        hint = suggestion(path.name, beside).partition(" Available:")[0].rstrip(".") if beside else ""
+        siblings = [each.name for each in folder.iterdir() if each.is_file()] if folder.is_dir() else []
+        hint = suggestion(path.name, siblings).partition(" Available:")[0].rstrip(".") if siblings else ""
         raise ConfigError(f"no file {path} with a prompt style{hint}") from error
     except OSError as error:
         raise ConfigError(f"cannot read the prompt style {path}: {error.strerror or error}") from error

@@ -79,8 +79,8 @@ def discover() -> list[Candidate]:
 def switched_off(candidates: Sequence[Candidate], names: Sequence[str]) -> set[str]:
     """Ids of the candidates that `names` or the environment variable disable.
 
-    An unknown name in the environment variable is ignored, since one setting serves many environments. An unknown name
-    in `names` is an error.
+    An unknown name in the environment variable is ignored, since one setting may be for many environments. An unknown
+    name in `names` is an error.
 
     Raises:
         ConfigError: one of `names` is not an installed plugin.

@@ -272,11 +272,11 @@ def headline(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> Hea
     Args:
         failed: names and errors of runs that are missing.
     """
-    told = result.told
-    is_short = len(told) <= MAX_TOLD
+    comparisons = result.told
+    is_short = len(comparisons) <= MAX_TOLD
     return Headline(
-        sentence=" ".join(map(_explanation, told)) if is_short else _gist(result, told),
-        details=() if is_short else tuple(map(_explanation, told)),
+        sentence=" ".join(map(_explanation, comparisons)) if is_short else _gist(result, comparisons),
+        details=() if is_short else tuple(map(_explanation, comparisons)),
         remedy=result.remedy,
         notes=_notes(result, failed),
         note_class="warning",
@@ -313,22 +313,22 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _gist(result: ComparisonResult, told: Sequence[Comparison]) -> str:
+def _gist(result: ComparisonResult, comparisons: Sequence[Comparison]) -> str:
     """The settled comparisons, in full if they are few, and the number of others."""
-    settled = [found for found in told if found.verdict in ("better", "worse", "different")]
+    settled = [found for found in comparisons if found.verdict in ("better", "worse", "different")]
     if not 0 < len(settled) <= MAX_TOLD:
-        return _count(result, told)
-    others = Counter(found.verdict for found in told if found not in settled)
+        return _count(result, comparisons)
+    others = Counter(found.verdict for found in comparisons if found not in settled)
     rest = ", ".join(f"{number} {_SAID.get(kind, kind)}" for kind, number in others.most_common())
     verdicts = " ".join(_explanation(found).partition(").")[0] + ")." for found in settled)
     return f"{verdicts} Besides: {rest}." if rest else verdicts
 
 
-def _count(result: ComparisonResult, told: Sequence[Comparison]) -> str:
-    kinds = Counter(found.verdict for found in told)
+def _count(result: ComparisonResult, comparisons: Sequence[Comparison]) -> str:
+    kinds = Counter(found.verdict for found in comparisons)
     parts = ", ".join(f"{number} {_SAID.get(kind, kind)}" for kind, number in kinds.most_common())
     against = "choices averaged over the others" if result.axes else f"arms against {isolated(result.baseline)}"
-    return f"{result.main.yardstick.label}, {len(told)} {against}: {parts}."
+    return f"{result.main.yardstick.label}, {len(comparisons)} {against}: {parts}."
 
 
 def _explanation(found: Comparison) -> str:

@@ -94,13 +94,13 @@ def _results(result: ComparisonResult) -> Iterable[str]:
 
 
 def _result(found: Comparison, mean: float, yardstick: Yardstick) -> str:
-    told = [f"difference {yardstick.signed(found.difference)}"]
+    parts = [f"difference {yardstick.signed(found.difference)}"]
     if found.interval is not None:
         low, high = yardstick.signed(found.interval.low), yardstick.signed(found.interval.high)
-        told.append(f"95 % interval {low} to {high}")
+        parts.append(f"95 % interval {low} to {high}")
     if found.p_holm is not None:
-        told.append(f"p = {found.p_holm:.3f}" if found.p_holm >= 0.001 else "p < 0.001")
-    return f"{found.candidate} reached {yardstick.text(mean)} ({', '.join(told)}: {found.verdict})."
+        parts.append(f"p = {found.p_holm:.3f}" if found.p_holm >= 0.001 else "p < 0.001")
+    return f"{found.candidate} reached {yardstick.text(mean)} ({', '.join(parts)}: {found.verdict})."
 
 
 def _or(names: list[str]) -> str:

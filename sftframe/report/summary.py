@@ -50,7 +50,7 @@ class RunFacts:
 
 def setup_facts(runs: Sequence[RunFacts]) -> tuple[tuple[str, str], ...]:
     """Label and value of the main facts; different values are listed, facts that no run has are left out."""
-    told: list[tuple[str, Callable[[RunFacts], str]]] = [
+    parts: list[tuple[str, Callable[[RunFacts], str]]] = [
         ("Model", lambda run: _component(run, "model")),
         ("Adapters", _adapters),
         ("Prompt style", lambda run: _component(run, "prompt")),
@@ -68,7 +68,7 @@ def setup_facts(runs: Sequence[RunFacts]) -> tuple[tuple[str, str], ...]:
         ("Machine", machine),
         ("Software", software),
     ]
-    facts = [(label, "; ".join(dict.fromkeys(text for run in runs if (text := tell(run))))) for label, tell in told]
+    facts = [(label, "; ".join(dict.fromkeys(text for run in runs if (text := tell(run))))) for label, tell in parts]
     return tuple((label, value) for label, value in [*facts, ("Cost", cost(runs))] if value)
 
 
@@ -110,10 +110,10 @@ def training_sentence(runs: Sequence[RunFacts]) -> str:
     shared = _shared(runs, _training)
     optimizer = _shared(runs, _optimizer)
     where = _shared(runs, machine)
-    told = [f"Training ran for {shared}"] if shared else []
-    told += [f"with {optimizer}"] if optimizer else []
-    told += [f"on {where}"] if where else []
-    return " ".join(f"{part}." for part in (", ".join(told), cost(runs)) if part)
+    parts = [f"Training ran for {shared}"] if shared else []
+    parts += [f"with {optimizer}"] if optimizer else []
+    parts += [f"on {where}"] if where else []
+    return " ".join(f"{part}." for part in (", ".join(parts), cost(runs)) if part)
 
 
 def answers_sentence(runs: Sequence[RunFacts]) -> str:
@@ -144,9 +144,9 @@ def machine(run: RunFacts) -> str:
         known = (str(name) for name in entry.get("devices") or ())
         return f"{next((name for name in known if name.startswith(device)), device)}, {dtype}"
     threads = entry.get("threads")
-    told = [str(entry["cpu"])] if entry.get("cpu") else []
-    told += [f"{threads} thread{'s' * (threads != 1)}"] if threads else []
-    detail = f" ({', '.join(told)})" if told else ""
+    parts = [str(entry["cpu"])] if entry.get("cpu") else []
+    parts += [f"{threads} thread{'s' * (threads != 1)}"] if threads else []
+    detail = f" ({', '.join(parts)})" if parts else ""
     return f"cpu{detail}, {dtype}"
 
 
@@ -173,8 +173,8 @@ def _component(run: RunFacts, seam: str) -> str:
         for key, value in run.settings.items()
         if key.startswith(f"{seam}.") and key not in _NAMES and key.partition(".")[2] not in _UNTOLD
     }
-    told = ", ".join(f"{key} {value}" for key, value in options.items())
-    return f"{name} ({told})" if told else str(name)
+    parts = ", ".join(f"{key} {value}" for key, value in options.items())
+    return f"{name} ({parts})" if parts else str(name)
 
 
 def _adapters(run: RunFacts) -> str:
@@ -201,29 +201,29 @@ def _training(run: RunFacts) -> str:
     settings, train = run.settings, run.summary.get("train") or {}
     batch, accumulate = settings.get("train.batch_size"), settings.get("train.accumulate") or 1
     epochs, steps = settings.get("train.epochs"), train.get("steps")
-    told = []
+    parts = []
     if epochs is not None and settings.get("train.max_steps") is None:
-        told.append(f"{_figure(epochs)} epoch{'s' * (epochs != 1)}" + (f" ({_figure(steps)} steps)" if steps else ""))
+        parts.append(f"{_figure(epochs)} epoch{'s' * (epochs != 1)}" + (f" ({_figure(steps)} steps)" if steps else ""))
     elif steps:
-        told.append(f"{_figure(steps)} steps")
+        parts.append(f"{_figure(steps)} steps")
     if batch:
-        told.append(f"in batches of {batch}" + (f" x {accumulate}" if accumulate != 1 else ""))
+        parts.append(f"in batches of {batch}" + (f" x {accumulate}" if accumulate != 1 else ""))
     length = (run.manifest.get("lengths") or {}).get("max_length")
-    told = [" ".join(told)] if told else []
-    return ", ".join([*told, *([f"at most {_figure(length)} tokens an example"] if length else [])])
+    parts = [" ".join(parts)] if parts else []
+    return ", ".join([*parts, *([f"at most {_figure(length)} tokens an example"] if length else [])])
 
 
 def _optimizer(run: RunFacts) -> str:
     settings = run.settings
     if "train.lr" not in settings:
         return ""
-    told = [f"AdamW, learning rate {_figure(settings['train.lr'])}"]
+    parts = [f"AdamW, learning rate {_figure(settings['train.lr'])}"]
     schedule, warmup = settings.get("train.schedule"), settings.get("train.warmup_steps")
-    told += [f"{schedule} schedule"] if schedule else []
-    told += [f"{warmup} warm-up steps"] if warmup else []
-    told += [f"weight decay {_figure(settings['train.weight_decay'])}"] if "train.weight_decay" in settings else []
-    told += [f"betas {' and '.join(map(_figure, settings['train.betas']))}"] if "train.betas" in settings else []
-    return ", ".join(told)
+    parts += [f"{schedule} schedule"] if schedule else []
+    parts += [f"{warmup} warm-up steps"] if warmup else []
+    parts += [f"weight decay {_figure(settings['train.weight_decay'])}"] if "train.weight_decay" in settings else []
+    parts += [f"betas {' and '.join(map(_figure, settings['train.betas']))}"] if "train.betas" in settings else []
+    return ", ".join(parts)
 
 
 def _answers(run: RunFacts) -> str:

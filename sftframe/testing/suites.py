@@ -71,7 +71,7 @@ def suite_of(component: Component) -> Suite:
             from sftframe.testing.specimen import Specimen
 
             return Suite(component, Specimen(component), model.CHECKS, package)
-    raise TypeError(f"{component!r} serves no seam")
+    raise TypeError(f"{component!r} is no component of any seam")
 
 
 def module_suite(module: str) -> Suite:

@@ -109,7 +109,7 @@ def test_messages_stand_above_the_progress_and_break_between_words(look: Look, c
 
 CHAT_HELP = """
 from sftframe.cli.chat_turns import Chat
-Chat(None, seed=1).take("/help")
+Chat(None, seed=1).handle("/help")
 """
 
 

@@ -82,7 +82,7 @@ def _bare(num_shared: int, rests: Sequence[int]) -> CompactBatch:
         term_weights=nothing,
         chunks=(),
         shape=(len(rests), num_shared + longest),
-        counted_places=nothing,
+        counted_positions=nothing,
         counted_terms=nothing,
     )
 

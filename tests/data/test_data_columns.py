@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sftframe.config import DataConfig, merge, parse_settings, validate
-from sftframe.data import Dataset, load_answered, load_examples, unused_columns_told
+from sftframe.data import Dataset, load_answered, load_examples, unused_columns_text
 from sftframe.errors import DataError
 
 Load = Callable[..., Dataset]
@@ -182,7 +182,7 @@ def test_unused_columns_are_told_with_their_entries(load: Load, file: str) -> No
     if file == "d.parquet":  # its own figures count what is not null
         rows[1]["system"] = None
     columns = load(file, FORMATS[file](rows)).unused_columns
-    assert unused_columns_told(columns, 2) == "unused columns: 'system' (in 1 of 2 entries), 'id' (in 2 of 2 entries)"
+    assert unused_columns_text(columns, 2) == "unused columns: 'system' (in 1 of 2 entries), 'id' (in 2 of 2 entries)"
     assert [column.has_text for column in columns] == [True, False]
 
 

@@ -258,7 +258,7 @@ def test_answers_written_anew_replace_the_old_ones_and_their_verdicts(
 ) -> None:
     session = Session.reopen(finished, toys.registry, Observer(), layer={"generate": {"max_new_tokens": 2}})
     with session.at_work():
-        session.answer(anew=True)
+        session.answer(again=True)
     for suffix in ("", "-before"):  # both models answer in the same way, or their figures could not be compared
         assert {len(line["ids"]) for line in read_lines(finished / f"responses{suffix}.jsonl")} == {2}
         assert not (finished / f"verdicts{suffix}.jsonl").exists()
@@ -271,7 +271,7 @@ def test_answers_written_anew_are_those_of_a_model_that_was_tuned_or_not(
     old = {suffix: read_lines(finished / f"responses{suffix}.jsonl") for suffix in ("", "-before")}
     session = Session.reopen(finished, toys.registry, Observer())
     with session.at_work():
-        session.answer(anew=True)
+        session.answer(again=True)
     assert {suffix: read_lines(finished / f"responses{suffix}.jsonl") for suffix in old} == old
 
 
@@ -280,7 +280,7 @@ def test_without_answers_of_the_untuned_model_none_are_written_anew(start: Calla
     with session.at_work():
         session.train()
         session.answer()
-        session.answer(anew=True)
+        session.answer(again=True)
     assert not (session.folder.path / "responses-before.jsonl").exists()
 
 
@@ -291,7 +291,7 @@ def test_answers_that_could_not_be_written_anew_are_kept(finished: Path, toys: A
         session.at_work(),
         pytest.raises(ModelError, match=r"the prompt of example 34 has \d+ tokens and 250 new ones"),
     ):
-        session.answer(anew=True)
+        session.answer(again=True)
     assert (finished / "responses.jsonl").read_bytes() == before
 
 

@@ -34,7 +34,7 @@ def test_a_run_goes_on_when_its_file_is_gone(tmp_path, style_path):
 
     again = Session.reopen(tmp_path / "run", registry, Observer())
     assert again.setup.components.style.name == "toml:mine"
-    again.answer(anew=True)
+    again.answer(again=True)
     assert again.summary().prompt == "toml:mine"
     assert FinishedRun.open(tmp_path / "run", registry).style.stop_strings == ()
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
