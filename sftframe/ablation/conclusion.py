@@ -31,7 +31,7 @@ from sftframe.progress import Observer
 from sftframe.prompts.tokens import tokenize
 from sftframe.registry import Registry
 from sftframe.report import PageInput, comparison_document, comparison_page, read_arm_curves
-from sftframe.runs import RunStore, read_record
+from sftframe.runs import RunStore, load_run, read_record
 from sftframe.trust import accepting, claims_of, judge_claims, require, unaccepted
 
 
@@ -252,7 +252,7 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
     if len(runs) < 2:
         return None
     arms = [
-        ComparedArm(name=name, runs={seed: RunStore.open(path).load() for seed, path in paths.items()})
+        ComparedArm(name=name, runs={seed: load_run(path) for seed, path in paths.items()})
         for name, paths in runs.items()
     ]
     baseline = plan.config.baseline

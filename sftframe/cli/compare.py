@@ -92,9 +92,9 @@ def _runs_compared(
 ) -> ComparisonResult:
     from sftframe.analysis import compare as compare_arms
     from sftframe.analysis import group_into_arms
-    from sftframe.runs import RunStore
+    from sftframe.runs import load_run
 
-    arms = group_into_arms([RunStore.open(path).load() for path in paths])
+    arms = group_into_arms([load_run(path) for path in paths])
     return compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline)
 
 

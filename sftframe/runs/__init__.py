@@ -9,6 +9,7 @@ from sftframe.runs.settings import (
     fixed_settings,
     kept_settings,
     last_change,
+    load_run,
     read_changed_config,
     setting_in_words,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "free_run",
     "kept_settings",
     "last_change",
+    "load_run",
     "manifest_entry",
     "read_changed_config",
     "read_json",

@@ -10,7 +10,7 @@ from typing import Any
 from sftframe.config import Layer, RunConfig, flattened, merge, read_toml, validate
 from sftframe.errors import ConfigError, brief
 from sftframe.files import plain
-from sftframe.runs.store import RunStore, manifest_entry
+from sftframe.runs.store import LoadedRun, RunStore, manifest_entry
 
 _CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
 """Sections and keys that may change each time a command works on a run."""
@@ -101,6 +101,19 @@ def check_settings(run: RunStore, *, is_trained: bool) -> None:
         else f"accept the change with sftframe run --resume {run.path} --accept-changes, or make a new run"
     )
     raise ConfigError(f"{run.config_path} was changed since this run was started: {listed}; put it back, {way}")
+
+
+def load_run(path: Path) -> LoadedRun:
+    """A finished run, for a comparison: what it was trained with must be what its configuration says.
+
+    Raises:
+        ConfigError: there is none, it is not finished, a file is damaged, or the configuration was edited afterwards.
+    """
+    run = RunStore.open(path)
+    loaded = run.load()
+    if isinstance(loaded.manifest.get("settings"), Mapping):  # older runs do not say
+        check_settings(run, is_trained=True)
+    return loaded
 
 
 def accept_changes(run: RunStore, *, step: int) -> str:

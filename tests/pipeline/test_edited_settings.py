@@ -1,4 +1,4 @@
-"""A run whose config.toml was edited is not gone on with as if nothing had happened."""
+"""A run whose config.toml was edited is not resumed or compared as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sftframe.config import read_toml
 from sftframe.errors import ConfigError, DataError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
+from sftframe.runs import load_run
 
 
 class Killed(BaseException):
@@ -145,3 +146,10 @@ def test_moved_data_are_named_by_their_new_place(toys: Any, data_file: Path, tmp
     new.write_text(new.read_text().replace("After 3?", "After 33?"))
     with pytest.raises(ConfigError, match="have changed since"):
         Session.reopen(stopped, toys.registry, Observer(), layer={"data": {"source": str(new)}})
+
+
+def test_a_finished_run_whose_settings_were_edited_is_not_compared(finished: Path) -> None:
+    assert load_run(finished).settings["train.lr"] == 0.003
+    edit(finished, "train", lr=0.5)
+    with pytest.raises(ConfigError, match=r"train\.lr is 0\.5 and was 0\.003"):
+        load_run(finished)
