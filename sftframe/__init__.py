@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from sftframe.network.downloads import cache_dir, fetch
     from sftframe.network.http import http_client, http_transport, why_unreachable
     from sftframe.network.routes import NetworkError, TooLargeError, find_route
-    from sftframe.pipeline import run
+    from sftframe.pipeline import resume, run
     from sftframe.plugins.decoding import Answer, Sampler, check_fits
     from sftframe.progress import Observer, Sample
     from sftframe.registry import Registry, load_registry
@@ -123,6 +123,7 @@ __all__ = [
     "option",
     "read_named_file",
     "read_named_text",
+    "resume",
     "run",
     "select_states",
     "term_nll",
@@ -162,6 +163,7 @@ _LAZY = {
     "load_registry": "sftframe.registry",
     "read_named_file": "sftframe.files",
     "read_named_text": "sftframe.files",
+    "resume": "sftframe.pipeline",
     "run": "sftframe.pipeline",
 }
 

@@ -10,7 +10,7 @@ from sftframe.pipeline.preview import (
     view_batches,
     view_examples,
 )
-from sftframe.pipeline.session import Session, announce_unused_columns, run
+from sftframe.pipeline.session import Session, announce_unused_columns, resume, run
 from sftframe.pipeline.setup import (
     Components,
     PreparedData,
@@ -40,6 +40,7 @@ __all__ = [
     "proposals",
     "read_data",
     "resolve",
+    "resume",
     "run",
     "view_batches",
     "view_examples",

@@ -598,7 +598,13 @@ def resume(
     observer: Observer | None = None,
     callbacks: Iterable[Callback] = (),
 ) -> Summary:
-    """Resume a run that was interrupted; finished work is not done again.
+    """Resume a run that was interrupted, as `sftframe run --resume` does; finished work is not done again.
+
+    Args:
+        path: the run's folder.
+        registry: the plugins to choose from; by default all that are installed.
+        observer: gets the progress.
+        callbacks: hear of the rest of the training.
 
     Raises:
         SftframeError: the folder is no run, or template, tokenizer or data have changed since.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load
 
-from sftframe import Callback, EvalRecord, Pause, RunConfig, RunEnd, RunStart, Sample, StepRecord, run
+from sftframe import Callback, EvalRecord, Pause, RunConfig, RunEnd, RunStart, Sample, StepRecord, resume, run
 from sftframe.errors import ConfigError, PluginError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
@@ -85,11 +85,11 @@ def test_an_error_in_a_callback_leaves_a_run_that_continues_as_if_nothing_had_ha
     assert str(told.value).endswith(f"sftframe run --resume {folder}")
     assert {path.name for path in folder.glob("checkpoints/step-*")} == {"step-3", "step-6"}
     tracker = Tracker()
-    Session.resume(folder, toys.registry, Observer(), callbacks=[tracker]).run_all()
+    resume(folder, registry=toys.registry, callbacks=[tracker])
     assert [record.step for record in tracker.steps] == list(range(7, 19))
     assert tracker.starts[0].num_done == 6
     straight = train(out=tmp_path / "straight", train=settings)
-    Session.resume(straight, toys.registry, Observer()).run_all()
+    resume(straight, registry=toys.registry)
     assert outcome(folder) == outcome(straight)
 
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from sftframe import RunConfig, Summary, run
+from sftframe import RunConfig, Summary, resume, run
 from sftframe.config import Layer, merge
 from sftframe.errors import Interrupted
 from sftframe.files import write_json
 from sftframe.pipeline import Session
 from sftframe.pipeline.answers import mend
-from sftframe.pipeline.session import resume
 from sftframe.progress import Observer
 from sftframe.report import summary_document
 from sftframe.training import checkpoints

@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sftframe import Batch, CausalLM, ModelBackend, RunConfig, run
+from sftframe import Batch, CausalLM, ModelBackend, RunConfig, resume, run
 from sftframe.errors import TrainingError
 from sftframe.files import read_json_lines
-from sftframe.pipeline.session import resume
 from sftframe.progress import Observer
 
 
