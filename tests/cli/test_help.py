@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from sftframe import load_registry
-from sftframe.analysis.yardsticks import YARDSTICKS
+from sftframe.analysis import find_yardstick
 from sftframe.cli.app import app
 from sftframe.pipeline import resolve
 
@@ -112,8 +112,9 @@ def test_help_tells_the_default_that_holds(flag, key):
     assert re.search(rf"\b{re.escape(f'{document:g}' if isinstance(document, float) else str(document))}\b", text)
 
 
-@pytest.mark.parametrize("yardstick", YARDSTICKS, ids=lambda one: one.key)
-def test_help_tells_the_margin_of_every_yardstick(yardstick):
+@pytest.mark.parametrize("key", ["judge", "exact_match", "response_nll_per_byte", "stop_rate", "length_ratio"])
+def test_help_tells_the_margin_of_the_yardsticks_that_it_names(key):
+    yardstick = find_yardstick(key)
     (text,) = [parameter.help for parameter in COMMANDS["ablate"].params if "--margin" in parameter.opts]
     shown = f"{yardstick.margin:.0%}".replace("%", " %") if yardstick.is_margin_relative else f"{yardstick.margin:g}"
     assert yardstick.key in text
