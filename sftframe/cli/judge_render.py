@@ -135,7 +135,7 @@ def _pair_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
     ]
     if pairs.win_rate is not None and pairs.ci95 is not None:
         interval = f"95 % interval {pairs.ci95[0]:.1%} to {pairs.ci95[1]:.1%}"
-        rows.append(("win rate of B", f"{pairs.win_rate:.1%}, {interval} (a tie is half a win)"))
+        rows.append(("win rate of B", f"{pairs.win_rate:.1%}, {interval} (each order counts half)"))
     if pairs.position_consistency is not None:
         rows.append(("same in both orders", f"{pairs.position_consistency:.1%} of the pairs asked about"))
     if pairs.first_share is not None:
@@ -144,6 +144,14 @@ def _pair_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
         low, high = (100 * end for end in pairs.length_slope_ci95)
         slope = f"{100 * pairs.length_slope:+.1f} points of win rate (95 % interval {low:+.1f} to {high:+.1f})"
         rows.append(("twice as long", slope))
+    if pairs.equal_length_win_rate is not None and pairs.equal_length_ci95 is not None:
+        low, high = pairs.equal_length_ci95
+        rows.append(
+            (
+                "at equal length",
+                f"{pairs.equal_length_win_rate:.1%}, 95 % interval {low:.1%} to {high:.1%} (win rate of B)",
+            )
+        )
     return rows
 
 

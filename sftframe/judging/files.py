@@ -379,6 +379,7 @@ def _compared(comparison: HeadToHead) -> list[Document]:
             "index_b": b.index,
             "status": outcome.status,
             "winner": outcome.winner,
+            "points": outcome.points,
             "is_consistent": outcome.is_consistent,
             "reason": outcome.reason,
         }

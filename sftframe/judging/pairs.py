@@ -1,8 +1,8 @@
 """Preferences between two answers, from both orders, and their summary over many pairs.
 
-The answers of one side are called a, those of the other b, in both orders. If a judge prefers a in one order and b in
-the other, it prefers a position and not an answer: that is a tie. Equal answers are a tie, and the judge does not see
-them.
+The answers of one side are called a, those of the other b, in both orders. Each order gives half a point: to the answer
+that it prefers, or a quarter to both. If a judge prefers a in one order and b in the other, it prefers a position and
+not an answer: both get half a point. Equal answers are a tie, and the judge does not see them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class PairOutcome:
     status: VerdictStatus
     """The first status of the two orders that is not `ok`; `ok` if both are."""
     winner: Side | None
-    """None unless `status` is `ok`."""
+    """The answer that both orders prefer, else `tie`; None unless `status` is `ok`."""
+    points: float | None
+    """Of b, 0-1: the mean of the orders in which the judge answered; None if it answered in neither."""
     is_consistent: bool | None
     """Whether both orders name the same answer, or both none; None if the judge did not see the pair, or failed."""
     reason: str
@@ -44,15 +46,16 @@ class PairSummary:
 
     num_pairs: int
     num_judged: int
-    """Pairs with an outcome: a preference in both orders, or equal answers."""
+    """Pairs with an outcome: a preference in at least one order, or equal answers."""
     num_equal: int
     """Pairs of equal answers: ties that the judge did not see."""
     num_a: int
-    """Pairs that a wins."""
+    """Pairs that a wins in both orders."""
     num_b: int
     num_ties: int
+    """Pairs with both orders that neither wins in both."""
     win_rate: float | None
-    """Of b, ties counted as half, 0-1."""
+    """Mean of b's points, 0-1."""
     ci95: tuple[float, float] | None
     """Over the pairs: Jeffreys' interval for three outcomes."""
     position_consistency: float | None
@@ -63,6 +66,9 @@ class PairSummary:
     """Gain of b's win rate if its answer is twice as long as a's: least squares over log2 of the length ratio, without
     equal answers."""
     length_slope_ci95: tuple[float, float] | None
+    equal_length_win_rate: float | None
+    """b's win rate on answers of equal length, 0-1: the line of `length_slope` there."""
+    equal_length_ci95: tuple[float, float] | None
 
 
 def make_pairs(matches: Iterable[tuple[JudgeItem, JudgeItem]]) -> list[JudgePair]:
@@ -108,31 +114,36 @@ def summarise_pairs(
     outcomes: Sequence[PairOutcome], forward: Iterable[Preference], backward: Iterable[Preference]
 ) -> PairSummary:
     """Win rate, position and length, with intervals if there are enough pairs."""
-    judged = [outcome for outcome in outcomes if outcome.status == "ok"]
-    wins = [_value(outcome.winner) for outcome in judged]
+    judged = [outcome for outcome in outcomes if outcome.points is not None]
+    points = [_points(outcome) for outcome in judged]
+    winners = [outcome.winner for outcome in judged]
     named = [p.winner for p in (*forward, *backward) if p.winner in ("first", "second")]
-    asked = [outcome for outcome in judged if outcome.is_consistent is not None]
-    slope = _length_slope(asked)
+    asked = [outcome for outcome in judged if outcome.reason != SAME]
+    both_ways = [outcome for outcome in asked if outcome.is_consistent is not None]
+    line = _length_line(asked)
     return PairSummary(
         num_pairs=len(outcomes),
         num_judged=len(judged),
         num_equal=len(judged) - len(asked),
-        num_a=wins.count(0.0),
-        num_b=wins.count(1.0),
-        num_ties=wins.count(0.5),
-        win_rate=fmean(wins) if wins else None,
-        ci95=_win_rate_interval(*(wins.count(value) for value in (0.0, 0.5, 1.0))) if wins else None,
-        position_consistency=fmean(bool(outcome.is_consistent) for outcome in asked) if asked else None,
+        num_a=winners.count("a"),
+        num_b=winners.count("b"),
+        num_ties=winners.count("tie"),
+        win_rate=fmean(points) if points else None,
+        ci95=_win_rate_interval(points) if points else None,
+        position_consistency=fmean(bool(outcome.is_consistent) for outcome in both_ways) if both_ways else None,
         first_share=named.count("first") / len(named) if named else None,
-        length_slope=slope[0] if slope else None,
-        length_slope_ci95=slope[1] if slope else None,
+        length_slope=line.slope if line else None,
+        length_slope_ci95=line.slope_ci95 if line else None,
+        equal_length_win_rate=line.at_equal_length if line else None,
+        equal_length_ci95=line.at_equal_length_ci95 if line else None,
     )
 
 
 def _outcome(pair: JudgePair, forward: Mapping[int, Preference], backward: Mapping[int, Preference]) -> PairOutcome:
     status: VerdictStatus = "ok"
     winner: Side | None = "tie"
-    is_consistent, reason = None, "the same answer"
+    points: float | None = 0.5
+    is_consistent, reason = None, SAME
     if differing([pair]):
         shown = forward[pair.index], backward[pair.index]
         failed = next((preference for preference in shown if preference.status != "ok"), None)
@@ -142,10 +153,13 @@ def _outcome(pair: JudgePair, forward: Mapping[int, Preference], backward: Mappi
             winner = winners[0] if is_consistent else "tie"
         else:
             status, winner, reason = failed.status, None, failed.reason
+        known = [_VALUES[side] for side in winners if side is not None]
+        points = fmean(known) if known else None
     return PairOutcome(
         index=pair.index,
         status=status,
         winner=winner,
+        points=points,
         is_consistent=is_consistent,
         reason=reason,
         length_ratio=(len(pair.second) + 1) / (len(pair.first) + 1),
@@ -156,13 +170,21 @@ _FORWARD: Mapping[str | None, Side | None] = {"first": "a", "second": "b", "tie"
 _BACKWARD: Mapping[str | None, Side | None] = {"first": "b", "second": "a", "tie": "tie", None: None}
 
 
-def _value(winner: Side | None) -> float:
-    """A pair's points for b."""
-    return {"a": 0.0, "b": 1.0}.get(winner or "tie", 0.5)
+_VALUES: Mapping[Side, float] = {"a": 0.0, "tie": 0.5, "b": 1.0}
+"""Points of b in one order."""
+SAME = "the same answer"
+"""The reason of a tie that the judge did not see."""
 
 
-def _win_rate_interval(num_a: int, num_ties: int, num_b: int) -> tuple[float, float]:
+def _points(outcome: PairOutcome) -> float:
+    assert outcome.points is not None, "only for pairs that the judge answered"
+    return outcome.points
+
+
+def _win_rate_interval(points: Sequence[float]) -> tuple[float, float]:
     """95 % interval of b's win rate: Jeffreys' for three outcomes, a Dirichlet posterior under 1/2 for each of them.
+
+    A pair with a quarter of the points counts as half a loss and half a tie, one with three quarters as half a win.
 
     Intervals for yes and no have no ties and become twice as wide if there are many; Student's has no width if all
     pairs have the same result. The coverage of this one is tested.
@@ -170,7 +192,8 @@ def _win_rate_interval(num_a: int, num_ties: int, num_b: int) -> tuple[float, fl
     import numpy as np
     from scipy.stats import dirichlet
 
-    counts = [num_a + 0.5, num_ties + 0.5, num_b + 0.5]
+    num_a, num_b = (sum(max(0.0, 2 * share - 1) for share in shares) for shares in ([1 - p for p in points], points))
+    counts = [num_a + 0.5, len(points) - num_a - num_b + 0.5, num_b + 0.5]
     shares = dirichlet.rvs(counts, size=_NUM_DRAWS, random_state=0)  # (draws, 3)
     low, high = np.quantile(shares[:, 2] + shares[:, 1] / 2, (0.025, 0.975))
     return float(low), float(high)
@@ -180,15 +203,35 @@ _NUM_DRAWS = 20_000
 """Draws from the posterior, always the same; the bounds are exact to 0.1 percentage points with 100 pairs."""
 
 
-def _length_slope(outcomes: Sequence[PairOutcome]) -> tuple[float, tuple[float, float]] | None:
-    """Slope and its 95 % interval; None if all lengths or all outcomes are equal, or there are too few pairs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LengthLine:
+    """Points of b over log2 of the length ratio, by least squares."""
+
+    slope: float
+    slope_ci95: tuple[float, float]
+    at_equal_length: float
+    at_equal_length_ci95: tuple[float, float]
+
+
+def _length_line(outcomes: Sequence[PairOutcome]) -> _LengthLine | None:
+    """None if all lengths or all outcomes are equal, or there are too few pairs."""
     lengths = [math.log2(outcome.length_ratio) for outcome in outcomes]
-    wins = [_value(outcome.winner) for outcome in outcomes]
-    if len(lengths) < _MIN_FOR_SLOPE or len(set(lengths)) == 1 or len(set(wins)) == 1:
+    points = [_points(outcome) for outcome in outcomes]
+    if len(lengths) < _MIN_FOR_SLOPE or len(set(lengths)) == 1 or len(set(points)) == 1:
         return None
     from scipy.special import stdtrit
     from scipy.stats import linregress
 
-    line = linregress(lengths, wins)
-    half = float(stdtrit(len(lengths) - 2, 0.975)) * float(line.stderr)
-    return float(line.slope), (float(line.slope) - half, float(line.slope) + half)
+    line = linregress(lengths, points)
+    t = float(stdtrit(len(lengths) - 2, 0.975))
+    slope, level = float(line.slope), min(1.0, max(0.0, float(line.intercept)))
+    half, half_level = t * float(line.stderr), t * float(line.intercept_stderr)
+    return _LengthLine(
+        slope=slope,
+        slope_ci95=(slope - half, slope + half),
+        at_equal_length=level,
+        at_equal_length_ci95=(
+            max(0.0, float(line.intercept) - half_level),
+            min(1.0, float(line.intercept) + half_level),
+        ),
+    )

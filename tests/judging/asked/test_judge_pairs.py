@@ -76,10 +76,45 @@ def test_only_an_answer_named_in_both_orders_wins(winners, winner, is_consistent
     assert (outcome.status, outcome.winner, outcome.is_consistent) == ("ok", winner, is_consistent)
 
 
-def test_a_pair_that_failed_in_one_order_has_no_outcome_but_a_status_and_its_reason():
+@pytest.mark.parametrize(
+    ("winners", "points"),
+    [(A_WINS, 0.0), (B_WINS, 1.0), (("first", "first"), 0.5), (("second", "tie"), 0.75), (("tie", "second"), 0.25)],
+)
+def test_each_order_gives_half_a_point(winners, points):
+    (outcome,), _, _ = outcomes(winners)
+    assert outcome.points == points
+
+
+def test_a_pair_that_failed_in_one_order_has_the_points_of_the_other():
     lost = prefers(0, None, status="timeout", reason="silent")
-    (outcome,) = combine([pair(0)], [prefers(0, "first")], [lost])
+    (outcome,) = combine([pair(0)], [prefers(0, "second")], [lost])
     assert (outcome.status, outcome.winner, outcome.is_consistent, outcome.reason) == ("timeout", None, None, "silent")
+    assert outcome.points == 1.0
+    summary = summarise_pairs([outcome], [prefers(0, "second")], [lost])
+    assert (summary.num_judged, summary.num_b, summary.win_rate, summary.position_consistency) == (1, 0, 1.0, None)
+
+
+def test_a_pair_that_failed_in_both_orders_has_none():
+    lost = prefers(0, None, status="error")
+    (outcome,) = combine([pair(0)], [lost], [lost])
+    assert outcome.points is None
+    assert summarise_pairs([outcome], [lost], [lost]).num_judged == 0
+
+
+def test_half_a_preference_is_not_thrown_away():
+    # b is preferred in one order and tied in the other, nine times of ten: 0.9 * 0.75 + 0.1 * 0.5
+    summary = summarise_pairs(*outcomes(*[("second", "tie")] * 36, *[TIE] * 4))
+    assert summary.win_rate == pytest.approx(0.725)
+    assert summary.ci95[0] > 0.6
+
+
+def test_the_win_rate_at_equal_length_is_where_the_line_crosses_it():
+    # log2 ratios 0, 1, 2 with points 0.5, 0.75, 1: a straight line that is 0.5 at 0, while the mean is 0.75
+    half = ("second", "tie")
+    summary = summarise_pairs(*outcomes(TIE, half, B_WINS, lengths=[(3, 3), (3, 7), (3, 15)]))
+    assert summary.win_rate == pytest.approx(0.75)
+    assert summary.equal_length_win_rate == pytest.approx(0.5)
+    assert summary.equal_length_ci95 == pytest.approx((0.5, 0.5), abs=1e-6)
 
 
 def test_ties_are_half_a_win_in_the_win_rate():
