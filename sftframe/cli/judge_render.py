@@ -146,12 +146,8 @@ def _pair_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
         rows.append(("twice as long", slope))
     if pairs.equal_length_win_rate is not None and pairs.equal_length_ci95 is not None:
         low, high = pairs.equal_length_ci95
-        rows.append(
-            (
-                "at equal length",
-                f"{pairs.equal_length_win_rate:.1%}, 95 % interval {low:.1%} to {high:.1%} (win rate of B)",
-            )
-        )
+        interval = f"95 % interval {low:.1%} to {high:.1%}"
+        rows.append(("at equal length", f"B would win {pairs.equal_length_win_rate:.1%}, {interval}"))
     return rows
 
 

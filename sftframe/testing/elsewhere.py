@@ -245,6 +245,13 @@ class _Date(datetime.date):
     def today(cls) -> _Date:
         return cls.fromtimestamp(time.time())
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """As of `_DateTime`."""
+        from pydantic_core import core_schema
+
+        return core_schema.date_schema()
+
 
 class _DateTime(datetime.datetime):
     @classmethod
@@ -258,6 +265,13 @@ class _DateTime(datetime.datetime):
     @classmethod
     def utcnow(cls) -> _DateTime:
         return cls.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Models of pydantic that are made from now on take it for what it stands for."""
+        from pydantic_core import core_schema
+
+        return core_schema.datetime_schema()
 
 
 def set_clock(shift_s: float) -> None:

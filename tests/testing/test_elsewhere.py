@@ -116,3 +116,19 @@ def test_what_cannot_be_made_there_is_a_warning(monkeypatch):
         patch.setattr(sys.modules["not_there"], "OrderOfASet", OrderOfASet, raising=False)
         with pytest.raises(UntriedError, match=r"made again there, ModuleNotFoundError: .*not_there"):
             in_processes(OrderOfASet(), [Job(probe=name_of)])
+
+
+def year_in_a_model(component):
+    """A model of pydantic that is made in the other process, whose date is another one."""
+    from datetime import date, datetime  # as they are there
+
+    from pydantic import BaseModel, create_model
+
+    kind: type[BaseModel] = create_model("Dated", at=(datetime, ...), day=(date, ...))
+    made = kind.model_validate({"at": "2031-05-06T07:08:09", "day": "2032-01-02"})
+    return made.at.year, made.day.year  # type: ignore[attr-defined]
+
+
+def test_pydantic_knows_the_dates_of_other_processes():
+    component = load_registry().prompt_style("alpaca")
+    assert set(in_processes(component, [Job(probe=year_in_a_model)])) == {(2031, 2032)}
