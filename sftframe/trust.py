@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sftframe.errors import ConfigError, SftframeError, brief
-from sftframe.files import CONFIG, MANIFEST
+from sftframe.files import CONFIG, MANIFEST, sha256_of
 from sftframe.network.downloads import cache_dir
 from sftframe.network.offline import is_offline
 from sftframe.plugins import Judge
@@ -176,7 +176,7 @@ def require_run(run: Path, registry: Registry, given: Mapping[str, Any]) -> None
 def pickle_claims(run: Path) -> list[Claim]:
     """The files of a run's model that can run code when they are loaded, with any file name."""
     return [
-        Claim(words=f"load the pickle {path}, which can run any code", mark=("pickle", _hash_of(path)), key="model")
+        Claim(words=f"load the pickle {path}, which can run any code", mark=("pickle", sha256_of(path)), key="model")
         for path in sorted((run / "model").rglob("*"))
         if path.is_file() and is_pickle(path)
     ]
@@ -192,11 +192,6 @@ def is_pickle(path: Path) -> bool:
 
 
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib")
-
-
-def _hash_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def judge_claims(judge: Judge, given: Iterable[str], *, inside: Iterable[Path] = ()) -> list[Claim]:

@@ -207,7 +207,8 @@ def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = 
 
     Args:
         sd: standard deviation of one item's paired difference between two arms; differences between seeds do not count
-        then. pilot: an earlier ablation; its variances are used.
+            then.
+        pilot: an earlier ablation; its variances are used.
 
     Raises:
         ConfigError: neither or both are given, the pilot has no results, or the standard deviation is not positive.
@@ -216,8 +217,15 @@ def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = 
     if sd is not None and pilot is not None:
         raise ConfigError("--sd and --pilot both say how much scores vary: give only one of them")
     yardstick = find_yardstick(plan.config.yardstick)
-    components = _given_spread(sd) if pilot is None else _pilot_spread(pilot, yardstick.key)
-    num_items, num_seeds = _num_test_items(plan, registry), len(plan.grid.seeds)
+    if pilot is not None:
+        components = _pilot_spread(pilot, yardstick.key)
+    elif sd is not None and sd > 0:
+        components = VarianceComponents(seed=None, item=sd**2, residual=0.0)
+    else:
+        raise ConfigError(f"--sd {sd}: expected a positive standard deviation, in the unit of the yardstick")
+    config = resolve(plan.grid.arms[0].layer, registry)
+    num_items = len(prepare_data(config, Components.choose(config, registry), Observer()).test_examples())
+    num_seeds = len(plan.grid.seeds)
     found = minimum_detectable_difference(
         components, num_items=num_items, num_seeds=num_seeds, alpha=0.05 / max(1, len(plan.grid.arms) - 1), power=0.8
     )
@@ -268,12 +276,6 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
     return replace(result, remedy=remedy(result, ablation.folder.path, num_seeds=len(plan.grid.seeds)))
 
 
-def _given_spread(sd: float | None) -> VarianceComponents:
-    if sd is None or not sd > 0:
-        raise ConfigError(f"--sd {sd}: expected a positive standard deviation, in the unit of the yardstick")
-    return VarianceComponents(seed=None, item=sd**2, residual=0.0)
-
-
 def _pilot_spread(pilot: Path, yardstick: str) -> VarianceComponents:
     """Components of the pair with the largest variance."""
     folder = AblationFolder.open(pilot)
@@ -291,8 +293,3 @@ def _pilot_spread(pilot: Path, yardstick: str) -> VarianceComponents:
 
 def _is_table(table: object, yardstick: str) -> bool:
     return isinstance(table, dict) and table.get("key") == yardstick and isinstance(table.get("comparisons"), list)
-
-
-def _num_test_items(plan: Plan, registry: Registry) -> int:
-    config = resolve(plan.grid.arms[0].layer, registry)
-    return len(prepare_data(config, Components.choose(config, registry), Observer()).test_examples())

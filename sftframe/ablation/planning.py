@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from sftframe.ablation.grid import AblateConfig, Arm, Axis, Grid, Request, make_grid, read_request, seeds_from
+from sftframe.ablation.grid import AblateConfig, Arm, Grid, Request, make_grid, read_request, seeds_from
 from sftframe.config import Layer, option_fields
 from sftframe.data import load_examples, split
 from sftframe.device import choose_device, set_up_threads
@@ -57,16 +57,14 @@ class Plan:
 
     def document(self) -> dict[str, Any]:
         """The plan as a configuration file, for `read_plan`."""
-        named = {seam: list(axis.values) for seam in SEAMS if (axis := self._axis(f"{seam}.name"))}
-        other = {axis.key: list(axis.values) for axis in self.grid.axes if not axis.key.endswith(".name")}
+        values = {axis.key: list(axis.values) for axis in self.grid.axes}
+        named = {key.removesuffix(".name"): listed for key, listed in values.items() if key.endswith(".name")}
+        other = {key: listed for key, listed in values.items() if not key.endswith(".name")}
         table = self.config.model_dump(mode="json", exclude_none=True, exclude={"prompt", "collate", "model", "set"})
         base = _toml_value(self.base)
         if "source" in base.get("data", {}):
             base["data"]["source"] = absolute_path_or_text(base["data"]["source"])
         return {**base, "ablate": {**table, **named, "seeds": list(self.grid.seeds), "set": other}}
-
-    def _axis(self, key: str) -> Axis | None:
-        return next((axis for axis in self.grid.axes if axis.key == key), None)
 
 
 def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> Plan:
@@ -80,7 +78,9 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
         SftframeError: a component, the device, a weight file or the judge is not there.
     """
     for axis in request.axes:
-        _check_may_vary(axis)
+        section = axis.key.partition(".")[0]
+        if section in _UNVARIED:
+            raise ConfigError(f"{axis.label} cannot be varied: {_UNVARIED[section]}")
 
     def has_option(seam: str, component: str, option: str) -> bool:
         return option in option_fields(registry.find(Seam(seam), component).Options)
@@ -91,7 +91,9 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
     grid = make_grid(
         base, request.axes, seeds, has_option, lambda seam, option: registry.names_with_option(Seam(seam), option)
     )
-    _check_baseline(request.config.baseline, grid)
+    baseline, names = request.config.baseline, [arm.name for arm in grid.arms]
+    if baseline is not None and baseline not in names:
+        raise ConfigError(f"ablate.baseline: no arm {baseline!r}{suggestion(baseline, names)}")
     texts = _prompt_texts(request)
     grid = replace(grid, arms=tuple(_with_prompt_text(arm, texts) for arm in grid.arms))
     if is_run:
@@ -102,12 +104,6 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
 def read_plan(document: Mapping[str, Any], registry: Registry, *, is_run: bool = True) -> Plan:
     """The plan in a `Plan.document`. Raises as `make_plan`."""
     return make_plan(read_request(dict(document)), registry, is_run=is_run)
-
-
-def _check_may_vary(axis: Axis) -> None:
-    section = axis.key.partition(".")[0]
-    if section in _UNVARIED:
-        raise ConfigError(f"{axis.label} cannot be varied: {_UNVARIED[section]}")
 
 
 def _with_named_components(base: Layer, registry: Registry, varied: Collection[str]) -> Layer:
@@ -137,12 +133,6 @@ def _with_prompt_text(arm: Arm, texts: Mapping[str, str]) -> Arm:
     if style["name"] not in texts:
         return arm
     return replace(arm, layer={**arm.layer, "prompt": {**style, "content": texts[style["name"]]}})
-
-
-def _check_baseline(baseline: str | None, grid: Grid) -> None:
-    names = [arm.name for arm in grid.arms]
-    if baseline is not None and baseline not in names:
-        raise ConfigError(f"ablate.baseline: no arm {baseline!r}{suggestion(baseline, names)}")
 
 
 def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:

@@ -239,24 +239,6 @@ class PairedDifferences:
         return linearised(self.values, self.weights)
 
 
-def pair_up(
-    baseline: ArmScores, candidate: ArmScores, *, weights: Mapping[int, float] | None = None
-) -> PairedDifferences:
-    """Differences on the seeds and items that both arms have.
-
-    Args:
-        weights: denominators by item, if the scores are numerators of a ratio of sums.
-
-    Raises:
-        DataError: the arms share no seed or no item.
-
-    >>> pair_up({1: {0: 50.0, 1: 70.0}}, {1: {0: 60.0, 1: 70.0, 2: 90.0}}).values
-    array([[10.,  0.]])
-    """
-    common = common_scores({"the baseline": baseline, "the candidate": candidate}, weights)
-    return differences(common, 0, 1)
-
-
 def differences(common: CommonScores, baseline: int, candidate: int) -> PairedDifferences:
     """Of two arms, by their positions."""
     return PairedDifferences(values=common.values[candidate] - common.values[baseline], weights=common.weights)

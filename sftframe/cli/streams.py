@@ -24,7 +24,7 @@ from sftframe.errors import OutputError, ReaderGone
 from sftframe.escaping import escape_controls, json_text
 
 _ERRORS = "sftframe.plain"
-"""Name of the codec error handler `_plain`."""
+"""Name of the codec error handler `_replaced`."""
 
 _PLAIN = {
     **dict.fromkeys("‐‑‒–—−·•━─═", "-"),

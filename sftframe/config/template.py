@@ -5,13 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import tomli_w
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from sftframe.config.sections import RunConfig, Section
+from sftframe.config.sections import RunConfig
+from sftframe.config.validation import section_in
 from sftframe.plugins import SEAMS
 
 _HEADER = """\
@@ -50,14 +51,14 @@ def commented_toml(
     lines = [*_comment(_HEADER.format(path=path)), ""]
     fields = RunConfig.model_fields
     for name, field in fields.items():
-        if _section_of(field) is None and name not in SEAMS:
+        if section_in(field.annotation) is None and name not in SEAMS:
             lines += _setting(name, field, {})
     for seam in SEAMS:
-        section = _section_of(fields[seam])
+        section = section_in(fields[seam].annotation)
         assert section is not None, "a seam's choice is a section"
         lines += _component(seam, chosen[seam], section)
     for name, field in fields.items():
-        section = _section_of(field)
+        section = section_in(field.annotation)
         if section is not None and name not in SEAMS:
             lines += [f"[{name}]", *_section(section, proposed.get(name, {}))]
     return "\n".join(lines).rstrip() + "\n"
@@ -65,7 +66,7 @@ def commented_toml(
 
 def _section(section: type[BaseModel], proposed: Mapping[str, Any]) -> Iterator[str]:
     for name, field in section.model_fields.items():
-        nested = _section_of(field)
+        nested = section_in(field.annotation)
         if nested is None:
             yield from _setting(name, field, proposed)
             continue
@@ -113,9 +114,3 @@ def _value(value: Any) -> str:
 def _comment(text: str) -> list[str]:
     wrapped = [textwrap.wrap(line, 110, drop_whitespace=False) or [""] for line in text.splitlines()]
     return [f"# {line}".rstrip() for lines in wrapped for line in lines]
-
-
-def _section_of(field: FieldInfo) -> type[Section] | None:
-    """The section of a field, also if the field is optional."""
-    kinds = (field.annotation, *get_args(field.annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)

@@ -180,7 +180,7 @@ def known_keys(model: Any, prefix: tuple[str, ...] = ()) -> Iterator[str]:
     'generate.max_new_tokens'
     """
     for name, field in getattr(model, "model_fields", {}).items():
-        inner = _section_in(field.annotation)
+        inner = section_in(field.annotation)
         if inner is None or name in SEAMS:
             yield ".".join((*prefix, name))
         if inner is not None:
@@ -191,11 +191,11 @@ def _fields_at(model: Any, path: Iterable[str]) -> list[str]:
     """Names of the fields of a section, or of a section in it; empty if they are not known."""
     for part in path:
         field = getattr(model, "model_fields", {}).get(part)
-        model = None if field is None else _section_in(field.annotation)
+        model = None if field is None else section_in(field.annotation)
     return list(getattr(model, "model_fields", ()))
 
 
-def _section_in(annotation: Any) -> type[BaseModel] | None:
+def section_in(annotation: Any) -> type[BaseModel] | None:
     """The section of a field, also if the field is optional."""
     kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

@@ -65,17 +65,9 @@ def examine(
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("always", RuntimeWarning)
         yield from _examine(config, registry, look_at_terminal(stdout or sys.stdout), begin)
-    yield from check_warnings([str(warning.message) for warning in heard if _is_told(warning.category)])
-
-
-def check_warnings(messages: Sequence[str]) -> Iterator[Finding]:
-    """The warnings of the examination, each once."""
-    for message in dict.fromkeys(messages):
+    shown = [str(warning.message) for warning in heard if issubclass(warning.category, UserWarning | RuntimeWarning)]
+    for message in dict.fromkeys(shown):
         yield Finding(topic="warnings", status="note", found=" ".join(message.split()))
-
-
-def _is_told(category: type[Warning]) -> bool:
-    return issubclass(category, UserWarning | RuntimeWarning)
 
 
 def _examine(

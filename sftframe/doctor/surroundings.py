@@ -132,6 +132,7 @@ def _contents(path: Path) -> tuple[int, int, bool]:
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_ON = ("1", "true", "yes", "on")
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CONNECT_S = 3.0
 _SIGNS = "✓–·…│"
@@ -170,7 +171,7 @@ class NetworkProbe:
         self._started = time.monotonic()
         self._network = Network(
             endpoint=environment.get("HF_ENDPOINT") or DEFAULT_ENDPOINT,
-            offline=next((name for name in _OFFLINE if _is_on(environment.get(name, ""))), ""),
+            offline=next((name for name in _OFFLINE if environment.get(name, "").strip().lower() in _ON), ""),
             proxies=[name for name in _PROXIES if environment.get(name)],
         )
         # a daemon thread: looking up a name can take longer than we wait
@@ -239,10 +240,6 @@ def _can_show(encoding: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
-
-
-def _is_on(value: str) -> bool:
-    return value.strip().lower() in ("1", "true", "yes", "on")
 
 
 def _reach(network: Network) -> None:

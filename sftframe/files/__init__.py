@@ -41,7 +41,7 @@ from sftframe.files.folders import (
     remove_run,
     require_space,
 )
-from sftframe.files.user_files import check_plain, content_kind, path_hint, read_named_file, read_named_text
+from sftframe.files.user_files import check_plain, content_kind, path_hint, read_named_file, read_named_text, sha256_of
 
 __all__ = [
     "CONFIG",
@@ -77,6 +77,7 @@ __all__ = [
     "remove_run",
     "replace_dir",
     "require_space",
+    "sha256_of",
     "sync_dir",
     "whole_dir",
     "write_json",

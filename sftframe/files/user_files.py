@@ -6,6 +6,7 @@ A name may lead to anything: a pipe without a writer, a device without an end, a
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -38,6 +39,12 @@ def read_named_file(path: Path, *, most: int = MOST_TEXT) -> bytes:
         content = file.read(most + 1)
     _refuse_large(len(content), most, path)
     return content
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_named_text(path: Path, *, most: int = MOST_TEXT) -> str:

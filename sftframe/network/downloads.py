@@ -7,7 +7,6 @@ never from https to http. A key in the address is not sent to the other host.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sftframe.errors import SftframeError
-from sftframe.files import free_bytes, sync_dir
+from sftframe.files import free_bytes, sha256_of, sync_dir
 from sftframe.formatting import file_size
 from sftframe.network.http import http_client
 from sftframe.network.routes import NetworkError, find_route
@@ -127,8 +126,7 @@ class _Wanted:
         if self.size is not None and num_bytes != self.size:
             return f"has {num_bytes} bytes, expected {self.size}"
         if self.sha256 is not None:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(path)
             if found != self.sha256.lower():
                 return f"has SHA-256 {found}, expected {self.sha256.lower()}"
         return None

@@ -36,18 +36,20 @@ class FilePromptStyle(PromptStyle):
         if not self.options.content:
             self.options = dataclasses.replace(self.options, content=self.read())
         self._layout = self._explained(self.layout)
-        self._stops = tuple(dict.fromkeys((*self._explained(self._own_stops), *self.options.stop_strings)))
+        self._stops = tuple(
+            dict.fromkeys((*self._explained(lambda: self._layout.stop_strings), *self.options.stop_strings))
+        )
         for probe in _PROBES:
             self.segments(probe)
 
     @classmethod
-    @abstractmethod
     def read(cls) -> str:
-        """The text that the option `content` keeps.
+        """The text that the option `content` keeps: the file's.
 
         Raises:
             ConfigError: there is no such file, or it cannot be read.
         """
+        return read_text(cls.path)
 
     @abstractmethod
     def layout(self) -> Layout:
@@ -66,9 +68,6 @@ class FilePromptStyle(PromptStyle):
         pieces = self.segments(_BLANKS_AROUND)
         texts = ((Role.INSTRUCTION, _BLANKS_AROUND.instruction), (Role.INPUT, _BLANKS_AROUND.input))
         return any(text not in "".join(p.text for p in pieces if p.role is role) for role, text in texts)
-
-    def _own_stops(self) -> tuple[str, ...]:
-        return self._layout.stop_strings
 
     def _explained(self, work: Callable[[], T]) -> T:
         """Add the file's name to an error."""
@@ -91,21 +90,12 @@ _BLANKS_AROUND = Example(index=0, instruction=" Name. ", input=" a, b ", output=
 class _SegmentList(FilePromptStyle):
     Options = SegmentListOptions
 
-    @classmethod
-    def read(cls) -> str:
-        return read_text(cls.path)
-
     def layout(self) -> Layout:
-
         return parse_segments(self.options.content)
 
 
 class _JinjaTemplate(FilePromptStyle):
     Options = JinjaOptions
-
-    @classmethod
-    def read(cls) -> str:
-        return read_text(cls.path)
 
     def layout(self) -> Layout:
         from sftframe.prompts.templates import JinjaLayout

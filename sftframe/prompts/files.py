@@ -161,8 +161,10 @@ def _entry(value: Any, where: str) -> Entry:
 def _check_order(entries: Sequence[Entry]) -> None:
     for role in (Role.INSTRUCTION, Role.INPUT, Role.RESPONSE):
         count = sum(entry.role is role for entry in entries)
+        is_lost = role is Role.INPUT and not count
+        why = ": an example's input would be lost (an empty one is left out anyway)" if is_lost else ""
         if count != 1:
-            raise ConfigError(f"segments: {role.label!r} is there {count} times, expected once{_why(role, count)}")
+            raise ConfigError(f"segments: {role.label!r} is there {count} times, expected once{why}")
     border = next(i for i, entry in enumerate(entries) if entry.role is Role.RESPONSE)
     for number, entry in enumerate(entries):
         if number > border and entry.role is not Role.END:
@@ -174,12 +176,6 @@ def _check_order(entries: Sequence[Entry]) -> None:
             raise ConfigError(
                 f'segments[{number}]: end before the response; in the prompt a tag is {{ template = "…" }}'
             )
-
-
-def _why(role: Role, count: int) -> str:
-    if role is Role.INPUT and not count:
-        return ": an example's input would be lost (an empty one is left out anyway)"
-    return ""
 
 
 def _stop_strings(listed: Any) -> Iterator[str]:
@@ -218,21 +214,16 @@ class SegmentListOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JinjaOptions:
+class JinjaOptions(SegmentListOptions):
     """What can be set for a Jinja file."""
 
-    content: str = option("", _CONTENT)
-    stop_strings: tuple[str, ...] = option((), _STOPS)
     variables: dict[str, Any] = field(default_factory=dict, metadata={"description": _VARIABLES})
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatOptions:
+class ChatOptions(JinjaOptions):
     """What can be set for a chat template."""
 
-    content: str = option("", _CONTENT)
-    stop_strings: tuple[str, ...] = option((), _STOPS)
-    variables: dict[str, Any] = field(default_factory=dict, metadata={"description": _VARIABLES})
     template: str = option("default", "which of the file's templates, where it has several")
     system: str = option("", "a system message before the question")
     input_separator: str = option("\n\n", "text between instruction and input in the user's message")

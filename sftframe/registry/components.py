@@ -253,7 +253,7 @@ def load_registry(*, disabled: Sequence[str] = ()) -> Registry:
     """
     candidates = discover()
     off = switched_off(candidates, disabled)
-    return Registry(_disabled(c) if c.id in off else _imported(c) for c in candidates)
+    return Registry(Plugin(_info(c, status="disabled")) if c.id in off else _imported(c) for c in candidates)
 
 
 def _imported(candidate: Candidate) -> Plugin:
@@ -265,10 +265,6 @@ def _imported(candidate: Candidate) -> Plugin:
     except SftframeError as error:
         return Plugin(_info(candidate, status="broken", error=str(error), import_s=time.perf_counter() - started))
     return Plugin(_info(candidate, components=listed(offers), import_s=time.perf_counter() - started), offers)
-
-
-def _disabled(candidate: Candidate) -> Plugin:
-    return Plugin(_info(candidate, status="disabled"))
 
 
 def _info(candidate: Candidate, **rest: Any) -> PluginInfo:

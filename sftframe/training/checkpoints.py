@@ -7,7 +7,6 @@ are kept in the same way.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 
 from sftframe.errors import ConfigError
-from sftframe.files import DiskError, decoded, disk, is_number, remove_leftovers, whole_dir, write_json_part
+from sftframe.files import DiskError, decoded, disk, is_number, remove_leftovers, sha256_of, whole_dir, write_json_part
 
 _MODULE = "module.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
@@ -214,12 +213,7 @@ def _step(folder: Path) -> int:
 def _hashes(folder: Path, names: list[str]) -> dict[str, str]:
     """SHA-256 by name; files are read in parallel, since hashing is most of a checkpoint's cost."""
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
-        return dict(zip(names, pool.map(lambda name: _hash(folder / name), names), strict=True))
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return dict(zip(names, pool.map(lambda name: sha256_of(folder / name), names), strict=True))
 
 
 def _device(module: torch.nn.Module) -> torch.device:

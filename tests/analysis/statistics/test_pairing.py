@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from sftframe.analysis.pairs import common_scores, linearised, pair_up
+from sftframe.analysis.pairs import PairedDifferences, common_scores, differences, linearised
 from sftframe.errors import ConfigError, DataError
+
+
+def pair_up(baseline: Any, candidate: Any, weights: Any = None) -> PairedDifferences:
+    return differences(common_scores({"baseline": baseline, "candidate": candidate}, weights), 0, 1)
 
 
 def test_differences_are_candidate_minus_baseline_by_seed_and_item():

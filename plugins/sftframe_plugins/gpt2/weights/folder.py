@@ -60,14 +60,21 @@ WEIGHT_FILES = ("model.safetensors", "weights.safetensors")
 INDEX_FILE = "model.safetensors.index.json"
 
 
-class HuggingFaceFolder(WeightSource):
-    """Weights in a local folder."""
+class _Folder(WeightSource):
+    """Weights and a tokenizer in a local folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __str__(self) -> str:
         return str(self.folder)
+
+    def tokenizer(self) -> BytePairTokenizer:
+        return BytePairTokenizer.from_folder(self.folder)
+
+
+class HuggingFaceFolder(_Folder):
+    """Weights as transformers saves them."""
 
     @staticmethod
     def is_one(folder: Path) -> bool:
@@ -85,9 +92,6 @@ class HuggingFaceFolder(WeightSource):
 
     def config(self) -> NetworkConfig:
         return read_config(self.folder / "config.json")
-
-    def tokenizer(self) -> BytePairTokenizer:
-        return BytePairTokenizer.from_folder(self.folder)
 
     def tensors(self) -> Mapping[str, Tensor]:
         return {name: tensor for path in self._files() for name, tensor in read_file(path).items()}
@@ -144,14 +148,8 @@ NEEDED = (HPARAMS, INDEX, DATA)
 FLOAT_BYTES = 4
 
 
-class OpenAIFolder(WeightSource):
-    """Weights in a local folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __str__(self) -> str:
-        return str(self.folder)
+class OpenAIFolder(_Folder):
+    """Weights as OpenAI published them."""
 
     @staticmethod
     def is_one(folder: Path) -> bool:
@@ -169,9 +167,6 @@ class OpenAIFolder(WeightSource):
 
     def config(self) -> NetworkConfig:
         return read_hparams(self.folder / HPARAMS)
-
-    def tokenizer(self) -> BytePairTokenizer:
-        return BytePairTokenizer.from_folder(self.folder)
 
     def tensors(self) -> Mapping[str, Tensor]:
         self._check_files()

@@ -145,7 +145,7 @@ def fill(network: GPT2, tensors: Mapping[str, Tensor], source: object) -> None:
 
     Args:
         tensors: in the layout of this module; they are read one at a time.
-                source: where they come from, for messages.
+        source: where they come from, for messages.
 
     Raises:
         ModelError: a tensor is missing, is left over, or has another shape.
