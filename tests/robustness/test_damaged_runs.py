@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
@@ -59,6 +60,9 @@ def other(finished: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) 
     new = re.sub(r"^lr = .*$", "lr = 0.5", old, flags=re.MULTILINE)
     assert new != old
     (copy / "config.toml").write_text(new, encoding="utf-8")
+    document = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+    document["settings"]["train.lr"] = 0.5
+    (copy / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
     return copy
 
 

@@ -1,6 +1,7 @@
 """Other processes: a component that comes from the registry, a test or a file gets there, and is tried there."""
 
 import hashlib
+import subprocess
 import sys
 import threading
 from types import ModuleType
@@ -118,17 +119,17 @@ def test_what_cannot_be_made_there_is_a_warning(monkeypatch):
             in_processes(OrderOfASet(), [Job(probe=name_of)])
 
 
-def year_in_a_model(component):
-    """A model of pydantic that is made in the other process, whose date is another one."""
-    from datetime import date, datetime  # as they are there
-
-    from pydantic import BaseModel, create_model
-
-    kind: type[BaseModel] = create_model("Dated", at=(datetime, ...), day=(date, ...))
-    made = kind.model_validate({"at": "2031-05-06T07:08:09", "day": "2032-01-02"})
-    return made.at.year, made.day.year  # type: ignore[attr-defined]
+DATED = """
+import pydantic
+from sftframe.testing.elsewhere import set_clock
+set_clock(86_400.0)
+from datetime import date, datetime
+made = pydantic.create_model("Dated", at=(datetime, ...), day=(date, ...))
+found = made.model_validate({"at": "2031-05-06T07:08:09", "day": "2032-01-02"})
+print(found.at.year, found.day.year)
+"""
 
 
 def test_pydantic_knows_the_dates_of_other_processes():
-    component = load_registry().prompt_style("alpaca")
-    assert set(in_processes(component, [Job(probe=year_in_a_model)])) == {(2031, 2032)}
+    found = subprocess.run([sys.executable, "-c", DATED], capture_output=True, text=True, check=False)
+    assert (found.stdout, found.returncode) == ("2031 2032\n", 0), found.stderr
