@@ -51,7 +51,7 @@ class ContractWarning(UserWarning):
     """A promise that could not be checked in full."""
 
 
-class UntriedError(SftframeError):
+class UntriedError(Exception):
     """Nothing is known to be wrong, but the rest of a check could not be done."""
 
 
@@ -127,9 +127,10 @@ def run_check(subject: T, check: Check[T], package: str) -> Finding:
     promise = (check.__doc__ or check.__name__).partition("\n")[0].rstrip(".")
     try:
         with put_back(), contextlib.redirect_stdout(io.StringIO()), plugin_wall(package, "raised an exception"):
-            check(subject)
-    except UntriedError as error:
-        return Finding(promise=promise, warning=str(error))
+            try:
+                check(subject)
+            except UntriedError as error:
+                return Finding(promise=promise, warning=str(error))
     except SftframeError as error:
         return Finding(promise=promise, error=str(error) or type(error).__name__)
     return Finding(promise=promise)

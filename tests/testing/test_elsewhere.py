@@ -120,11 +120,14 @@ def test_what_cannot_be_made_there_is_a_warning(monkeypatch):
 
 
 DATED = """
+import datetime
 import pydantic
 from sftframe.testing.elsewhere import set_clock
+known = datetime.date, datetime.datetime
 set_clock(86_400.0)
-from datetime import date, datetime
-made = pydantic.create_model("Dated", at=(datetime, ...), day=(date, ...))
+from datetime import date as other_date, datetime as other_datetime
+datetime.date, datetime.datetime = known  # pydantic compares with what it finds there
+made = pydantic.create_model("Dated", at=(other_datetime, ...), day=(other_date, ...))
 found = made.model_validate({"at": "2031-05-06T07:08:09", "day": "2032-01-02"})
 print(found.at.year, found.day.year)
 """
