@@ -135,10 +135,8 @@ class MessageObserver(Observer):
 
 def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
     """Print the last table of a run, a few answers, and the paths of the files."""
-    from sftframe.report import summary_document
-
     if as_json:
-        write_json(summary_document(summary))
+        _write_summary(summary)
         return
     console = out()
     console.print(_yardstick_table(summary))
@@ -146,37 +144,43 @@ def show_result(session: Session, summary: Summary, *, as_json: bool) -> None:
     for answered in session.showcase(3):
         console.print(_answer_panel(answered))
     folder = session.folder
-    console.print(Text(f"Report   {folder.report_path}"), soft_wrap=True)
-    console.print(Text(f"Answers  {folder.responses_json_path}"), soft_wrap=True)
-    console.print(Text(f"Loss     {folder.loss_png_path}"), soft_wrap=True)
-    console.print(Text(f"Model    {folder.model_dir}"), soft_wrap=True)
+    _print_lines(
+        f"Report   {folder.report_path}",
+        f"Answers  {folder.responses_json_path}",
+        f"Loss     {folder.loss_png_path}",
+        f"Model    {folder.model_dir}",
+    )
 
 
 def show_trained(session: Session, *, as_json: bool) -> None:
     """Print the result of `train`."""
     if as_json:
-        from sftframe.report import summary_document
-
-        write_json(summary_document(session.summary()))
+        _write_summary(session.summary())
         return
-    console = out()
-    console.print(_cost_line(session.summary()))
-    console.print(Text(f"Model  {session.folder.model_dir}"), soft_wrap=True)
-    console.print(Text(f"Next   sftframe generate {session.folder.path}"), soft_wrap=True)
+    out().print(_cost_line(session.summary()))
+    _print_lines(f"Model  {session.folder.model_dir}", f"Next   sftframe generate {session.folder.path}")
 
 
 def show_answered(session: Session, *, as_json: bool) -> None:
     """Print the result of `generate`."""
     if as_json:
-        from sftframe.report import summary_document
-
-        write_json(summary_document(session.summary()))
+        _write_summary(session.summary())
         return
-    console = out()
     for answered in session.showcase(3):
-        console.print(_answer_panel(answered))
-    console.print(Text(f"Answers  {session.folder.responses_json_path}"), soft_wrap=True)
-    console.print(Text(f"Next     sftframe judge {session.folder.path}"), soft_wrap=True)
+        out().print(_answer_panel(answered))
+    folder = session.folder
+    _print_lines(f"Answers  {folder.responses_json_path}", f"Next     sftframe judge {folder.path}")
+
+
+def _write_summary(summary: Summary) -> None:
+    from sftframe.report import summary_document
+
+    write_json(summary_document(summary))
+
+
+def _print_lines(*lines: str) -> None:
+    for line in lines:
+        out().print(Text(line), soft_wrap=True)
 
 
 def _in_one_line(message: str) -> str:

@@ -107,32 +107,26 @@ def locked_run(folder: RunStore) -> Iterator[None]:
         Interrupted: somebody stopped it; what was done is saved.
         TrainingError: memory ran out.
     """
-    with _saying_how_to_go_on(folder.path), interruptible(), folder.lock():
-        try:
+    try:
+        with interruptible(), folder.lock():
             remove_leftovers(folder.path)
             yield
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"stopped, what was saved so far is kept; continue with: sftframe run --resume {folder.path}"
-            ) from None
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise TrainingError(
-                "out of memory while measuring or answering: lower generate.batch_size or "
-                "generate.max_cache_bytes, and --batch-size, or choose a smaller model; "
-                f"what was saved so far is kept in {folder.path}"
-            ) from error
-
-
-@contextmanager
-def _saying_how_to_go_on(path: Path) -> Iterator[None]:
-    try:
-        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped, what was saved so far is kept; continue with: sftframe run --resume {folder.path}"
+        ) from None
     except DiskError as error:
         raise DiskError(
             f"{error}; what was saved before it is kept: make room or repair the disk, then continue with: "
-            f"sftframe run --resume {path}"
+            f"sftframe run --resume {folder.path}"
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            "out of memory while measuring or answering: lower generate.batch_size or "
+            "generate.max_cache_bytes, and --batch-size, or choose a smaller model; "
+            f"what was saved so far is kept in {folder.path}"
         ) from error
 
 
@@ -194,18 +188,6 @@ def announce_unused_columns(dataset: Dataset, observer: Observer) -> None:
         observer.note(message)
 
 
-@contextmanager
-def _naming_the_new_place(path: Path) -> Iterator[None]:
-    """Add to an error about missing data what to do if they were moved."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(
-            f"{error}; if the data of {path} were moved, give the new place: --set data.source=FILE (its content "
-            "must be the same)"
-        ) from error
-
-
 class Session:
     """A run with its configuration, components and data at hand. Made by `start` or `reopen`."""
 
@@ -262,12 +244,7 @@ class Session:
         check_answers_fit(config, components, prepared, components.backend.context_length())
         check_first_step(config, components, prepared)
         setup = Setup(
-            config=config,
-            registry=registry,
-            components=components,
-            prepared=prepared,
-            device=device,
-            process=process,
+            config=config, registry=registry, components=components, prepared=prepared, device=device, process=process
         )
         if not skip_memory_check:
             _check_memory(setup, observer, force=force)
@@ -365,25 +342,21 @@ class Session:
         saved = folder.model_dir if folder.model_dir.is_dir() else None
         components = Components.choose(config, registry, saved=saved)
         manifest.check_unchanged(folder, components)
-        with _naming_the_new_place(path):
+        cuts_beginning = manifest.cuts_beginning(folder)
+        try:
             prepared = prepare_data(
-                config,
-                components,
-                observer,
-                saved=saved,
-                is_begun=True,
-                cuts_beginning=manifest.cuts_beginning(folder),
+                config, components, observer, saved=saved, is_begun=True, cuts_beginning=cuts_beginning
             )
+        except DataError as error:
+            raise DataError(
+                f"{error}; if the data of {path} were moved, give the new place: --set data.source=FILE (its content "
+                "must be the same)"
+            ) from error
         manifest.check_unchanged(folder, components, prepared)
         device = choose_device(config.device)
         process = replace(set_up_process(config.threads), foreign_cores=others.cores())
         setup = Setup(
-            config=config,
-            registry=registry,
-            components=components,
-            prepared=prepared,
-            device=device,
-            process=process,
+            config=config, registry=registry, components=components, prepared=prepared, device=device, process=process
         )
         session = cls(setup, folder, observer, callbacks=callbacks)
         session._is_reconfigured = bool(layer)
@@ -455,10 +428,8 @@ class Session:
         setup, files, before = self.setup, self.folder.answers("after"), self.folder.answers("before")
         is_compared = again and before.responses.exists()
         if again:
-            models = [
-                self._models.tuned,
-                *([self._models.untuned] if is_compared else []),
-            ]  # nothing is forgotten if one is missing
+            # nothing is forgotten if a model is missing
+            models = [self._models.tuned, *([self._models.untuned] if is_compared else [])]
             check_answers_fit(setup.config, setup.components, setup.prepared, models[0].context_length)
             for old in (files, before):
                 old.forget()

@@ -258,10 +258,7 @@ def check_first_step(config: RunConfig, components: Components, prepared: Prepar
         DataError: a row in which nothing counts.
         PluginError: the strategy broke a promise.
     """
-    from sftframe.training import (
-        StepLoader,  # imports torch
-        check_promise,
-    )
+    from sftframe.training import StepLoader, check_promise  # imports torch
 
     loader = StepLoader(prepared.train, components.strategy, config.train, seed=config.seed)
     next(loader.steps())

@@ -86,11 +86,11 @@ class TunedModel:
         (prompt,) = encode_prompts([example], self.style, self.model.tokenizer)
         seed = self.config.seed if seed is None else seed
         settings = self._fitted(generation_settings(self.config.generate, self.style, seed=seed), len(prompt))
-        told = _Telling(self.style, on_text)
-        completion = self.model.stream(prompt, settings, told.add)
+        stream = _AnswerStream(self.style, on_text)
+        completion = self.model.stream(prompt, settings, stream.add)
         return Response(
             index=example.index,
-            text=told.finish(completion.text),
+            text=stream.finish(completion.text),
             ids=completion.ids,
             stop_reason=completion.stop_reason,
         )
@@ -108,7 +108,7 @@ class TunedModel:
         return replace(settings, max_new_tokens=min(settings.max_new_tokens, context - num_prompt))
 
 
-class _Telling:
+class _AnswerStream:
     """Passes on the answer that the style extracts from what the model writes."""
 
     def __init__(self, style: PromptStyle, on_text: Callable[[str], None]) -> None:
@@ -117,22 +117,22 @@ class _Telling:
         # the default `extract` only appends as text grows; another one can only be used on the whole text
         self._is_progressive = type(style).extract is PromptStyle.extract
         self._written = ""
-        self._num_told = 0
+        self._num_passed = 0
 
     def add(self, text: str) -> None:
         """More was written."""
         self._written += text
         if self._is_progressive:
-            self._tell(self._style.extract(self._written))
+            self._pass_on(self._style.extract(self._written))
 
     def finish(self, written: str) -> str:
         """All is written; pass on the rest of the answer and return it whole."""
         answer = self._style.extract(written)
-        self._tell(answer)
+        self._pass_on(answer)
         return answer
 
-    def _tell(self, answer: str) -> None:
-        news = answer[self._num_told :]
-        self._num_told = len(answer)
+    def _pass_on(self, answer: str) -> None:
+        news = answer[self._num_passed :]
+        self._num_passed = len(answer)
         if news:
             self._on_text(news)
