@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -18,12 +20,27 @@ NUM_FLIPS = 3
 def show_comparison_result(result: ComparisonResult) -> None:
     """The verdict with its figures."""
     console = out()
-    console.print(_differences(result.main))
+    _show(console, _differences(result.main), _differences_as_lines(result.main))
     if len(result.tables) > 1:
-        console.print(_all_yardsticks(result))
+        _show(console, _all_yardsticks(result), _yardsticks_as_lines(result))
     prose(console, Text(result.sentence, style="bold"))
     for note in result.notes:
         prose(console, Text(note, style="dim"))
+
+
+_SLACK = 4
+"""Columns that Rich may need beyond its own least width of a table."""
+
+
+def _show(console: Console, table: Table, lines: Iterable[str]) -> None:
+    """The table, or where the terminal is too narrow for it the same in lines: a cut-off table hides the verdict."""
+    needed = Measurement.get(console, console.options.update(width=1000), table).minimum + _SLACK
+    if needed <= console.width:
+        console.print(table)
+        return
+    prose(console, Text(str(table.title)))
+    for line in lines:
+        prose(console, Text(f"- {line}"))
 
 
 def show_flips(result: ComparisonResult, count: int = NUM_FLIPS) -> None:
@@ -57,8 +74,8 @@ def _differences(main: YardstickTable) -> Table:
         title_justify="left",
     )
     shown.add_column("arm", min_width=_widest_word(list(means)))
-    for column in ("mean", "difference [95 % interval]", "p (Holm)"):
-        shown.add_column(Text(column), justify="right", overflow="fold")
+    for column, narrowest in (("mean", 4), ("difference [95 % interval]", 11), ("p (Holm)", 8)):
+        shown.add_column(Text(column), justify="right", overflow="fold", min_width=narrowest)
     shown.add_column("verdict", no_wrap=True)
     shown.add_row(Text(baseline), yardstick.text(means[baseline]), "", "", "baseline")
     for found in table.comparisons:
@@ -72,6 +89,26 @@ def _differences(main: YardstickTable) -> Table:
             Text(found.verdict, style={"better": "green", "worse": "red"}.get(found.verdict, "")),
         )
     return shown
+
+
+def _differences_as_lines(main: YardstickTable) -> Iterator[str]:
+    yardstick, table = main.yardstick, main.table
+    means = {arm.name: arm.mean for arm in table.arms}
+    baseline = table.comparisons[0].baseline
+    yield f"{baseline}: mean {yardstick.text(means[baseline])}, baseline"
+    for found in table.comparisons:
+        interval = found.interval
+        bounds = f" [{yardstick.signed(interval.low)}, {yardstick.signed(interval.high)}]" if interval else ""
+        yield (
+            f"{found.candidate}: mean {yardstick.text(means[found.candidate])}, difference "
+            f"{yardstick.signed(found.difference)}{bounds}, p (Holm) {p_text(found.p_holm)}, {found.verdict}"
+        )
+
+
+def _yardsticks_as_lines(result: ComparisonResult) -> Iterator[str]:
+    for table in result.tables:
+        arms = ", ".join(f"{arm.name} {' '.join(_summed_up(table, arm.name).split())}" for arm in result.arms)
+        yield f"{table.yardstick.short_label}: {arms}"
 
 
 def _all_yardsticks(result: ComparisonResult) -> Table:

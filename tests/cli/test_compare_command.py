@@ -205,3 +205,20 @@ def test_a_judge_takes_two_files_and_no_more(cli: Any, tmp_path: Path) -> None:
     files = [written(tmp_path / f"{name}.json", "No.") for name in "abc"]
     outcome = cli("compare", *files)
     assert (outcome.code, "3 sets of answers: a judge compares two" in outcome.last_line) == (2, True)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 66, 80, 120])
+def test_no_terminal_is_too_narrow_for_the_verdict(
+    cli: Any, tmp_path: Path, finished_run: Any, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(finished_run.path, tmp_path / name)
+    for file in ("config.toml", "manifest.json"):  # as if it was made with another mask
+        text = (tmp_path / "two" / file).read_text(encoding="utf-8")
+        (tmp_path / "two" / file).write_text(text.replace("mask-pad", "mask-instruction"), encoding="utf-8")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = cli("compare", "one", "two").out
+    table = " ".join(shown[: shown.index("are identical")].replace("│", " ").split())
+    assert "identical" in table.removesuffix("mask-instruction and mask-pad")
+    assert "NLL/byte" in table
+    assert all(line[-1] in "┓┃┩│┘┐" for line in shown.splitlines() if line[:1] in ("┃", "│"))  # whole to their border
