@@ -50,6 +50,7 @@ def export(
     from sftframe.prompts import check_out, write_export
 
     run = FinishedRun.open(path, settings.registry(), settings.layer(asks_judge=False))
+    run.backend.check_export(to)
     folder = out or path / f"export-{to}"
     check_out(folder, force=force)
     name = path.resolve().name

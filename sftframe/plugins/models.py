@@ -208,6 +208,14 @@ class ModelBackend(Component):
         """
         return
 
+    def check_export(self, target: str) -> None:
+        """Check that `CausalLM.export` has what it needs for a form, before the model is loaded.
+
+        Raises:
+            ModelError: a package is missing; the message says which.
+        """
+        return
+
     @property
     def identity(self) -> Mapping[str, str]:
         """What a run's manifest records about the source of the weights, for instance a revision or a hash."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sftframe import CausalLM, ModelBackend
-from sftframe_plugins.gpt2.options import NanoOptions, Options, Published
+from sftframe import CausalLM, ModelBackend, ModelError
+from sftframe_plugins.gpt2.options import GGUF_IS_MISSING, NanoOptions, Options, Published
 
 if TYPE_CHECKING:
     from sftframe_plugins.gpt2.loading import Loader
@@ -41,6 +42,10 @@ class GPT2Backend(ModelBackend):
 
     def check(self) -> None:
         self._loader().check()
+
+    def check_export(self, target: str) -> None:
+        if target == "gguf" and find_spec("gguf") is None:
+            raise ModelError(GGUF_IS_MISSING)
 
     @property
     def identity(self) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sftframe import ExportSettings, ModelError
 from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
+from sftframe_plugins.gpt2.options import GGUF_IS_MISSING
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.vocabulary import CHARACTER_OF, Vocabulary, merges
 from sftframe_plugins.gpt2.weights.layout import PREFIX, tensors_of, write_config
@@ -65,7 +66,7 @@ def _writer(path: Path) -> GGUFWriter:
     try:
         import gguf
     except ImportError as error:
-        raise ModelError("writing GGUF needs the package gguf: pip install 'sftframe[gguf]'") from error
+        raise ModelError(GGUF_IS_MISSING) from error
     return gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.GPT2])
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType, GGUFReader
 
-from sftframe import GenerationSettings, ModelError
+from sftframe import GenerationSettings, ModelError, load_registry
 
 NAMES = {
     "wte.weight": "token_embd.weight",
@@ -128,6 +128,15 @@ except ModelError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "writing GGUF needs the package gguf: pip install 'sftframe[gguf]'\n"
+
+
+def test_a_missing_package_is_told_before_the_model_is_loaded(monkeypatch):
+    backend = load_registry().model_backend("gpt2-nano")
+    assert backend.check_export("gguf") is None
+    assert backend.check_export("hf") is None
+    monkeypatch.setitem(sys.modules, "gguf", None)  # as if it was not installed
+    with pytest.raises(ModelError, match=r"pip install 'sftframe\[gguf\]'"):
+        backend.check_export("gguf")
 
 
 @pytest.mark.llama_cpp
