@@ -108,10 +108,10 @@ def _takes_part(name: str, options: argparse.Namespace) -> bool:
 
 
 def _work(options: argparse.Namespace) -> None:
-    from sftframe.device import peak_memory_bytes, set_up_threads, wait_politely
+    from sftframe.device import limit_spinning, peak_memory_bytes, set_up_threads
     from sftframe.device.cpu import keep_freed_memory
 
-    wait_politely()
+    limit_spinning()
     set_up_threads(None)
     if options.worker in ("sftframe", "sftframe-plain", "floor"):
         keep_freed_memory()  # as every run of sftframe does for itself

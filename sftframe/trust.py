@@ -54,7 +54,7 @@ _ask: ContextVar[Ask] = ContextVar("ask")
 
 
 @contextmanager
-def asked_through(ask: Ask) -> Iterator[None]:
+def asking_with(ask: Ask) -> Iterator[None]:
     """In this block, ask the user about claims that are not accepted yet; outside of it the answer is no."""
     token = _ask.set(ask)
     try:
@@ -79,12 +79,12 @@ def require(source: Path, claims: Sequence[Claim]) -> None:
         return
     raise ConfigError(
         f"{source} would {'; '.join(claim.words for claim in unknown)}: nobody has accepted this on this machine; to "
-        f"accept it: {accepting(source)} (or give the same settings by flags and --set, or other "
+        f"accept it: {trust_command(source)} (or give the same settings by flags and --set, or other "
         "ones)"
     )
 
 
-def accepting(source: Path) -> str:
+def trust_command(source: Path) -> str:
     """The command that accepts what a folder or file asks for."""
     return f"sftframe trust {shlex.quote(str(source))}"
 
@@ -248,7 +248,7 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{host}:{port}"
 
 
-def around(file: Path) -> tuple[Path, ...]:
+def folders_around(file: Path) -> tuple[Path, ...]:
     """Folders with files that a configuration may name without a question: its own and the current one.
 
     The home folder and those above it are left out, because they contain everything of the user.

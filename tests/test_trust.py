@@ -11,7 +11,7 @@ import pytest
 
 from sftframe import Contact, Judge, JudgeItem, Registry, Verdict, hookimpl, option
 from sftframe.errors import ConfigError
-from sftframe.trust import Claim, asked_through, claims_of, judge_claims, origin, require
+from sftframe.trust import Claim, asking_with, claims_of, judge_claims, origin, require
 
 RUN = Path("runs/theirs")
 
@@ -172,14 +172,14 @@ def test_a_yes_in_the_terminal_is_remembered() -> None:
         asked.extend(claim.words for claim in claims)
         return True
 
-    with asked_through(yes):
+    with asking_with(yes):
         assert asks_for(Open()) == []
     assert len(asked) == 2
     assert asks_for(Open()) == []
 
 
 def test_a_no_in_the_terminal_is_an_error() -> None:
-    with asked_through(lambda source, claims: False):
+    with asking_with(lambda source, claims: False):
         assert asks_for(Open()) != []
 
 

@@ -292,7 +292,7 @@ class _Worker:
         assert isinstance(said, Outcome), "a worker sends events and outcomes"
         return said
 
-    def let_go(self) -> None:
+    def close(self) -> None:
         """Ask it to end; a running cell is saved first."""
         self.connection.close()
 
@@ -310,7 +310,7 @@ class _Worker:
 def _end(workers: Sequence[_Worker]) -> None:
     """Ask all workers to end and wait for them; more signals from the user end them faster."""
     for worker in workers:
-        worker.let_go()
+        worker.close()
     for hurry in (_Worker.terminate, _Worker.kill):
         try:
             for worker in workers:

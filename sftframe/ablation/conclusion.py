@@ -32,13 +32,12 @@ from sftframe.prompts.tokens import tokenize
 from sftframe.registry import Registry
 from sftframe.report import PageInput, comparison_document, comparison_page, read_arm_curves
 from sftframe.runs import RunStore, load_run, read_record
-from sftframe.trust import accepting, claims_of, judge_claims, require, unaccepted
+from sftframe.trust import claims_of, judge_claims, require, trust_command, unaccepted
 
 
 def measured_judge_variance(
     ablation: Ablation,
     cells: Sequence[CellResult],
-    observer: Observer | None = None,
     *,
     asks_judge: bool = True,
     warn: Callable[[str], None] = lambda text: None,
@@ -79,7 +78,7 @@ def measured_judge_variance(
     require(path, judge_claims(judge, (), inside=[path]))
     judge.check()
     items = [item.for_judge() for item in RunStore.open(complete.path).load().items]
-    judging = Judging.of(config, judge, ablation.registry, observer or Observer())
+    judging = Judging.of(config, judge, ablation.registry, Observer())
     judgement = judging.judge_answers(items, stage="judge again", num_repeats=repeats)
     judgement.check(config.max_failures)
     gradings = (judgement.verdicts, *judgement.repeats)
@@ -125,7 +124,7 @@ def _token_examples(
     unknown = unaccepted(claims_of(ablation.folder.read_plan(), ablation.registry, inside=[path], asks_judge=False))
     if unknown:
         words = "; ".join(claim.words for claim in unknown)
-        warn(f"no example is shown as tokens, because sftframe would {words}; accept it with: {accepting(path)}")
+        warn(f"no example is shown as tokens, because sftframe would {words}; accept it with: {trust_command(path)}")
         return {}
     arms = {arm.name: arm for arm in ablation.plan.grid.arms}
     found: dict[str, ShownTokens] = {}

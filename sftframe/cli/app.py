@@ -14,9 +14,9 @@ import typer
 from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run, runs, trust
 from sftframe.cli.commands import Commands
 from sftframe.cli.streams import safe_streams, write
-from sftframe.device import wait_politely
+from sftframe.device import limit_spinning
 from sftframe.errors import ReaderGone, SftframeError
-from sftframe.trust import asked_through
+from sftframe.trust import asking_with
 from sftframe.version import __version__
 
 app = Commands(
@@ -61,14 +61,14 @@ def root(
 
 def main() -> None:
     """The console script: run a command and end with its exit code."""
-    wait_politely()
+    limit_spinning()
     with safe_streams():
         _run()
 
 
 def _run() -> None:
     try:
-        with asked_through(trust.ask):
+        with asking_with(trust.ask):
             sys.exit(_exit_code())
     except ReaderGone as error:
         sys.exit(error.exit_code)

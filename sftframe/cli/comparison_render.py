@@ -43,14 +43,14 @@ def _show(console: Console, table: Table, lines: Iterable[str]) -> None:
         prose(console, Text(f"- {line}"))
 
 
-def show_flips(result: ComparisonResult, count: int = NUM_FLIPS) -> None:
+def show_flips(result: ComparisonResult) -> None:
     """The answers that changed most, between the baseline and the first arm with changed answers."""
     candidate = next((name for name, flips in result.flips.items() if flips), None)
     if candidate is None:
         return
     flips = result.flips[candidate]
     table = untitled_columns(f"largest changes of {len(flips)}: {result.baseline} → {candidate}", justify="right")
-    for flip in flips[:count]:
+    for flip in flips[:NUM_FLIPS]:
         lines = (
             " ".join(part for part in (flip.baseline.instruction, flip.baseline.input) if part),
             f"reference  {flip.baseline.reference}",

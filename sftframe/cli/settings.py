@@ -68,12 +68,12 @@ class Settings:
         """
         from sftframe.config import read_toml
         from sftframe.registry import load_registry
-        from sftframe.trust import around, claims_of, require
+        from sftframe.trust import claims_of, folders_around, require
 
         if self.config_path is None:
             return {}
         document, registry = read_toml(self.config_path), load_registry(disabled=self.disabled)
-        inside = around(self.config_path)
+        inside = folders_around(self.config_path)
         claims = claims_of(document, registry, given=self.given(), inside=inside, asks_judge=asks_judge)
         require(self.config_path, claims)
         return document

@@ -33,10 +33,10 @@ def trust(
     Example: sftframe trust runs/theirs
     """
     from sftframe.cli.console import out, prose
-    from sftframe.trust import around, claims_of, pickle_claims, remember
+    from sftframe.trust import claims_of, folders_around, pickle_claims, remember
 
     registry = settings.registry()
-    inside = around(path) if path.is_file() else [path]
+    inside = folders_around(path) if path.is_file() else [path]
     claims: dict[tuple[str, ...], Claim] = {}
     for document in _documents(path):
         claims |= {claim.mark: claim for claim in claims_of(document, registry, inside=inside)}

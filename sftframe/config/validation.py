@@ -129,8 +129,8 @@ def _name(path: Path) -> str:
     'train.betas (value 1)'
     """
     keys = ".".join(part for part in path if isinstance(part, str)) or "configuration"
-    places = [part + 1 for part in path if isinstance(part, int)]
-    return f"{keys} (value {places[0]})" if places else keys
+    positions = [part + 1 for part in path if isinstance(part, int)]
+    return f"{keys} (value {positions[0]})" if positions else keys
 
 
 def _path_in(values: Any, finding: Mapping[str, Any]) -> Path:
@@ -155,17 +155,17 @@ def _keys_of_dict(finding: Mapping[str, Any]) -> list[str]:
 def _instead(path: Path, known: Sequence[str], model: type[Any], prefix: tuple[str, ...]) -> str:
     """The end of the message on an unknown key: the nearest key, here or in another section, and all known keys."""
     wanted, here = str(path[-1]), ".".join(map(str, (*prefix, *path[:-1])))
-    places: dict[str, list[str]] = {}
+    full_names: dict[str, list[str]] = {}
     keys = list(known_keys(model, prefix))
     inner_sections = dict.fromkeys(key.rpartition(".")[0] for key in keys if key.count(".") > 1)
     for full in (*keys, *inner_sections):
         section, _, leaf = full.rpartition(".")
         if section != here:
-            places.setdefault(leaf, []).append(full)
-    elsewhere = places.get(wanted, [])
+            full_names.setdefault(leaf, []).append(full)
+    elsewhere = full_names.get(wanted, [])
     if not elsewhere and nearest(wanted, known) is None:
-        close = difflib.get_close_matches(wanted, places, n=1, cutoff=0.75)
-        elsewhere = places[close[0]] if close else []
+        close = difflib.get_close_matches(wanted, full_names, n=1, cutoff=0.75)
+        elsewhere = full_names[close[0]] if close else []
     if elsewhere:
         meant = " or ".join(map(repr, elsewhere))
         return f"; did you mean {meant}?"

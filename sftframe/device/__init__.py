@@ -13,11 +13,11 @@ from sftframe.device.cpu import (
     allowed_cores,
     cgroup_cores,
     crowding,
+    limit_spinning,
     physical_cores,
     read_text,
     set_up_process,
     set_up_threads,
-    wait_politely,
 )
 
 __all__ = [
@@ -30,10 +30,10 @@ __all__ = [
     "choose_device",
     "crowding",
     "describe_machine",
+    "limit_spinning",
     "peak_memory_bytes",
     "physical_cores",
     "read_text",
     "set_up_process",
     "set_up_threads",
-    "wait_politely",
 ]

@@ -160,7 +160,7 @@ class ProcessSetup:
     keeps_freed_memory: bool = False
     """The result of `keep_freed_memory`."""
     spin_count: str | None = None
-    """`GOMP_SPINCOUNT`, see `wait_politely`."""
+    """`GOMP_SPINCOUNT`, see `limit_spinning`."""
     foreign_cores: float | None = None
     """Cores that other processes used while the run was prepared; None = not known."""
 
@@ -191,7 +191,7 @@ def set_up_threads(wanted: int | None) -> int:
     return torch.get_num_threads()
 
 
-def wait_politely() -> None:
+def limit_spinning() -> None:
     """Let OpenMP's threads sleep soon. Long spinning can delay the thread that they wait for.
 
     When another process needs a core, spinning threads slow training down. On two cores with one other busy process,

@@ -60,12 +60,12 @@ def _place(error: BaseException, package: str) -> str:
     """`file:line` of the innermost frame that belongs to the plugin, else of the innermost one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
-    places = [
+    frames = [
         (frame.f_globals.get("__name__", "").partition(".")[0], f"{frame.f_code.co_filename}:{line}")
         for frame, line in traceback.walk_tb(error.__traceback__)
     ]
-    own = [place for top, place in places if top == package]
-    beyond = [place for top, place in places if top != __name__.partition(".")[0]]
+    own = [place for top, place in frames if top == package]
+    beyond = [place for top, place in frames if top != __name__.partition(".")[0]]
     return next(reversed(own or beyond), "")
 
 

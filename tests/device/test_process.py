@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from sftframe.device import physical_cores, set_up_process, set_up_threads, wait_politely
+from sftframe.device import limit_spinning, physical_cores, set_up_process, set_up_threads
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_freed_memory_stays_with_the_process() -> None:
 
 def test_waiting_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    wait_politely()
+    limit_spinning()
     assert os.environ["GOMP_SPINCOUNT"] == "6000"
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
-    wait_politely()
+    limit_spinning()
     assert os.environ["GOMP_SPINCOUNT"] == "7"

@@ -20,7 +20,7 @@ class NanoOptions:
         None,
         "folder with vocab.bpe + encoder.json, or vocab.json + merges.txt; by default the tokenizer of the weights",
     )
-    dropout: float = option(0.0, "share of values dropped in training, at the places of GPT-2", ge=0, lt=1)
+    dropout: float = option(0.0, "share of values dropped in training, where GPT-2 has dropout", ge=0, lt=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,7 +166,7 @@ class CallError(Exception):
         self.wait_s = wait_s
 
 
-def with_patience(
+def with_retries(
     call: Callable[[str], Result],
     servers: Servers,
     *,
@@ -213,7 +213,7 @@ def _note(error: CallError, name: str, servers: Servers) -> bool:
     return False
 
 
-def within(limit_s: float, call: Callable[[], Result]) -> Result:
+def with_time_limit(limit_s: float, call: Callable[[], Result]) -> Result:
     """The call's result or its error, if it comes in time.
 
     A server that sends a byte now and then never exceeds the client's timeouts and never ends: only a separate clock
@@ -240,7 +240,7 @@ def as_ready(
     for number, job in enumerate(jobs):
         waiting.put((number, partial(work, job)))
     for _ in range(min(num_threads, len(jobs))):
-        threading.Thread(target=_work_off, args=(waiting, done, stop), daemon=True).start()
+        threading.Thread(target=_worker, args=(waiting, done, stop), daemon=True).start()
     try:
         for _ in jobs:
             number, future = done.get()
@@ -261,7 +261,7 @@ def in_order(results: Generator[tuple[int, Result], None, None]) -> Generator[Re
                 wanted += 1
 
 
-def _work_off(
+def _worker(
     waiting: SimpleQueue[tuple[int, Callable[[], Result]]],
     done: SimpleQueue[tuple[int, Future[Result]]],
     stop: threading.Event,

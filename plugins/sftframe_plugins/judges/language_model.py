@@ -21,13 +21,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from sftframe import ConfigError, Judge, JudgeItem, JudgePair, Preference, Verdict, option, read_named_text
-from sftframe_plugins.judges.calls import CallError, Servers, as_ready, in_order, with_patience, within
+from sftframe_plugins.judges.calls import CallError, Servers, as_ready, in_order, with_retries, with_time_limit
 from sftframe_plugins.judges.replies import UnparsableError, Winner, parse_preference, parse_score, shorten
 
 Message = dict[str, str]
 """`role` and `content`, as in chat protocols."""
 
-_PLACE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _BORDER = re.compile(r"^---[ \t]*$\n?", re.MULTILINE)
 _MAX_BYTES = 100_000
 """The largest template file; much longer ones fit no judge's context."""
@@ -43,7 +43,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text with places `{{name}}`. A line `---` ends the system message; without one, all is the user's message.
+    """A text with placeholders `{{name}}`. A line `---` ends the system message; without one, all is the user's.
 
     >>> template = Template("Grade this.\\n---\\nAnswer: {{ answer }}")
     >>> template.messages({"answer": 'Right."}'})[1]["content"]
@@ -53,9 +53,9 @@ class Template:
     text: str
 
     def messages(self, fields: Mapping[str, str]) -> list[Message]:
-        """The chat's messages with every place filled by its quoted field; places inside a field are not filled."""
+        """The chat's messages with every placeholder filled by its quoted field, except those inside a field."""
         filled = [
-            _PLACE.sub(lambda match: quote(fields[match[1]]), part.strip())
+            _PLACEHOLDER.sub(lambda match: quote(fields[match[1]]), part.strip())
             for part in _BORDER.split(self.text, maxsplit=1)
         ]
         roles = ("system", "user") if len(filled) > 1 else ("user",)
@@ -65,35 +65,35 @@ class Template:
 def load_template(
     value: str, default: str, *, option: str, known: Collection[str], needed: Collection[str]
 ) -> Template:
-    """The template that an option names: a text with places in it, or the path of a text file with one.
+    """The template that an option names: a text with placeholders in it, or the path of a text file with one.
 
     Args:
         value: the option's value; empty = `default`.
         option: its name, for messages.
-        known: all allowed places.
-        needed: the places that the template must have.
+        known: all allowed placeholders.
+        needed: the placeholders that the template must have.
 
     Raises:
-        ConfigError: there is no such file, a place is unknown, or a needed place is missing.
+        ConfigError: there is no such file, a placeholder is unknown, or a needed placeholder is missing.
     """
     text = value if "{{" in value else _read(value, option, needed) if value else default
-    places = _PLACE.findall(text)
+    placeholders = _PLACEHOLDER.findall(text)
     listed = ", ".join(f"{{{{{name}}}}}" for name in known)
-    for name in places:
+    for name in placeholders:
         if name not in known:
-            raise ConfigError(f"judge.{option} has an unknown place {{{{{name}}}}}; expected {listed}")
-    if missing := [name for name in needed if name not in places]:
+            raise ConfigError(f"judge.{option} has an unknown placeholder {{{{{name}}}}}; expected {listed}")
+    if missing := [name for name in needed if name not in placeholders]:
         absent = " and ".join(f"{{{{{name}}}}}" for name in missing)
         raise ConfigError(
             f"judge.{option} has no {absent}, so the judge would not see what it is asked about: add it to the "
-            f"template (places: {listed})"
+            f"template (placeholders: {listed})"
         )
     return Template(text)
 
 
 def _read(path: str, option: str, needed: Collection[str]) -> str:
-    places = " and ".join(f"{{{{{name}}}}}" for name in needed)
-    expected = f"expected a template with {places} in it, or the path of a file with one"
+    placeholders = " and ".join(f"{{{{{name}}}}}" for name in needed)
+    expected = f"expected a template with {placeholders} in it, or the path of a file with one"
     file = Path(path)
     try:
         if not file.exists():
@@ -192,7 +192,7 @@ class Question(Generic[Job, Parsed]):
 
     template: Template
     fields: tuple[str, ...]
-    """The job's attributes that fill the template's places."""
+    """The job's attributes that fill the template's placeholders."""
     schema: Mapping[str, Any]
     parse: Callable[[str, bool], tuple[Parsed, str]]
     """Reads a reply's text, strictly or leniently, and gives the result and the reason; raises `UnparsableError`."""
@@ -424,15 +424,15 @@ class LanguageModelJudge(Judge):
 
         messages = question.messages(job)
         try:
-            return with_patience(ask, shared, retries=self.options.retries, wait=wait)
+            return with_retries(ask, shared, retries=self.options.retries, wait=wait)
         except CallError as error:
-            return _Answer(word=None, error=error, reason=error.reason, raw=kept(error.raw))
+            return _Answer(word=None, error=error, reason=error.reason, raw=shortened_raw(error.raw))
 
     def _ask(
         self, messages: Sequence[Message], question: Question[Job, Parsed], name: str, server: Server
     ) -> _Answer[Parsed]:
         try:
-            reply = within(self.options.timeout_s, lambda: server.ask(messages, question.schema))
+            reply = with_time_limit(self.options.timeout_s, lambda: server.ask(messages, question.schema))
         except TimeoutError as error:
             raise timed_out(name, self.options.timeout_s) from error
         if reply.is_cut:  # a cut "8" may be the start of "85"
@@ -442,7 +442,7 @@ class LanguageModelJudge(Judge):
             word, reason = question.parse(reply.text, self.options.parse == "lenient")
         except UnparsableError as error:
             raise CallError(str(error), status="unparsable", raw=reply.text) from error
-        return _Answer(word=word, error=None, reason=reason, raw=kept(reply.text))
+        return _Answer(word=word, error=None, reason=reason, raw=shortened_raw(reply.text))
 
 
 def checked(name: str, limit_s: float, check: Callable[[], Parsed]) -> Parsed:
@@ -455,7 +455,7 @@ def checked(name: str, limit_s: float, check: Callable[[], Parsed]) -> Parsed:
         CallError: the result does not come in time, or the check raises it.
     """
     try:
-        return within(3 * limit_s, check)
+        return with_time_limit(3 * limit_s, check)
     except TimeoutError:
         raise timed_out(name, 3 * limit_s) from None
 
@@ -470,6 +470,6 @@ def timed_out(name: str, limit_s: float) -> CallError:
     return CallError(f"{name} gave no reply within {limit_s:g} s", status="timeout")
 
 
-def kept(raw: str) -> str:
+def shortened_raw(raw: str) -> str:
     """The part of a reply that is kept: the first 2,000 characters, without half characters."""
     return raw.encode("utf-8", "replace").decode()[:MAX_RAW]

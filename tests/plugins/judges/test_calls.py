@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from sftframe_plugins.judges.calls import CallError, Servers, as_ready, in_order, with_patience, within
+from sftframe_plugins.judges.calls import CallError, Servers, as_ready, in_order, with_retries, with_time_limit
 
 
 def _failing(*errors):
@@ -21,7 +21,7 @@ def _failing(*errors):
 def test_waits_grow_up_to_eight_seconds_and_chance_takes_up_to_half_of_them(chance, expected):
     waits = []
     call, _ = _failing(*(CallError("busy") for _ in range(7)))
-    assert with_patience(call, Servers(["a"]), retries=7, wait=waits.append, chance=lambda: chance) == "a"
+    assert with_retries(call, Servers(["a"]), retries=7, wait=waits.append, chance=lambda: chance) == "a"
     assert waits == expected
 
 
@@ -29,35 +29,35 @@ def test_waits_differ_from_call_to_call():
     waits = []
     for _ in range(5):
         call, _ = _failing(CallError("busy"))
-        with_patience(call, Servers(["a"]), retries=1, wait=waits.append)
+        with_retries(call, Servers(["a"]), retries=1, wait=waits.append)
     assert len(set(waits)) > 1
 
 
 def test_a_server_that_asks_for_more_time_gets_it():
     waits = []
     call, _ = _failing(CallError("too many", wait_s=20.0))
-    with_patience(call, Servers(["a"]), retries=1, wait=waits.append)
+    with_retries(call, Servers(["a"]), retries=1, wait=waits.append)
     assert waits == [20.0]
 
 
 def test_after_the_last_attempt_its_own_error_is_raised():
     call, asked = _failing(CallError("first"), CallError("second"), CallError("third"))
     with pytest.raises(CallError, match="second"):
-        with_patience(call, Servers(["a"]), retries=1, wait=lambda s: None)
+        with_retries(call, Servers(["a"]), retries=1, wait=lambda s: None)
     assert asked == ["a", "a"]
 
 
 def test_a_final_error_is_not_tried_again():
     call, asked = _failing(CallError("refused", is_final=True))
     with pytest.raises(CallError, match="refused"):
-        with_patience(call, Servers(["a"]), retries=5, wait=lambda s: None)
+        with_retries(call, Servers(["a"]), retries=5, wait=lambda s: None)
     assert asked == ["a"]
 
 
 def test_a_lost_server_costs_no_attempt_and_no_wait_while_there_is_another():
     waits = []
     call, asked = _failing(CallError("gone", is_server_lost=True))
-    assert with_patience(call, Servers(["a", "b"]), retries=0, wait=waits.append) == "b"
+    assert with_retries(call, Servers(["a", "b"]), retries=0, wait=waits.append) == "b"
     assert (asked, waits) == (["a", "b"], [])
 
 
@@ -67,20 +67,20 @@ def test_a_server_is_not_blamed_for_a_refusal_or_an_odd_reply():
     for _ in range(9):
         call, _ = _failing(CallError("odd", status="unparsable"), CallError("no", is_final=True))
         with pytest.raises(CallError, match="no"):
-            with_patience(call, servers, retries=5, wait=lambda s: None)
+            with_retries(call, servers, retries=5, wait=lambda s: None)
     assert told == []
 
 
 def test_a_result_in_time_is_given_and_an_error_raised():
-    assert within(10.0, lambda: 7) == 7
+    assert with_time_limit(10.0, lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
-        within(10.0, lambda: 1 // 0)
+        with_time_limit(10.0, lambda: 1 // 0)
 
 
 def test_what_takes_too_long_is_not_waited_for():
     never = threading.Event()
     with pytest.raises(TimeoutError):
-        within(0.05, never.wait)
+        with_time_limit(0.05, never.wait)
     never.set()
 
 

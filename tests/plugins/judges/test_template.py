@@ -36,7 +36,7 @@ def test_a_line_of_three_dashes_parts_the_systems_message_from_the_users():
 
 def test_nothing_but_a_name_is_a_place_and_nothing_is_executed():
     for code in ("{{ answer.__class__ }}", "{{ 7*7 }}", "{{ answer | length }}", "{{}}"):
-        with pytest.raises(ConfigError, match="has an unknown place"):
+        with pytest.raises(ConfigError, match="has an unknown placeholder"):
             load("{{answer}} " + code)
     assert load("{% for i in x %} {{answer}}").messages({"answer": "a"})[0]["content"] == '{% for i in x %} "a"'
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def path_for(*key: str) -> Path:
+def copy_path_of(*key: str) -> Path:
     """The path of the copy for `key`."""
     digest = hashlib.sha256("\n".join(key).encode()).hexdigest()
     return cache_dir() / "gpt2" / "converted" / f"{digest[:32]}.safetensors"
 
 
-def read(path: Path) -> dict[str, Tensor] | None:
+def read_copy(path: Path) -> dict[str, Tensor] | None:
     """A copy, memory-mapped; None if there is none, or it cannot be read."""
     if not path.is_file():
         return None
@@ -39,7 +39,7 @@ def read(path: Path) -> dict[str, Tensor] | None:
     return None
 
 
-def keep(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
+def write_copy(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
     """Write a copy and return it, so that the memory of `tensors` can be freed; if that fails, return `tensors`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -53,7 +53,7 @@ def keep(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
         with suppress(OSError):
             making.unlink()
         return tensors
-    return read(path) or tensors
+    return read_copy(path) or tensors
 
 
 WEIGHT_FILES = ("model.safetensors", "weights.safetensors")
@@ -171,12 +171,12 @@ class OpenAIFolder(_Folder):
     def tensors(self) -> Mapping[str, Tensor]:
         self._check_files()
         copy = self.copy_path
-        return read(copy) or keep(read_checkpoint(self.folder / PREFIX, self.config()), copy)
+        return read_copy(copy) or write_copy(read_checkpoint(self.folder / PREFIX, self.config()), copy)
 
     @property
     def copy_path(self) -> Path:
         """The path of the safetensors copy: named by the index, which has a checksum of every tensor."""
-        return path_for(_sha256(self.folder / INDEX), _sha256(self.folder / HPARAMS))
+        return copy_path_of(_sha256(self.folder / INDEX), _sha256(self.folder / HPARAMS))
 
     def _check_files(self) -> None:
         absent = next((name for name in NEEDED if not (self.folder / name).is_file()), None)
