@@ -6,7 +6,7 @@ ABSENT = "–"
 
 
 def fixed(value: float | None, digits: int = 1) -> str:
-    """The number with so many digits after the point.
+    """The number with this many digits after the point.
 
     >>> fixed(-0.25, 2), fixed(1234.5), fixed(None), fixed(float("nan"))
     ('−0.25', '1,234.5', '–', '–')

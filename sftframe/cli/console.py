@@ -105,7 +105,7 @@ def _shown(text: Text) -> Text:
 
 
 def one_line(text: str, most: int = 160) -> str:
-    """A text without line breaks, cut after so many characters."""
+    """A text without line breaks, cut after `most` characters."""
     flat = escape_controls(" ".join(text.split()))
     return flat if len(flat) <= most else flat[: most - 1] + "…"
 

@@ -17,7 +17,7 @@ QUERIES = 128
 """Queries of a row that are taken together: what lies above is not computed, and the shares stay in the cache."""
 
 KEPT_KEYS = 256
-"""With up to so many keys the shares are kept for the backward pass: H * k values a query, 4 C of them at most with
+"""With up to this many keys the shares are kept for the backward pass: H * k values a query, 4 C of them at most with
 heads of 64, where a layer keeps about 17 C of other values. With more keys they are computed again."""
 
 

@@ -22,7 +22,7 @@ class OfflineError(SftframeError, OSError):
 
 @dataclass(slots=True)
 class _Guard:
-    """An audit hook: it sees what every library does, in every thread, and stays for good."""
+    """An audit hook: it sees what every library does, in every thread, until the process ends."""
 
     at_work: list[str] = field(default_factory=list)
     """What must not reach a network now; nothing is refused while it is empty."""

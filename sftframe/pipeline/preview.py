@@ -168,7 +168,7 @@ def view_batches(
 
     Args:
         epoch: in the order of this epoch, counted from 0; None = in file order.
-        num_tensors: keep the tensors of the first so many batches.
+        num_tensors: number of batches whose tensors are kept.
     """
     settings = config.train
     order = epoch_order(

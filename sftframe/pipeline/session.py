@@ -189,7 +189,7 @@ def announce_unused_columns(dataset: Dataset, observer: Observer) -> None:
 
 
 class Session:
-    """A run with its configuration, components and data at hand. Made by `start` or `reopen`."""
+    """A run with its configuration, components and data. Made by `start` or `reopen`."""
 
     def __init__(
         self,

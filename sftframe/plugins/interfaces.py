@@ -144,7 +144,7 @@ class PromptStyle(Component):
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
-        """Texts that end an answer besides the end token; by default the style's own closing tags."""
+        """Texts that end an answer, in addition to the end token; by default the style's own closing tags."""
         return ()
 
     @property

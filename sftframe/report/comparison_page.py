@@ -255,7 +255,7 @@ def cosine_rows(lines: Sequence[ArmLines], cosines: Sequence[Cosine]) -> list[tu
 
 
 MAX_TOLD = 2
-"""The headline names up to so many comparisons; of more it gives counts per verdict."""
+"""The headline names up to this many comparisons; if there are more, it gives counts per verdict."""
 MAX_NAMED = 4
 """Most runs to name that failed in the same way."""
 

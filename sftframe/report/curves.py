@@ -262,7 +262,7 @@ def _drawn_losses(curves: Curves) -> Iterator[float]:
 
 
 def _add_token_axis(axes: Axes, curves: Curves, layout: _Layout) -> None:
-    """A second x axis on top: round numbers of tokens, each at the step at which so many were seen."""
+    """A second x axis on top: round numbers of tokens, each at the step by which they were seen."""
     import numpy as np
     from matplotlib.ticker import EngFormatter, MaxNLocator
 

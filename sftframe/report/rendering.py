@@ -226,7 +226,7 @@ def drawing_settings(font_pt: float, salt: str) -> Any:
 
 
 LOG_RATIO = 4
-"""A loss that falls to less than one part in so many gets a logarithmic axis: on a linear one its end looks flat."""
+"""A loss that falls by more than this factor gets a logarithmic axis: on a linear one its end looks flat."""
 
 
 def scale_values(axes: Axes, values: Iterable[float], label: str, *, is_from_zero: bool = False) -> None:

@@ -120,7 +120,7 @@ class Loader:
         return open_folder(Path(self._options.weights).expanduser(), named)
 
     def _named_sources(self) -> dict[str, WeightSource]:
-        """Sources that `weights` may name besides a folder."""
+        """Sources that `weights` may name instead of a folder."""
         size = self._kind.published
         if size is None:
             bundled = HuggingFaceFolder(NANO_FOLDER)

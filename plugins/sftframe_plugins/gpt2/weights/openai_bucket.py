@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _MOST_BYTES = 32_000_000
-"""The largest file besides the weights; OpenAI's longest has 2 MB."""
+"""The largest file apart from the weights; OpenAI's longest has 2 MB."""
 BUCKET = "https://openaipublic.blob.core.windows.net/gpt-2/models"
 """Where OpenAI has published the weights."""
 
