@@ -26,12 +26,10 @@ from sftframe.config import Layer, flattened, merge, nested
 from sftframe.device import physical_cores
 from sftframe.errors import ConfigError, Interrupted
 from sftframe.interrupts import interruptible
+from sftframe.plugins import SEAMS
 from sftframe.registry import Registry, Seam
 from sftframe.runs import RunStore
 from sftframe.trust import claims_of, remember, require
-
-_NAMED = ("prompt", "collate", "model")
-"""Axes of components' names, which the table `[ablate]` lists by seam."""
 
 
 def extended_document(
@@ -49,7 +47,7 @@ def extended_document(
         ConfigError: fewer seeds than there are.
     """
     table = dict(document["ablate"])
-    found = {key: list(table[key]) for key in _NAMED if table.get(key)}
+    found = {key: list(table[key]) for key in SEAMS if table.get(key)}
     found |= {key: list(values) for key, values in flattened(table.get("set", {}))}
     added = [(axis.key.removesuffix(".name"), axis.values) for axis in axes]
     fixed: Layer = {}
@@ -62,8 +60,8 @@ def extended_document(
     for label, values in added:
         known = found.setdefault(label, [])
         known += [value for value in values if value not in known]
-    named = {label: values for label, values in found.items() if label in _NAMED}
-    others = {label: values for label, values in found.items() if label not in _NAMED}
+    named = {label: values for label, values in found.items() if label in SEAMS}
+    others = {label: values for label, values in found.items() if label not in SEAMS}
     table = {**table, **named, "set": others, "seeds": _seeds(table["seeds"], seeds)}
     base = merge({key: value for key, value in document.items() if key != "ablate"}, fixed)
     return {**base, "ablate": table}
@@ -204,10 +202,8 @@ class Ablation:
         """Every cell's state, read from its folder; nothing is run."""
         known = {state.run: state.error for state in self.folder.read_results().cells}
         cells = [(cell, self.folder.run_path(cell)) for cell in self.cells]
-        return [
-            CellResult(cell=cell, path=path, error="" if is_done(path) else self._why_not(path, known))
-            for cell, path in cells
-        ]
+        errors = {path: known.get(str(path.relative_to(self.folder.path))) or "it is not complete" for _, path in cells}
+        return [CellResult(cell=cell, path=path, error="" if is_done(path) else errors[path]) for cell, path in cells]
 
     def run(self, observer: AblationObserver, *, jobs: int = 1, disabled: Sequence[str] = ()) -> list[CellResult]:
         """Run the cells that are not complete yet, and return every cell's state in the order of the cells.
@@ -261,9 +257,6 @@ class Ablation:
                         f"{now.id} {now.version}: their cells cannot be compared; install the old version again, or "
                         "start a new ablation"
                     )
-
-    def _why_not(self, path: Path, known: Mapping[str, str]) -> str:
-        return known.get(str(path.relative_to(self.folder.path))) or "it is not complete"
 
     def _outcomes(
         self, jobs: Sequence[Job], observer: AblationObserver, num_processes: int, disabled: Sequence[str]

@@ -28,11 +28,11 @@ def init(
     from sftframe.cli.console import out
     from sftframe.config import commented_toml
     from sftframe.files import write_whole
-    from sftframe.pipeline import chosen_components, proposals
+    from sftframe.pipeline import backend_defaults, chosen_components
     from sftframe.trust import claims_of, remember
 
     registry, layer = settings.registry(), settings.layer(asks_judge=False)
-    text = commented_toml(chosen_components(layer, registry), proposals(layer, registry), path=str(path))
+    text = commented_toml(chosen_components(layer, registry), backend_defaults(layer, registry), path=str(path))
     if path.exists():
         raise ConfigError(f"{path} exists already and is not changed: give another name, or move it away first")
     try:

@@ -39,13 +39,16 @@ class ChosenComponent:
 
 
 def commented_toml(
-    chosen: Mapping[str, ChosenComponent], proposed: Mapping[str, Mapping[str, Any]], *, path: str = "sftframe.toml"
+    chosen: Mapping[str, ChosenComponent],
+    model_defaults: Mapping[str, Mapping[str, Any]],
+    *,
+    path: str = "sftframe.toml",
 ) -> str:
     """The file.
 
     Args:
         chosen: the components by seam.
-        proposed: the chosen model backend's own defaults, by section and key.
+        model_defaults: the chosen model backend's own defaults, by section and key.
         path: the file's name.
     """
     lines = [*_comment(_HEADER.format(path=path)), ""]
@@ -60,15 +63,15 @@ def commented_toml(
     for name, field in fields.items():
         section = section_in(field.annotation)
         if section is not None and name not in SEAMS:
-            lines += [f"[{name}]", *_section(section, proposed.get(name, {}))]
+            lines += [f"[{name}]", *_section(section, model_defaults.get(name, {}))]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _section(section: type[BaseModel], proposed: Mapping[str, Any]) -> Iterator[str]:
+def _section(section: type[BaseModel], model_defaults: Mapping[str, Any]) -> Iterator[str]:
     for name, field in section.model_fields.items():
         nested = section_in(field.annotation)
         if nested is None:
-            yield from _setting(name, field, proposed)
+            yield from _setting(name, field, model_defaults)
             continue
         yield from _comment(field.description or "")
         for inner, inner_field in nested.model_fields.items():
@@ -88,10 +91,10 @@ def _component(seam: str, chosen: ChosenComponent, choice: type[BaseModel]) -> I
         yield from _assignment(name, schema.get("default"))
 
 
-def _setting(name: str, field: FieldInfo, proposed: Mapping[str, Any]) -> Iterator[str]:
+def _setting(name: str, field: FieldInfo, model_defaults: Mapping[str, Any]) -> Iterator[str]:
     yield from _comment(field.description or "")
-    if name in proposed:
-        yield from _comment(f"default of the chosen model: {_value(proposed[name])}")
+    if name in model_defaults:
+        yield from _comment(f"default of the chosen model: {_value(model_defaults[name])}")
     yield from _assignment(name, field.get_default(call_default_factory=True))
 
 

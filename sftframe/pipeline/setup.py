@@ -349,6 +349,6 @@ def chosen_components(layer: Layer, registry: Registry) -> dict[str, ChosenCompo
     return found
 
 
-def proposals(layer: Layer, registry: Registry) -> Mapping[str, Mapping[str, Any]]:
+def backend_defaults(layer: Layer, registry: Registry) -> Mapping[str, Mapping[str, Any]]:
     """What the chosen model backend proposes, by section and key. Raises as `chosen_components`."""
     return _backend(with_own_defaults(layer, registry), registry).defaults
