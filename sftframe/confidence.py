@@ -1,7 +1,7 @@
-"""95 % confidence intervals of one sample: of a mean, and of a share."""
+"""Simple statistics of samples: 95 % confidence intervals of a mean and of a share, and the spread within groups."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 
 
@@ -29,3 +29,13 @@ def share_interval(share: float, num_items: int) -> tuple[float, float]:
     centre = (share + z2 / (2 * num_items)) / (1 + z2 / num_items)
     half = math.sqrt(z2 * (share * (1 - share) / num_items + z2 / (4 * num_items**2))) / (1 + z2 / num_items)
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def pooled_variance(groups: Iterable[Sequence[float]]) -> float:
+    """Variance within groups, which may have different means; each group has two values or more.
+
+    >>> pooled_variance([[1.0, 3.0], [10.0, 10.0, 10.0]])
+    0.6666666666666666
+    """
+    sums = [(math.fsum((value - fmean(group)) ** 2 for value in group), len(group) - 1) for group in groups]
+    return math.fsum(squares for squares, _ in sums) / sum(freedom for _, freedom in sums)

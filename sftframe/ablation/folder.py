@@ -37,7 +37,7 @@ class CellState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeNoise:
+class KnownNoise:
     """How much the judge's gradings of the same answers differ."""
 
     repeats: int
@@ -49,7 +49,7 @@ class Results:
     """The part of `ablation.json` that is read again."""
 
     cells: tuple[CellState, ...] = ()
-    judge_noise: JudgeNoise | None = None
+    judge_noise: KnownNoise | None = None
     comparison: dict[str, Any] | None = None
 
 

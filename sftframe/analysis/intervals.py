@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sftframe.analysis.pairs import Coverage, Interval, PairedDifferences, SignFlip, VarianceComponents
+from sftframe.confidence import pooled_variance
 from sftframe.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -270,7 +271,7 @@ def judge_variance(repeats: Sequence[Mapping[int, float | None]]) -> float:
         item: [value for one in repeats if (value := one.get(item)) is not None and np.isfinite(value)]
         for item in sorted(items)
     }
-    graded = [np.array(values) for values in scores.values() if len(values) > 1]
+    graded = [values for values in scores.values() if len(values) > 1]
     if not graded:
         raise DataError("no answer was graded twice, so the judge's noise is unknown; grade the same answers again")
-    return float(sum(((x - x.mean()) ** 2).sum() for x in graded) / sum(len(x) - 1 for x in graded))
+    return pooled_variance(graded)

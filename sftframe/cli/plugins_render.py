@@ -27,7 +27,7 @@ NARROW = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ComponentRow:
     """One component of one plugin."""
 
     seam: Seam
@@ -40,7 +40,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Details(Row):
+class ComponentDetails(ComponentRow):
     """What `plugins show` prints of a component; none is made for it."""
 
     is_first_party: bool
@@ -146,14 +146,14 @@ def show_project(project: PluginProject, place: Path, files: Sequence[Path], *, 
         console.print(Text(f"{'Next' if not number else '':8} {step}"), soft_wrap=True)
 
 
-def _rows(registry: Registry, seam: Seam) -> list[Row]:
+def _rows(registry: Registry, seam: Seam) -> list[ComponentRow]:
     rows = []
     for name in registry.names(seam):
         offers = registry.offers(seam, name)
         for info, component in offers:
             status = "ok" if len(offers) == 1 else "conflict"
             rows.append(
-                Row(
+                ComponentRow(
                     seam=seam,
                     name=name,
                     summary=component.summary,
@@ -165,11 +165,11 @@ def _rows(registry: Registry, seam: Seam) -> list[Row]:
     return rows
 
 
-def _details(registry: Registry, seam: Seam, name: str) -> Details:
+def _details(registry: Registry, seam: Seam, name: str) -> ComponentDetails:
     from sftframe.config import option_fields
 
     info, component = registry.provider(seam, name), registry.find(seam, name)
-    return Details(
+    return ComponentDetails(
         seam=seam,
         name=name,
         summary=component.summary,
@@ -182,7 +182,7 @@ def _details(registry: Registry, seam: Seam, name: str) -> Details:
     )
 
 
-def _print_tables(console: Console, rows: Sequence[Row], absent: Sequence[PluginInfo]) -> None:
+def _print_tables(console: Console, rows: Sequence[ComponentRow], absent: Sequence[PluginInfo]) -> None:
     for seam in sorted({row.seam for row in rows}, key=list(Seam).index):
         table = Table(title=f"{seam.noun}  --{seam.value} NAME", title_justify="left")
         table.add_column("name", overflow="fold")

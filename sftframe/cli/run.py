@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sftframe.progress import Observer
 
 
-class Format(StrEnum):
+class ReportFormat(StrEnum):
     """Formats of a report."""
 
     HTML = "html"
@@ -40,7 +40,7 @@ Reported = Annotated[
     argument("DIR", "A run's or an ablation's folder.", completion.runs_and_ablations),
 ]
 DocumentFormat = Annotated[
-    Format,
+    ReportFormat,
     typer.Option("--format", help="For an ablation: html writes report.html; md and csv go to standard output."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
@@ -143,7 +143,7 @@ def generate(path: Run, settings: Settings, as_json: Json = False) -> None:
 
 @takes_settings("--judge", "--device", "--threads", *MADE_WITH_THE_RUN)
 def report(
-    path: Reported, settings: Settings, document_format: DocumentFormat = Format.HTML, as_json: Json = False
+    path: Reported, settings: Settings, document_format: DocumentFormat = ReportFormat.HTML, as_json: Json = False
 ) -> None:
     """Write the report of a run or an ablation again. It does not train, answer or judge.
 
@@ -159,7 +159,7 @@ def report(
         with no_network("sftframe report"):
             _report_ablation(path, settings, document_format, as_json=as_json)
         return
-    if document_format is not Format.HTML:
+    if document_format is not ReportFormat.HTML:
         raise ConfigError(
             f"--format {document_format.value} is for an ablation's folder, but {path} is a run's: leave --format out"
         )
@@ -171,7 +171,7 @@ def report(
         show_result(session, summary, as_json=as_json)
 
 
-def _report_ablation(path: Path, settings: Settings, document_format: Format, *, as_json: bool) -> None:
+def _report_ablation(path: Path, settings: Settings, document_format: ReportFormat, *, as_json: bool) -> None:
     from sftframe.ablation import Ablation, conclude
     from sftframe.cli.ablate_render import show_comparison
     from sftframe.cli.render import warn
@@ -187,11 +187,11 @@ def _report_ablation(path: Path, settings: Settings, document_format: Format, *,
     result = conclude(ablation, cells, asks_judge=False, warn=warn)
     if result is None:
         raise ConfigError(f"{path} has fewer than two arms with a complete run: sftframe ablate --resume {path}")
-    if document_format is Format.HTML:
+    if document_format is ReportFormat.HTML:
         with saved(path):
             show_comparison(ablation, cells, result, as_json=as_json)
     else:
-        document = comparison_markdown if document_format is Format.MD else comparison_csv
+        document = comparison_markdown if document_format is ReportFormat.MD else comparison_csv
         write(document(result))
 
 

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev, variance
+from statistics import fmean, stdev
 from typing import Any, Generic, TypeVar, get_args
 
-from sftframe.confidence import mean_interval
+from sftframe.confidence import mean_interval, pooled_variance
 from sftframe.errors import DataError, JudgeError, PluginError, SftframeError
 from sftframe.plugins import Judge
 from sftframe.records import (
@@ -352,7 +352,7 @@ def measure_noise(repeats: Sequence[Sequence[Verdict]]) -> JudgeNoise:
     return JudgeNoise(
         num_repeats=len(repeats),
         num_items=len(scored),
-        item_sd=math.sqrt(fmean(variance(scores) for scores in scored)) if has_spread else None,
+        item_sd=math.sqrt(pooled_variance(scored)) if has_spread else None,
         mean_sd=stdev(means) if has_spread else None,
         means=means,
     )

@@ -38,7 +38,7 @@ from sftframe.runs import LoadedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class ArmCell:
     """One arm by one yardstick."""
 
     yardstick: str
@@ -59,7 +59,7 @@ class ArmRow:
     name: str
     position: int
     is_baseline: bool
-    cells: tuple[Cell, ...]
+    cells: tuple[ArmCell, ...]
 
 
 def arm_rows(result: ComparisonResult) -> tuple[ArmRow, ...]:
@@ -101,11 +101,11 @@ def spread_text(found: Comparison) -> str:
     )
 
 
-def _cell(table: YardstickTable, name: str) -> Cell:
+def _cell(table: YardstickTable, name: str) -> ArmCell:
     summary = next(arm for arm in table.table.arms if arm.name == name)
     found: Comparison | None = next((one for one in table.table.comparisons if one.candidate == name), None)
     digits = table.yardstick.digits
-    return Cell(
+    return ArmCell(
         yardstick=table.yardstick.key,
         mean=fixed(summary.mean, digits),
         seeds=tuple(

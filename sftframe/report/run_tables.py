@@ -19,7 +19,7 @@ Movement = Literal["better", "worse", "no change", "could be chance", ""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class MeasuredCell:
     """One measured value."""
 
     value: float | None
@@ -37,8 +37,8 @@ class YardstickRow:
     label: str
     unit: str
     meaning: str
-    before: Cell
-    after: Cell
+    before: MeasuredCell
+    after: MeasuredCell
     change: str
     """Signed, in the unit shown: percentage points for shares; empty if there is none."""
     is_points: bool
@@ -75,28 +75,28 @@ def yardstick_rows(
     return tuple(_hedged(row) if row.key in chance_keys else row for row in rows)
 
 
-def _cell(yardstick: Yardstick, yardsticks: Yardsticks | None, num_items: int) -> Cell:
+def _cell(yardstick: Yardstick, yardsticks: Yardsticks | None, num_items: int) -> MeasuredCell:
     if yardstick.key == "judge":
         return _judge_cell(yardsticks.judge if yardsticks else None)
     value = yardsticks.figure(yardstick.key) if yardsticks else None
     if not yardstick.is_share:
-        return Cell(value=value, text=fixed(value, 3))
+        return MeasuredCell(value=value, text=fixed(value, 3))
     if value is None or not math.isfinite(value) or not num_items:
-        return Cell(value=value, text=percent(value))
+        return MeasuredCell(value=value, text=percent(value))
     low, high = share_interval(value, num_items)
     details = (f"{round(value * num_items)} of {num_items}", f"95 % interval {fixed(100 * low)}–{percent(high)}")
-    return Cell(value=value, text=percent(value), details=details)
+    return MeasuredCell(value=value, text=percent(value), details=details)
 
 
-def _judge_cell(judge: JudgeSummary | None) -> Cell:
+def _judge_cell(judge: JudgeSummary | None) -> MeasuredCell:
     if judge is None:
-        return Cell(value=None, text=fixed(None), details=("not judged",))
+        return MeasuredCell(value=None, text=fixed(None), details=("not judged",))
     interval = (f"95 % interval {fixed(judge.ci95[0])}–{fixed(judge.ci95[1])}",) if judge.ci95 else ()
     details = (f"{judge.num_scored} of {judge.num_items} scored", *interval, f"judge: {judge.name}")
-    return Cell(value=judge.mean, text=fixed(judge.mean), details=details)
+    return MeasuredCell(value=judge.mean, text=fixed(judge.mean), details=details)
 
 
-def _row(yardstick: Yardstick, before: Cell, after: Cell, *, is_comparable: bool) -> YardstickRow:
+def _row(yardstick: Yardstick, before: MeasuredCell, after: MeasuredCell, *, is_comparable: bool) -> YardstickRow:
     is_points = yardstick.is_share or yardstick.key == "judge"
     change, movement = _change(yardstick, before.value, after.value, is_points) if is_comparable else ("", "")
     return YardstickRow(
@@ -141,7 +141,7 @@ FLAGS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class JudgedAnswer:
     """One model's answer to one item, judged or not."""
 
     response: Response
@@ -154,12 +154,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class ReportedItem:
     """One test example with its answers before and after."""
 
     example: Example
-    before: Answer | None
-    after: Answer | None
+    before: JudgedAnswer | None
+    after: JudgedAnswer | None
     flags: tuple[str, ...]
     """Keys of `FLAGS`."""
 
@@ -177,14 +177,14 @@ def join_items(
     after: Sequence[Response],
     verdicts_before: Sequence[Verdict],
     verdicts_after: Sequence[Verdict],
-) -> tuple[Item, ...]:
+) -> tuple[ReportedItem, ...]:
     """One item per example, in the examples' order."""
     old = _answers(before, verdicts_before)
     new = _answers(after, verdicts_after)
     return tuple(_item(example, old.get(example.index), new.get(example.index)) for example in examples)
 
 
-def count_flags(items: Iterable[Item]) -> dict[str, int]:
+def count_flags(items: Iterable[ReportedItem]) -> dict[str, int]:
     """How many items each filter keeps."""
     counts = Counter(flag for item in items for flag in item.flags)
     return {flag: counts[flag] for flag in FLAGS}
@@ -195,16 +195,18 @@ def count_failures(verdicts: Iterable[Verdict]) -> dict[str, int]:
     return dict(Counter(verdict.status for verdict in verdicts if verdict.status != "ok").most_common())
 
 
-def _answers(responses: Sequence[Response], verdicts: Sequence[Verdict]) -> dict[int, Answer]:
+def _answers(responses: Sequence[Response], verdicts: Sequence[Verdict]) -> dict[int, JudgedAnswer]:
     by_index = {verdict.index: verdict for verdict in verdicts}
-    return {response.index: Answer(response=response, verdict=by_index.get(response.index)) for response in responses}
+    return {
+        response.index: JudgedAnswer(response=response, verdict=by_index.get(response.index)) for response in responses
+    }
 
 
-def _item(example: Example, before: Answer | None, after: Answer | None) -> Item:
-    return Item(example=example, before=before, after=after, flags=tuple(_flags(example, before, after)))
+def _item(example: Example, before: JudgedAnswer | None, after: JudgedAnswer | None) -> ReportedItem:
+    return ReportedItem(example=example, before=before, after=after, flags=tuple(_flags(example, before, after)))
 
 
-def _flags(example: Example, before: Answer | None, after: Answer | None) -> Iterable[str]:
+def _flags(example: Example, before: JudgedAnswer | None, after: JudgedAnswer | None) -> Iterable[str]:
     if after is None:
         return
     text = after.response.text.strip()
@@ -220,7 +222,7 @@ def _flags(example: Example, before: Answer | None, after: Answer | None) -> Ite
         yield "failed"
 
 
-def _score(answer: Answer | None) -> float | None:
+def _score(answer: JudgedAnswer | None) -> float | None:
     return answer.score if answer else None
 
 
@@ -257,7 +259,7 @@ def paired_change(before: Sequence[Verdict], after: Sequence[Verdict]) -> Change
     )
 
 
-def chance_keys(items: Sequence[Item], change: Change | None) -> frozenset[str]:
+def chance_keys(items: Sequence[ReportedItem], change: Change | None) -> frozenset[str]:
     """The yardsticks whose change could be chance: of those that are shares of answers, and of the judge."""
     pairs = [
         (_answered(item, item.before), _answered(item, item.after)) for item in items if item.before and item.after
@@ -270,7 +272,7 @@ def chance_keys(items: Sequence[Item], change: Change | None) -> frozenset[str]:
     return frozenset(found)
 
 
-def _answered(item: Item, answer: Answer) -> AnsweredItem:
+def _answered(item: ReportedItem, answer: JudgedAnswer) -> AnsweredItem:
     return AnsweredItem(
         index=item.example.index,
         instruction=item.example.instruction,

@@ -135,7 +135,7 @@ _CHANCE = SystemRandom().random
 """The system's random numbers, so that no seeded generator changes."""
 
 
-class CallError(Exception):
+class ServerError(Exception):
     """A call that failed.
 
     Args:
@@ -177,21 +177,21 @@ def with_retries(
     """The call's result, with retries.
 
     Args:
-        call: gets a server's name; raises `CallError`.
+        call: gets a server's name; raises `ServerError`.
         retries: attempts after the first one; changing to another server after a lost one costs none.
         wait: sleeps between two attempts, for the given seconds: at most 0.5, 1, 2, 4, then always 8, and at least half
             of that; longer if the server asks for it.
         chance: a random number from 0 to 1, so that calls that failed together are not retried together.
 
     Raises:
-        CallError: the error of the last attempt.
+        ServerError: the error of the last attempt.
     """
     num_failed = 0
     while True:
         with servers.one() as name:
             try:
                 result = call(name)
-            except CallError as error:
+            except ServerError as error:
                 if _note(error, name, servers) and error.is_server_lost:
                     continue
                 if error.is_final or num_failed == retries:
@@ -205,7 +205,7 @@ def with_retries(
         num_failed += 1
 
 
-def _note(error: CallError, name: str, servers: Servers) -> bool:
+def _note(error: ServerError, name: str, servers: Servers) -> bool:
     """Note which server failed. Returns whether another server can be asked."""
     if error.is_server_lost or not (error.is_final or error.status == "unparsable"):
         return servers.has_failed(name, error.reason, is_lost=error.is_server_lost)

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from sftframe import ConfigError, Judge, JudgeItem, JudgePair, Preference, Verdict, option, read_named_text
-from sftframe_plugins.judges.calls import CallError, Servers, as_ready, in_order, with_retries, with_time_limit
+from sftframe_plugins.judges.calls import ServerError, Servers, as_ready, in_order, with_retries, with_time_limit
 from sftframe_plugins.judges.replies import UnparsableError, Winner, parse_preference, parse_score, shorten
 
 Message = dict[str, str]
@@ -277,7 +277,7 @@ class Server(Protocol):
         """The model's reply, in the form of the JSON schema.
 
         Raises:
-            CallError: there is none.
+            ServerError: there is none.
         """
 
     def close(self) -> None:
@@ -289,7 +289,7 @@ class _Answer(Generic[Parsed]):
     """The outcome of one job: a score or winner, or the error."""
 
     word: Parsed | None
-    error: CallError | None
+    error: ServerError | None
     reason: str
     raw: str
 
@@ -417,7 +417,7 @@ class LanguageModelJudge(Judge):
         def wait(seconds: float) -> None:
             (self._sleep or stop.wait)(seconds)
             if stop.is_set():
-                raise CallError("interrupted", is_final=True)
+                raise ServerError("interrupted", is_final=True)
 
         def ask(name: str) -> _Answer[Parsed]:
             return self._ask(messages, question, name, servers[name])
@@ -425,7 +425,7 @@ class LanguageModelJudge(Judge):
         messages = question.messages(job)
         try:
             return with_retries(ask, shared, retries=self.options.retries, wait=wait)
-        except CallError as error:
+        except ServerError as error:
             return _Answer(word=None, error=error, reason=error.reason, raw=shortened_raw(error.raw))
 
     def _ask(
@@ -437,11 +437,11 @@ class LanguageModelJudge(Judge):
             raise timed_out(name, self.options.timeout_s) from error
         if reply.is_cut:  # a cut "8" may be the start of "85"
             reason = f"the reply was cut at its longest length: {shorten(reply.text, 80)}"
-            raise CallError(reason, status="unparsable", raw=reply.text)
+            raise ServerError(reason, status="unparsable", raw=reply.text)
         try:
             word, reason = question.parse(reply.text, self.options.parse == "lenient")
         except UnparsableError as error:
-            raise CallError(str(error), status="unparsable", raw=reply.text) from error
+            raise ServerError(str(error), status="unparsable", raw=reply.text) from error
         return _Answer(word=word, error=None, reason=reason, raw=shortened_raw(reply.text))
 
 
@@ -452,7 +452,7 @@ def checked(name: str, limit_s: float, check: Callable[[], Parsed]) -> Parsed:
         limit_s: for one call; the check may take three times as long.
 
     Raises:
-        CallError: the result does not come in time, or the check raises it.
+        ServerError: the result does not come in time, or the check raises it.
     """
     try:
         return with_time_limit(3 * limit_s, check)
@@ -460,14 +460,14 @@ def checked(name: str, limit_s: float, check: Callable[[], Parsed]) -> Parsed:
         raise timed_out(name, 3 * limit_s) from None
 
 
-def no_connection(name: str) -> CallError:
+def no_connection(name: str) -> ServerError:
     """The error for a server that cannot be reached."""
-    return CallError(f"no connection to {name}", is_server_lost=True)
+    return ServerError(f"no connection to {name}", is_server_lost=True)
 
 
-def timed_out(name: str, limit_s: float) -> CallError:
+def timed_out(name: str, limit_s: float) -> ServerError:
     """The error for a server without a complete reply in time."""
-    return CallError(f"{name} gave no reply within {limit_s:g} s", status="timeout")
+    return ServerError(f"{name} gave no reply within {limit_s:g} s", status="timeout")
 
 
 def shortened_raw(raw: str) -> str:

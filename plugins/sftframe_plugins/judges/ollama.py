@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sftframe import ConfigError, Contact, JudgeError, NetworkError, TooLargeError, find_route, http_transport, option
-from sftframe_plugins.judges.calls import CallError
+from sftframe_plugins.judges.calls import ServerError
 from sftframe_plugins.judges.language_model import (
     LanguageModelJudge,
     LanguageModelOptions,
@@ -40,7 +40,7 @@ def check_before(messages: Sequence[Message], num_ctx: int) -> None:
     """Refuse to send more words than the context has tokens.
 
     Raises:
-        CallError: it cannot fit.
+        ServerError: it cannot fit.
     """
     if least_tokens(messages) >= num_ctx:
         raise _does_not_fit(num_ctx, "it has too many words")
@@ -56,7 +56,7 @@ def check_after(messages: Sequence[Message], num_read: int | None, num_ctx: int)
         num_read: the tokens that the server says it read; None if it does not say.
 
     Raises:
-        CallError: the server cannot have read the whole prompt.
+        ServerError: the server cannot have read the whole prompt.
     """
     if num_read is None:
         return
@@ -82,9 +82,9 @@ def least_tokens(messages: Sequence[Message]) -> int:
     return sum(max(len(text.split()), len(text.encode()) // _LONGEST_TOKEN_BYTES) for text in texts)
 
 
-def _does_not_fit(num_ctx: int, what: str) -> CallError:
+def _does_not_fit(num_ctx: int, what: str) -> ServerError:
     reason = f"the prompt does not fit num_ctx={num_ctx}: {what}; set a larger judge.num_ctx"
-    return CallError(reason, is_final=True)
+    return ServerError(reason, is_final=True)
 
 
 DEFAULT_HOST = "http://127.0.0.1:11434"
@@ -153,7 +153,7 @@ class OllamaServer:
         """The models that the server lists.
 
         Raises:
-            CallError: it cannot be reached, or does not answer like an Ollama server.
+            ServerError: it cannot be reached, or does not answer like an Ollama server.
         """
         return [model.model for model in self._call(self._client.list).models if model.model]
 
@@ -161,12 +161,12 @@ class OllamaServer:
         """The model of this name, by default its `:latest`; None if the server does not have it.
 
         Raises:
-            CallError: the server cannot be reached, or does not answer like an Ollama server.
+            ServerError: the server cannot be reached, or does not answer like an Ollama server.
         """
         listed = self.find_digest(name)
         try:
             details = self._call(lambda: self._client.show(name)).modelinfo
-        except CallError as error:
+        except ServerError as error:
             if listed is None and error.is_final:
                 return None
             details = None  # the model is there, but its details cannot be read
@@ -177,7 +177,7 @@ class OllamaServer:
         model.
 
         Raises:
-            CallError: as `find_model` does.
+            ServerError: as `find_model` does.
         """
         for model in self._call(self._client.list).models:
             if model.model in (name, f"{name}:latest"):
@@ -196,7 +196,7 @@ class OllamaServer:
         """The model's reply, in the form of the JSON schema.
 
         Raises:
-            CallError: there is none.
+            ServerError: there is none.
         """
         response = self._call(
             lambda: self._client.chat(
@@ -204,9 +204,9 @@ class OllamaServer:
             )
         )
         if response.done is False:
-            raise CallError(f"{self.host} sent a reply that is marked as not finished")
+            raise ServerError(f"{self.host} sent a reply that is marked as not finished")
         if response.model and _full_name(response.model) != _full_name(model):
-            raise CallError(
+            raise ServerError(
                 f"{self.host} answered with the model {shorten(response.model, 80)!r} instead of {model!r}",
                 is_final=True,
             )
@@ -223,9 +223,9 @@ class OllamaServer:
         try:
             return call()
         except TooLargeError as error:
-            raise CallError(str(error), is_final=True) from error
+            raise ServerError(str(error), is_final=True) from error
         except NetworkError as error:
-            raise CallError(str(error), is_final=True, is_server_lost=True) from error
+            raise ServerError(str(error), is_final=True, is_server_lost=True) from error
         except ollama.ResponseError as error:
             raise self._refusal(error.status_code, str(error.error)) from error
         except (ConnectionError, httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -233,14 +233,14 @@ class OllamaServer:
         except httpx.TimeoutException as error:
             raise timed_out(f"{self.host}{self._route}", self._timeout_s) from error
         except httpx.HTTPError as error:
-            raise CallError(f"{self.host} closed the connection: {shorten(str(error))}") from error
+            raise ServerError(f"{self.host} closed the connection: {shorten(str(error))}") from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:  # the body is not a reply of Ollama's
             raw = str(getattr(error, "doc", ""))
             what = f"something that is not a reply of Ollama's: {shorten(raw or str(error), 80)}"
-            raise CallError(f"{self.host} sent {what}", status="unparsable", raw=raw) from error
+            raise ServerError(f"{self.host} sent {what}", status="unparsable", raw=raw) from error
 
-    def _refusal(self, status_code: int, error: str) -> CallError:
-        return CallError(
+    def _refusal(self, status_code: int, error: str) -> ServerError:
+        return ServerError(
             f"{self.host}{self._route} refused: {shorten(error)} (HTTP {status_code})",
             is_final=400 <= status_code < 500,
             is_server_lost=status_code == 404,  # the model is not there (any more)
@@ -333,13 +333,13 @@ class OllamaJudge(LanguageModelJudge):
         """
         _ = self.scoring, self.comparing
         models: dict[str, Model] = {}
-        lost: dict[str, CallError] = {}
+        lost: dict[str, ServerError] = {}
         for host in self.options.hosts:
             limit_s = min(self.options.timeout_s, _CHECK_S)
             with closing(OllamaServer(host, limit_s)) as server:
                 try:
                     models[host] = checked(host, limit_s, partial(self._find_model, server))
-                except CallError as error:
+                except ServerError as error:
                     lost[host] = error
         if not models:
             reasons = "; ".join(loss.reason for loss in lost.values())
@@ -406,7 +406,7 @@ class _CheckedServer:
         """The model's reply.
 
         Raises:
-            CallError: there is none, or it cannot be used.
+            ServerError: there is none, or it cannot be used.
         """
         options = self._options
         check_before(messages, options.num_ctx)
@@ -432,7 +432,7 @@ class _CheckedServer:
         name, host = self._options.model, self._server.host
         try:
             found = self._server.find_digest(name)
-        except CallError:
+        except ServerError:
             return  # the reply is complete; if the server is lost, the next call shows it
         if found is None:
             raise _lost(f"the model {name!r} was removed from {host} during judging")
@@ -447,5 +447,5 @@ class _CheckedServer:
         self._server.close()
 
 
-def _lost(reason: str) -> CallError:
-    return CallError(reason, is_final=True, is_server_lost=True)
+def _lost(reason: str) -> ServerError:
+    return ServerError(reason, is_final=True, is_server_lost=True)

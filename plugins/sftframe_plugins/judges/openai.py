@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from sftframe import ConfigError, Contact, JudgeError, NetworkError, TooLargeError, find_route, http_client, option
-from sftframe_plugins.judges.calls import CallError
+from sftframe_plugins.judges.calls import ServerError
 from sftframe_plugins.judges.language_model import (
     LanguageModelJudge,
     LanguageModelOptions,
@@ -226,7 +226,7 @@ _SHORTEST_SECRET = 8
 Result = TypeVar("Result")
 
 
-class _RefusalError(CallError):
+class _RefusalError(ServerError):
     """An HTTP error, and what it means."""
 
     status_code = 0
@@ -275,7 +275,7 @@ class OpenAIServer:
         """The models that the server lists; None if it is there but has no list.
 
         Raises:
-            CallError: it cannot be reached, or does not take the key.
+            ServerError: it cannot be reached, or does not take the key.
         """
         try:
             return [self._safe(str(model.id)) for model in self._call(lambda: self._client.models.list().data)]
@@ -288,7 +288,7 @@ class OpenAIServer:
         """Whether the server knows a model, even if it does not list it.
 
         Raises:
-            CallError: it cannot be reached, or does not take the key.
+            ServerError: it cannot be reached, or does not take the key.
         """
         try:
             return bool(self._call(lambda: self._client.models.retrieve(name).id))
@@ -303,7 +303,7 @@ class OpenAIServer:
         A server that refuses a parameter is asked again without it, until it has answered once.
 
         Raises:
-            CallError: there is none, or another model has answered than before.
+            ServerError: there is none, or another model has answered than before.
         """
         settings = self._agreement.settings
         while True:
@@ -331,7 +331,7 @@ class OpenAIServer:
 
         text, model, end = self._call(read)
         if end in _BROKEN_OFF:
-            raise CallError(f"{self.base_url} stopped the reply: finish_reason is {end!r}", raw=text)
+            raise ServerError(f"{self.base_url} stopped the reply: finish_reason is {end!r}", raw=text)
         if model:
             self._check_served(model, str(parameters["model"]))
         return Reply(text=text, is_cut=end in _CUT)
@@ -343,11 +343,11 @@ class OpenAIServer:
         and the asked name an alias.
 
         Raises:
-            CallError: another model has answered, or not the same one as before.
+            ServerError: another model has answered, or not the same one as before.
         """
         served = self._agreement.note_served(model)
         if model != served:
-            raise CallError(
+            raise ServerError(
                 f"{self.base_url} answers with the model {model!r} now, and answered with {served!r} before",
                 is_final=True,
             )
@@ -356,12 +356,12 @@ class OpenAIServer:
         if self._agreement.is_listed is None:
             try:
                 names = self.model_names() or ()
-            except CallError:
+            except ServerError:
                 names = ()  # the reply is complete; if the server is lost, the next call shows it
             if self._agreement.note_listed(asked in names and model in names):
                 self._tell(f"{self.base_url} answers as {model!r} to {asked!r}: taken as an alias of it")
         if self._agreement.is_listed:
-            raise CallError(
+            raise ServerError(
                 f"{self.base_url} answered with the model {model!r} instead of {asked!r}, and lists both: set the one "
                 "that you mean with --set judge.model=NAME",
                 is_final=True,
@@ -381,7 +381,7 @@ class OpenAIServer:
         except (openai.OpenAIError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             raw = self._safe(str(getattr(error, "doc", "")))
             what = f"something that is not a reply of such a server: {shorten(raw or self._safe(str(error)), 80)}"
-            raise CallError(f"{self.base_url} sent {what}", status="unparsable", raw=raw) from None
+            raise ServerError(f"{self.base_url} sent {what}", status="unparsable", raw=raw) from None
 
     def _refusal(self, error: Any) -> _RefusalError:
         """The error for the client's `APIStatusError`."""
@@ -396,18 +396,18 @@ class OpenAIServer:
             refusal.parameter = refused_parameter(message, error.param)
         return refusal
 
-    def _loss(self, error: Exception, cause: BaseException | None) -> CallError:
+    def _loss(self, error: Exception, cause: BaseException | None) -> ServerError:
         """The error for the client's `APIConnectionError`; its cause, an error of httpx, says what happened."""
         kind, where = type(cause).__name__, f"{self.base_url}{self._route}"
         if isinstance(cause, NetworkError):
             is_lost = not isinstance(cause, TooLargeError)
-            return CallError(self._safe(str(cause)), is_final=True, is_server_lost=is_lost)
+            return ServerError(self._safe(str(cause)), is_final=True, is_server_lost=is_lost)
         if kind in ("ConnectError", "ConnectTimeout"):
             return no_connection(where)
         if "Timeout" in kind or "Timeout" in type(error).__name__:
             return timed_out(where, self._timeout_s)
         text = self._safe(str(cause or error))
-        return CallError(f"{self.base_url} closed the connection: {shorten(text)}")
+        return ServerError(f"{self.base_url} closed the connection: {shorten(text)}")
 
     def _safe(self, text: str) -> str:
         """The text without the key, in case the server has put it there."""
@@ -538,7 +538,7 @@ class OpenAIJudge(LanguageModelJudge):
         with closing(self._server(limit_s, lambda sentence: None)) as server:
             try:
                 checked(server.base_url, limit_s, partial(self._check_model, server))
-            except CallError as error:
+            except ServerError as error:
                 raise JudgeError(
                     f"judge openai cannot work: {error.reason}; check --set judge.base_url=ADDRESS (with its version, "
                     f"mostly /v1) and the key in {self.options.key_variable}, or use --judge reference, which needs no "
@@ -591,6 +591,6 @@ def _probe(server: OpenAIServer) -> None:
     """Ask for one reply, and raise only errors that every item would meet: temporary errors are left to retries."""
     try:
         server.ask(_PROBE, _EMPTY_SCHEMA)
-    except CallError as error:
+    except ServerError as error:
         if error.is_final or error.is_server_lost:
             raise

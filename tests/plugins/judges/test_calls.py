@@ -1,7 +1,7 @@
 import threading
 
 import pytest
-from sftframe_plugins.judges.calls import CallError, Servers, as_ready, in_order, with_retries, with_time_limit
+from sftframe_plugins.judges.calls import ServerError, Servers, as_ready, in_order, with_retries, with_time_limit
 
 
 def _failing(*errors):
@@ -20,7 +20,7 @@ def _failing(*errors):
 @pytest.mark.parametrize(("chance", "expected"), [(1.0, [0.5, 1, 2, 4, 8, 8, 8]), (0.0, [0.25, 0.5, 1, 2, 4, 4, 4])])
 def test_waits_grow_up_to_eight_seconds_and_chance_takes_up_to_half_of_them(chance, expected):
     waits = []
-    call, _ = _failing(*(CallError("busy") for _ in range(7)))
+    call, _ = _failing(*(ServerError("busy") for _ in range(7)))
     assert with_retries(call, Servers(["a"]), retries=7, wait=waits.append, chance=lambda: chance) == "a"
     assert waits == expected
 
@@ -28,35 +28,35 @@ def test_waits_grow_up_to_eight_seconds_and_chance_takes_up_to_half_of_them(chan
 def test_waits_differ_from_call_to_call():
     waits = []
     for _ in range(5):
-        call, _ = _failing(CallError("busy"))
+        call, _ = _failing(ServerError("busy"))
         with_retries(call, Servers(["a"]), retries=1, wait=waits.append)
     assert len(set(waits)) > 1
 
 
 def test_a_server_that_asks_for_more_time_gets_it():
     waits = []
-    call, _ = _failing(CallError("too many", wait_s=20.0))
+    call, _ = _failing(ServerError("too many", wait_s=20.0))
     with_retries(call, Servers(["a"]), retries=1, wait=waits.append)
     assert waits == [20.0]
 
 
 def test_after_the_last_attempt_its_own_error_is_raised():
-    call, asked = _failing(CallError("first"), CallError("second"), CallError("third"))
-    with pytest.raises(CallError, match="second"):
+    call, asked = _failing(ServerError("first"), ServerError("second"), ServerError("third"))
+    with pytest.raises(ServerError, match="second"):
         with_retries(call, Servers(["a"]), retries=1, wait=lambda s: None)
     assert asked == ["a", "a"]
 
 
 def test_a_final_error_is_not_tried_again():
-    call, asked = _failing(CallError("refused", is_final=True))
-    with pytest.raises(CallError, match="refused"):
+    call, asked = _failing(ServerError("refused", is_final=True))
+    with pytest.raises(ServerError, match="refused"):
         with_retries(call, Servers(["a"]), retries=5, wait=lambda s: None)
     assert asked == ["a"]
 
 
 def test_a_lost_server_costs_no_attempt_and_no_wait_while_there_is_another():
     waits = []
-    call, asked = _failing(CallError("gone", is_server_lost=True))
+    call, asked = _failing(ServerError("gone", is_server_lost=True))
     assert with_retries(call, Servers(["a", "b"]), retries=0, wait=waits.append) == "b"
     assert (asked, waits) == (["a", "b"], [])
 
@@ -65,8 +65,8 @@ def test_a_server_is_not_blamed_for_a_refusal_or_an_odd_reply():
     told = []
     servers = Servers(["a", "b"], on_left_out=told.append)
     for _ in range(9):
-        call, _ = _failing(CallError("odd", status="unparsable"), CallError("no", is_final=True))
-        with pytest.raises(CallError, match="no"):
+        call, _ = _failing(ServerError("odd", status="unparsable"), ServerError("no", is_final=True))
+        with pytest.raises(ServerError, match="no"):
             with_retries(call, servers, retries=5, wait=lambda s: None)
     assert told == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sftframe.records import Example, Response, StopReason, Verdict, VerdictStatus
-from sftframe.report.run_tables import Item, count_failures, count_flags, join_items
+from sftframe.report.run_tables import ReportedItem, count_failures, count_flags, join_items
 
 
 def example(index: int, output: str = "yes") -> Example:
@@ -20,7 +20,7 @@ def verdict(index: int, score: float | None) -> Verdict:
 
 def only_item(
     before: Response | None, after: Response | None, old: Verdict | None = None, new: Verdict | None = None
-) -> Item:
+) -> ReportedItem:
     """Example 7 with what there is of it."""
     (item,) = join_items(
         [example(7)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sftframe.records import Example, Response, StopReason, Verdict
-from sftframe.report.run_tables import Item, chance_keys, join_items, paired_change, sign_test
+from sftframe.report.run_tables import ReportedItem, chance_keys, join_items, paired_change, sign_test
 
 
 def verdicts(*scores: float | None) -> list[Verdict]:
@@ -20,7 +20,7 @@ def responses(texts: list[str], stop_reason: StopReason = "end") -> list[Respons
     return [Response(index=i, text=text, ids=(1,), stop_reason=stop_reason) for i, text in enumerate(texts)]
 
 
-def items(before: list[Response], after: list[Response]) -> tuple[Item, ...]:
+def items(before: list[Response], after: list[Response]) -> tuple[ReportedItem, ...]:
     """Items whose reference is `yes`."""
     examples = [Example(instruction="Say yes.", output="yes", index=i) for i in range(len(after))]
     return join_items(examples, before=before, after=after, verdicts_before=[], verdicts_after=[])
