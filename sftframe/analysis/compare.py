@@ -391,10 +391,6 @@ class ComparisonResult:
         by_axis = [comparison for axis in self.axes for comparison in axis.table.comparisons]
         return by_axis or list(self.main.table.comparisons)
 
-    def comparison_of(self, candidate: str) -> Comparison:
-        """The main yardstick's comparison of one arm with the baseline."""
-        return next(found for found in self.main.table.comparisons if found.candidate == candidate)
-
 
 def compare(
     arms: Sequence[ComparedArm],

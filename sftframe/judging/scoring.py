@@ -73,11 +73,6 @@ NOT_ASKED = "not asked: "
 """Beginning of the reason of an item that was not sent to the judge."""
 
 
-def failure_share(verdicts: Sequence[Verdict | Preference]) -> float:
-    """Share of verdicts without a score, 0-1; 0 for none at all."""
-    return sum(verdict.status != "ok" for verdict in verdicts) / max(len(verdicts), 1)
-
-
 def check_failures(verdicts: Sequence[Verdict | Preference], max_failures: float) -> None:
     """Check that enough verdicts have a score for a mean.
 

@@ -2,7 +2,7 @@ import pytest
 
 from sftframe import JudgeError, Verdict
 from sftframe.judging import summarise
-from sftframe.judging.scoring import check_failures, failure_share, paired_difference
+from sftframe.judging.scoring import check_failures, paired_difference
 
 
 def ok(*scores):
@@ -40,12 +40,6 @@ def test_fewer_than_two_scores_have_no_interval(verdicts):
 def test_no_scores_have_no_mean():
     summary = summarise([failed(0), failed(1)], "j")
     assert (summary.mean, summary.num_scored, summary.num_items) == (None, 0, 2)
-
-
-def test_the_share_of_failures_counts_every_way_to_fail():
-    verdicts = [*ok(1, 2), failed(2), failed(3, "unparsable"), failed(4, "error")]
-    assert failure_share(verdicts) == 0.6
-    assert failure_share([]) == 0.0
 
 
 def test_more_failures_than_allowed_are_told_with_counts_and_the_first_reason():
