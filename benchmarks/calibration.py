@@ -1,13 +1,16 @@
-"""Do the intervals and verdicts of `sftframe.statistics` keep what they promise? Simulated arms, known differences.
+"""Do the intervals and verdicts of `sftframe.analysis` keep what they promise? Simulated arms, known differences.
 
     python -m benchmarks.calibration                    the full table
     python -m benchmarks.calibration --quick            a tenth of the repetitions
     python -m benchmarks.calibration --methods          the same interval made in other ways
+    python -m benchmarks.calibration --plans            "needs N items, K seeds", followed (200 plans per situation)
+    python -m benchmarks.calibration --limits           where the intervals fail: skewed items, rare collapsing seeds
     python -m benchmarks.calibration --json
 
 Each comparison has a baseline and a candidate over the same seeds and items (`benchmarks.simulated_arms`).
 
-Goals: 93-97 % of the 95 % intervals hold the true difference, at most 5 % wrong 'better' where there is no difference.
+Goals: 93-97 % of the 95 % intervals hold the true difference, at most 5 % wrong 'better' where there is no difference;
+75-85 % of the plans end with a verdict, on average over the situations.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ from itertools import product
 
 import numpy as np
 
+from benchmarks.followed_plans import PlanRow, follow_plans, plan_situations
 from benchmarks.interval_methods import METHODS
+from benchmarks.limits import LimitRow, limit_situations, simulate_limit
 from benchmarks.simulated_arms import (
     DIFFERENCES,
     SEED_BY_ARM,
@@ -131,21 +136,79 @@ def by_method(num_repetitions: int) -> dict[str, list[Row]]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, help="comparisons per situation (1000; with --methods 500)")
+    parser.add_argument("--repetitions", type=int, help="per situation (1000; with --methods 500, with --plans 200)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
-    parser.add_argument("--methods", action="store_true", help="compare ways to make the interval")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--methods", action="store_true", help="compare ways to make the interval")
+    kind.add_argument("--plans", action="store_true", help="follow the plans of comparisons that cannot tell")
+    kind.add_argument("--limits", action="store_true", help="situations in which the intervals fail")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
-    number = (options.repetitions or (500 if options.methods else 1000)) // (10 if options.quick else 1)
+    default = 500 if options.methods else 200 if options.plans else 1000
+    number = (options.repetitions or default) // (10 if options.quick else 1)
     start = time.perf_counter()
-    rows = by_method(number) if options.methods else {"sftframe": [simulate(*one, number) for one in situations()]}
+    rows: Mapping[str, Sequence[Row | PlanRow | LimitRow]]
+    if options.plans:
+        plans = [follow_plans(*one, number) for one in plan_situations()]
+        rows, text = {"plans": plans}, plans_table(plans)
+    elif options.limits:
+        limits = [simulate_limit(*one, number) for one in limit_situations()]
+        rows, text = {"limits": limits}, limits_table(limits)
+    elif options.methods:
+        methods = by_method(number)
+        rows, text = methods, _methods_table(methods)
+    else:
+        found = [simulate(*one, number) for one in situations()]
+        rows, text = {"sftframe": found}, _tables(found)
     seconds = time.perf_counter() - start
     if options.json:
         documents = {name: [asdict(row) for row in some] for name, some in rows.items()}
         print(json.dumps({"seconds": seconds, "rows": documents}))
         return
-    print(_methods_table(rows) if options.methods else _tables(rows["sftframe"]))
+    print(text)
     print(f"\n{number} comparisons in each of {len(next(iter(rows.values())))} situations, {seconds:.0f} s")
+
+
+def limits_table(rows: Sequence[LimitRow]) -> str:
+    parts = [_header(["what is rare", "seeds x items", "coverage", "wrong 'better'", "wrong 'worse'"])]
+    for row in rows:
+        shares = [f"{100 * share:.1f}" for share in (row.coverage, row.better, row.worse)]
+        parts.append(_line(row.kind, [f"{row.num_seeds} x {row.num_items}", *shares]))
+    return "\n".join(parts)
+
+
+def plans_table(rows: Sequence[PlanRow]) -> str:
+    """Shares of plans that ended with a verdict, by situation and on average."""
+    header = ["yardstick", "seeds x items", "true difference, margins"]
+    header += [f"{way}, {scatter}" for way in ("anew", "added") for scatter in SEED_BY_ARM]
+    header += [f"more items, seeds: {scatter}" for scatter in SEED_BY_ARM] + ["beyond reach"]
+    parts = ["Plans that ended with a verdict, %, by the seeds' effect on the difference\n", _header(header)]
+    by_place: dict[tuple[str, int, int, float], list[PlanRow]] = {}
+    for row in rows:
+        by_place.setdefault((row.yardstick, row.num_seeds, row.num_items, row.difference), []).append(row)
+    for (yardstick, seeds, items, difference), some in by_place.items():
+        cells = [f"{seeds} x {items}", f"{difference:.2g}"]
+        cells += [f"{100 * row.settled_anew:.0f}" for row in some]
+        cells += [f"{100 * row.settled_added:.0f}" for row in some]
+        cells += [f"{row.more_items[1]:.0f}, {_between(row.more_seeds)}" for row in some]
+        parts.append(_line(yardstick, [*cells, f"{100 * float(np.mean([row.out_of_reach for row in some])):.0f}"]))
+    parts.append("\nMean (lowest to highest) of the situations\n\n" + _header(["situations", "anew", "added"]))
+    groups = {"all": list(rows)}
+    groups |= {f"seeds' effect {name}": [row for row in rows if row.seed_by_arm == name] for name in SEED_BY_ARM}
+    groups |= {
+        f"true difference {of:.2g} margins": [row for row in rows if row.difference == of]
+        for of in sorted({row.difference for row in rows})
+    }
+    parts += [
+        _line(name, [_range([row.settled_anew for row in some]), _range([row.settled_added for row in some])])
+        for name, some in groups.items()
+    ]
+    return "\n".join(parts)
+
+
+def _between(tails: tuple[float, float, float]) -> str:
+    low, middle, high = tails
+    return f"{middle:.0f} ({low:.0f} to {high:.0f})"
 
 
 def _tables(rows: Sequence[Row]) -> str:

@@ -83,6 +83,66 @@ def candidate_center(
     return center, sign * (mean(center) - base)
 
 
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """The random part of R pairs of arms, normal with variance 1."""
+
+    item: NDArray[np.float32]
+    """(R, 1, 1, I)."""
+    item_by_arm: NDArray[np.float32]
+    """(R, 2, 1, I)."""
+    seed: NDArray[np.float32]
+    """(R, 1, S, 1); 0 with one seed, since an interval from one seed speaks of items only: its luck is in its truth."""
+    seed_by_arm: NDArray[np.float32]
+    """(R, 2, S, 1)."""
+    rest: NDArray[np.float32]
+    """(R, 2, S, I)."""
+    length: Floats
+    """(R, I): of the items, for ratios."""
+
+
+def draw_chance(
+    rng: np.random.Generator,
+    count: int,
+    num_seeds: int,
+    num_items: int,
+    *,
+    has_lengths: bool = False,
+    known: Chance | None = None,
+) -> Chance:
+    """Random parts for that many seeds and items, of which `known` already has some."""
+
+    def normal(name: str, *shape: int) -> NDArray[np.float32]:
+        values = rng.standard_normal((count, *shape), dtype=np.float32)
+        if known is not None:
+            before: NDArray[np.float32] = getattr(known, name)
+            values[tuple(slice(0, number) for number in before.shape)] = before
+        return values
+
+    item, item_by_arm = normal("item", 1, 1, num_items), normal("item_by_arm", 2, 1, num_items)
+    seed = normal("seed", 1, num_seeds, 1) if num_seeds > 1 else np.zeros((count, 1, 1, 1), np.float32)
+    seed_by_arm, rest = normal("seed_by_arm", 2, num_seeds, 1), normal("rest", 2, num_seeds, num_items)
+    length = np.zeros((count, num_items))
+    if has_lengths:
+        length = rng.standard_normal((count, num_items))
+        if known is not None:
+            length[:, : known.length.shape[-1]] = known.length
+    return Chance(item, item_by_arm, seed, seed_by_arm, rest, length)
+
+
+def differences_of(chance: Chance, yardstick: Yardstick, center: float, seed_by_arm: float) -> tuple[Floats, Floats]:
+    """Differences (R, S, I), positive = better, and weights (R, I) with mean 1."""
+    arms = np.array([yardstick.center, center], np.float32)[:, None, None]
+    latent = chance.item + np.float32(ITEM_BY_ARM) * chance.item_by_arm + np.float32(SEED) * chance.seed
+    latent = latent + np.float32(seed_by_arm / math.sqrt(2)) * chance.seed_by_arm
+    latent = latent + np.float32(REST) * chance.rest + arms  # (R, 2, S, I)
+    scores = yardstick.score(latent).astype(np.float64)
+    sign = 1 if yardstick.is_higher_better else -1
+    weights = np.exp(0.6 * chance.length) if yardstick.is_ratio else np.ones_like(chance.length)
+    weights /= weights.mean(axis=-1, keepdims=True)
+    return sign * (scores[:, 1] - scores[:, 0]) * weights[:, None, :], weights
+
+
 def draw(
     rng: np.random.Generator,
     yardstick: Yardstick,
@@ -92,21 +152,6 @@ def draw(
     num_seeds: int,
     num_items: int,
 ) -> tuple[Floats, Floats]:
-    """Differences (R, S, I), positive = better, and weights (R, I) with mean 1."""
-
-    def normal(*shape: int) -> NDArray[np.float32]:
-        return rng.standard_normal((count, *shape), dtype=np.float32)
-
-    arms = np.array([yardstick.center, center], np.float32)[:, None, None]
-    latent = normal(1, 1, num_items) + np.float32(ITEM_BY_ARM) * normal(2, 1, num_items)  # (R, 2, 1, I)
-    if num_seeds > 1:  # an interval from one seed speaks of items only: that seed's luck is in its truth
-        latent = latent + np.float32(SEED) * normal(1, num_seeds, 1)
-    latent = latent + np.float32(seed_by_arm / math.sqrt(2)) * normal(2, num_seeds, 1)
-    latent = latent + np.float32(REST) * normal(2, num_seeds, num_items) + arms  # (R, 2, S, I)
-    scores = yardstick.score(latent).astype(np.float64)
-    sign = 1 if yardstick.is_higher_better else -1
-    weights = np.ones((count, num_items))
-    if yardstick.is_ratio:
-        weights = np.exp(0.6 * rng.standard_normal((count, num_items)))
-        weights /= weights.mean(axis=-1, keepdims=True)
-    return sign * (scores[:, 1] - scores[:, 0]) * weights[:, None, :], weights
+    """New `differences_of` R = `count` pairs of arms."""
+    chance = draw_chance(rng, count, num_seeds, num_items, has_lengths=yardstick.is_ratio)
+    return differences_of(chance, yardstick, center, seed_by_arm)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from sftframe.ablation.folder import AblationFolder
 from sftframe.ablation.grid import Arm
@@ -25,6 +26,7 @@ from sftframe.config import merge
 from sftframe.data import load_examples, split
 from sftframe.errors import ConfigError, SftframeError
 from sftframe.files import write_json, write_whole
+from sftframe.formatting import duration
 from sftframe.judging import Judging
 from sftframe.pipeline import Components, prepare_data, resolve, view_examples
 from sftframe.progress import Observer
@@ -236,18 +238,40 @@ def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = 
 
 
 def remedy(result: ComparisonResult, path: Path, *, num_seeds: int) -> str:
-    """The command that adds enough seeds for a verdict; empty if more seeds alone are not enough.
+    """How to carry out the plans for a verdict, and what the training costs; empty if there is none.
+
+    Seeds can be added to an ablation, with a command; items need a new one.
 
     Args:
         path: of the ablation.
         num_seeds: the number it has now.
     """
-    wanted = [found.needed.seeds for found in result.told if found.verdict == "cannot tell" and found.needed]
-    num_more = max((number for number in wanted if number), default=0)
-    if not num_more:
+    plans = [found.needed for found in result.told if found.verdict == "cannot tell" and found.needed]
+    num_more = max((plan.seeds for plan in plans if plan.seeds), default=0)
+    if num_more:
+        command = shlex.join(["sftframe", "ablate", "--resume", str(path), "--seeds", str(num_seeds + num_more)])
+        added = f"{num_more} seed{'s' * (num_more != 1)}{_cost(result, num_more)}"
+        return f"Add {added} and keep the existing runs with: {command}"
+    together = [plan.both for plan in plans if plan.both]
+    if not together:
         return ""
-    command = shlex.join(["sftframe", "ablate", "--resume", str(path), "--seeds", str(num_seeds + num_more)])
-    return f"Add {num_more} seed{'s' * (num_more != 1)} and keep the existing runs with: {command}"
+    items, seeds = (max(numbers) for numbers in zip(*together, strict=True))
+    return (
+        f"Items cannot be added to an ablation: start a new one with {num_seeds + seeds} seeds and {items:,} more test "
+        f"items{_cost(result, num_seeds + seeds)}."
+    )
+
+
+def _cost(result: ComparisonResult, num_seeds: int) -> str:
+    """What so many seeds of all arms cost, judging by those there are."""
+    per_seed = 0.0
+    for arm in result.arms:
+        trained = [run.summary.get("train") or {} for run in arm.runs.values()]
+        known = [train["seconds"] for train in trained if train.get("seconds")]
+        if not known:
+            return ""
+        per_seed += fmean(known)
+    return f" (about {duration(num_seeds * per_seed)} of training)"
 
 
 def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float | None) -> ComparisonResult | None:

@@ -95,17 +95,29 @@ class SignFlip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needed:
-    """What would settle an open comparison with probability `power`, if difference and variances are as estimated."""
+    """What would settle an open comparison with probability `power`, on average over what may be true.
+
+    Settled: a difference is shown or, with a margin, equivalence within it.
+    """
 
     items: int | None
-    """Additional items, with the same seeds; None = no number of items is enough."""
+    """Additional items, with the same seeds; None = no number of items in reach is enough."""
     seeds: int | None
-    """Additional seeds, with the same items; None = no number of seeds is enough."""
+    """Additional seeds, with the same items; None = no number of seeds in reach is enough, or there is one seed."""
     both: tuple[int, int] | None
-    """Additional items and seeds, if neither alone is enough; None = not needed, or out of reach."""
+    """Additional items and seeds together, if this costs clearly less than one of them alone, or is the only way."""
     would_show: Literal["a difference", "equivalence"]
-    """Which verdict is the nearer one."""
+    """Which verdict is the likelier one."""
     power: float
+    chance_of_difference: float | None = None
+    """Parts of the chance under the proposed plan (`both`, else the cheaper of `items` and `seeds`): how often a
+    difference is shown."""
+    chance_of_equivalence: float | None = None
+    """How often equivalence is shown; 0 without a margin."""
+    low: tuple[int, int] | None = None
+    """Additional items and seeds, in the plan's proportion, that are enough for a tenth of what may be true."""
+    high: tuple[int, int] | None = None
+    """The same for nine tenths; None = beyond reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +148,7 @@ class Comparison:
     explanation: str
     """The verdict in one or two sentences."""
     needed: Needed | None
-    """Only for the verdict `cannot tell`; None also if the difference is too near zero for a plan."""
+    """Only for the verdict `cannot tell`; None also if no plan is in reach."""
     minimum_detectable: float | None
     """Smallest true difference that the same number of items and seeds finds with 80 % power."""
     components: VarianceComponents

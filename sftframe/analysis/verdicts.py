@@ -106,21 +106,40 @@ def _number(value: float, unit: str) -> str:
 
 
 def _settle(needed: Needed | None, margin: float | None) -> str:
+    """How much more is needed, how sure that is, and what is meant by settled."""
+    settled = f"show a difference, or that it is within ±{margin:g}" if margin else "show a difference"
     if needed is None:
-        tail = "" if margin else "; say which difference matters (a margin) to ask for equivalence instead"
-        return f"No number of items or seeds in reach would settle it, if the difference is as small as it looks{tail}."
-    what = f"would settle it with a chance of {needed.power:.0%}, if the difference is what it looks like now"
-    items = f"about {_more(needed.items, 'item')}" if needed.items is not None else ""
-    seeds = _more(needed.seeds, "seed") if needed.seeds is not None else ""
-    if needed.both is not None:
-        more = f"{_more(needed.both[0], 'item')} together with {_more(needed.both[1], 'seed')}"
-        return f"Neither more items nor more seeds alone: about {more} {what}."
-    ways = " or ".join(way for way in (items, seeds) if way)
-    return f"{ways[0].upper()}{ways[1:]} {what}."
+        told = f"No number of items or seeds in reach would settle it with a chance of {POWER:.0%}: {settled}."
+    else:
+        ways = [_more_of(*way) for way in ((needed.items or 0, 0), (0, needed.seeds or 0)) if any(way)]
+        if needed.both is not None:
+            together = _more_of(*needed.both)
+            what = f"{together}, or {' or '.join(ways)} alone," if ways else together
+            what = f"about {what}" if ways else f"neither more items nor more seeds alone: about {what}"
+        else:
+            what = f"about {' or '.join(ways)}"
+        what = f"{what[0].upper()}{what[1:]}"
+        told = f"{what} would settle it with a chance of {needed.power:.0%}{_range(needed)}: {settled}."
+    if margin:
+        return told
+    return f"{told} If there is none, only a margin can settle it: say which difference matters to you."
 
 
-def _more(count: int, noun: str) -> str:
-    return f"{count} more {noun}{'s' * (count != 1)}"
+def _range(needed: Needed) -> str:
+    """What other truths would need, in the order of the plan."""
+    if needed.low is None:
+        return ""
+    low, high = (
+        "more than is in reach" if way is None else " and ".join(f"{count:,}" for count in way if count)
+        for way in (needed.low, needed.high)
+    )
+    return f" (from {low} to {high}, depending on what is true)"
+
+
+def _more_of(items: int, seeds: int) -> str:
+    """Numbers of what is added, with their noun: `40 more items together with 1 more seed`."""
+    counts = ((items, "item"), (seeds, "seed"))
+    return " together with ".join(f"{count:,} more {noun}{'s' * (count != 1)}" for count, noun in counts if count)
 
 
 def _limits(covers: Coverage | None) -> str:
@@ -392,14 +411,11 @@ def _verdict_alone(pair: PairedDifferences, question: _Question, *, factor: floa
 
 
 def _needed(pair: PairedDifferences, alpha: float, question: _Question) -> Needed | None:
-    num_seeds, num_items = pair.values.shape
-    if num_items < 2:
+    if pair.values.shape[1] < 2:
         return None
     return needed_to_settle(
         pair.mean,
-        components_of(spread(pair.influence, score_range=question.score_range)),
-        num_items=num_items,
-        num_seeds=num_seeds,
+        spread(pair.influence, score_range=question.score_range),
         margin=question.margin,
         alpha=alpha,
         power=POWER,

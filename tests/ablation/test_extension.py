@@ -12,6 +12,7 @@ import pytest
 from sftframe.ablation import Ablation, Axis, Plan, conclude
 from sftframe.ablation.conclusion import remedy
 from sftframe.ablation.running import extended_document
+from sftframe.analysis import ComparisonResult
 from sftframe.analysis.pairs import Needed
 from sftframe.errors import ConfigError
 
@@ -119,17 +120,53 @@ def test_cells_of_another_version_of_a_plugin_stop_a_resume_before_it_spends_any
     assert toys.judged == []
 
 
-def test_the_verdict_says_the_command_that_adds_the_seeds_which_would_settle_it(
-    ran: Callable[..., Any],
-) -> None:
+@pytest.fixture
+def open_with(ran: Callable[..., Any]) -> Callable[[Needed | None], ComparisonResult]:
+    """A result with this plan for its only comparison; None = settled. Each of the four runs was trained for 90 s."""
     result = conclude(*ran())
     assert result is not None
+    timed = {"train": {"seconds": 90.0}}
+    arms = [
+        replace(arm, runs={seed: replace(run, summary=timed) for seed, run in arm.runs.items()}) for arm in result.arms
+    ]
     (found,) = result.main.table.comparisons
-    needed = Needed(items=None, seeds=4, both=None, would_show="a difference", power=0.8)
-    table = replace(result.main.table, comparisons=(replace(found, verdict="cannot tell", needed=needed),))
-    is_open = replace(result, axes=(), main=replace(result.main, table=table))
+
+    def make(needed: Needed | None) -> ComparisonResult:
+        told = replace(found, verdict="cannot tell" if needed else "better", needed=needed)
+        table = replace(result.main.table, comparisons=(told,))
+        return replace(result, arms=tuple(arms), axes=(), main=replace(result.main, table=table))
+
+    return make
+
+
+def test_the_verdict_says_the_command_that_adds_the_seeds_which_would_settle_it_and_their_cost(
+    open_with: Callable[[Needed | None], ComparisonResult],
+) -> None:
+    is_open = open_with(Needed(items=None, seeds=4, both=None, would_show="a difference", power=0.8))
     told = remedy(is_open, Path("my grid"), num_seeds=2)
-    assert told == "Add 4 seeds and keep the existing runs with: sftframe ablate --resume 'my grid' --seeds 6"
+    # four seeds of two arms, 90 s each
+    assert told == (
+        "Add 4 seeds (about 12 min 0 s of training) and keep the existing runs with: "
+        "sftframe ablate --resume 'my grid' --seeds 6"
+    )
     assert replace(is_open, remedy=told).sentence.endswith(f". {told}")
-    settled = replace(table, comparisons=(replace(found, verdict="better", needed=None),))
-    assert remedy(replace(is_open, main=replace(result.main, table=settled)), Path("my grid"), num_seeds=2) == ""
+    assert remedy(open_with(None), Path("my grid"), num_seeds=2) == ""
+
+
+def test_a_plan_that_needs_more_items_is_for_a_new_ablation_with_all_its_seeds(
+    open_with: Callable[[Needed | None], ComparisonResult],
+) -> None:
+    needed = Needed(items=None, seeds=None, both=(1100, 3), would_show="equivalence", power=0.8)
+    # five seeds of two arms, 90 s each
+    assert remedy(open_with(needed), Path("my grid"), num_seeds=2) == (
+        "Items cannot be added to an ablation: start a new one with 5 seeds and 1,100 more test items "
+        "(about 15 min 0 s of training)."
+    )
+
+
+def test_a_cost_that_is_not_recorded_is_left_out(open_with: Callable[[Needed | None], ComparisonResult]) -> None:
+    is_open = open_with(Needed(items=None, seeds=1, both=None, would_show="a difference", power=0.8))
+    first, *rest = is_open.arms
+    untimed = replace(first, runs={seed: replace(run, summary={}) for seed, run in first.runs.items()})
+    told = remedy(replace(is_open, arms=(untimed, *rest)), Path("grid"), num_seeds=2)
+    assert told == "Add 1 seed and keep the existing runs with: sftframe ablate --resume grid --seeds 3"

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calibration import Row, simulate
-from benchmarks.simulated_arms import YARDSTICKS
+from benchmarks.calibration import Row, limits_table, plans_table, simulate
+from benchmarks.followed_plans import follow_plans
+from benchmarks.limits import simulate_limit
+from benchmarks.simulated_arms import SEED_BY_ARM, YARDSTICKS
 
 BY_NAME = {yardstick.name: yardstick for yardstick in YARDSTICKS}
 
@@ -40,6 +42,29 @@ def test_large_differences_are_found_and_never_called_equivalent():
 
 def test_equivalence_is_seldom_said_of_a_difference_as_large_as_the_margin():
     assert simulate(BY_NAME["judge"], "margin", "no", 5, 1000, 300).equivalent <= 0.08
+
+
+def test_the_limits_that_the_documentation_states_are_measured():
+    # what is rare and did not happen is not in an interval; more items do not help where seeds collapse
+    assert simulate_limit("rare collapse of a seed", 5, 110, 500).better > 0.15
+    assert simulate_limit("rare collapse of a seed", 5, 1000, 500).better > 0.4
+    few, many = (simulate_limit("skewed items", 1, items, 2000) for items in (30, 1000))
+    assert few.better > 0.07
+    assert many.better < 0.05
+    assert few.worse < 0.02
+
+
+def test_plans_and_limits_are_told_in_tables():
+    rows = [follow_plans(BY_NAME["rare"], 4 / 3, scatter, 3, 110, 2) for scatter in SEED_BY_ARM]
+    table = plans_table(rows).splitlines()
+    assert table[2].count("|") == table[4].count("|")
+    assert table[4].startswith("| rare | 3 x 110 | 1.3 |")
+    assert table[-1].startswith("| true difference 1.3 margins |")
+    assert (
+        limits_table([simulate_limit("skewed items", 1, 30, 10)])
+        .splitlines()[2]
+        .startswith("| skewed items | 1 x 30 |")
+    )
 
 
 def test_wrong_counts_what_is_not_true():

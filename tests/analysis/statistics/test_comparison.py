@@ -48,19 +48,25 @@ def test_without_a_margin_nothing_is_equivalent(planted):
 
 
 def test_what_cannot_be_told_says_how_much_more_would_settle_it(planted):
-    found = compare_arms(planted({"a": 0.0, "b": 2.5}, num_items=30)).comparisons[0]
+    found = compare_arms(planted({"a": 0.0, "b": 3.5}, num_items=30), margin=3.0).comparisons[0]
     assert found.verdict == "cannot tell"
     assert found.needed is not None
     assert found.needed.items is not None
-    assert f"About {found.needed.items} more items" in found.explanation
-    assert "with a chance of 80%" in found.explanation
+    assert found.needed.seeds is not None
+    assert found.needed.both is not None
+    items, seeds = found.needed.both
+    together = f"About {items} more items together with {seeds} more seeds"
+    alone = f"{found.needed.items} more items or {found.needed.seeds} more seeds alone"
+    assert f"{together}, or {alone}, would settle it with a chance of 80%" in found.explanation
 
 
-def test_as_many_more_items_as_were_asked_for_do_settle_it(planted):
-    before = compare_arms(planted({"a": 0.0, "b": 2.5}, num_items=30)).comparisons[0]
-    assert before.needed is not None
-    after = compare_arms(planted({"a": 0.0, "b": 2.5}, num_items=30 + (before.needed.items or 0))).comparisons[0]
-    assert after.verdict == "better"
+def test_as_many_more_as_were_asked_for_do_settle_it_each_way(planted):
+    before = compare_arms(planted({"a": 0.0, "b": 3.5}, num_items=30), margin=3.0).comparisons[0].needed
+    assert before is not None
+    ways = [(before.items or 0, 0), (0, before.seeds or 0), before.both or (0, 0)]
+    for items, seeds in ways:
+        scores = planted({"a": 0.0, "b": 3.5}, num_items=30 + items, num_seeds=5 + seeds)
+        assert compare_arms(scores, margin=3.0).comparisons[0].verdict == "better"
 
 
 def test_one_seed_speaks_of_items_only_and_says_so(planted):
