@@ -212,6 +212,27 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def _draw_an_empty_svg(canvas: Any, file: Any, **_: Any) -> None:
+    file.write('<svg viewBox="0 0 1 1"><g/></svg>')
+
+
+def _draw_an_empty_png(canvas: Any, file: Any, **_: Any) -> None:
+    file.write(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.fixture
+def plain_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that write reports and do not look at their charts: matplotlib draws nothing.
+
+    All else of a report is as ever, the figures too; drawing them takes half of a small run's time.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    monkeypatch.setattr(FigureCanvasSVG, "print_svg", _draw_an_empty_svg)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", _draw_an_empty_png)
+
+
 @pytest.fixture
 def toys(make_toys: Callable[..., Toys]) -> Toys:
     """A registry with a toy model, style and judge beside the installed plugins; select them by name."""

@@ -125,6 +125,7 @@ class Payload:
         ("training_args.bin", "report"),
     ],
 )
+@pytest.mark.usefixtures("plain_drawings")
 def test_a_pickle_is_never_loaded_whatever_it_is_called(
     cli: Any, run: Path, tmp_path: Path, place: str, name: str
 ) -> None:
@@ -173,6 +174,7 @@ def test_a_checkpoint_of_nonsense_is_passed_over(cli: Any, run: Path, state: obj
     assert (outcome.code, "was skipped" in outcome.err) == (0, True)
 
 
+@pytest.mark.usefixtures("plain_drawings")
 def test_where_a_runs_configuration_says_it_lies_does_not_matter(cli: Any, run: Path, outside: Path) -> None:
     config = run / "config.toml"
     config.write_text(f'out = "{outside.as_posix()}"\n' + config.read_text())

@@ -19,6 +19,8 @@ import tomli_w
 from sftframe.config import read_toml
 from sftframe.network.offline import OfflineError, no_network
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 SECRET = "wJalrXUtnFEMI"
 SMALL = ("--max-steps", "2", "--batch-size", "2", "--set", "generate.max_new_tokens=4", "--set", "before=false")
 Cli = Callable[..., Any]
