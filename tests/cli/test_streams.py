@@ -22,7 +22,8 @@ pytestmark = [
     pytest.mark.timeout(1800),  # the first one waits for a server with everything imported, and for two runs
 ]
 
-QUICK = ("--max-steps", "1", "--set", "before=false", "--set", "generate.max_new_tokens=4", "--set", "threads=1")
+QUICK = ("--max-steps", "1", "--set", "before=false", "--set", "generate.max_new_tokens=2", "--set", "threads=1")
+QUICK += ("--set", "train.eval_examples=2")
 ENVIRONMENT = {"NO_COLOR": "1", "COLUMNS": "100", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 COMMANDS = {
@@ -153,7 +154,14 @@ def is_whole(command: str, folder: Path) -> bool:
     return command not in WRITES or (folder / WRITES[command]).exists()
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, *GRIDS])
+# Whether stdout is closed, full or broken is seen by the one module that all commands write through; what a command
+# adds is when it has saved its work. So each command meets a full stdout, which is told with all that it has saved,
+# and one of the other two; so does each of the kinds: those that write, those that only show, and those that ask.
+CLOSED = ("--version", "run", "generate", "compare", "ablate", "chat", "doctor", "plugins check", FROM_THE_START)
+BROKEN = tuple(command for command in COMMANDS if command not in CLOSED)
+
+
+@pytest.mark.parametrize("command", CLOSED)
 def test_closed_streams_are_no_fault(call: Start, tmp_path: Path, command: str) -> None:
     ended = call(command, out="closed", err="closed", **({"stdin": "closed"} if command != "chat" else {}))
     assert (ended.code, is_whole(command, tmp_path)) == (0, True)
@@ -172,7 +180,7 @@ def test_a_full_disk_behind_stdout_is_told_in_one_line_when_the_work_is_saved(
         assert f"; everything is saved in {tmp_path}" in ended.last_line
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", BROKEN)
 def test_a_reader_that_has_gone_ends_with_141_and_says_nothing(call: Start, tmp_path: Path, command: str) -> None:
     ended = call(command, out="broken")
     assert (ended.code, is_whole(command, tmp_path)) == (141, True)
