@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader
 
 from sftframe import CausalLM, RunConfig, load_registry, run
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 NUM_STEPS = 10
 PREAMBLE = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request."

@@ -16,6 +16,8 @@ from sftframe.analysis import ComparisonResult
 from sftframe.analysis.pairs import Needed
 from sftframe.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 Plans = Callable[..., Plan]
 
 

@@ -14,6 +14,8 @@ from sftframe.ablation.folder import AblationFolder
 from sftframe.config import Layer, merge
 from sftframe.registry import Seam
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 
 @pytest.fixture(scope="module")
 def registry(make_toys: Callable[..., Any]) -> Registry:

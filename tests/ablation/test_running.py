@@ -12,6 +12,8 @@ from sftframe.ablation import Ablation, Plan
 from sftframe.errors import ConfigError, Interrupted
 from sftframe.runs import RunStore
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 Plans = Callable[..., Plan]
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from sftframe.formatting import duration
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 SMALL = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--set", "train.eval_examples=2", "--threads", "1")
 
 

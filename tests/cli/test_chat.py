@@ -20,6 +20,8 @@ from sftframe import load_registry
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 INSTALLED = Path(__file__).parent / "installed"
 
 

@@ -14,6 +14,8 @@ from sftframe import Example, load_registry
 from sftframe.pipeline import FinishedRun, Session
 from sftframe.progress import Observer
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:

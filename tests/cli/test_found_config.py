@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 QUICK = ("--set", "before=false", "--set", "train.eval_examples=1", "--set", "generate.max_new_tokens=2")
 
 

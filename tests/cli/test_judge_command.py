@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 INSTALLED = Path(__file__).parent / "installed"
 QUICK = ("--max-steps", "1", "--set", "generate.max_new_tokens=4", "--set", "before=false")
 

@@ -9,6 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 QUICK = ("--max-steps", "2", "--set", "generate.max_new_tokens=4", "--seed", "5", "--threads", "1")
 
 
@@ -65,7 +69,7 @@ def test_flags_beat_set_beats_toml_beats_the_models_own_defaults(cli, tmp_path: 
 
 
 def test_ctrl_c_saves_and_the_message_resumes_to_the_same_end(cli, tmp_path: Path, data_file: Path) -> None:
-    long = ("--data", data_file, "--epochs", "6", "--batch-size", "2", "--threads", "1", "--set", "before=false")
+    long = ("--data", data_file, "--epochs", "4", "--batch-size", "2", "--threads", "1", "--set", "before=false")
     long += ("--set", "generate.max_new_tokens=4", "--set", "train.eval_examples=1")
     command = [sys.executable, "-m", "sftframe", "run", "--out", "cut", *map(str, long)]
     child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)

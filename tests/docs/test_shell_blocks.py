@@ -78,6 +78,7 @@ def test_files_that_pages_show_are_well_formed(page: str, blocks) -> None:
             json.loads(block.code)
 
 
+@pytest.mark.usefixtures("plain_drawings")
 def test_commands_run(run_page: str, blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_run: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SFTFRAME_CACHE", str(tmp_path / "cache"))

@@ -13,6 +13,8 @@ from sftframe_plugins.judges.openai import OpenAIJudge, OpenAIOptions
 from sftframe import ConfigError, JudgeError
 from sftframe.config import build_options
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 KEY = "sk-proj-N0tF0rAnyB0dysEyes-4711"
 
 
