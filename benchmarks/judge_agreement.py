@@ -1,11 +1,16 @@
 """How far the judge `reference` agrees with another grader, next to chrF++ and to what other graders said.
 
-    python -m benchmarks.judge_agreement FILE [--target COLUMN] [--halves 200] [--json]
+    python -m benchmarks.judge_agreement FILE [--target COLUMN] [--halves 200] [--part even] [--json]
+    python -m benchmarks.judge_agreement FILE --systems
 
 FILE is JSON in the chapter's shape: entries with `instruction`, `input`, `output`, `model_response` and scores from 0
 to 100 under names that end in `_score`. One of them is the target; the others, and the formulas, are compared with
 it. Intervals are 95 % bootstrap intervals over the answers. `--halves` asks whether the formula's constants were
 fitted to these answers: chosen anew on a random half, are they better on the other half than the shipped ones?
+`--part` takes every second entry only: rules are written with one part and checked with the other.
+
+`--systems` takes entries with several answers, `answer_NAME`, and whether people found them right, `human_NAME`: does
+the judge put systems of different wordiness as far apart as people do?
 """
 
 from __future__ import annotations
@@ -27,8 +32,8 @@ Scores = np.ndarray[tuple[int], np.dtype[np.float64]]
 Measure = Callable[[Scores, Scores], float]
 
 ALTERNATIVES = [
-    Constants(beta=beta, power=power, detail=detail)
-    for beta, power, detail in itertools.product((1.0, 2.0, 3.0), (0.5, 1.0, 1.5, 2.0), (0.1, 0.3, 0.5, 0.7))
+    Constants(beta=beta, detail=detail, replaced=replaced)
+    for beta, detail, replaced in itertools.product((2.0, 5.0, 10.0, 20.0), (0.1, 0.2, 0.4), (0.3, 0.5, 0.7))
 ]
 
 MEASURES: Mapping[str, Measure] = {
@@ -48,9 +53,13 @@ class Estimate:
     high: float
 
 
-def read(path: Path, target: str) -> tuple[list[JudgeItem], dict[str, Scores]]:
+PARTS = {"all": slice(None), "even": slice(0, None, 2), "odd": slice(1, None, 2)}
+"""Entries by their place in the file, counted from 0."""
+
+
+def read(path: Path, target: str, part: str = "all") -> tuple[list[JudgeItem], dict[str, Scores]]:
     """The answers that have all their scores, and each column of scores; the target's is among them."""
-    entries = json.loads(path.read_text(encoding="utf-8"))
+    entries = json.loads(path.read_text(encoding="utf-8"))[PARTS[part]]
     columns = [name for name in entries[0] if name.endswith("_score")]
     if target not in columns:
         raise SystemExit(f"{path} has no scores {target!r}; it has: {', '.join(columns) or 'none'}")
@@ -66,6 +75,31 @@ def read(path: Path, target: str) -> tuple[list[JudgeItem], dict[str, Scores]]:
         for index, entry in enumerate(entries)
     ]
     return items, {name: np.array([entry[name] for entry in entries], dtype=float) for name in columns}
+
+
+def systems(path: Path, part: str = "all") -> dict[str, dict[str, float]]:
+    """By system: the judge's mean, people's share of right answers in percent, their correlation, and words."""
+    entries = json.loads(path.read_text(encoding="utf-8"))[PARTS[part]]
+    found = {}
+    for name in (key.removeprefix("answer_") for key in entries[0] if key.startswith("answer_")):
+        items = [
+            JudgeItem(
+                index=index,
+                instruction=entry["instruction"],
+                input=entry["input"],
+                reference=entry["output"],
+                answer=entry[f"answer_{name}"],
+            )
+            for index, entry in enumerate(entries)
+        ]
+        scores, people = formula(items), np.array([100.0 * entry[f"human_{name}"] for entry in entries])
+        found[name] = {
+            "judge": float(scores.mean()),
+            "people": float(people.mean()),
+            "pearson": MEASURES["pearson"](scores, people),
+            "words": float(np.mean([len(item.answer.split()) for item in items])),
+        }
+    return found
 
 
 def formula(items: Sequence[JudgeItem], constants: Constants = SHIPPED) -> Scores:
@@ -119,9 +153,14 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--target", default="gpt4_score", help="the grader to agree with")
     parser.add_argument("--halves", type=int, default=0, metavar="N", help="random halves for the constants' check")
+    parser.add_argument("--part", choices=PARTS, default="all", help="every second entry only")
+    parser.add_argument("--systems", action="store_true", help="compare systems' means with people's")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    items, columns = read(options.file, options.target)
+    if options.systems:
+        _print_systems(systems(options.file, options.part), as_json=options.json)
+        return
+    items, columns = read(options.file, options.target, options.part)
     target = columns.pop(options.target)
     graders = {"reference": formula(items), "chrF++": chrf(items), **columns}
     table = {name: compare(scores, target) for name, scores in graders.items()}
@@ -130,6 +169,15 @@ def main() -> None:
         print(json.dumps(_document(options.target, len(items), table, check), indent=2))
     else:
         _print_table(options.target, len(items), table, check)
+
+
+def _print_systems(found: Mapping[str, Mapping[str, float]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    print("| system | words | people | judge | Pearson |\n|---|---|---|---|---|")
+    for name, row in found.items():
+        print(f"| {name} | {row['words']:.0f} | {row['people']:.1f} | {row['judge']:.1f} | {row['pearson']:.2f} |")
 
 
 def _document(

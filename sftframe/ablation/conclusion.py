@@ -27,7 +27,7 @@ from sftframe.data import load_examples, split
 from sftframe.errors import ConfigError, SftframeError
 from sftframe.files import write_json, write_whole
 from sftframe.formatting import duration
-from sftframe.judging import Judging
+from sftframe.judging import Judging, judge_behind
 from sftframe.pipeline import Components, prepare_data, resolve, view_examples
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import tokenize
@@ -295,6 +295,7 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
         by_design=plan.designed_differences,
         settings={arm.name: dict(arm.settings) for arm in plan.grid.arms if arm.name in runs},
         judge_variance=variance,
+        judge=judge_behind(arms[0].any_run().judge, ablation.registry),
     )
     return replace(result, remedy=remedy(result, ablation.folder.path, num_seeds=len(plan.grid.seeds)))
 

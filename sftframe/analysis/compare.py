@@ -17,6 +17,7 @@ from sftframe.analysis.yardsticks import COMPARED, Yardstick, find_yardstick, sc
 from sftframe.config import settings_in_words
 from sftframe.errors import ConfigError, DataError, suggestion
 from sftframe.judging import HeadToHead
+from sftframe.plugins import Judge
 from sftframe.records import AnsweredItem, JudgeItem, Verdict
 from sftframe.runs import LoadedRun
 
@@ -401,6 +402,7 @@ def compare(
     by_design: Mapping[str, str] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     judge_variance: float | None = None,
+    judge: Judge | None = None,
 ) -> ComparisonResult:
     """Compare arms on all yardsticks; the verdict is about one of them.
 
@@ -411,6 +413,7 @@ def compare(
         by_design: as for `check_comparable`.
         settings: per arm its value by axis, if the arms are a grid.
         judge_variance: of one score, if it was measured.
+        judge: the one whose scores the arms have; its cautions become notes.
 
     Raises:
         ConfigError: an unknown baseline or yardstick, a yardstick without measurements, or different judges.
@@ -448,8 +451,22 @@ def compare(
             )
         ),
         flips={arm.name: tuple(flipped_items(base_arm, arm, wanted)) for arm in arms if arm.name != first},
-        notes=tuple(notes),
+        notes=(*notes, *_cautions(judge, base_arm, arms)),
     )
+
+
+def _cautions(judge: Judge | None, baseline: ComparedArm, arms: Sequence[ComparedArm]) -> list[str]:
+    """What the judge says against its use, one line per arm."""
+    if judge is None or not baseline.any_run().judge:
+        return []
+    found = []
+    for arm in arms:
+        seeds = sorted(baseline.runs.keys() & arm.runs.keys()) if arm is not baseline else ()
+        both = [(_by_index(baseline, seed), _by_index(arm, seed)) for seed in seeds]
+        pairs = [(one[index], other[index]) for one, other in both for index in one if index in other]
+        if caution := judge.caution([one for one, _ in pairs], [other for _, other in pairs]):
+            found.append(f"{baseline.name} and {arm.name}: {caution}")
+    return found
 
 
 def _check_one_judge(arms: Sequence[ComparedArm]) -> None:

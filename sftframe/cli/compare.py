@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sftframe.analysis import ComparisonResult
     from sftframe.judging import HeadToHead
+    from sftframe.registry import Registry
 
 
 class By(StrEnum):
@@ -81,21 +82,24 @@ def compare(
         raise ConfigError(f"compare {paths[0]}: expected at least two runs, or two files of answers")
     is_json = as_json or output_format is Format.JSON
     if by is None and "judge.name" not in settings.flags and all(path.is_dir() for path in paths):
-        result = _runs_compared(paths, yardstick, margin, baseline)
+        result = _runs_compared(paths, (yardstick, margin), baseline, settings.registry())
         _show(result, {"comparison": None}, output_format, is_json=is_json)
         return
     _head_to_head(paths, settings, by, (yardstick, margin), no_cache, output_format, is_json=is_json)
 
 
 def _runs_compared(
-    paths: Sequence[Path], yardstick: str | None, margin: float | None, baseline: str | None
+    paths: Sequence[Path], question: tuple[str | None, float | None], baseline: str | None, registry: Registry
 ) -> ComparisonResult:
     from sftframe.analysis import compare as compare_arms
     from sftframe.analysis import group_into_arms
+    from sftframe.judging import judge_behind
     from sftframe.runs import load_run
 
+    yardstick, margin = question
     arms = group_into_arms([load_run(path) for path in paths])
-    return compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline)
+    judge = judge_behind(arms[0].any_run().judge, registry)
+    return compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline, judge=judge)
 
 
 def _head_to_head(
@@ -131,7 +135,7 @@ def _head_to_head(
             registry=settings.registry(),
             observer=observer,
         )
-    result = _scores_compared(found, *question)
+    result = _scores_compared(found, *question, settings.registry())
     if result is not None:
         _show(result, comparison_document(found), output_format, is_json=is_json)
     elif is_json:
@@ -141,14 +145,18 @@ def _head_to_head(
     found.check(config.max_failures)
 
 
-def _scores_compared(found: HeadToHead, yardstick: str | None, margin: float | None) -> ComparisonResult | None:
+def _scores_compared(
+    found: HeadToHead, yardstick: str | None, margin: float | None, registry: Registry
+) -> ComparisonResult | None:
     """The statistics of two sets of scores; None for pairs, or if no item has scores on both sides."""
     from sftframe.analysis import arms_of_answers
     from sftframe.analysis import compare as compare_arms
+    from sftframe.judging import judge_behind
 
     if found.scores is None or not found.scores.num_items:
         return None
-    return compare_arms(arms_of_answers(found), yardstick=yardstick or "judge", margin=margin)
+    judge = judge_behind(found.judge, registry)
+    return compare_arms(arms_of_answers(found), yardstick=yardstick or "judge", margin=margin, judge=judge)
 
 
 def _show(result: ComparisonResult, document: dict[str, Any], output_format: Format, *, is_json: bool) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from sftframe.config import RunConfig
 from sftframe.data import load_answered
-from sftframe.errors import ConfigError, DataError, Interrupted
+from sftframe.errors import ConfigError, DataError, Interrupted, SftframeError
 from sftframe.files import plain
 from sftframe.interrupts import interruptible
 from sftframe.judging.asking import Judgement, Judging
@@ -23,6 +24,7 @@ from sftframe.judging.scoring import (
     match_items,
     paired_difference,
 )
+from sftframe.plugins import Judge
 from sftframe.progress import Observer
 from sftframe.records import AnsweredItem, JudgeItem, Preference, Verdict
 from sftframe.registry import Registry, load_registry
@@ -134,6 +136,17 @@ def choose_judge(config: RunConfig, registry: Registry, observer: Observer) -> J
     judge = registry.judge(config.judge.name, config.judge.options)
     judge.check()
     return Judging.of(config, judge, registry, observer)
+
+
+def judge_behind(identity: str, registry: Registry) -> Judge | None:
+    """The judge that gave verdicts, with default options; None if it is not installed.
+
+    Args:
+        identity: `Judge.identity`: a name, and after `:`, `@` or `#` what else decides.
+    """
+    with suppress(SftframeError):
+        return registry.judge(re.split("[:@#]", identity)[0])
+    return None
 
 
 def judge_items(judging: Judging, items: Sequence[JudgeItem], *, num_repeats: int = 1) -> Judgement:

@@ -297,6 +297,16 @@ class Judge(Component):
         """Whether it compares pairs: it has its own `prefer`."""
         return type(self).prefer is not Judge.prefer
 
+    def caution(self, first: Sequence[JudgeItem], second: Sequence[JudgeItem]) -> str:
+        """Why this judge should not decide between two sets of answers, with the figure; empty if nothing is known.
+
+        Comparisons show it in their notes. By default there is no reason.
+
+        Args:
+            first, second: the answers of two sides to the same questions.
+        """
+        return ""
+
     def check(self) -> None:
         """Check that the judge can do its work, before training starts.
 

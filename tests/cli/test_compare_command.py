@@ -35,7 +35,7 @@ def test_a_judge_of_single_answers_compares_scores_on_common_items(cli: Any, tmp
     a = written(tmp_path / "a.json", "No.", "Yes.", "No.", "No.")
     b = written(tmp_path / "b.json", "Yes.", "Yes.", "No.", "Yes.", first=1)
     document = cli("compare", a, b, "--json").json
-    assert (document["judge"], document["by"], document["num_common"]) == ("reference", "scores", 3)
+    assert (document["judge"], document["by"], document["num_common"]) == ("reference@2", "scores", 3)
     assert (document["a"], document["b"]) == (
         {"path": str(a), "num_items": 4},
         {"path": str(b), "num_items": 4},
@@ -51,6 +51,15 @@ def test_a_judge_of_single_answers_compares_scores_on_common_items(cli: Any, tmp
     # standard deviation 57.735, its error 33.333, t(2, 0.975) = 4.302653
     assert scores["ci95"] == pytest.approx([33.3333 - 143.4218, 33.3333 + 143.4218], abs=1e-3)
     assert document["pairs"] is None
+
+
+def test_answers_of_different_length_are_noted_with_the_figure(cli: Any, tmp_path: Path) -> None:
+    a = written(tmp_path / "a.json", "Yes.", "No.", "Yes.")
+    b = written(tmp_path / "b.json", "Yes, I think so.", "No, I do not.", "It is so indeed.")
+    (note,) = cli("compare", a, b, "--json").json["comparison"]["notes"]
+    assert "not to be trusted" in note
+    assert "1.0 and 4.0 words on average (4.0 times)" in note
+    assert cli("compare", a, a, "--json").json["comparison"]["notes"] == []
 
 
 def test_a_judge_of_pairs_sees_both_orders(cli: Any, tmp_path: Path, fickle: Path) -> None:

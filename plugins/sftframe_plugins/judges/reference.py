@@ -1,126 +1,50 @@
 """The judge that needs no model: it checks whether the answer has what the reference answer adds to the question.
 
-It works offline, is deterministic, and grades some thousand items per second. The formula has three parts:
+It works offline, is deterministic, and grades some thousand items per second. The formula has four parts:
 
-1. What counts is what the reference says and the question does not. There are four kinds: its new numbers (or its
-   choice among the question's numbers), its new words (a word weighs the square of its length), the order of its words,
-   and all the rest. The score is the F-measure of found against expected for the first of these kinds that the
-   reference has. Each later kind can take away at most half of it.
-2. The score is multiplied by the F-measure of the words that the reference keeps from the input, and reduced if words
-   of the instruction replace others. It is halved for every place where an unknown word replaces the reference's word
-   between the same neighbours: the same sentence with another word says something else.
-3. The reference's own words in their order score 100, whatever their case, punctuation and Unicode form. Among other
-   words they score at least their share of the answer. An answer that only repeats the question scores 0.
+1. What counts is what the reference says and the question does not: its new numbers (or its choice among the question's
+   numbers and options), else its new words, else the order of its words. The score is the F-measure of found against
+   expected; what is missing counts far more than what is added. The rest of the reference takes away a little.
+2. The score is multiplied by the F-measure of the words that the reference keeps from the input. It is reduced for
+   every place where another word stands between the same neighbours: the same sentence with another word says something
+   else.
+3. An answer that says the opposite with the reference's words (a `not` more or less, exchanged roles, another sign or
+   another unit) keeps a tenth.
+4. The reference's own words in their order score 100, whatever their punctuation and Unicode form, and their case where
+   it says nothing. Number words are numbers, and units are converted. An answer that only repeats the question scores
+   0.
 
-The judge compares words, not meanings: a synonym counts as a wrong word. If many answers are good, it is unjust to all
-but one. `docs/explanation/judges.md` measures how far it agrees with other graders.
+The judge compares words, not meanings: a synonym counts as a wrong word. It must not be used for free texts,
+paraphrases and long answers. `docs/explanation/judges.md` measures how far it agrees with other graders.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
 import textwrap
-import unicodedata
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from sftframe import Contact, Judge, JudgeItem, Verdict
-
-_GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:[,'’_\u00a0\u2009\u202f]\d{3})+(?!\d)")
-"""A number with separators between thousands; a plain space does not count: it also separates the members of a list."""
-
-_LIST_MARKER = re.compile(r"^[ \t]*(?:\d+[.)]|[-*•])[ \t]+(?=\S)", re.MULTILINE)
-
-_UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
-"""Chinese and Japanese characters: their words have no spaces between them."""
-
-_NUMBER = r"(?:(?<![\w.,)])-)?(?:\d+(?:\.\d+)?|(?<!\w)\.\d+)"
-_WORD = r"[^\W\d_](?:[^\W_]|'(?=[^\W_]))*"
-_TOKEN = re.compile(rf"(?P<number>{_NUMBER})|{_WORD}")
-_STRICT_TOKEN = re.compile(rf"{_TOKEN.pattern}|[^\w\s]|_")
-
-_MAX_ROUNDED = 40
-"""In characters; nobody rounds a longer number."""
-
-_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "−": "-", "^": ""})
-"""`^` is removed, so that `x^2` becomes the same as `x²` after folding: `x2`."""
-
-
-def split_words(text: str, *, strict: bool = False) -> list[str]:
-    """The words of a text in order, numbers in one canonical form.
-
-    Args:
-        strict: keep case, and punctuation marks as separate words.
-
-    >>> split_words("1. The sun’s mass: ２,000.50 (kg)")
-    ['the', "sun's", 'mass', '2000.5', 'kg']
-    >>> split_words("Is it -3°C?", strict=True)
-    ['Is', 'it', '-3', '°', 'C', '?']
-    """
-    text = _GROUPED.sub(lambda match: re.sub(r"\D", "", match[0]), text)
-    text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
-    if not strict:
-        text = unicodedata.normalize("NFKC", text.casefold())
-    text = _UNSPACED.sub(r" \1 ", _LIST_MARKER.sub("", text))
-    tokens = (_STRICT_TOKEN if strict else _TOKEN).finditer(text)
-    return [_canonical(match[0]) if match["number"] else match[0] for match in tokens]
-
-
-def is_number(word: str) -> bool:
-    """Whether a word is a number in canonical form.
-
-    >>> is_number("-183.5"), is_number("h2o"), is_number("-")
-    (True, False, False)
-    """
-    return word.removeprefix("-")[:1].isdecimal()
-
-
-def match_rounded(words: Sequence[str], expected: Sequence[str]) -> list[str]:
-    """The words, with each number replaced by the expected one that it differs from by rounding only.
-
-    A rounded number keeps at least two digits: 18 and 17.6 stand for 17.64, but 3 does not stand for 3.14.
-
-    >>> match_rounded(["about", "50.3", "m"], ["50.27", "m"])
-    ['about', '50.27', 'm']
-    """
-    known = {number: number for number in expected if is_number(number)}
-    rounded = {short: number for number in known for short in _roundings(number)}
-    meant = {**rounded, **known}
-    return [_expected_number(word, meant, known) if is_number(word) else word for word in words]
-
-
-def _expected_number(number: str, meant: dict[str, str], known: dict[str, str]) -> str:
-    if number in meant:
-        return meant[number]
-    return next((short for short in _roundings(number) if short in known), number)
-
-
-def _canonical(number: str) -> str:
-    """A number without extra zeros, in ASCII digits: `007.50` is `7.5`, and `-0` is `0`."""
-    sign = "-" if number.startswith("-") else ""
-    whole, _, fraction = number.removeprefix("-").partition(".")
-    whole, fraction = (_ascii_digits(part) for part in (whole, fraction))
-    short = (whole.lstrip("0") or "0") + ("." + fraction.rstrip("0")).rstrip(".")
-    return short if short == "0" else sign + short
-
-
-def _ascii_digits(digits: str) -> str:
-    return "".join(str(unicodedata.decimal(digit)) for digit in digits)
-
-
-def _roundings(number: str) -> Iterator[str]:
-    """Shorter ways to write a decimal fraction, the longest first; half rounds up, as people do."""
-    from decimal import ROUND_HALF_UP, Context, Decimal
-
-    places = len(number.partition(".")[2]) if len(number) <= _MAX_ROUNDED else 0
-    context = Context(prec=len(number) + 1, rounding=ROUND_HALF_UP)
-    for kept in range(places - 1, -1, -1):
-        short = str(Decimal(number).quantize(Decimal(1).scaleb(-kept), context=context))
-        if len(short.lstrip("-0.").replace(".", "")) >= 2:
-            yield _canonical(short)
-
+from sftframe_plugins.judges.statements import SMALL_WORDS, contradiction, other_case
+from sftframe_plugins.judges.wording import (
+    alternatives,
+    fenced_code,
+    has_form,
+    has_other_sign,
+    is_code,
+    is_list,
+    is_number,
+    match_forms,
+    match_quantities,
+    match_rounded,
+    members,
+    options,
+    sentences,
+    split_words,
+)
 
 Gram = tuple[str, ...]
 """One word, or two words in a row."""
@@ -133,41 +57,81 @@ _ARTICLES = {"a", "an", "the"}
 class Constants:
     """Constants of the formula; near these values, the agreement with other graders hardly changes."""
 
-    beta: float = 2.0
-    """Beta of the F-measure: missing words count more than extra words; the value of chrF++."""
-    power: float = 2.0
-    """A word weighs its length to this power, so that `photosynthesis` counts much and `is called the` little."""
-    detail: float = 0.5
-    """The share that a later kind can take away (wrong words next to the right number, the right words in the wrong
-    order), and that each replaced word takes away.
+    beta: float = 20.0
+    """Beta of the F-measure: what is missing counts far more than what is added, as people see it. The score is halved
+    only by beta squared, 400, times as much new text as the reference has.
     """
+    detail: float = 0.2
+    """The share that everything else in the reference can take away, next to what decides."""
+    replaced: float = 0.5
+    """What is left for the only key word with another word in its place, for words in another order, for the right
+    sentence without its number, and for a symbol in another case.
+    """
+    reversed: float = 0.1
+    """What is left if the answer says the opposite with the words of the reference."""
 
 
 SHIPPED = Constants()
 """The values of the judge `reference`."""
 
 
-def compare(
-    instruction: list[str], given: list[str], expected: list[str], found: list[str], constants: Constants
-) -> tuple[float, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is known of the question and the form of the reference."""
+
+    instruction: Sequence[str]
+    given: Sequence[str] = ()
+    """The words of the input."""
+    offered: Container[str] = ()
+    """Words that the question lets choose from."""
+    breaks: Container[Gram] = ()
+    """Pairs of words with a break between them in the reference: their order is free."""
+    sentences: Sequence[list[str]] = ()
+    """The answer's, if it has several: one may be right and another one wrong."""
+    is_list: bool = False
+    """The reference and the answer are lists: then what is added are more members, not more words."""
+
+
+def compare(asked: Asked, expected: list[str], found: list[str], constants: Constants) -> tuple[float, str]:
     """The score, 0-100, and the reason for it.
 
     Args:
-        instruction, given: the question's words; `given` are the words of its input.
         expected, found: the words of the reference and of the answer.
     """
-    added = _added_kinds(instruction, given, expected, found)
+    instruction, given = asked.instruction, asked.given
+    added = _added_kinds(asked, expected, found)
     kept_words = set(given) - set(instruction)
     kept = _Kind("kept", _singles(expected, kept_words), _singles(found, kept_words))
-    later = 1.0
-    for kind in reversed(added[1:]):
-        later = 1 - constants.detail * (1 - kind.agreement(constants) * later)
-    chosen = _Kind("chosen", _singles(expected, {*instruction}), _singles(found, {*instruction}))
-    # if a number decides, the words around it do not count: "about 17.64 oz" is "approximately 17.64 ounces"
-    replaced = [] if added[0].name == "number" else _replaced_words(expected, found, {*instruction, *given})
-    share = added[0].agreement(constants) * later * kept.agreement(constants) * (1 - chosen.exchange(constants))
-    share *= (1 - constants.detail) ** len(replaced)
-    return 100 * share, _reason([*added, kept, chosen], replaced)
+    said = {*instruction} - _ARTICLES
+    chosen = _Kind("chosen", _singles(expected, said), _singles(found, said))
+    options = _Kind("option", _singles({*expected} & {*found}, asked.offered), _singles({*found}, asked.offered))
+    replaced = [] if added[0].name == "number" else _all_replaced(asked, expected, found)
+    num_keys = len({gram for gram in added[0].expected if gram[0] not in SMALL_WORDS}) or 1
+    share = _decided(asked, added, constants)
+    for kind in added[1:]:
+        most = 1 - constants.replaced if kind.name == "order" else constants.detail
+        share *= 1 - most * (1 - (kind.recall if kind.name == "whole" else kind.agreement(constants)))
+    # if a number decides, the words around it are details: "about 17.64 oz" is "approximately 17.64 ounces"
+    share *= 1 - (constants.detail if added[0].name == "number" else 1) * (1 - kept.agreement(constants))
+    share *= constants.replaced ** (len(replaced) / num_keys) * options.agreement(replace(constants, beta=1))
+    return 100 * share, _reason([*added, kept, chosen, options], replaced)
+
+
+def _decided(asked: Asked, added: Sequence[_Kind], constants: Constants) -> float:
+    """The share of the kind that decides, 0-1."""
+    first = added[0]
+    if first.name == "number" and not first.found and added[1].name == "word":
+        return constants.replaced * added[1].agreement(constants)  # it says the rest, and no other number
+    if asked.is_list:
+        return min(first.agreement(constants), first.agreement(replace(constants, beta=1)))
+    return first.agreement(constants)
+
+
+def _all_replaced(asked: Asked, expected: list[str], found: list[str]) -> list[tuple[str, str]]:
+    """In the whole answer, or else in one of its sentences: "It is Au. It is Ag." is not right."""
+    known = {*asked.instruction, *asked.given}
+    replaced = _replaced_words(expected, found, known)
+    return replaced or [pair for one in asked.sentences for pair in _replaced_words(expected, one, known)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,40 +156,51 @@ class _Kind:
         """The weighted F-measure, 0-1; 0 where nothing matches, 1 where nothing is expected."""
         if not self.expected:
             return 1.0
-        matched = _mass(self.expected & self.found, constants)
-        expected, found = _mass(self.expected, constants), _mass(self.found, constants)
-        beta2 = constants.beta**2
-        return (1 + beta2) * matched / (beta2 * expected + found)
+        matched = _mass(self.expected & self.found)
+        # a word that is said again adds nothing: it counts once, or as often as the reference has it
+        once = Counter({gram: min(num, self.expected[gram] or 1) for gram, num in self.found.items()})
+        expected, found = _mass(self.expected), _mass(once)
+        return _f_measure(matched, expected, found, constants)
 
-    def exchange(self, constants: Constants) -> float:
-        """How far other words replace the missing ones, 0-1."""
-        missing, extra = _mass(self.missing, constants), _mass(self.extra, constants)
-        return min(missing, extra) / max(missing, extra) if missing and extra else 0.0
-
-
-def _mass(grams: Counter[Gram], constants: Constants) -> float:
-    return float(sum(num * sum(len(word) ** constants.power for word in gram) for gram, num in grams.items()))
+    @property
+    def recall(self) -> float:
+        """The weighted share of the expected words that are found, 0-1."""
+        return _mass(self.expected & self.found) / _mass(self.expected) if self.expected else 1.0
 
 
-def _added_kinds(instruction: list[str], given: list[str], expected: list[str], found: list[str]) -> list[_Kind]:
+def _mass(grams: Counter[Gram]) -> float:
+    """A word weighs its letters, so that `photosynthesis` counts much, and a small word such as `which` weighs one."""
+    return float(
+        sum(num * sum(1 if word in SMALL_WORDS else len(word) for word in gram) for gram, num in grams.items())
+    )
+
+
+def _added_kinds(asked: Asked, expected: list[str], found: list[str]) -> list[_Kind]:
     """What the reference adds to the question, the most important kind first; at least one."""
+    instruction, given = asked.instruction, asked.given
     known = {*instruction, *given}
     new = {word for word in (*expected, *found) if word not in known}
     numbers = {word for word in new if is_number(word)}
-    words = new - numbers
+    words = new - numbers - _ARTICLES
     if numbers.isdisjoint(expected):
         numbers |= _decisive_numbers(known, expected, found)
-    if not numbers.isdisjoint(expected):
+    if SMALL_WORDS.issuperset(words & set(expected)) and (given or not numbers.isdisjoint(expected)):
+        words = set()  # then "would be" says nothing that the order of the words does not say
+    elif not numbers.isdisjoint(expected):
         words &= set(expected)  # next to the right number, "approximately" and the like are not wrong
     kinds = [
         _Kind("number", _singles(expected, numbers), _singles(found, numbers)),
         _Kind("word", _singles(expected, words), _singles(found, words)),
     ]
     kinds = [kind for kind in kinds if kind.expected]
-    if kinds:  # frames differ ("it is X", "X"): only words that both have are ordered
-        shared = set(expected) & set(found)
-        order = _order([w for w in expected if w in shared], [w for w in found if w in shared], set())
+    if kinds:  # frames differ ("it is X", "X"): only words that both have are ordered, and "the" stands everywhere
+        shared = (set(expected) & set(found)) - SMALL_WORDS
+        order = _order([w for w in expected if w in shared], [w for w in found if w in shared], asked.breaks)
         return [*kinds, order, _Kind("whole", _singles(expected, known | new), _singles(found, known | new))]
+    wanted = {word for word in expected if word in asked.offered}
+    if wanted and any(word in asked.offered and word not in wanted for word in instruction):
+        choice = _Kind("choice", _singles(expected, wanted), _singles(found, wanted))
+        return [choice, _Kind("whole", _singles(expected, known | new), _singles(found, known | new))]
     order = _order(expected, found, {*itertools.pairwise(instruction), *itertools.pairwise(given)})
     if order.expected and len(found) > 1:
         return [order]
@@ -240,7 +215,7 @@ def _decisive_numbers(known: set[str], expected: list[str], found: list[str]) ->
     offered, wanted, has = ({word for word in words if is_number(word)} for words in (known, expected, found))
     is_choice = not offered <= wanted
     is_replaced = not wanted <= has and not has <= wanted
-    return offered | has if is_choice or is_replaced else set()
+    return offered | has if has and (is_choice or is_replaced) else set()
 
 
 def _replaced_words(expected: list[str], found: list[str], known: Container[str]) -> list[tuple[str, str]]:
@@ -248,11 +223,15 @@ def _replaced_words(expected: list[str], found: list[str], known: Container[str]
     words: dict[Gram, str] = {}
     for left, word, right in _with_neighbours(expected):
         words.setdefault((left, right), word)
-    answer, reference = set(found), {*expected, *_ARTICLES}
+    answer, reference = set(found), set(expected)
+    pairs = [(words[left, right], other) for left, other, right in _with_neighbours(found) if (left, right) in words]
     return [
-        (words[left, right], other)
-        for left, other, right in _with_neighbours(found)
-        if (left, right) in words and words[left, right] not in answer and other not in reference and other not in known
+        (word, other)
+        for word, other in pairs
+        if word not in answer
+        and other not in known
+        and other not in _ARTICLES
+        and (other not in reference or word in known)  # the answer in the place of what was asked about
     ]
 
 
@@ -286,6 +265,8 @@ def _reason(kinds: Iterable[_Kind], replaced: Sequence[tuple[str, str]]) -> str:
         return f"of the question's words {_listed(kind.missing)} expected, {_listed(kind.extra)} found"
     if (kind := unlike.get("order")) and kind.missing:
         return "the words of the reference in another order"
+    if (kind := unlike.get("option")) and kind.extra:
+        return f"of what the question offers also {_listed(kind.extra)}"
     extra = [kind for name, kind in unlike.items() if kind.extra and name in ("word", "kept", "whole")]
     return f"more than the reference has: {_listed(extra[0].extra)}" if extra else "all that the reference adds"
 
@@ -310,6 +291,10 @@ def _listed(grams: Iterable[Gram]) -> str:
     return ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
 
 
+_RULES = 2
+"""Raise it with every change of the rules that changes a score."""
+
+
 class ReferenceJudge(Judge):
     """The judge `reference`: agreement with the reference answer."""
 
@@ -317,6 +302,11 @@ class ReferenceJudge(Judge):
     summary = "agreement with the reference answer: offline, deterministic, instant"
     is_deterministic = True
     is_cacheable = False
+
+    @property
+    def identity(self) -> str:
+        """With the number of the rules, so that verdicts of other rules are never mixed with these."""
+        return f"{super().identity}@{_RULES}"
 
     @property
     def contacts(self) -> Sequence[Contact]:
@@ -328,6 +318,35 @@ class ReferenceJudge(Judge):
         for item in items:
             score, reason = grade(item)
             yield Verdict(index=item.index, status="ok", score=score, reason=reason, judge=self.identity)
+
+    def caution(self, first: Sequence[JudgeItem], second: Sequence[JudgeItem]) -> str:
+        """Says so where the two sides differ in length or form, since that changes scores without changing quality."""
+        return _caution(first, second)
+
+
+_MOST_TIMES_LONGER = 1.5
+"""On answers with people's labels, systems with answers twenty times as long lost some 3 points of their lead."""
+_MOST_FORMED = 0.25
+"""A difference of shares of answers with lists or Markdown."""
+
+
+def _caution(first: Sequence[JudgeItem], second: Sequence[JudgeItem]) -> str:
+    if not first or not second:
+        return ""
+    one, other = (fmean(len(item.answer.split()) for item in side) for side in (first, second))
+    times = max(one, other) / max(min(one, other), 1.0)
+    if times >= _MOST_TIMES_LONGER:
+        return (
+            f"the judge 'reference' is not to be trusted for this difference: the answers have {one:.1f} and "
+            f"{other:.1f} words on average ({times:.1f} times), and it compares words; ask people or a language model"
+        )
+    shares = [fmean(has_form(item.answer) for item in side) for side in (first, second)]
+    if abs(shares[1] - shares[0]) >= _MOST_FORMED:
+        return (
+            f"the judge 'reference' is not to be trusted for this difference: {shares[0]:.0%} and {shares[1]:.0%} of "
+            "the answers are lists or Markdown, and it compares words; ask people or a language model"
+        )
+    return ""
 
 
 def grade(item: JudgeItem, constants: Constants = SHIPPED) -> tuple[float, str]:
@@ -345,30 +364,69 @@ def grade(item: JudgeItem, constants: Constants = SHIPPED) -> tuple[float, str]:
     """
     if item.answer.strip() == item.reference.strip():
         return 100.0, "exact"
-    is_strict = _is_about_form(item)
+    return max((_grade_one(item, one, constants) for one in alternatives(item.reference)), key=lambda found: found[0])
+
+
+def _grade_one(item: JudgeItem, reference: str, constants: Constants) -> tuple[float, str]:
+    """Against one accepted answer."""
+    is_program = is_code(reference)
+    answer = fenced_code(item.answer) if is_program else item.answer
+    is_strict = is_program or _is_about_form(reference, item.input)
     instruction, given, expected, found = (
-        split_words(text, strict=is_strict) for text in (item.instruction, item.input, item.reference, item.answer)
+        split_words(text, strict=is_strict) for text in (item.instruction, item.input, reference, answer)
     )
     if not found:
         return 0.0, "no answer"
-    if found == expected:
-        return 100.0, "exact but for case, punctuation or form"
-    if found in (instruction, given, instruction + given):
+    if found in (instruction, given, instruction + given) and found != expected:
         return 0.0, "only repeats the question"
     if not expected:
         return 0.0, "the reference is empty"
-    found = match_rounded(found, expected)
-    score, reason = compare(instruction, given, expected, found, constants)
-    share = 100 * len(expected) / len(found)
-    if _has_run(found, expected) and share > score:
+    is_other_unit = False
+    if not is_strict:
+        found = match_rounded(match_forms(found, expected, [*instruction, *given]), expected)
+        found, is_other_unit = match_quantities(found, expected, [*instruction, *given])
+    asked = Asked(
+        instruction=instruction,
+        given=given,
+        offered=options(f"{item.instruction}\n{item.input}".casefold()),
+        breaks={(one[-1], other[0]) for one, other in itertools.pairwise(members(reference))},
+        sentences=() if is_strict else sentences(answer),
+        is_list=is_list(reference) and is_list(answer),
+    )
+    score, reason = _score(asked, expected, found, constants)
+    if is_other_unit:
+        return score * constants.reversed, "the number of the reference with another unit"
+    if has_other_sign(found, expected):
+        return score * constants.reversed, "another sign than in the reference"
+    if not is_program and score and (opposite := contradiction(reference, answer)):
+        return score * constants.reversed, opposite
+    if not is_strict and score and (symbols := other_case(reference, answer)):
+        told = _listed((other,) for _, other in symbols), _listed((symbol,) for symbol, _ in symbols)
+        return score * constants.replaced, "{} instead of {}".format(*told)
+    return score, reason
+
+
+def _score(asked: Asked, expected: list[str], found: list[str], constants: Constants) -> tuple[float, str]:
+    """Of words in one form, before it is asked what they state."""
+    if found == expected:
+        return 100.0, "exact but for case, punctuation or form"
+    score, reason = compare(asked, expected, found, constants)
+    share = 100 * _f_measure(len(expected), len(expected), len(found), constants)
+    is_frame = not asked.is_list and not _all_replaced(asked, expected, found)
+    if is_frame and _has_run(found, expected) and share > score:
         return share, f"the reference word for word, in {len(found)} words instead of {len(expected)}"
     return score, reason
 
 
-def _is_about_form(item: JudgeItem) -> bool:
+def _f_measure(matched: float, expected: float, found: float, constants: Constants) -> float:
+    beta2 = constants.beta**2
+    return (1 + beta2) * matched / (beta2 * expected + found)
+
+
+def _is_about_form(reference: str, given: str) -> bool:
     """Whether case and punctuation matter: the reference differs from the input only in them, or has no words."""
-    reference = split_words(item.reference)
-    return not reference or reference == split_words(item.input)
+    words = split_words(reference)
+    return not words or words == split_words(given)
 
 
 def _has_run(words: Sequence[str], run: Sequence[str]) -> bool:

@@ -161,7 +161,7 @@ def test_a_reference_of_marks_alone_is_compared_by_its_marks():
 def test_a_polite_frame_around_the_reference_costs_its_share_at_most():
     case = {"instruction": "Give the chemical symbol for oxygen.", "reference": "The chemical symbol for oxygen is O."}
     score, reason = graded("The chemical symbol for oxygen is O. I hope this helps you.", **case)
-    assert score == pytest.approx(100 * 7 / 12)
+    assert score == pytest.approx(100 * 401 * 7 / (400 * 7 + 12))  # the F-measure with beta 20: all 7, 5 more
     assert reason == "the reference word for word, in 12 words instead of 7"
 
 
@@ -192,19 +192,104 @@ def test_an_answer_to_an_empty_reference_scores_0():
     assert graded("Something", reference="") == (0.0, "the reference is empty")
 
 
-def test_two_of_three_words_by_hand():
-    # new words: red (3), blue (4); found red and lime (4): the F-measure with beta 2 over squares of lengths is
-    # 5 * 9 / (4 * 25 + 25) = 0.36, and nothing else differs that could take away more: order of "red" alone,
-    # whole text the same 0.36, which takes half of its lack: 1 - 0.5 * (1 - (1 - 0.5 * (1 - 0.36))) = 0.84; and lime
-    # stands in the place of blue, between "red" and the end, which halves it
+def test_one_of_two_words_by_hand():
+    # new words, by their letters: red (3), blue (4); found red and lime (4): the F-measure with beta 20 is
+    # 401 * 3 / (400 * 7 + 7); of the whole reference 3 of 7 letters are there, which takes a fifth of the lack; and
+    # lime stands in the place of one of two key words, which costs the root of a half
     score, _ = graded("red lime", instruction="Colours?", reference="red blue")
-    assert score == pytest.approx(100 * 0.36 * 0.84 * 0.5)
+    assert score == pytest.approx(100 * 401 * 3 / 2807 * (1 - 0.2 * 4 / 7) * 0.5**0.5)
 
 
 def test_constants_can_be_others():
     item = JudgeItem(index=0, instruction="Colours?", input="", reference="red blue", answer="red lime")
-    # beta 1 and lengths as they are: 2 * 3 / (7 + 7); without any say of the later kinds
-    assert grade(item, Constants(beta=1, power=1, detail=0))[0] == pytest.approx(100 * 3 / 7)
+    # beta 1: 2 * 3 / (7 + 7); without any say of the rest, and of replaced words
+    assert grade(item, Constants(beta=1, detail=0, replaced=1))[0] == pytest.approx(100 * 3 / 7)
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("m * n", "m / n"),
+        ("y >= 4", "y <= 4"),
+        ("Programmers wrote it in C++.", "Programmers wrote it in C."),
+        ("def half(n):\n    return n / 2", "def half(n):\n    return n * 2"),
+        ("if k == 3:\n    stop()", "if k != 3:\n    stop()"),
+        ("The bag weighs 5 kg.", "The bag weighs 5 g."),
+        ("Children should not swim alone.", "Children should swim alone."),
+        ("Spain beat Portugal.", "Portugal beat Spain."),
+    ],
+)
+def test_another_sign_unit_or_meaning_costs_nearly_all(reference, answer):
+    assert graded(answer, instruction="Say it.", reference=reference)[0] <= 20
+    assert graded(f"{reference} \n", instruction="Say it.", reference=reference)[0] == 100
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("A week has seven days.", "A week has 7 days"),
+        ("12", "twelve"),
+        ("The rope is 2 metres long.", "The rope is 200 cm long."),
+        ("It boils at 100 °C.", "It boils at 212 degrees Fahrenheit."),
+        ("Leo Tolstoy/Lev Nikolayevich Tolstoy", "Leo Tolstoy"),
+        ("Leo Tolstoy/Lev Nikolayevich Tolstoy", "It was Lev Nikolayevich Tolstoy."),
+        ("déjà vu", "deja vu"),
+        ("Neighbours", "neighbors"),
+        ("def f(x):\n    return x + 1", "```python\ndef f(x):\n    return x + 1\n```"),
+    ],
+)
+def test_what_is_equal_costs_little(reference, answer):
+    assert graded(answer, instruction="Tell me.", reference=reference)[0] > 75
+
+
+def test_a_symbol_in_another_case_costs_half_and_is_named():
+    case = {"instruction": "Which symbol has iron?", "reference": "The symbol is Fe."}
+    assert graded("The symbol is FE.", **case) == (50.0, "FE instead of Fe")
+
+
+def test_many_added_words_cost_little_and_a_missing_one_much():
+    case = {"instruction": "Who wrote it?", "reference": "Gabriel Mistral"}
+    wordy = (
+        "The poem was written by Gabriel Mistral, who lived for many years in the mountains, taught at a small school, "
+        "and later travelled widely as a diplomat before the prize made the name known everywhere."
+    )
+    assert graded(wordy, **case)[0] > 85
+    assert graded("Mistral", **case)[0] < 60
+
+
+def test_the_right_thing_and_then_another_one_in_its_place_is_half_right():
+    case = {"instruction": "Name the river through Vienna.", "reference": "The river is the Danube."}
+    score, reason = graded("The river is the Danube. The river is the Rhine.", **case)
+    assert score <= 50
+    assert "rhine" in reason
+
+
+def test_the_identity_has_the_number_of_the_rules():
+    assert ReferenceJudge().identity == "reference@2"
+    verdict = next(ReferenceJudge().score([JudgeItem(index=0, instruction="", input="", reference="a", answer="b")]))
+    assert verdict.judge == "reference@2"
+
+
+def sides(*answers):
+    return [
+        JudgeItem(index=i, instruction="?", input="", reference="Yes.", answer=one) for i, one in enumerate(answers)
+    ]
+
+
+def test_a_difference_in_length_is_a_reason_for_caution():
+    caution = ReferenceJudge().caution(sides("Yes.", "No it is"), sides("Yes, it is indeed so", "No, that is not so."))
+    assert "not to be trusted" in caution
+    assert "2.0 and 5.0 words on average (2.5 times)" in caution
+
+
+def test_a_difference_in_form_is_a_reason_for_caution():
+    caution = ReferenceJudge().caution(sides("red or blue", "one two"), sides("- red\n- blue", "# one two"))
+    assert "0% and 100% of the answers are lists" in caution
+
+
+def test_equal_lengths_and_no_answers_are_none():
+    assert ReferenceJudge().caution(sides("one two", "three"), sides("four five", "six")) == ""
+    assert ReferenceJudge().caution([], []) == ""
 
 
 def test_another_word_in_the_same_sentence_costs_half_and_is_named():

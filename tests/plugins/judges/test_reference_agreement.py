@@ -1,8 +1,9 @@
-"""The claim of docs/explanation/judges.md, on the chapter's 100 answers with GPT-4's scores."""
+"""The claims of docs/explanation/judges.md, on answers with the scores of other graders."""
 
 import json
 import os
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from scipy import stats
@@ -11,13 +12,17 @@ from sftframe_plugins.judges.reference import grade
 from sftframe import JudgeItem
 
 
+def entries_of(name):
+    folder = Path(os.environ.get("SFTFRAME_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
+    path = folder / "judged" / name
+    if not path.is_file():
+        pytest.skip(f"the judged answers {name} are not in {folder}; SFTFRAME_TEST_DATA names the folder")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 @pytest.fixture(scope="module")
 def judged():
-    folder = Path(os.environ.get("SFTFRAME_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
-    path = folder / "judged" / "model-1.json"
-    if not path.is_file():
-        pytest.skip(f"the chapter's judged answers are not in {folder}; SFTFRAME_TEST_DATA names the folder")
-    entries = json.loads(path.read_text(encoding="utf-8"))
+    entries = entries_of("model-1.json")
     items = [
         JudgeItem(
             index=index,
@@ -32,8 +37,30 @@ def judged():
 
 
 def test_scores_agree_with_gpt4_in_value(judged):
-    assert stats.pearsonr(*judged).statistic > 0.89
+    assert stats.pearsonr(*judged).statistic > 0.90
 
 
 def test_scores_agree_with_gpt4_in_rank(judged):
-    assert stats.spearmanr(*judged).statistic > 0.87
+    assert stats.spearmanr(*judged).statistic > 0.89
+
+
+def test_systems_of_different_wordiness_are_as_far_apart_as_people_say():
+    entries = entries_of("natural-questions.json")
+    systems = ("fid", "chatgpt", "newbing", "gpt4")  # in the order of people's labels
+    people = [100 * fmean(entry[f"human_{name}"] for entry in entries) for name in systems]
+    means = [fmean(graded(entry, f"answer_{name}") for entry in entries) for name in systems]
+    assert means == sorted(means)
+    assert [mean - means[0] for mean in means] == pytest.approx([share - people[0] for share in people], abs=5)
+
+
+def test_awkward_answers_are_graded_more_like_people_than_by_chance():
+    entries = entries_of("awkward.json")
+    scores = [graded(entry, "model_response") for entry in entries]
+    assert stats.pearsonr(scores, [entry["human_score"] for entry in entries]).statistic > 0.45
+
+
+def graded(entry, answer):
+    item = JudgeItem(
+        index=0, instruction=entry["instruction"], input=entry["input"], reference=entry["output"], answer=entry[answer]
+    )
+    return grade(item)[0]

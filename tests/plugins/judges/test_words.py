@@ -3,7 +3,14 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sftframe_plugins.judges.reference import is_number, match_rounded, split_words
+from sftframe_plugins.judges.wording import (
+    alternatives,
+    is_code,
+    is_number,
+    match_quantities,
+    match_rounded,
+    split_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +44,7 @@ def test_words_are_found_whatever_their_form(text, words):
         ("10,9,7", ["10", "9", "7"]),
         ("100 200", ["100", "200"]),
         ("2.0 and 2. and 02", ["2", "and", "2", "and", "2"]),
-        ("-183 degrees, −5, 5-7-5, f=-3", ["-183", "degrees", "-5", "5", "7", "5", "f", "-3"]),
+        ("-183 degrees, −5, 5-7-5, f=-3", ["-183", "degrees", "-5", "5", "7", "5", "f", "=", "-3"]),
         ("-0.0", ["0"]),
         ("0.5 is .5", ["0.5", "is", "0.5"]),
         ("100°C, 10kg, 4x", ["100", "c", "10", "kg", "4", "x"]),
@@ -47,6 +54,101 @@ def test_words_are_found_whatever_their_form(text, words):
 )
 def test_numbers_have_one_form(text, words):
     assert split_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("p + q = r", ["p", "+", "q", "=", "r"]),
+        ("p - q, p-q, 8*9, 8 / 9, 8÷9", ["p", "-", "q", "p", "-", "q", "8", "*", "9", "8", "/", "9", "8", "/", "9"]),
+        ("x ** 3 != 7 ≤ y", ["x", "**", "3", "!=", "7", "<=", "y"]),
+        ("F# and C++ beat C; grade B+.", ["f#", "and", "c++", "beat", "c", "grade", "b+"]),
+        ("**Rome** is *old* – or # new", ["rome", "is", "old", "or", "new"]),
+        ("a state-of-the-art T-shirt", ["a", "state", "of", "the", "art", "t", "shirt"]),
+        ("salt & pepper, 30 per cent", ["salt", "and", "pepper", "30", "%"]),
+        ("$40 and 40 €", ["dollar", "40", "and", "40", "euro"]),
+    ],
+)
+def test_signs_are_words_where_they_are_content(text, words):
+    assert split_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("eleven", ["11"]),
+        ("forty-two owls", ["42", "owls"]),
+        ("three hundred and seven", ["307"]),
+        ("two thousand nineteen", ["2019"]),
+        ("1.5 million", ["1500000"]),
+        ("six million two hundred thousand", ["6200000"]),
+        ("two, three and four", ["2", "3", "and", "4"]),
+        ("the one that millions love", ["the", "one", "that", "millions", "love"]),
+    ],
+)
+def test_number_words_are_numbers(text, words):
+    assert split_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "is_same"),
+    [
+        ("12 inches", "30.48 cm", True),
+        ("68 °F", "20 degrees Celsius", True),
+        ("273.15 K", "0 C", True),
+        ("62 mph", "100 km/h", True),
+        ("36 km per hour", "10 m/s", True),
+        ("2 days", "48 hours", True),
+        ("3 kilograms", "3 kg", True),
+        ("3 g", "3 kg", False),
+        ("13 inches", "30.48 cm", False),
+        ("30 F", "20 C", False),
+        ("2 kg", "2 km", False),
+    ],
+)
+def test_units_are_converted(found, expected, is_same):
+    wanted = split_words(expected)
+    assert (match_quantities(split_words(found), wanted, [])[0] == wanted) is is_same
+
+
+def test_a_quantity_of_the_question_is_not_converted():
+    asked, wanted = split_words("Convert 4 km to metres."), split_words("4000 metres")
+    assert match_quantities(["4", "km"], wanted, asked) == (["4", "km"], False)
+
+
+@pytest.mark.parametrize(
+    ("reference", "parts"),
+    [
+        ("Mark Twain/Samuel Clemens", ["Mark Twain", "Samuel Clemens"]),
+        ("1997/1998", ["1997", "1998"]),
+        ("O-/AB-", ["O-", "AB-"]),
+        ("3/4", None),
+        ("90 km/h", None),
+        ("v = s/t", None),
+        ("Speed is distance/time.", None),
+        ("apples and/or pears", None),
+        ("TCP/IP", None),
+        ("https://example.com/page", None),
+        ("a / b", None),
+    ],
+)
+def test_accepted_answers_are_separated_by_a_slash(reference, parts):
+    assert alternatives(reference) == (parts or [reference])
+
+
+@pytest.mark.parametrize(
+    ("text", "is_program"),
+    [
+        ("for i in range(3):\n    print(i)", True),
+        ("int main() {\n  return 0;\n}", True),
+        ("print(len(x))", True),
+        ("The cat (a tom) sat; it purred.", False),
+        ("Rome", False),
+        ("", False),
+    ],
+)
+def test_programs_are_known(text, is_program):
+    assert is_code(text) is is_program
 
 
 def test_strictly_case_and_marks_are_kept():
