@@ -31,7 +31,7 @@ _SIGN = (
 _TOKEN = re.compile(rf"(?P<number>{_NUMBER})|{_WORD}|{_SIGN}")
 _STRICT_TOKEN = re.compile(rf"(?P<number>{_NUMBER})|{_WORD}|{_SIGN}|[^\w\s]|_")
 
-_EMPHASIS = re.compile(r"(?<![\w*])\*\*(?=\S)(.+?)(?<=\S)\*\*(?![\w*])")
+_EMPHASIS = re.compile(r"(?<![\w*])\*\*(?=\S)([^*\n]{1,200})(?<=\S)\*\*(?![\w*])")
 """`**bold**` of Markdown; `x ** 2` is none."""
 
 _MAX_ROUNDED = 40
@@ -276,6 +276,9 @@ def _units() -> dict[str, _Unit]:
 
 _UNITS: Mapping[str, _Unit] = _units()
 
+_MOST_PARTS = 100
+"""Quantities or accepted answers that are looked at, so that a page of them takes no time."""
+
 _ROUNDED_SHARE = 0.01
 """A converted quantity is rounded: 26 miles for a marathon are right, 25 and 27 are not."""
 
@@ -340,10 +343,10 @@ def match_quantities(words: Sequence[str], expected: Sequence[str], question: Se
     >>> match_quantities(["5", "g"], ["5", "kg"], [])
     (['5', 'g'], True)
     """
-    wanted = quantities(expected)
+    wanted = quantities(expected)[:_MOST_PARTS]
     if not wanted:
         return list(words), False
-    asked = quantities(question)
+    asked = quantities(question)[:_MOST_PARTS]
     found, copied, met, others = [], 0, set(), set()
     for one in quantities(words):
         is_asked = any(one.unit == other.unit and one.number == other.number for other in asked)
@@ -468,9 +471,8 @@ def _marked(words: Sequence[str], others: Sequence[str]) -> bool:
 
 
 _CODE = re.compile(
-    r"^\s*(?:def|class|return|import|for|while|if)\b.*[:(]|[{};]\s*$|\w\([^)\n]*\)[.:;]?|==|\+=|```", re.M
+    r"^\s*(?:def|class|return|import|for|while|if)\b.*[:(]|[{};]\s*$|\w\([^()\n]{0,200}\)[.:;]?|==|\+=|```", re.M
 )
-_FENCED = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 
 
 def is_code(text: str) -> bool:
@@ -485,8 +487,8 @@ def is_code(text: str) -> bool:
 
 def fenced_code(text: str) -> str:
     """The program in a text of Markdown; the text itself if it has none."""
-    found = _FENCED.findall(text)
-    return "\n".join(found) if found else text
+    blocks = text.split("```")[1::2]
+    return "\n".join(block.partition("\n")[2] for block in blocks) if blocks else text
 
 
 _ALTERNATIVE_BREAK = re.compile(r"(?<=[^\s/])/(?=[^\s/])")
@@ -503,7 +505,7 @@ def alternatives(reference: str) -> list[str]:
     (['Lyon', 'city of Lyon'], ['60 km/h'], ['1/2'])
     """
     parts = _ALTERNATIVE_BREAK.split(reference)
-    if len(parts) == 1 or _NO_ALTERNATIVES.search(reference) or "\n" in reference.strip():
+    if not 1 < len(parts) <= _MOST_PARTS or _NO_ALTERNATIVES.search(reference) or "\n" in reference.strip():
         return [reference]
     words = [split_words(part) for part in parts]
     is_whole = all(words)

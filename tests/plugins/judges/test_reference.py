@@ -311,3 +311,9 @@ def test_a_megabyte_takes_no_time():
     score, reason = graded("word " * 200_000 + "1" * 1_000_000, reference="x" * 1_000_000 + " 1.5")
     assert score == 0.0
     assert len(reason) < 300
+
+
+@pytest.mark.parametrize("text", ["a(", "** a **b", "```x\n", "a/", "1 km ", "a, b or ", "not ", "<>"])
+def test_a_page_of_one_thing_takes_no_time(text):
+    page = text * 20_000
+    assert 0 <= graded(f"b {page}", instruction=page, reference=page)[0] <= 100
