@@ -303,7 +303,8 @@ class Judge(Component):
         Comparisons show it in their notes. By default there is no reason.
 
         Args:
-            first, second: the answers of two sides to the same questions.
+            first: the answers of one side.
+            second: the answers of the other side to the same questions, in the same order.
         """
         return ""
 

@@ -18,8 +18,8 @@ _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 """Chinese and Japanese characters: their words have no spaces between them."""
 
 _NUMBER = r"(?:(?<![\w.,)])-)?(?:\d+(?:\.\d+)?|(?<!\w)\.\d+)"
-_WORD = r"[^\W\d_](?:[^\W_]|'(?=[^\W_]))*(?:\+\+|\#(?!\w)|(?<=\b[^\W\d_])\+(?!\s*[\w(]))?"
-"""A letter, then letters and digits. `C++`, `C#` and `A+` are words of their own."""
+_WORD = r"[^\W\d_](?:[^\W_]|'(?=[^\W_]))*(?:\+\+|\#(?!\w)|(?<=\b[^\W\d_])\+(?!\W*\w))?"
+"""A letter, then letters and digits. `C++` and `C#` are words of their own, and `A+` at the end of a text."""
 
 _SIGN = (
     r"\*\*|==|!=|<=|>=|=>|->|&&|\|\||[+=<>%&±]"  # `**` before `*`

@@ -1,7 +1,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sftframe_plugins.judges.wording import (
     alternatives,
@@ -161,6 +161,8 @@ def test_composed_and_decomposed_letters_are_the_same():
 
 
 @given(st.text())
+@example("A+\x08A")
+@example('A+"A')
 def test_any_text_has_words_and_its_words_have_the_same_words(text):
     words = split_words(text)
     assert all(words)
