@@ -39,6 +39,7 @@ from sftframe.records import (
     StepRecord,
     Summary,
     TokenizedExample,
+    Turn,
     Verdict,
     Yardsticks,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "Tokenizer",
     "TooLargeError",
     "TrainingError",
+    "Turn",
     "Verdict",
     "Yardsticks",
     "__version__",

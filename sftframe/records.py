@@ -32,9 +32,28 @@ class Role(IntEnum):
         return self.name.lower()
 
 
+Speaker = Literal["user", "tool"]
+"""Who asks in an exchange: a person, or a tool that gives back what was called for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One earlier exchange of a conversation: what was asked, and the assistant's answer."""
+
+    instruction: str
+    input: str = ""
+    output: str
+    weight: float = 1.0
+    """Multiplies the weights of the answer's counted targets; 0 = the answer does not count."""
+    speaker: Speaker = "user"
+    """`tool`: the instruction is the result of a tool."""
+    is_call: bool = False
+    """Whether the answer is a call of a tool."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One entry of instruction data."""
+    """One entry of instruction data. In a conversation, instruction, input and output are its last exchange."""
 
     instruction: str
     input: str = ""
@@ -42,6 +61,20 @@ class Example:
     output: str
     index: int
     """Position in the source file, counted from 0."""
+    system: str = ""
+    """What the assistant is told before the conversation; empty = nothing."""
+    turns: tuple[Turn, ...] = ()
+    """The exchanges before the last one, oldest first."""
+    weight: float = 1.0
+    """As `Turn.weight`, for the last answer."""
+    speaker: Speaker = "user"
+    """As `Turn.speaker`, for the last exchange."""
+    is_call: bool = False
+    """As `Turn.is_call`, for the last answer."""
+    tools: str = ""
+    """The tools that the assistant may call, as JSON; empty = none."""
+    group: str = ""
+    """Examples of one group are one unit in intervals, and are not torn apart; empty = a unit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
