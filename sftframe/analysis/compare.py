@@ -15,8 +15,8 @@ from sftframe.analysis.runs import ComparedArm, check_comparable, check_identity
 from sftframe.analysis.verdicts import Adjust, compare_arms
 from sftframe.analysis.yardsticks import COMPARED, Yardstick, find_yardstick, scored
 from sftframe.config import settings_in_words
-from sftframe.errors import ConfigError, DataError, suggestion
-from sftframe.judging import HeadToHead
+from sftframe.errors import ConfigError, DataError, PluginError, suggestion
+from sftframe.judging import HeadToHead, caution_of
 from sftframe.plugins import Judge
 from sftframe.records import AnsweredItem, JudgeItem, Verdict
 from sftframe.runs import LoadedRun
@@ -456,7 +456,7 @@ def compare(
 
 
 def _cautions(judge: Judge | None, baseline: ComparedArm, arms: Sequence[ComparedArm]) -> list[str]:
-    """What the judge says against its use, one line per arm."""
+    """What the judge says against its use, one line per arm; if it fails at that, one line that says so."""
     if judge is None or not baseline.any_run().judge:
         return []
     found = []
@@ -464,7 +464,11 @@ def _cautions(judge: Judge | None, baseline: ComparedArm, arms: Sequence[Compare
         seeds = sorted(baseline.runs.keys() & arm.runs.keys()) if arm is not baseline else ()
         both = [(_by_index(baseline, seed), _by_index(arm, seed)) for seed in seeds]
         pairs = [(one[index], other[index]) for one, other in both for index in one if index in other]
-        if caution := judge.caution([one for one, _ in pairs], [other for _, other in pairs]):
+        try:
+            caution = caution_of(judge, [one for one, _ in pairs], [other for _, other in pairs])
+        except PluginError as error:  # the scores are there, and stay what they are
+            return [*found, f"it is not known whether this judge should decide here: {error}"]
+        if caution:
             found.append(f"{baseline.name} and {arm.name}: {caution}")
     return found
 

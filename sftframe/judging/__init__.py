@@ -5,6 +5,7 @@ Nothing here imports torch, so that judging a file starts at once.
 """
 
 from sftframe.judging.asking import Judgement, Judging
+from sftframe.judging.cautions import caution_of
 from sftframe.judging.files import (
     HeadToHead,
     choose_judge,
@@ -26,6 +27,7 @@ __all__ = [
     "Judging",
     "PairSummary",
     "ScoreDifference",
+    "caution_of",
     "choose_judge",
     "compare_answers",
     "comparison_document",

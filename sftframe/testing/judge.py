@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from sftframe.errors import SftframeError
+from sftframe.judging import caution_of
 from sftframe.plugins import Judge
 from sftframe.plugins.guard import describe
 from sftframe.records import JudgeItem, JudgePair, Preference, Verdict, VerdictStatus, Winner
@@ -392,11 +393,24 @@ def prefers_the_reference(judge: Judge) -> None:
     )
 
 
+_CAUTION_S = 10.0
+"""Far more than a caution needs for the hundred answers that it is shown here."""
+
+
+def cautions_in_words(judge: Judge) -> None:
+    """What it says against its use is a text, for any two sets of answers, and comes at once."""
+    many = [*ITEMS, *_strange_for(judge)]
+    other = [replace(item, answer=f"{item.answer} Or else not.") for item in many]
+    for first, second in (([], []), (many, many), (many, other), (other[:1], many[:1])):
+        caution_of(judge, first, second, timeout_s=_CAUTION_S)
+
+
 def leaves_the_process_alone(judge: Judge) -> None:
     """It changes nothing of the process that it runs in, and prints nothing."""
     with left_alone("judging"):
         judge.check()
         list(judge.score(ITEMS))
+        judge.caution(ITEMS, ITEMS[::-1])
         if judge.can_prefer:
             list(judge.prefer(PAIRS))
 
@@ -412,6 +426,7 @@ CHECKS: tuple[Check[Judge], ...] = (
     takes_no_items,
     prefers_the_reference,
     misses_its_server,
+    cautions_in_words,
     leaves_the_process_alone,
 )
 """In the order in which they run; each relies on those before it."""

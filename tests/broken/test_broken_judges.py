@@ -1,6 +1,7 @@
 """One bad judge per promise of the contract, and the words that its author is told."""
 
 import itertools
+import sys
 
 import pytest
 
@@ -128,6 +129,28 @@ class UpsideDown(Good):
         return 100.0 - super().grade(item)
 
 
+class CautionsWithAFlag(Good):
+    says = "caution() gave bool; expected a str"
+
+    def caution(self, first, second):
+        return len(first) > 2
+
+
+class CautionsOnlyWhereThereIsSomething(Good):
+    says = "failed in caution: ZeroDivisionError"
+
+    def caution(self, first, second):
+        return f"the answers have {sum(len(item.answer) for item in first) / len(first)} characters"
+
+
+class PrintsItsCaution(Good):
+    says = "judging prints 'careful"
+
+    def caution(self, first, second):
+        sys.stdout.write("careful!")
+        return ""
+
+
 BROKEN = [
     PlainNumbers,
     DropsWhatItCannotJudge,
@@ -143,6 +166,9 @@ BROKEN = [
     EmptyIdentity,
     AlwaysOneMore,
     UpsideDown,
+    CautionsWithAFlag,
+    CautionsOnlyWhereThereIsSomething,
+    PrintsItsCaution,
 ]
 
 
