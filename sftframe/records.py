@@ -75,6 +75,8 @@ class Example:
     """The tools that the assistant may call, as JSON; empty = none."""
     group: str = ""
     """Examples of one group are one unit in intervals, and are not torn apart; empty = a unit of its own."""
+    references: tuple[str, ...] = ()
+    """Outputs that are as good as `output`. Training does not use them; judges accept them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,13 @@ class JudgeItem:
     """The data's own output."""
     answer: str
     """The model's response."""
+    references: tuple[str, ...] = ()
+    """Further references, each as good as `reference`; most data has none."""
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All references; an answer that agrees with any of them is right."""
+        return (self.reference, *self.references)
 
 
 VerdictStatus = Literal["ok", "unparsable", "timeout", "error"]
@@ -255,6 +264,8 @@ class JudgePair:
     """The data's own output."""
     first: str
     second: str
+    references: tuple[str, ...] = ()
+    """As `JudgeItem.references`."""
 
 
 Winner = Literal["first", "second", "tie"]
@@ -300,12 +311,13 @@ class AnsweredItem(JudgeItem):
             input=self.input,
             reference=self.reference,
             answer=self.answer if answer is None else answer,
+            references=self.references,
         )
 
     @property
     def is_exact(self) -> bool:
-        """The answer equals the reference after stripping white space."""
-        return self.answer.strip() == self.reference.strip()
+        """The answer equals the reference, or one of several, after stripping white space."""
+        return self.answer.strip() in [reference.strip() for reference in self.accepted]
 
     @property
     def has_stopped(self) -> bool | None:

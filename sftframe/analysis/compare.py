@@ -125,6 +125,7 @@ def _result(index: int, item: JudgeItem, verdict: Verdict) -> AnsweredItem:
         input=item.input,
         reference=item.reference,
         answer=item.answer,
+        references=item.references,
         stop_reason=None,
         response_nll=None,
         num_response_bytes=len(item.reference.encode()),
@@ -459,7 +460,7 @@ def _cautions(judge: Judge | None, baseline: ComparedArm, arms: Sequence[Compare
     """What the judge says against its use, one line per arm; if it fails at that, one line that says so."""
     if judge is None or not baseline.any_run().judge:
         return []
-    found = []
+    found: list[str] = []
     for arm in arms:
         seeds = sorted(baseline.runs.keys() & arm.runs.keys()) if arm is not baseline else ()
         both = [(_by_index(baseline, seed), _by_index(arm, seed)) for seed in seeds]

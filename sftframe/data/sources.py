@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def to_examples(entries: Entries, label: str, names: FieldNames) -> tuple[Example, ...]:
     """The entries as examples, `index` being the position among them.
 
-    An input may be absent or null, which is an empty input; an output may be empty; other fields are not read.
+    An input may be absent or null, which is an empty input; an output may be empty, or a list of outputs of which each
+    is right; other fields are not read.
 
     Raises:
         DataError: no entry has a required field; or the first entry that cannot be used, with its index and the reason.
@@ -71,11 +72,34 @@ def _example(entry: object, index: int, names: FieldNames) -> Example:
     given = None if names.input is None else entry.get(names.input)
     is_empty_cell = isinstance(given, float) and math.isnan(given)  # as pandas writes one
     has_input = given is not None and not is_empty_cell
+    output, *references = accepted_outputs(entry, names.output)
     return Example(
         instruction=instruction,
         input=_text(entry, names.input) if has_input and names.input else "",
-        output=_text(entry, names.output),
+        output=output,
         index=index,
+        references=tuple(references),
+    )
+
+
+def accepted_outputs(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The outputs of an entry: its one text, or the different texts of a list, of which each is right.
+
+    The first one is trained; judges accept all.
+
+    Raises:
+        DataError: there is none, or one of them is no text that can be written.
+
+    >>> accepted_outputs({"output": "Rome"}, "output"), accepted_outputs({"output": ["1/2", "half"]}, "output")
+    (('Rome',), ('1/2', 'half'))
+    """
+    found = entry.get(name)
+    if not isinstance(found, list):
+        return (_text(entry, name),)
+    if not found:
+        raise DataError(f"field {name!r} is an empty list, expected a string or a list of accepted strings")
+    return tuple(
+        dict.fromkeys(_text({f"{name}[{place}]": text}, f"{name}[{place}]") for place, text in enumerate(found))
     )
 
 

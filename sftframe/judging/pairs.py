@@ -81,6 +81,7 @@ def make_pairs(matches: Iterable[tuple[JudgeItem, JudgeItem]]) -> list[JudgePair
             reference=a.reference,
             first=a.answer,
             second=b.answer,
+            references=a.references,
         )
         for a, b in matches
     ]

@@ -131,6 +131,7 @@ def judge_item(example: Example, answer: str) -> JudgeItem:
         input=example.input,
         reference=example.output,
         answer=answer,
+        references=example.references,
     )
 
 

@@ -140,6 +140,7 @@ def _item(example: Example, response: Response, likelihood: Likelihood | None, v
         input=example.input,
         reference=example.output,
         answer=response.text,
+        references=example.references,
         stop_reason=response.stop_reason,
         response_nll=likelihood.response_nll if likelihood else None,
         num_response_bytes=likelihood.num_response_bytes if likelihood else len(example.output.encode()),
@@ -240,7 +241,7 @@ def write_responses_document(prepared: PreparedData, folder: RunStore) -> None:
         {
             "instruction": example.instruction,
             "input": example.input,
-            "output": example.output,
+            "output": [example.output, *example.references] if example.references else example.output,
             "model_response": answers[example.index],
         }
         for example in prepared.test_examples()

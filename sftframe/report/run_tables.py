@@ -279,6 +279,7 @@ def _answered(item: ReportedItem, answer: JudgedAnswer) -> AnsweredItem:
         input=item.example.input,
         reference=item.example.output,
         answer=answer.response.text,
+        references=item.example.references,
         stop_reason=answer.response.stop_reason,
         response_nll=None,
         num_response_bytes=len(item.example.output.encode()),

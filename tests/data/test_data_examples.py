@@ -33,6 +33,12 @@ def test_an_output_may_be_empty(load: Load) -> None:
     assert load("data.json", json.dumps([{**GOOD, "output": ""}])).examples[0].output == ""
 
 
+def test_an_output_may_be_a_list_of_accepted_ones_of_which_the_first_is_trained(load: Load) -> None:
+    entries = [{**GOOD, "output": ["2", "two", "2"]}, {**GOOD, "output": ["3"]}, {**GOOD, "output": "4"}]
+    found = [(example.output, example.references) for example in load("data.json", json.dumps(entries)).examples]
+    assert found == [("2", ("two",)), ("3", ()), ("4", ())]
+
+
 def test_fields_are_mapped(load: Load) -> None:
     entry = {"question": "Why?", "context": "Rain.", "answer": "Clouds."}
     fields = {"instruction": "question", "input": "context", "output": "answer"}
@@ -78,6 +84,8 @@ def test_two_fields_of_one_name_are_refused(load: Load) -> None:
         ({**GOOD, "instruction": 7}, r"field 'instruction' is a number, expected a string"),
         ({**GOOD, "instruction": None}, r"field 'instruction' is null, expected a string"),
         ({**GOOD, "input": ["x"]}, r"field 'input' is a list, expected a string"),
+        ({**GOOD, "output": []}, r"field 'output' is an empty list, expected a string or a list of accepted strings"),
+        ({**GOOD, "output": ["x", 7]}, r"field 'output\[1\]' is a number, expected a string"),
         ({**GOOD, "input": False}, r"field 'input' is false, expected a string"),
         ({**GOOD, "output": {"a": 1}}, r"field 'output' is an object, expected a string"),
         ({**GOOD, "output": None}, r"field 'output' is null, expected a string"),

@@ -86,3 +86,9 @@ def test_a_path_is_a_file_of_answers_when_it_is_one_or_looks_like_one(tmp_path: 
     assert is_answer_file(tmp_path / "lost.jsonl")
     assert not is_answer_file(tmp_path / "folder.json")
     assert not is_answer_file(tmp_path / "runs" / "gpt2-nano-1")
+
+
+def test_a_run_keeps_all_accepted_references(run_dir: Path) -> None:
+    (run_dir / "items.jsonl").write_text(lines({**QUESTION, "references": ["Lutetia."]}))
+    (item,) = read_answered_run(run_dir).items
+    assert item.accepted == ("Paris.", "Lutetia.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import os
 import signal
 import sqlite3
@@ -218,3 +220,21 @@ def test_without_a_place_to_write_there_is_one_warning_and_no_cache(tmp_path: Pa
         assert kept.find([ITEM], Verdict) == {}
     (warning,) = warnings
     assert warning.startswith("verdicts are not cached: the file ")
+
+
+def test_a_question_with_other_accepted_references_is_another_one(cache: Callable[..., VerdictCache]) -> None:
+    with cache() as kept:
+        kept.keep(ITEM, VERDICT)
+        assert kept.find([dataclasses.replace(ITEM, references=("Lutetia.",))], Verdict) == {}
+
+
+def test_verdicts_from_before_items_had_several_references_are_found(
+    cache: Callable[..., VerdictCache], tmp_path: Path
+) -> None:
+    seen = {"instruction": "Name it.", "input": "France", "reference": "Paris.", "answer": "Lyon."}
+    asked = json.dumps(["JudgeItem", ["1.0", "j#1"], seen, 0], sort_keys=True)
+    with cache() as kept:
+        kept.keep(ITEM, VERDICT)
+    with sqlite3.connect(tmp_path / "verdicts.sqlite") as file:
+        ((key,),) = file.execute("SELECT key FROM verdicts")
+    assert key == hashlib.sha256(asked.encode()).digest()

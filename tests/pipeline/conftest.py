@@ -21,12 +21,13 @@ NUM_EXAMPLES = 40
 
 @pytest.fixture(scope="session")
 def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty questions after the next number, of uneven lengths; the same file for all tests."""
+    """Forty questions after the next number, of uneven lengths, one with two right answers; the same for all tests."""
     path = tmp_path_factory.mktemp("data") / "numbers.json"
     entries = [
         {"instruction": f"After {n}?", "input": "", "output": f"It is {n + 1}." + " Yes." * (n % 3)}
         for n in range(NUM_EXAMPLES)
     ]
+    entries[36]["output"] = [entries[36]["output"], "It is thirty-seven."]
     path.write_text(json.dumps(entries), encoding="utf-8")
     return path
 

@@ -128,7 +128,7 @@ def _escaped(match: re.Match[str]) -> str:
     return char
 
 
-Job = TypeVar("Job")
+Job = TypeVar("Job", bound=JudgeItem | JudgePair)
 Parsed = TypeVar("Parsed")
 
 GRADE = """\
@@ -199,7 +199,10 @@ class Question(Generic[Job, Parsed]):
 
     def messages(self, job: Job) -> list[Message]:
         """The messages for this job."""
-        return self.template.messages({name: getattr(job, name) for name in self.fields})
+        values = {name: getattr(job, name) for name in self.fields}
+        if job.references:
+            values["reference"] = "\n".join(["Each of these is right:", job.reference, *job.references])
+        return self.template.messages(values)
 
 
 def score_question(template: str) -> Question[JudgeItem, float]:

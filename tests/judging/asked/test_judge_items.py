@@ -21,6 +21,12 @@ def test_responses_are_found_by_index_and_not_by_position():
     ]
 
 
+def test_an_item_has_all_accepted_references():
+    example = Example(instruction="Name it.", output="1/2", references=("half", "0.5"), index=7)
+    (item,) = make_items([example], [response(7)])
+    assert item.accepted == ("1/2", "half", "0.5")
+
+
 def test_a_missing_response_is_named():
     with pytest.raises(DataError, match="example 3 has no response"):
         make_items([FRANCE, ITALY], [response(7)])

@@ -117,3 +117,13 @@ def test_words_of_all_scripts_and_comparisons_stay_readable():
     text = "Größe < 3 m, 日本語, עברית, naïve [1] 👍"
     (_, user) = score_question("").messages(_attack(text))
     assert text in user["content"]
+
+
+def test_several_accepted_references_are_one_text_of_which_each_line_is_right():
+    item = JudgeItem(index=0, instruction="Who?", input="", reference="Twain", answer="x", references=("Clemens",))
+    pair = JudgePair(
+        index=0, instruction="Who?", input="", reference="Twain", first="x", second="y", references=("Clemens",)
+    )
+    for question, job in ((score_question(""), item), (preference_question(""), pair)):
+        text = question.messages(job)[-1]["content"]
+        assert '"reference_answer": "Each of these is right:\\nTwain\\nClemens"' in text

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -317,3 +319,17 @@ def test_a_megabyte_takes_no_time():
 def test_a_page_of_one_thing_takes_no_time(text):
     page = text * 20_000
     assert 0 <= graded(f"b {page}", instruction=page, reference=page)[0] <= 100
+
+
+def test_the_best_of_several_accepted_references_counts():
+    item = JudgeItem(
+        index=0,
+        instruction="Who?",
+        input="",
+        reference="Mark Twain",
+        answer="Samuel Clemens",
+        references=("S. Clemens",),
+    )
+    assert grade(item)[0] < 100
+    assert grade(replace(item, references=("S. Clemens", "Samuel Clemens "))) == (100.0, "exact")
+    assert grade(replace(item, answer="It was Samuel Clemens.", references=("a", "Samuel Clemens")))[0] > 75

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sftframe.records import Example, Response, StopReason, Verdict, VerdictStatus
+from sftframe.records import AnsweredItem, Example, Response, StopReason, Verdict, VerdictStatus
 from sftframe.report.run_tables import ReportedItem, count_failures, count_flags, join_items
 
 
@@ -95,3 +95,10 @@ def test_failures_are_counted_by_kind() -> None:
     failed = [Verdict(index=index, status=status, score=None) for index, status in enumerate(statuses)]
 
     assert count_failures([verdict(9, 1.0), *failed]) == {"error": 2, "timeout": 1}
+
+
+def test_an_answer_equal_to_any_accepted_reference_is_exact() -> None:
+    plain = {"index": 0, "instruction": "?", "input": "", "reference": "half", "references": ("1/2",)}
+    unknown = {"stop_reason": None, "response_nll": None, "num_response_bytes": 4, "score": None, "verdict": None}
+    found = [AnsweredItem(**plain, **unknown, answer=answer, reason="").is_exact for answer in (" 1/2", "half", "0.5")]
+    assert found == [True, True, False]
