@@ -302,6 +302,8 @@ class AnsweredItem(JudgeItem):
     """None where the item was not judged."""
     reason: str
     """The judge's."""
+    group: str = ""
+    """`Example.group`."""
 
     def for_judge(self, answer: str | None = None) -> JudgeItem:
         """The question for a judge, with this answer or another one."""
@@ -333,8 +335,11 @@ class JudgeSummary:
     mean: float | None
     """Mean score of the scored items, 0-100; None where nothing could be scored."""
     ci95: tuple[float, float] | None
+    """Items of one group are one unit; None with fewer than two units."""
     num_scored: int
     num_items: int
+    num_groups: int | None = None
+    """Groups of the scored items; None = every item is a unit of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

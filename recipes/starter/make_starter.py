@@ -19,6 +19,8 @@ from recipes.starter.family import Row
 SEED = 123
 TRAIN_SHARE, TEST_SHARE = 0.85, 0.10
 STARTER_PATH = Path(__file__).parents[2] / "sftframe" / "datasets" / "starter.jsonl"
+FAMILIES_NAME = "starter-families.txt"
+"""Next to the data file, which has no field for it: the family of each row, one a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +79,10 @@ def to_json_lines(rows: list[Row]) -> str:
 
 
 def write_starter(path: Path = STARTER_PATH) -> int:
-    """Writes the file and returns its number of rows."""
+    """Writes the file, and the families next to it; returns the number of rows."""
     rows = make_parts().rows
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(to_json_lines(rows), encoding="utf-8", newline="\n")
+    families = "".join(f"{row.family}\n" for row in rows)
+    path.with_name(FAMILIES_NAME).write_text(families, encoding="utf-8", newline="\n")
     return len(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ from sftframe.analysis import (
     judge_variance,
     minimum_detectable_difference,
 )
+from sftframe.confidence import group_freedom, units_of
 from sftframe.config import merge
 from sftframe.data import load_examples, split
 from sftframe.errors import ConfigError, SftframeError
@@ -225,15 +227,31 @@ def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = 
     else:
         raise ConfigError(f"--sd {sd}: expected a positive standard deviation, in the unit of the yardstick")
     config = resolve(plan.grid.arms[0].layer, registry)
-    num_items = len(prepare_data(config, Components.choose(config, registry), Observer()).test_examples())
-    num_seeds = len(plan.grid.seeds)
-    found = minimum_detectable_difference(
-        components, num_items=num_items, num_seeds=num_seeds, alpha=0.05 / max(1, len(plan.grid.arms) - 1), power=0.8
-    )
+    examples = prepare_data(config, Components.choose(config, registry), Observer()).test_examples()
+    num_items, num_seeds = len(examples), len(plan.grid.seeds)
+    sizes = [*Counter(units_of(range(num_items), {i: one.group for i, one in enumerate(examples)}) or ()).values()]
+    if len(sizes) == 1:
+        return f"all {num_items} test items are of one group, so no number of seeds says anything about other items"
+
+    def detectable(spread: VarianceComponents) -> float:
+        return minimum_detectable_difference(
+            spread,
+            num_items=num_items,
+            num_seeds=num_seeds,
+            alpha=0.05 / max(1, len(plan.grid.arms) - 1),
+            power=0.8,
+            item_freedom=group_freedom(sizes) if sizes else None,
+        )
+
+    found = detectable(components)
+    groups = f" in {len(sizes)} groups" if sizes else ""
     caveat = "" if components.seed is not None else "; the variation between seeds is not known, so it may be more"
+    if sizes and sd is not None:
+        together = VarianceComponents(seed=None, item=sd**2 * sum(size**2 for size in sizes) / num_items, residual=0.0)
+        caveat += f"; if the items of a group all differ alike, it is {detectable(together):.3g}"
     return (
-        f"with {num_items} items and {num_seeds} seed{'s' * (num_seeds != 1)} the smallest difference found with "
-        f"80 % power is {found:.3g} ({yardstick.unit}){caveat}"
+        f"with {num_items} items{groups} and {num_seeds} seed{'s' * (num_seeds != 1)} the smallest difference found "
+        f"with 80 % power is {found:.3g} ({yardstick.unit}){caveat}"
     )
 
 

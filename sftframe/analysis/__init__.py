@@ -9,7 +9,7 @@ The statistics are pure functions of scores by arm, seed and item. The method an
 """
 
 from sftframe.analysis.compare import AxisTable, ComparisonResult, FlippedItem, YardstickTable, arms_of_answers, compare
-from sftframe.analysis.intervals import judge_variance
+from sftframe.analysis.intervals import judge_variance, sign_flip_p
 from sftframe.analysis.pairs import Comparison, Interval, VarianceComponents
 from sftframe.analysis.planning import minimum_detectable_difference
 from sftframe.analysis.runs import ComparedArm, group_into_arms
@@ -37,4 +37,5 @@ __all__ = [
     "judge_variance",
     "measure",
     "minimum_detectable_difference",
+    "sign_flip_p",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from sftframe.analysis.intervals import holm
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Scores
-from sftframe.analysis.runs import ComparedArm, check_comparable, check_identity
+from sftframe.analysis.runs import ComparedArm, check_comparable, check_identity, groups_note, groups_of
 from sftframe.analysis.verdicts import Adjust, compare_arms
 from sftframe.analysis.yardsticks import COMPARED, Yardstick, find_yardstick, scored
 from sftframe.config import settings_in_words
@@ -93,12 +93,16 @@ def arms_of_answers(head_to_head: HeadToHead) -> list[ComparedArm]:
     Args:
         head_to_head: with scores of single answers.
     """
+    groups = head_to_head.groups
+    names_of_groups = [groups.get(one.index, "") for one, _ in head_to_head.matches]
     sides = zip((head_to_head.a, head_to_head.b), zip(*head_to_head.matches, strict=True), strict=True)
     verdicts = list(zip(*head_to_head.verdicts, strict=True))
     names = _names(head_to_head)
     arms = []
     for number, (side, items) in enumerate(sides):
-        results = tuple(_result(*both) for both in zip(range(len(items)), items, verdicts[number], strict=True))
+        results = tuple(
+            _result(*parts) for parts in zip(range(len(items)), items, verdicts[number], names_of_groups, strict=True)
+        )
         run = LoadedRun(
             path=Path(side.label),
             seed=_ONLY_SEED,
@@ -118,7 +122,7 @@ def _names(head_to_head: HeadToHead) -> tuple[str, str]:
     return (a, b) if a != b else (f"{a} (A)", f"{b} (B)")
 
 
-def _result(index: int, item: JudgeItem, verdict: Verdict) -> AnsweredItem:
+def _result(index: int, item: JudgeItem, verdict: Verdict, group: str) -> AnsweredItem:
     return AnsweredItem(
         index=index,
         instruction=item.instruction,
@@ -132,6 +136,7 @@ def _result(index: int, item: JudgeItem, verdict: Verdict) -> AnsweredItem:
         score=verdict.score,
         verdict=verdict.status,
         reason=verdict.reason,
+        group=group,
     )
 
 
@@ -183,7 +188,7 @@ def compare_on_all_yardsticks(
     Raises:
         DataError: no common item or seed.
     """
-    tables, equal = [], _equal_answers(arms, baseline)
+    tables, equal, groups = [], _equal_answers(arms, baseline), groups_of(arms)
     for yardstick in COMPARED:
         scores = _scores(arms, yardstick)
         if not any(value is not None for arm in scores.values() for seed in arm.values() for value in seed.values()):
@@ -199,6 +204,7 @@ def compare_on_all_yardsticks(
             judge_variance=judge_variance if yardstick.key == "judge" else None,
             unit=yardstick.unit,
             equal_answers=equal,
+            groups=groups,
         )
         missing = {
             name: sum(value is None for seed in arm.values() for value in seed.values()) for name, arm in scores.items()
@@ -280,6 +286,7 @@ def _axis_table(
         unit=yardstick.unit,
         labels={value: settings_in_words({axis.axis: value}) for value in axis.arms},
         adjust=adjust,
+        groups=groups_of(arms),
     )
     return AxisTable(axis=axis.axis, table=table, num_arms=num_arms)
 
@@ -452,7 +459,7 @@ def compare(
             )
         ),
         flips={arm.name: tuple(flipped_items(base_arm, arm, wanted)) for arm in arms if arm.name != first},
-        notes=(*notes, *_cautions(judge, base_arm, arms)),
+        notes=(*notes, *([note] if (note := groups_note(arms)) else []), *_cautions(judge, base_arm, arms)),
     )
 
 

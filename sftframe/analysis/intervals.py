@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sftframe.analysis.pairs import Coverage, Interval, PairedDifferences, SignFlip, VarianceComponents
-from sftframe.confidence import pooled_variance
+from sftframe.analysis.pairs import (
+    Coverage,
+    Grouping,
+    Interval,
+    PairedDifferences,
+    SignFlip,
+    VarianceComponents,
+    linearised,
+)
+from sftframe.confidence import group_scale, pooled_variance
 from sftframe.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -30,12 +38,20 @@ class Spread:
     """(...): what `seed` and `item` both contain."""
     num_seeds: int
     num_items: int
+    """Units: items, or groups of items."""
+    freedom: Floats | float | None = None
+    """Degrees of freedom of `item`; None = one less than the units. Groups of unequal size have fewer."""
+
+    @property
+    def item_freedom(self) -> Floats | float:
+        """Degrees of freedom of `item`."""
+        return self.num_items - 1.0 if self.freedom is None else self.freedom
 
 
 def confidence_interval(
     differences: PairedDifferences, *, level: float = 0.95, score_range: float | None = None
 ) -> Interval | None:
-    """Interval of the mean difference, over seeds, items or both if there are several.
+    """Interval of the mean difference, over seeds, items or both if there are several. Items of one group are one.
 
     None with one of each, and where all differences are the same and nothing says how far others could go: for one item
     always, for several items without a scale.
@@ -43,10 +59,10 @@ def confidence_interval(
     Args:
         score_range: largest possible difference of two scores; the interval does not go beyond it.
     """
-    covers = coverage(*differences.values.shape)
+    covers = coverage(*differences.units.values.shape)
     if covers is None or not _can_vary(differences, score_range):
         return None
-    half = float(half_width(spread(differences.influence, score_range=score_range), 1 - level))
+    half = float(half_width(spread_of(differences, score_range=score_range), 1 - level))
     furthest = np.inf if score_range is None else score_range
     return Interval(
         low=max(differences.mean - half, -furthest),
@@ -58,21 +74,21 @@ def confidence_interval(
 
 def p_value(differences: PairedDifferences, *, score_range: float | None = None) -> float | None:
     """Two-sided p of 'no difference': below 1 - level exactly where the interval of that level leaves out zero."""
-    if coverage(*differences.values.shape) is None:
+    if coverage(*differences.units.values.shape) is None:
         return None
     if not _can_vary(differences, score_range):
         return None if differences.values.any() else 1.0
-    return p_of_distance(abs(differences.mean), spread(differences.influence, score_range=score_range))
+    return p_of_distance(abs(differences.mean), spread_of(differences, score_range=score_range))
 
 
 def equivalence_p_value(
     differences: PairedDifferences, margin: float, *, score_range: float | None = None
 ) -> float | None:
     """Two one-sided tests (TOST) of 'the difference is at least the margin': the larger p of the two."""
-    if coverage(*differences.values.shape) is None or not _can_vary(differences, score_range):
+    if coverage(*differences.units.values.shape) is None or not _can_vary(differences, score_range):
         return None
     inside = margin - abs(differences.mean)
-    one_sided = p_of_distance(abs(inside), spread(differences.influence, score_range=score_range)) / 2
+    one_sided = p_of_distance(abs(inside), spread_of(differences, score_range=score_range)) / 2
     return one_sided if inside > 0 else 1 - one_sided
 
 
@@ -82,7 +98,7 @@ def _can_vary(differences: PairedDifferences, score_range: float | None) -> bool
     largest = np.abs(values).max()
     if np.ptp(values) > 1e-12 * largest:
         return True
-    return values.shape[1] > 1 and (largest > 0 or score_range is not None)
+    return differences.units.values.shape[1] > 1 and (largest > 0 or score_range is not None)
 
 
 def variance_components(differences: PairedDifferences, *, judge_variance: float | None = None) -> VarianceComponents:
@@ -91,16 +107,21 @@ def variance_components(differences: PairedDifferences, *, judge_variance: float
     Args:
         judge_variance: of one score (`analysis.judge_variance`); a difference of two arms has twice as much.
     """
-    return components_of(spread(differences.influence, is_adjusted=False), judge_variance)
+    return components_of(spread_of(differences, is_adjusted=False), judge_variance, differences.group_size)
 
 
-def components_of(found: Spread, judge_variance: float | None = None) -> VarianceComponents:
-    """Variances of one difference from the squared standard errors of one mean."""
-    residual = float(found.residual)
+def components_of(found: Spread, judge_variance: float | None = None, group_size: float = 1.0) -> VarianceComponents:
+    """Variances of one difference from the squared standard errors of one mean.
+
+    Args:
+        group_size: items of a unit, on average. The variances are those of so many independent items as there are
+            items, with the same variance of the mean.
+    """
+    residual, num_items = float(found.residual), found.num_items * group_size
     return VarianceComponents(
         seed=max(0.0, float(found.seed) - residual) * found.num_seeds if found.num_seeds > 1 else None,
-        item=max(0.0, float(found.item) - residual) * found.num_items,
-        residual=residual * found.num_seeds * found.num_items,
+        item=max(0.0, float(found.item) - residual) * num_items,
+        residual=residual * found.num_seeds * num_items,
         judge=None if judge_variance is None else 2 * judge_variance,
     )
 
@@ -112,22 +133,61 @@ def coverage(num_seeds: int, num_items: int) -> Coverage | None:
     return "items and seeds" if num_items > 1 else "seeds"
 
 
-def spread(values: Floats, *, score_range: float | None = None, is_adjusted: bool = True) -> Spread:
+def spread_of(pair: PairedDifferences, *, score_range: float | None = None, is_adjusted: bool = True) -> Spread:
+    """Of paired differences, over seeds and items or groups of items."""
+    if pair.groups is None:
+        return spread(pair.influence, score_range=score_range, is_adjusted=is_adjusted)
+    units = pair.units
+    return group_spread(units.values, units.weights, score_range=score_range, is_adjusted=is_adjusted)
+
+
+def group_spread(
+    sums: Floats, weights: Floats, *, score_range: float | None = None, is_adjusted: bool = True
+) -> Spread:
+    """`spread` with groups of items for items, which may have different sizes (see `confidence.group_scale`).
+
+    Args:
+        sums: (..., S, G): differences of a group's items, divided by the mean size.
+        weights: (..., G): of the groups, mean 1; where items have no weights, their number over the mean size.
+    """
+    moved = linearised(sums, weights, by_seed=True)
+    if sums.shape[-1] < 2:
+        return spread(moved, is_adjusted=False)
+    factors, freedom = group_scale(weights)
+    found = spread(moved, score_range=score_range, is_adjusted=is_adjusted, before=sums, factors=factors)
+    return replace(found, freedom=freedom)
+
+
+def spread(
+    values: Floats,
+    *,
+    score_range: float | None = None,
+    is_adjusted: bool = True,
+    before: Floats | None = None,
+    factors: Floats | None = None,
+) -> Spread:
     """Two-way analysis of variance without replication.
 
     Args:
         values: (..., S, I).
         is_adjusted: allow for differences that are mostly exactly zero (see `_unseen`).
+        before: (..., S, I): the differences before they were linearised, if ties must be looked for in them.
+        factors: (..., I): of the items' squared deviations.
     """
     num_seeds, num_items = values.shape[-2:]
     mean = values.mean(axis=(-2, -1))
     of_items = values.mean(axis=-2) - mean[..., None]  # (..., I)
     of_seeds = values.mean(axis=-1) - mean[..., None]  # (..., S)
-    item_squares = (of_items**2).sum(axis=-1)
+    item_squares = (of_items**2 * (1.0 if factors is None else factors)).sum(axis=-1)
     seed_squares = (of_seeds**2).sum(axis=-1)
-    total_squares = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))
-    rest = np.maximum(total_squares - num_seeds * item_squares - num_items * seed_squares, 0.0)
-    num_tied, unseen = _unseen(values.mean(axis=-2), score_range) if is_adjusted else (np.zeros_like(mean),) * 2
+    if factors is None:
+        total_squares = ((values - mean[..., None, None]) ** 2).sum(axis=(-2, -1))
+        rest = np.maximum(total_squares - num_seeds * item_squares - num_items * seed_squares, 0.0)
+    else:
+        left = values - mean[..., None, None] - of_items[..., None, :] - of_seeds[..., None]
+        rest = (left**2 * factors[..., None, :]).sum(axis=(-2, -1))
+    observed = (values if before is None else before).mean(axis=-2)
+    num_tied, unseen = _unseen(observed, score_range) if is_adjusted else (np.zeros_like(mean),) * 2
     item = (item_squares + unseen) / (num_items * (num_items - 1 + num_tied)) if num_items > 1 else np.zeros_like(mean)
     return Spread(
         seed=seed_squares / (num_seeds * (num_seeds - 1)) if num_seeds > 1 else np.zeros_like(mean),
@@ -143,12 +203,12 @@ def half_width(found: Spread, alpha: float) -> Floats:
     from scipy.special import stdtrit
 
     seed_t = stdtrit(found.num_seeds - 1, alpha / 2) if found.num_seeds > 1 else 0.0  # negative, and only squared
-    item_t = stdtrit(found.num_items - 1, alpha / 2) if found.num_items > 1 else 0.0
+    item_t = stdtrit(found.item_freedom, alpha / 2) if found.num_items > 1 else 0.0
     # The residual is in `seed` and in `item`, and is subtracted once. Subtracted from `seed` only, the interval is too
     # narrow with few seeds, because seeds that are equal by chance then look certain; subtracted from `item` only, it
     # is too wide. So the part subtracted from `seed` grows with the number of seeds.
-    freedom = min(found.num_seeds - 1, found.num_items - 1)
-    kept_by_items = 1 / freedom if freedom > 0 else 0.0
+    freedom = np.minimum(found.num_seeds - 1, found.item_freedom)
+    kept_by_items = 1 / np.maximum(freedom, 1) if np.all(freedom > 0) else 0.0
     seed = np.maximum(found.seed - (1 - kept_by_items) * found.residual, 0.0)
     item = np.maximum(found.item - kept_by_items * found.residual, 0.0)
     squares: Floats = np.maximum(item_t**2 * found.item, seed_t**2 * seed + item_t**2 * item)
@@ -186,6 +246,31 @@ def _unseen(item_means: Floats, score_range: float | None) -> tuple[Floats, Floa
     return 2 * share, 2 * share * size
 
 
+def grouping(
+    differences: PairedDifferences, *, level: float = 0.95, score_range: float | None = None
+) -> Grouping | None:
+    """What the groups of items are, and how much they widen the interval; None without groups."""
+    if differences.groups is None:
+        return None
+    sizes = np.bincount(differences.groups)
+    halves: list[float | None] = [None, None]
+    effective = None
+    if _can_vary(differences, score_range):
+        found = [spread_of(one, score_range=score_range) for one in (differences, differences.ungrouped)]
+        halves = [
+            float(half_width(one, 1 - level)) if coverage(one.num_seeds, one.num_items) else None for one in found
+        ]
+        if found[0].item > 0 and found[1].item > 0:
+            effective = differences.values.shape[1] * min(1.0, float(found[1].item / found[0].item))
+    return Grouping(
+        num_groups=len(sizes),
+        largest=int(sizes.max()),
+        effective_items=effective,
+        half_width=halves[0],
+        half_width_ungrouped=halves[1],
+    )
+
+
 MOST_EXACT = 13
 """Differences up to which all sign patterns are tried."""
 NUM_RESAMPLES = 9999
@@ -195,18 +280,27 @@ _PATTERNS = np.array([[1.0 if byte >> bit & 1 else -1.0 for bit in range(8)] for
 
 
 def sign_flip(differences: PairedDifferences, *, seed: int = 0) -> SignFlip:
-    """Two-sided p over items (seeds averaged) and over seeds (items averaged).
+    """Two-sided p over items (seeds averaged) and over seeds (items averaged). A group of items has one sign.
 
     Items or seeds whose difference is exactly zero carry no information and are left out.
 
     Args:
         seed: of the random sign patterns.
     """
-    values = differences.values
+    values = differences.units.values
     num_seeds = values.shape[0]
     return SignFlip(
         items=_p_value(values.mean(axis=0), seed), seeds=_p_value(values.mean(axis=1), seed) if num_seeds > 1 else None
     )
+
+
+def sign_flip_p(values: Sequence[float], *, seed: int = 0) -> float:
+    """Two-sided p of the sign-flip test, for differences that are independent of each other.
+
+    >>> sign_flip_p([1.0, 2.0, 3.0])
+    0.25
+    """
+    return _p_value(np.array(values, dtype=np.float64), seed)
 
 
 def _p_value(values: NDArray[np.float64], seed: int) -> float:

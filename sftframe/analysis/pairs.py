@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -118,6 +118,8 @@ class Needed:
     """Additional items and seeds, in the plan's proportion, that are enough for a tenth of what may be true."""
     high: tuple[int, int] | None = None
     """The same for nine tenths; None = beyond reach."""
+    group_size: float = 1.0
+    """Mean size of the groups: the planned items are expected in groups like those there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,31 @@ class Comparison:
     num_seeds: int
     missing: Missing | None
     """Items without a score in one of the two arms; None = none."""
+    grouping: Grouping | None = None
+    """The groups of items; None = every item is a unit of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouping:
+    """Groups of items, which are the units of a comparison, and what they cost."""
+
+    num_groups: int
+    """With those that have a single item."""
+    largest: int
+    """Items of the largest group."""
+    effective_items: float | None
+    """So many independent items would say as much; at most the number of items. None = one group, or nothing varies."""
+    half_width: float | None
+    """Of the interval, before it is cut at the ends of the scale."""
+    half_width_ungrouped: float | None
+    """The same if the items were independent."""
+
+    @property
+    def widening(self) -> float | None:
+        """The interval is so many times as wide as for independent items."""
+        if not self.half_width or not self.half_width_ungrouped:
+            return None
+        return self.half_width / self.half_width_ungrouped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +266,30 @@ class PairedDifferences:
     """(S, I); their mean is the difference."""
     weights: Floats
     """(I,), mean 1; all 1 unless the score is a ratio of sums."""
+    groups: NDArray[np.intp] | None = None
+    """(I,): number of each item's group, from 0; None = every item is a unit of its own."""
+
+    @property
+    def units(self) -> PairedDifferences:
+        """The same difference with groups for items: a group's value and weight are the sums of its items', divided by
+        the mean size. So a group counts as its size says, like an item of a ratio of sums.
+        """
+        if self.groups is None:
+            return self
+        number = int(self.groups.max()) + 1
+        member = np.zeros((len(self.groups), number))  # (I, G)
+        member[np.arange(len(self.groups)), self.groups] = number / len(self.groups)
+        return PairedDifferences(values=self.values @ member, weights=self.weights @ member)
+
+    @property
+    def group_size(self) -> float:
+        """Mean number of items of a unit."""
+        return 1.0 if self.groups is None else len(self.groups) / (int(self.groups.max()) + 1)
+
+    @property
+    def ungrouped(self) -> PairedDifferences:
+        """The same differences as if all items were independent."""
+        return PairedDifferences(values=self.values, weights=self.weights)
 
     @property
     def mean(self) -> float:
@@ -251,12 +302,33 @@ class PairedDifferences:
         return linearised(self.values, self.weights)
 
 
-def differences(common: CommonScores, baseline: int, candidate: int) -> PairedDifferences:
-    """Of two arms, by their positions."""
-    return PairedDifferences(values=common.values[candidate] - common.values[baseline], weights=common.weights)
+def differences(
+    common: CommonScores, baseline: int, candidate: int, groups: Mapping[int, str] | None = None
+) -> PairedDifferences:
+    """Of two arms, by their positions.
+
+    Args:
+        groups: by item its group; an item without one, or with an empty one, is a unit of its own.
+    """
+    return PairedDifferences(
+        values=common.values[candidate] - common.values[baseline],
+        weights=common.weights,
+        groups=group_numbers(common.items, groups or {}),
+    )
 
 
-def linearised(values: Floats, weights: Floats) -> Floats:
+def group_numbers(items: Sequence[int], groups: Mapping[int, str]) -> NDArray[np.intp] | None:
+    """(I,): the number of each item's group; None if no two items share one.
+
+    >>> group_numbers([3, 5, 6, 9], {3: "a", 6: "a", 9: ""}).tolist()
+    [0, 1, 0, 2]
+    """
+    known: dict[object, int] = {}
+    found = [known.setdefault(groups.get(item) or (item,), len(known)) for item in items]
+    return None if len(known) == len(items) else np.array(found, dtype=np.intp)
+
+
+def linearised(values: Floats, weights: Floats, *, by_seed: bool = False) -> Floats:
     """(..., S, I): how each cell changes the mean, with the same mean.
 
     A ratio of sums varies with the denominators too: to first order an item changes it by its numerator minus the ratio
@@ -265,8 +337,10 @@ def linearised(values: Floats, weights: Floats) -> Floats:
     Args:
         values: (..., S, I), divided by the mean weight.
         weights: (..., I), mean 1.
+        by_seed: use each seed's own ratio. The weights of groups vary much, and a seed's effect on all items must not
+            look like chance in the large groups.
     """
-    ratio = values.mean(axis=(-2, -1), keepdims=True)
+    ratio = values.mean(axis=-1 if by_seed else (-2, -1), keepdims=True)
     moved: Floats = values - ratio * (weights[..., None, :] - 1.0)
     return moved
 

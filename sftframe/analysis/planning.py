@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from math import ceil
 from typing import Literal, Protocol
 
 import numpy as np
@@ -35,11 +36,20 @@ WORTH_MIXING = 0.8
 
 
 def minimum_detectable_difference(
-    components: VarianceComponents, *, num_items: int, num_seeds: int, alpha: float = 0.05, power: float = 0.8
+    components: VarianceComponents,
+    *,
+    num_items: int,
+    num_seeds: int,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    item_freedom: float | None = None,
 ) -> float:
     """Smallest true difference that is found with probability `power`.
 
     With one seed, or components without seed variance, it is about items alone.
+
+    Args:
+        item_freedom: degrees of freedom of the items, if they are in groups; by default one less than their number.
 
     Raises:
         ConfigError: no seed, fewer than two items, alpha or power not between 0 and 1.
@@ -56,7 +66,8 @@ def minimum_detectable_difference(
     scale = float(np.sqrt(components.of_mean(num_seeds, num_items)))
 
     def shortage(difference: float) -> float:
-        return chance_of_difference(difference * scale, components, num_items, num_seeds, alpha) - power
+        found = chance_of_difference(difference * scale, components, num_items, num_seeds, alpha, item_freedom)
+        return found - power
 
     high = 4.0
     while shortage(high) < 0:
@@ -65,17 +76,24 @@ def minimum_detectable_difference(
 
 
 def chance_of_difference(
-    difference: float, components: VarianceComponents, num_items: int, num_seeds: int, alpha: float
+    difference: float,
+    components: VarianceComponents,
+    num_items: int,
+    num_seeds: int,
+    alpha: float,
+    item_freedom: float | None = None,
 ) -> float:
     """Power: the chance that the interval at level 1 - alpha leaves out zero, on either side."""
     from scipy.special import ndtr
 
-    half = half_width(_expected(components, num_items, num_seeds), alpha)
+    half = half_width(_expected(components, num_items, num_seeds, item_freedom), alpha)
     scale = np.sqrt(components.of_mean(num_seeds, num_items)) or 1.0
     return float((ndtr((difference - half) / scale) + ndtr((-difference - half) / scale)).mean())
 
 
-def _expected(components: VarianceComponents, num_items: int, num_seeds: int) -> Spread:
+def _expected(
+    components: VarianceComponents, num_items: int, num_seeds: int, item_freedom: float | None = None
+) -> Spread:
     """The expected result of `intervals.spread`: the seeds' part as quantiles (few degrees of freedom), the rest as
     means."""
     from scipy.special import chdtri
@@ -92,11 +110,18 @@ def _expected(components: VarianceComponents, num_items: int, num_seeds: int) ->
         residual=np.full_like(seed, residual if num_seeds > 1 else 0.0),
         num_seeds=num_seeds,
         num_items=num_items,
+        freedom=item_freedom,
     )
 
 
 def needed_to_settle(
-    difference: float, found: Spread, *, margin: float | None = None, alpha: float = 0.05, power: float = 0.8
+    difference: float,
+    found: Spread,
+    *,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    group_size: float = 1.0,
 ) -> Needed | None:
     """Items, seeds, or both, in addition, with which an experiment of that size ends with a verdict.
 
@@ -107,6 +132,7 @@ def needed_to_settle(
 
     Args:
         found: of the differences, with the numbers of items and seeds so far.
+        group_size: items of a unit of `found`, on average. The plan is made in units, and its items are counted.
 
     Returns:
         None if no plan is in reach, or if nothing varies.
@@ -123,28 +149,34 @@ def needed_to_settle(
     def is_enough(num_items: int, num_seeds: int) -> bool:
         return sum(outlook.chances(num_items, num_seeds)) >= power
 
-    items = _smallest(lambda number: is_enough(number, num_seeds), num_items + 1, MAX_ITEMS)
+    most = int(MAX_ITEMS / group_size)
+    items = _smallest(lambda number: is_enough(number, num_seeds), num_items + 1, most)
     seeds = both = None
     if num_seeds > 1:
         seeds = _smallest(lambda number: is_enough(num_items, number), num_seeds + 1, MAX_SEEDS)
-        both = _cheapest(is_enough, found, items, seeds)
+        both = _cheapest(is_enough, found, items, seeds, most)
     ways: list[tuple[int, int]] = [(items, num_seeds)] if items is not None else []
     ways += [(num_items, seeds)] if seeds is not None else []
     best = both or min(ways, key=lambda way: _cost(way[0], way[1], num_items), default=None)
     if best is None:
         return None
     chance_of_a_difference, chance_of_equivalence = outlook.chances(*best)
-    low, high = (_share_done(outlook, found, best, share, power) for share in (0.1, 0.9))
+    low, high = (_share_done(outlook, found, best, share, power, most) for share in (0.1, 0.9))
+
+    def in_items(added: tuple[int, int] | None) -> tuple[int, int] | None:
+        return None if added is None else (ceil(added[0] * group_size), added[1])
+
     return Needed(
-        items=None if items is None else items - num_items,
+        items=None if items is None else ceil((items - num_items) * group_size),
         seeds=None if seeds is None else seeds - num_seeds,
-        both=None if both is None else (both[0] - num_items, both[1] - num_seeds),
+        both=None if both is None else in_items((both[0] - num_items, both[1] - num_seeds)),
         would_show="a difference" if chance_of_a_difference >= chance_of_equivalence else "equivalence",
         power=power,
         chance_of_difference=chance_of_a_difference,
         chance_of_equivalence=chance_of_equivalence,
-        low=low,
-        high=high,
+        low=in_items(low),
+        high=in_items(high),
+        group_size=group_size,
     )
 
 
@@ -162,14 +194,17 @@ class _Outlook:
     """(D,): variance of the true difference around `center`."""
     margin: float
     alpha: float
+    freedom_per_item: float
+    """Degrees of freedom of the items, over one less than their number."""
 
     @classmethod
     def of(cls, difference: float, found: Spread, margin: float | None, alpha: float) -> _Outlook:
         num_seeds, num_items = found.num_seeds, found.num_items
         number = num_seeds * num_items
-        item = float(found.item) * number / _scatter(num_items - 1, "item")
+        freedom = float(found.item_freedom)
+        item = float(found.item) * number / _scatter(freedom, "item")
         if num_seeds > 1:
-            residual = float(found.residual) * number / _scatter((num_seeds - 1) * (num_items - 1), "residual")
+            residual = float(found.residual) * number / _scatter((num_seeds - 1) * freedom, "residual")
             seed = float(found.seed) * number / _scatter(num_seeds - 1, "seed")
         else:
             seed = residual = np.zeros(NUM_DRAWS)
@@ -186,6 +221,7 @@ class _Outlook:
             doubt=kept * variance,
             margin=margin or 0.0,
             alpha=alpha,
+            freedom_per_item=freedom / (num_items - 1),
         )
 
     def chances(self, num_items: int, num_seeds: int) -> tuple[float, float]:
@@ -214,6 +250,7 @@ class _Outlook:
             residual=residual,
             num_seeds=num_seeds,
             num_items=num_items,
+            freedom=max(1.0, self.freedom_per_item * (num_items - 1)),
         )
         scale = np.sqrt(doubt + seed + item + residual)
         scale = np.maximum(scale, 1e-12 * scale.max())  # without variance the chance is 0 or 1
@@ -242,7 +279,7 @@ def _uniform(column: _UNKNOWN) -> Floats:
 
 
 @cache
-def _scatter(freedom: int, column: _UNKNOWN) -> Floats:
+def _scatter(freedom: float, column: _UNKNOWN) -> Floats:
     """(D,): chi-square variables divided by their degrees of freedom. Kept, since they take most of a plan's time."""
     from scipy.special import chdtri
 
@@ -265,7 +302,9 @@ class _IsEnough(Protocol):
     def __call__(self, num_items: int, num_seeds: int) -> bool: ...
 
 
-def _cheapest(is_enough: _IsEnough, found: Spread, items: int | None, seeds: int | None) -> tuple[int, int] | None:
+def _cheapest(
+    is_enough: _IsEnough, found: Spread, items: int | None, seeds: int | None, most: int
+) -> tuple[int, int] | None:
     """The cheapest numbers of items and seeds together; None where one of them alone costs hardly more."""
     now = found.num_items
     alone = [_cost(items, found.num_seeds, now)] if items is not None else []
@@ -276,7 +315,7 @@ def _cheapest(is_enough: _IsEnough, found: Spread, items: int | None, seeds: int
         affordable = (limit / num_seeds - TRAINING_SHARE) / (1 - TRAINING_SHARE) * now
         if affordable < now + 1:
             break
-        num_items = _smallest(partial(is_enough, num_seeds=num_seeds), now + 1, min(affordable, MAX_ITEMS))
+        num_items = _smallest(partial(is_enough, num_seeds=num_seeds), now + 1, min(affordable, most))
         if num_items is not None:
             best, limit = (num_items, num_seeds), _cost(num_items, num_seeds, now)
     return best
@@ -291,7 +330,7 @@ def _steps(start: int, limit: int) -> Iterator[int]:
 
 
 def _share_done(
-    outlook: _Outlook, found: Spread, plan: tuple[int, int], share: float, power: float
+    outlook: _Outlook, found: Spread, plan: tuple[int, int], share: float, power: float, most: int
 ) -> tuple[int, int] | None:
     """More items and seeds, in the plan's proportion, with which this share of the truths is settled; None = beyond
     reach."""
@@ -304,7 +343,7 @@ def _share_done(
         items, seeds = part(percent)
         return outlook.share_settled(found.num_items + items, found.num_seeds + seeds, power) >= share
 
-    in_reach = [(MAX_ITEMS - found.num_items) * 100 // max(more_items, 1)] if more_items else []
+    in_reach = [(most - found.num_items) * 100 // max(more_items, 1)] if more_items else []
     in_reach += [(MAX_SEEDS - found.num_seeds) * 100 // max(more_seeds, 1)] if more_seeds else []
     percent = _smallest(is_settled, 1, max(1, min(in_reach, default=1)))
     return None if percent is None else part(percent)

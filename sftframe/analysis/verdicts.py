@@ -12,10 +12,11 @@ from sftframe.analysis.intervals import (
     confidence_interval,
     coverage,
     equivalence_p_value,
+    grouping,
     holm,
     p_value,
     sign_flip,
-    spread,
+    spread_of,
     variance_components,
 )
 from sftframe.analysis.pairs import (
@@ -26,6 +27,7 @@ from sftframe.analysis.pairs import (
     ComparisonTable,
     Coverage,
     Direction,
+    Grouping,
     Interval,
     Missing,
     Needed,
@@ -34,6 +36,7 @@ from sftframe.analysis.pairs import (
     VerdictKind,
     common_scores,
     differences,
+    group_numbers,
 )
 from sftframe.analysis.planning import minimum_detectable_difference, needed_to_settle
 from sftframe.errors import ConfigError, suggestion
@@ -52,6 +55,7 @@ def explain(
     unit: str,
     num_items: int = 0,
     missing: Missing | None = None,
+    grouping: Grouping | None = None,
 ) -> str:
     """One to four sentences: the verdict with its figures, what would settle it, and what it does not cover.
 
@@ -83,7 +87,8 @@ def explain(
         if covers in ("items", "items and seeds"):
             parts.append(_settle(needed, margin))
     if verdict != "identical":
-        parts.append(_limits(covers))
+        parts.append(_grouped(grouping, num_items))
+        parts.append(_limits(covers, is_one_group=grouping is not None and grouping.num_groups == 1))
     return " ".join(part for part in parts if part)
 
 
@@ -119,7 +124,8 @@ def _settle(needed: Needed | None, margin: float | None) -> str:
         else:
             what = f"about {' or '.join(ways)}"
         what = f"{what[0].upper()}{what[1:]}"
-        told = f"{what} would settle it with a chance of {needed.power:.0%}{_range(needed)}: {settled}."
+        chance = f"{needed.power:.0%}{_range(needed)}"
+        told = f"{what}{_in_groups(needed)} would settle it with a chance of {chance}: {settled}."
     if margin:
         return told
     return f"{told} If there is none, only a margin can settle it: say which difference matters to you."
@@ -136,13 +142,36 @@ def _range(needed: Needed) -> str:
     return f" (from {low} to {high}, depending on what is true)"
 
 
+def _in_groups(needed: Needed) -> str:
+    """Of what size the planned groups are; empty without groups."""
+    if needed.group_size == 1 or not (needed.items or needed.both):
+        return ""
+    return f" (items in new groups of {needed.group_size:.2g} on average)"
+
+
 def _more_of(items: int, seeds: int) -> str:
     """Numbers of what is added, with their noun: `40 more items together with 1 more seed`."""
     counts = ((items, "item"), (seeds, "seed"))
     return " together with ".join(f"{count:,} more {noun}{'s' * (count != 1)}" for count, noun in counts if count)
 
 
-def _limits(covers: Coverage | None) -> str:
+def _grouped(grouping: Grouping | None, num_items: int) -> str:
+    """That groups of items are the units, and what this costs."""
+    if grouping is None or grouping.num_groups == 1:
+        return ""
+    told = f"The {num_items:,} items are in {grouping.num_groups:,} groups, which count as units"
+    if grouping.effective_items is None or grouping.widening is None:
+        return f"{told}."
+    return (
+        f"{told}: they say as much as about {grouping.effective_items:,.0f} independent items, and the interval is "
+        f"{grouping.widening:.2g} times as wide."
+    )
+
+
+def _limits(covers: Coverage | None, *, is_one_group: bool = False) -> str:
+    if is_one_group:
+        seeds = "this speaks of other seeds only" if covers else "with one seed nothing can be said about chance"
+        return f"All items are of one group, so there is no interval over items: {seeds}."
     if covers == "items":
         return "One seed: this speaks of other items only; how much another seed would change it is unknown."
     if covers == "seeds":
@@ -170,6 +199,7 @@ def compare_arms(
     labels: Mapping[str, str] | None = None,
     equal_answers: Mapping[str, float] | None = None,
     adjust: Adjust = holm,
+    groups: Mapping[int, str] | None = None,
 ) -> ComparisonTable:
     """Compare every arm with the baseline.
 
@@ -186,6 +216,8 @@ def compare_arms(
         equal_answers: by candidate the share of answers, 0-1, that are the baseline's to the letter. Equal answers have
             one verdict of the judge, so they add no noise to a difference; 1 with equal scores is called identical.
         adjust: p values for the number of tests; by default Holm's, over the arms of this table.
+        groups: by item its group. Items of one group are one unit; an item without one, or with an empty one, is a unit
+            of its own.
 
     Raises:
         ConfigError: an unknown baseline, fewer than two arms, a margin that is not positive.
@@ -204,6 +236,7 @@ def compare_arms(
         labels=labels or {},
         equal_answers=equal_answers or {},
         adjust=adjust,
+        groups=groups or {},
     )
     return ComparisonTable(
         arms=tuple(
@@ -252,6 +285,7 @@ class _Question:
     labels: Mapping[str, str]
     equal_answers: Mapping[str, float]
     adjust: Adjust
+    groups: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +311,7 @@ def _comparisons(
             pairs.append(
                 _Pair(
                     names=(baseline, name),
-                    differences=differences(common, 0, 1),
+                    differences=differences(common, 0, 1, question.groups),
                     scores=(scores[baseline], scores[name]),
                     common=common,
                 )
@@ -318,6 +352,7 @@ def _comparison(
     narrow = confidence_interval(pair, level=1 - 2 * ALPHA, score_range=question.score_range)
     needed = _needed(pair, alpha, question) if verdict == "cannot tell" else None
     num_better, num_worse, num_tied = _counts(pair, question.direction)
+    groups = grouping(pair, level=1 - ALPHA, score_range=question.score_range)
     return Comparison(
         baseline=names[0],
         candidate=names[1],
@@ -338,10 +373,11 @@ def _comparison(
             is_significant_alone=p is not None and p < ALPHA,
             margin=question.margin,
             needed=needed,
-            covers=coverage(*pair.values.shape),
+            covers=coverage(*pair.units.values.shape),
             unit=question.unit,
             num_items=pair.values.shape[1],
             missing=missing,
+            grouping=groups,
         ),
         needed=needed,
         minimum_detectable=_detectable(pair, alpha, question),
@@ -354,6 +390,7 @@ def _comparison(
         num_items=pair.values.shape[1],
         num_seeds=pair.values.shape[0],
         missing=missing,
+        grouping=groups,
     )
 
 
@@ -376,7 +413,9 @@ def _missing_of(
     )
     if question.score_range is None:
         return missing
-    low, high = (_filled(of, *ends) for ends in ((question.score_range, 0.0), (0.0, question.score_range)))
+    low, high = (
+        _filled(of, *ends, question.groups) for ends in ((question.score_range, 0.0), (0.0, question.score_range))
+    )
     factor = p_holm / p if p and p_holm else 1.0
     extremes = [_verdict_alone(pair, question, factor=factor) for pair in (low, high)]
     return replace(
@@ -387,7 +426,7 @@ def _missing_of(
     )
 
 
-def _filled(of: _Pair, baseline: float, candidate: float) -> PairedDifferences:
+def _filled(of: _Pair, baseline: float, candidate: float, groups: Mapping[int, str]) -> PairedDifferences:
     """The differences on all items, with these scores where there is none."""
     items = sorted(set[int]().union(*(arm[seed] for arm in of.scores for seed in of.common.seeds)))
     cells = [
@@ -395,7 +434,7 @@ def _filled(of: _Pair, baseline: float, candidate: float) -> PairedDifferences:
         for arm, fill in zip(of.scores, (baseline, candidate), strict=True)
     ]
     one, other = np.array(cells)
-    return PairedDifferences(values=other - one, weights=np.ones(len(items)))
+    return PairedDifferences(values=other - one, weights=np.ones(len(items)), groups=group_numbers(items, groups))
 
 
 def _or(score: float | None, fill: float) -> float:
@@ -411,23 +450,31 @@ def _verdict_alone(pair: PairedDifferences, question: _Question, *, factor: floa
 
 
 def _needed(pair: PairedDifferences, alpha: float, question: _Question) -> Needed | None:
-    if pair.values.shape[1] < 2:
+    if pair.units.values.shape[1] < 2:
         return None
     return needed_to_settle(
         pair.mean,
-        spread(pair.influence, score_range=question.score_range),
+        spread_of(pair, score_range=question.score_range),
         margin=question.margin,
         alpha=alpha,
         power=POWER,
+        group_size=pair.group_size,
     )
 
 
 def _detectable(pair: PairedDifferences, alpha: float, question: _Question) -> float | None:
     num_seeds, num_items = pair.values.shape
-    if num_items < 2:
+    found = spread_of(pair, score_range=question.score_range)
+    if found.num_items < 2:
         return None
-    components = components_of(spread(pair.influence, score_range=question.score_range))
-    return minimum_detectable_difference(components, num_items=num_items, num_seeds=num_seeds, alpha=alpha, power=POWER)
+    return minimum_detectable_difference(
+        components_of(found, group_size=pair.group_size),
+        num_items=num_items,
+        num_seeds=num_seeds,
+        alpha=alpha,
+        power=POWER,
+        item_freedom=float(found.item_freedom),
+    )
 
 
 def _counts(pair: PairedDifferences, direction: Direction) -> tuple[int, int, int]:

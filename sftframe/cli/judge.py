@@ -109,8 +109,10 @@ def _judge_file(path: Path, settings: Settings, num_repeats: int, out: Path | No
     settings = settings.with_found_config()
     config = validate(settings.layer())
     with TerminalObserver() as observer:
-        items = read_answered_file(path, config).items
-        judgement = judge_items(choose_judge(config, settings.registry(), observer), items, num_repeats=num_repeats)
+        answered = read_answered_file(path, config)
+        items = answered.items
+        judging = choose_judge(config, settings.registry(), observer)
+        judgement = judge_items(judging, items, num_repeats=num_repeats, groups=answered.groups)
     if out is not None:
         write_json(out, judgement_document(judgement))
     with nullcontext() if out is None else saved(out):

@@ -79,7 +79,12 @@ def _summary_rows(summary: JudgeSummary, verdicts: Sequence[Verdict]) -> list[tu
     mean = "–" if summary.mean is None else f"{summary.mean:.1f} of 100"
     if summary.ci95:
         mean += f", 95 % interval {summary.ci95[0]:.1f} to {summary.ci95[1]:.1f}"
-    return [("mean", mean), ("scored", f"{summary.num_scored} of {summary.num_items}{_lost(verdicts)}")]
+    scored = f"{summary.num_scored} of {summary.num_items}{_in_groups(summary.num_groups)}{_lost(verdicts)}"
+    return [("mean", mean), ("scored", scored)]
+
+
+def _in_groups(num_groups: int | None) -> str:
+    return "" if num_groups is None else f" in {num_groups} groups, the units of the interval"
 
 
 def _lost(words: Sequence[Verdict | Preference]) -> str:
@@ -103,7 +108,7 @@ def _difference_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
     scores = comparison.scores
     assert scores is not None
     a, b = ([pair[side] for pair in comparison.verdicts] for side in (0, 1))
-    rows = [("scored in both", f"{scores.num_items} items")]
+    rows = [("scored in both", f"{scores.num_items} items{_in_groups(scores.num_groups)}")]
     for name, mean, verdicts in (("mean of A", scores.mean_a, a), ("mean of B", scores.mean_b, b)):
         rows.append((name, ("–" if mean is None else f"{mean:.1f} of 100") + _lost(verdicts)))
     if scores.mean_difference is not None:
@@ -128,7 +133,11 @@ def _pair_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
     assert pairs is not None
     equal = f", {pairs.num_equal} of them equal answers" if pairs.num_equal else ""
     rows = [
-        ("judged", f"{pairs.num_judged} of {pairs.num_pairs} pairs{_lost(comparison.preferences)}"),
+        (
+            "judged",
+            f"{pairs.num_judged} of {pairs.num_pairs} pairs{_in_groups(pairs.num_groups)}"
+            f"{_lost(comparison.preferences)}",
+        ),
         ("A wins", str(pairs.num_a)),
         ("B wins", str(pairs.num_b)),
         ("ties", f"{pairs.num_ties}{equal}"),
@@ -152,6 +161,8 @@ def _pair_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
 
 
 def _pairs_say(pairs: PairSummary | None) -> str:
+    if pairs is not None and pairs.num_judged and pairs.num_groups == 1:
+        return "All pairs are of one group: nothing can be said about others."
     if pairs is None or pairs.ci95 is None:
         return "No pair could be judged: nothing can be said."
     if pairs.ci95[0] <= 0.5 <= pairs.ci95[1]:

@@ -67,6 +67,9 @@ class DataConfig(Section):
     fields: dict[Literal["instruction", "input", "output", "response"], FieldName] = Field(default_factory=dict)
     """the file's names of the three fields (`input = false`: there is no input), and for `judge FILE` its name of
     the answers: `model_response`"""
+    group: FieldName | None = None
+    """a field of the file: entries with the same value are one group, which counts as one unit in intervals and is
+    not torn apart by the split; `starter` has its families without it; false = no groups"""
     limit: int | None = Field(default=None, ge=1)
     """use only the first N examples"""
     shuffle_split: int | None = None

@@ -31,13 +31,21 @@ class FieldNames:
     output: str
     response: str | None = None
     """A model's answer to judge; None: the file is training data and need not have one."""
+    group: str | None = None
+    """The field with an entry's group; None: there are no groups. It may be one of the other fields too."""
     is_input_mapped: bool = False
     """The user named the input; then at least one entry must have it."""
     is_input_named: bool = False
     """The user named the input, or said that there is none."""
 
     @classmethod
-    def of(cls, mapped: Mapping[Field, str | Literal[False]], *, has_response: bool = False) -> FieldNames:
+    def of(
+        cls,
+        mapped: Mapping[Field, str | Literal[False]],
+        *,
+        has_response: bool = False,
+        group: str | Literal[False] | None = None,
+    ) -> FieldNames:
         """The names with a mapping; a field without a mapping keeps its own name, a response is `model_response`.
 
         >>> FieldNames.of({"instruction": "question", "output": "answer"}).input
@@ -76,6 +84,7 @@ class FieldNames:
             input=names["input"],
             output=names["output"],
             response=names["response"],
+            group=group or None,
             is_input_mapped=bool(mapped.get("input")),
             is_input_named="input" in mapped,
         )
@@ -95,6 +104,11 @@ class FieldNames:
     def required(self) -> dict[Field, str]:
         """The required fields: all, except an input that the user did not name."""
         return {field: name for field, name in self.wanted.items() if field != "input" or self.is_input_mapped}
+
+    @property
+    def read(self) -> set[str]:
+        """All names that are read."""
+        return {*self.wanted.values(), *([self.group] if self.group else [])}
 
     def listed(self) -> str:
         """The required names as a message lists them."""
@@ -155,7 +169,7 @@ class UnusedColumn:
 
 def unused_columns(entries: Iterable[object], names: FieldNames) -> tuple[UnusedColumn, ...]:
     """The columns that are not read as a field and are not empty, in the order in which they appear."""
-    read = set(names.wanted.values())
+    read = names.read
     filled: dict[str, int] = {}
     has_text: dict[str, bool] = {}
     for entry in entries:
@@ -325,6 +339,8 @@ def check_required(entries: Sequence[object], names: FieldNames) -> None:
         return  # the entry that is no object is reported with its line
     absent = [field for field, name in names.required.items() if not any(name in entry for entry in objects)]
     if not absent:
+        if names.group is not None and not any(names.group in entry for entry in objects):
+            raise missing_group(names.group, list(dict.fromkeys(name for entry in objects for name in entry)))
         return
     chat = conversation_key(objects[0])
     if chat is not None:
@@ -335,6 +351,16 @@ def check_required(entries: Sequence[object], names: FieldNames) -> None:
         )
     available = list(dict.fromkeys(name for entry in objects for name in entry))
     raise DataError(missing_fields(names, available, absent))
+
+
+def missing_group(name: str, available: Collection[str]) -> DataError:
+    """The error for a group's field that no entry has."""
+    near = difflib.get_close_matches(name, list(available)[:_MOST_COMPARED], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return DataError(
+        f"data.group: no field {name!r}{hint} Available: {quoted(available)}. Name the field whose equal values make a "
+        "group, or leave data.group out"
+    )
 
 
 def _letters(name: str) -> str:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sftframe.data.columns import FieldNames, UnusedColumn, may_be_input, missing_fields
+from sftframe.data.columns import FieldNames, UnusedColumn, may_be_input, missing_fields, missing_group
 from sftframe.errors import DataError, brief
 from sftframe.files import content_kind
 
@@ -148,11 +148,7 @@ def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         columns = list(file.schema_arrow.names)
         _check_columns(columns, label, names)
-        read = [
-            name
-            for name in columns
-            if name in names.wanted.values() or (may_be_input(name) and not names.is_input_named)
-        ]
+        read = [name for name in columns if name in names.read or (may_be_input(name) and not names.is_input_named)]
         unread = [_parquet_column(file, name) for name in columns if name not in read]
         return Entries(
             values=list(_parquet_rows(file, read, label, num_bytes=len(data))),
@@ -266,11 +262,13 @@ def _json_hint(text: str, line: int | None, error: json.JSONDecodeError) -> str:
 
 def _check_columns(columns: Sequence[str], where: str, names: FieldNames, hint: str = "") -> None:
     for name, times in Counter(columns).items():
-        if times > 1 and name in names.wanted.values():
+        if times > 1 and name in names.read:
             raise DataError(f"{where}: {times} columns are named {name!r}, expected one: rename the others")
     absent = [field for field, name in names.required.items() if name not in columns]
     if absent:
         raise DataError(f"{where}: {missing_fields(names, columns, absent, hint)}")
+    if names.group is not None and names.group not in columns:
+        raise DataError(f"{where}: {missing_group(names.group, columns)}")
 
 
 def _header_hint(header: Sequence[str]) -> str:

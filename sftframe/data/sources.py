@@ -6,12 +6,20 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from sftframe.data.columns import FieldNames, UnusedColumn, check_required, lost_inputs, missing_here, unused_columns
+from sftframe.data.columns import (
+    FieldNames,
+    UnusedColumn,
+    check_required,
+    lost_inputs,
+    missing_group,
+    missing_here,
+    unused_columns,
+)
 from sftframe.data.formats import READERS, Entries, kind, read_parquet
 from sftframe.errors import DataError, suggestion
 from sftframe.files import check_plain, content_kind, path_hint, read_named_file
@@ -79,6 +87,7 @@ def _example(entry: object, index: int, names: FieldNames) -> Example:
         output=output,
         index=index,
         references=tuple(references),
+        group=_group(entry, names.group) if names.group is not None else "",
     )
 
 
@@ -101,6 +110,18 @@ def accepted_outputs(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(_text({f"{name}[{place}]": text}, f"{name}[{place}]") for place, text in enumerate(found))
     )
+
+
+def _group(entry: Mapping[str, Any], name: str) -> str:
+    """The entry's group; empty if it has none, and is a unit of its own."""
+    value = entry.get(name)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool | int | float):
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if not isinstance(value, str):
+        raise DataError(f"field {name!r} (data.group) is {kind(value)}, expected a string or a number")
+    return _text(entry, name).strip()
 
 
 def _text(entry: Mapping[str, Any], name: str) -> str:
@@ -171,9 +192,10 @@ def load_examples(
             would be lost because their column has another name.
         ConfigError: `data.fields` gives two fields the same name in the file.
     """
-    names = FieldNames.of(config.fields)
+    is_starter = config.source == "starter"
+    names = FieldNames.of(config.fields, group=None if is_starter else config.group)
     say = report or (lambda line: None)
-    if config.source == "starter":
+    if is_starter:
         suffix, data = ".jsonl", (files("sftframe") / "datasets" / "starter.jsonl").read_bytes()
     elif config.source == "ch07":
         suffix, data = ".json", _chapter_data(cache_dir or downloads.cache_dir(), say, on_bytes)
@@ -181,10 +203,30 @@ def load_examples(
         suffix, data = read_source(config.source)
     entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
     dataset = make_dataset(data, entries, config.source, names, on_lost_inputs=on_lost_inputs)
+    if is_starter:
+        dataset = _with_families(dataset, config.group)
     num_empty = sum(not example.output or example.output.isspace() for example in dataset.examples)
     if num_empty:
         say(f"{config.source}: {num_empty} of {len(dataset.examples)} entries have an empty output")
     return dataset
+
+
+STARTER_GROUP = "family"
+"""What the groups of the bundled data are called, as a value of `data.group`."""
+
+
+def _with_families(dataset: Dataset, group: str | Literal[False] | None) -> Dataset:
+    """The bundled data with the families of its questions as groups.
+
+    They are in a file of their own, so that the data file keeps its bytes and its SHA-256.
+    """
+    if group is False:
+        return dataset
+    if group not in (None, STARTER_GROUP):
+        raise missing_group(str(group), [STARTER_GROUP])
+    families = (files("sftframe") / "datasets" / "starter-families.txt").read_text(encoding="utf-8").split("\n")
+    examples = zip(dataset.examples, families, strict=False)  # `data.limit` leaves examples out
+    return replace(dataset, examples=tuple(replace(example, group=family) for example, family in examples))
 
 
 def make_dataset(
@@ -308,7 +350,7 @@ def load_answered(config: DataConfig) -> AnsweredDataset:
         DataError: no such file, a file that cannot be read, or an entry that cannot be used; names entry and field.
         ConfigError: `data.fields` gives two fields the same name in the file.
     """
-    names = FieldNames.of(config.fields, has_response=True)
+    names = FieldNames.of(config.fields, has_response=True, group=config.group)
     suffix, data = read_source(config.source)
     entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
     dataset = make_dataset(data, entries, config.source, names)

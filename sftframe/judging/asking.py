@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sftframe.config import RunConfig
@@ -32,11 +32,13 @@ class Judgement:
     """One per item, in the items' order."""
     repeats: tuple[tuple[Verdict, ...], ...] = ()
     """The verdicts of every repeat."""
+    groups: Mapping[int, str] = field(default_factory=dict)
+    """By item index its group; items of one group are one unit in the interval."""
 
     @property
     def summary(self) -> JudgeSummary:
         """Mean and interval of the first verdicts."""
-        return summarise(self.verdicts, self.judge)
+        return summarise(self.verdicts, self.judge, self.groups)
 
     @property
     def noise(self) -> JudgeNoise | None:

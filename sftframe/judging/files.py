@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +42,8 @@ class AnsweredItems:
     """SHA-256 of the run's data; None for a file of answers."""
     verdicts: Mapping[str, Mapping[int, Verdict]] = field(default_factory=dict)
     """Verdicts that exist already: by `Judge.identity`, then by index."""
+    groups: Mapping[int, str] = field(default_factory=dict)
+    """By index the item's group, for items that have one."""
 
 
 def is_answer_file(path: Path) -> bool:
@@ -60,7 +62,11 @@ def read_answered_file(path: Path, config: RunConfig) -> AnsweredItems:
     """
     found = load_answered(config.data.model_copy(update={"source": str(path)}))
     answered = zip(found.dataset.examples, found.answers, strict=True)
-    return AnsweredItems(label=str(path), items=tuple(judge_item(example, answer) for example, answer in answered))
+    return AnsweredItems(
+        label=str(path),
+        items=tuple(judge_item(example, answer) for example, answer in answered),
+        groups={example.index: example.group for example in found.dataset.examples if example.group},
+    )
 
 
 def read_answered_run(path: Path) -> AnsweredItems:
@@ -82,6 +88,7 @@ def read_answered_run(path: Path) -> AnsweredItems:
         items=tuple(_as_it_is_now(item, answers, path) for item in run.items()),
         data_sha256=_data_sha256(run.manifest_path),
         verdicts=verdicts,
+        groups={item.index: item.group for item in run.items() if item.group},
     )
 
 
@@ -121,9 +128,9 @@ def judge_file(
         SftframeError: the file or the judge cannot be used.
     """
     config, observer = config or RunConfig(), observer or Observer()
-    items = read_answered_file(Path(path), config).items
+    answered = read_answered_file(Path(path), config)
     judging = choose_judge(config, registry or load_registry(), observer)
-    return judge_items(judging, items, num_repeats=num_repeats)
+    return judge_items(judging, answered.items, num_repeats=num_repeats, groups=answered.groups)
 
 
 def choose_judge(config: RunConfig, registry: Registry, observer: Observer) -> Judging:
@@ -149,15 +156,21 @@ def judge_behind(identity: str, registry: Registry) -> Judge | None:
     return None
 
 
-def judge_items(judging: Judging, items: Sequence[JudgeItem], *, num_repeats: int = 1) -> Judgement:
+def judge_items(
+    judging: Judging, items: Sequence[JudgeItem], *, num_repeats: int = 1, groups: Mapping[int, str] | None = None
+) -> Judgement:
     """Verdicts on items that belong to no run.
+
+    Args:
+        groups: by index the item's group; items of one group are one unit in the interval.
 
     Raises:
         Interrupted: the user or the system stopped it.
         JudgeError: the judge cannot continue.
     """
     with explained_interrupt(judging):
-        return judging.judge_answers(items, stage="judge", num_repeats=num_repeats)
+        judgement = judging.judge_answers(items, stage="judge", num_repeats=num_repeats)
+    return replace(judgement, groups=groups or {})
 
 
 @contextmanager
@@ -194,6 +207,11 @@ class HeadToHead:
     """One per match, if pairs were compared."""
     preferences: tuple[Preference, ...] = ()
     """All that the judge of pairs said, in the order of the questions to it."""
+
+    @property
+    def groups(self) -> dict[int, str]:
+        """By a's index the item's group, for items that have one on either side."""
+        return _groups(self.a, self.b, self.matches)
 
     def check(self, max_failures: float) -> None:
         """Check that the judge answered enough questions.
@@ -232,6 +250,13 @@ def compare_answers(
     matched = matches(*sides)
     judging = choose_judge(config, registry or load_registry(), observer)
     return compare_items(judging, *sides, matched, by=by)
+
+
+def _groups(a: AnsweredItems, b: AnsweredItems, matched: Sequence[tuple[JudgeItem, JudgeItem]]) -> dict[int, str]:
+    """a's groups; b's if a has none, since the two may name different fields."""
+    if a.groups:
+        return {one.index: a.groups[one.index] for one, _ in matched if one.index in a.groups}
+    return {one.index: b.groups[other.index] for one, other in matched if other.index in b.groups}
 
 
 def read_side(path: Path, config: RunConfig) -> AnsweredItems:
@@ -299,7 +324,7 @@ def _by_scores(
         a=a,
         b=b,
         matches=matched,
-        scores=paired_difference(*sides),
+        scores=paired_difference(sides[0], sides[1], _groups(a, b, matched)),
         verdicts=tuple(zip(*sides, strict=True)),
     )
 
@@ -315,7 +340,7 @@ def _by_pairs(
         a=a,
         b=b,
         matches=matched,
-        pairs=summarise_pairs(outcomes, forward, backward),
+        pairs=summarise_pairs(outcomes, forward, backward, _groups(a, b, matched)),
         outcomes=tuple(outcomes),
         preferences=(*forward, *backward),
     )
@@ -333,6 +358,7 @@ def judgement_document(judgement: Judgement) -> Document:
         "num_scored": summary.num_scored,
         "mean": summary.mean,
         "ci95": summary.ci95,
+        "num_groups": summary.num_groups,
         "failures": failure_counts(judgement.verdicts),
         "repeats": judgement.noise,
         "verdicts": [_verdict(verdicts) for verdicts in zip(judgement.verdicts, *judgement.repeats, strict=True)],

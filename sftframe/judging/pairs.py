@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
+from sftframe.confidence import independent_number, units_of
 from sftframe.records import JudgeItem, JudgePair, Preference, VerdictStatus
 
 Side = Literal["a", "b", "tie"]
@@ -69,6 +70,8 @@ class PairSummary:
     equal_length_win_rate: float | None
     """b's win rate on answers of equal length, 0-1: the line of `length_slope` there."""
     equal_length_ci95: tuple[float, float] | None
+    num_groups: int | None = None
+    """Groups of the judged pairs, which are the units of all intervals; None = every pair is a unit."""
 
 
 def make_pairs(matches: Iterable[tuple[JudgeItem, JudgeItem]]) -> list[JudgePair]:
@@ -112,16 +115,25 @@ def combine(
 
 
 def summarise_pairs(
-    outcomes: Sequence[PairOutcome], forward: Iterable[Preference], backward: Iterable[Preference]
+    outcomes: Sequence[PairOutcome],
+    forward: Iterable[Preference],
+    backward: Iterable[Preference],
+    groups: Mapping[int, str] | None = None,
 ) -> PairSummary:
-    """Win rate, position and length, with intervals if there are enough pairs."""
+    """Win rate, position and length, with intervals if there are enough pairs.
+
+    Args:
+        groups: by index the pair's group; pairs of one group are one unit.
+    """
     judged = [outcome for outcome in outcomes if outcome.points is not None]
     points = [_points(outcome) for outcome in judged]
     winners = [outcome.winner for outcome in judged]
     named = [p.winner for p in (*forward, *backward) if p.winner in ("first", "second")]
     asked = [outcome for outcome in judged if outcome.reason != SAME]
     both_ways = [outcome for outcome in asked if outcome.is_consistent is not None]
-    line = _length_line(asked)
+    line = _length_line(asked, groups)
+    units = units_of((outcome.index for outcome in judged), groups)
+    num_groups = None if units is None else len(set(units))
     return PairSummary(
         num_pairs=len(outcomes),
         num_judged=len(judged),
@@ -130,13 +142,14 @@ def summarise_pairs(
         num_b=winners.count("b"),
         num_ties=winners.count("tie"),
         win_rate=fmean(points) if points else None,
-        ci95=_win_rate_interval(points) if points else None,
+        ci95=_win_rate_interval(points, units) if points and num_groups != 1 else None,
         position_consistency=fmean(bool(outcome.is_consistent) for outcome in both_ways) if both_ways else None,
         first_share=named.count("first") / len(named) if named else None,
         length_slope=line.slope if line else None,
         length_slope_ci95=line.slope_ci95 if line else None,
         equal_length_win_rate=line.at_equal_length if line else None,
         equal_length_ci95=line.at_equal_length_ci95 if line else None,
+        num_groups=num_groups,
     )
 
 
@@ -182,19 +195,24 @@ def _points(outcome: PairOutcome) -> float:
     return outcome.points
 
 
-def _win_rate_interval(points: Sequence[float]) -> tuple[float, float]:
+def _win_rate_interval(points: Sequence[float], units: Sequence[str | int] | None = None) -> tuple[float, float]:
     """95 % interval of b's win rate: Jeffreys' for three outcomes, a Dirichlet posterior under 1/2 for each of them.
 
     A pair with a quarter of the points counts as half a loss and half a tie, one with three quarters as half a win.
 
     Intervals for yes and no have no ties and become twice as wide if there are many; Student's has no width if all
     pairs have the same result. The coverage of this one is tested.
+
+    Args:
+        units: the group of each pair. The pairs then count as so many independent ones as say the same about the mean.
     """
     import numpy as np
     from scipy.stats import dirichlet
 
     num_a, num_b = (sum(max(0.0, 2 * share - 1) for share in shares) for shares in ([1 - p for p in points], points))
-    counts = [num_a + 0.5, len(points) - num_a - num_b + 0.5, num_b + 0.5]
+    number = len(points) if units is None else independent_number(points, units)
+    part = number / len(points)
+    counts = [part * num_a + 0.5, part * (len(points) - num_a - num_b) + 0.5, part * num_b + 0.5]
     shares = dirichlet.rvs(counts, size=_NUM_DRAWS, random_state=0)  # (draws, 3)
     low, high = np.quantile(shares[:, 2] + shares[:, 1] / 2, (0.025, 0.975))
     return float(low), float(high)
@@ -202,6 +220,23 @@ def _win_rate_interval(points: Sequence[float]) -> tuple[float, float]:
 
 _NUM_DRAWS = 20_000
 """Draws from the posterior, always the same; the bounds are exact to 0.1 percentage points with 100 pairs."""
+
+
+def _grouped_errors(
+    lengths: Sequence[float], residuals: Sequence[float], units: Sequence[str | int]
+) -> tuple[float, float]:
+    """Standard errors of a line's slope and intercept if residuals of one group go together (Liang & Zeger 1986)."""
+    import numpy as np
+
+    x = np.stack([np.array(lengths), np.ones(len(lengths))], axis=1)  # (N, 2)
+    bread = np.linalg.inv(x.T @ x)
+    numbers = {unit: number for number, unit in enumerate(dict.fromkeys(units))}
+    sums = np.zeros((len(numbers), 2))
+    np.add.at(sums, [numbers[unit] for unit in units], x * np.array(residuals)[:, None])
+    number = len(numbers)
+    variance = bread @ (sums.T @ sums) @ bread * number / (number - 1)
+    slope, level = np.sqrt(np.diag(variance))
+    return float(slope), float(level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,8 +249,8 @@ class _LengthLine:
     at_equal_length_ci95: tuple[float, float]
 
 
-def _length_line(outcomes: Sequence[PairOutcome]) -> _LengthLine | None:
-    """None if all lengths or all outcomes are equal, or there are too few pairs."""
+def _length_line(outcomes: Sequence[PairOutcome], groups: Mapping[int, str] | None) -> _LengthLine | None:
+    """None if all lengths or all outcomes are equal, or there are too few pairs or groups of pairs."""
     lengths = [math.log2(outcome.length_ratio) for outcome in outcomes]
     points = [_points(outcome) for outcome in outcomes]
     if len(lengths) < _MIN_FOR_SLOPE or len(set(lengths)) == 1 or len(set(points)) == 1:
@@ -223,10 +258,18 @@ def _length_line(outcomes: Sequence[PairOutcome]) -> _LengthLine | None:
     from scipy.special import stdtrit
     from scipy.stats import linregress
 
+    units = units_of((outcome.index for outcome in outcomes), groups)
+    if units is not None and len(set(units)) < _MIN_FOR_SLOPE:
+        return None
     line = linregress(lengths, points)
-    t = float(stdtrit(len(lengths) - 2, 0.975))
     slope, level = float(line.slope), min(1.0, max(0.0, float(line.intercept)))
-    half, half_level = t * float(line.stderr), t * float(line.intercept_stderr)
+    t = float(stdtrit(len(lengths) - 2, 0.975))
+    errors = float(line.stderr), float(line.intercept_stderr)
+    if units is not None and len(set(units)) < len(units):
+        t = float(stdtrit(len(set(units)) - 1, 0.975))
+        residuals = [point - line.intercept - slope * x for point, x in zip(points, lengths, strict=True)]
+        errors = _grouped_errors(lengths, residuals, units)
+    half, half_level = t * errors[0], t * errors[1]
     return _LengthLine(
         slope=slope,
         slope_ci95=(slope - half, slope + half),

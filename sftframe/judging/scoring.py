@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any, Generic, TypeVar, get_args
 
-from sftframe.confidence import mean_interval, pooled_variance
+from sftframe.confidence import mean_interval, pooled_variance, units_of
 from sftframe.errors import DataError, JudgeError, PluginError, SftframeError
 from sftframe.plugins import Judge
 from sftframe.records import (
@@ -354,11 +354,14 @@ def measure_noise(repeats: Sequence[Sequence[Verdict]]) -> JudgeNoise:
     )
 
 
-def summarise(verdicts: Sequence[Verdict], name: str) -> JudgeSummary:
+def summarise(verdicts: Sequence[Verdict], name: str, groups: Mapping[int, str] | None = None) -> JudgeSummary:
     """Mean of the scored items with its 95 % interval: Student's t over the items, cut off at 0 and 100.
 
     The interval covers other questions of the same kind, not other training seeds or the judge's noise. It is None with
-    fewer than two scores; for equal scores it is a single point.
+    fewer than two scores, or groups; for equal scores it is a single point.
+
+    Args:
+        groups: by item index its group; items of one group are one unit.
 
     >>> scores = [0.0, 100.0, 100.0, 100.0]
     >>> verdicts = [Verdict(index=i, status="ok", score=score) for i, score in enumerate(scores)]
@@ -368,14 +371,17 @@ def summarise(verdicts: Sequence[Verdict], name: str) -> JudgeSummary:
     >>> tuple(map(float, summary.ci95))
     (0.0, 100.0)
     """
-    scores = [verdict.score for verdict in verdicts if verdict.score is not None]
-    interval = mean_interval(scores)
+    scored = [(verdict.index, verdict.score) for verdict in verdicts if verdict.score is not None]
+    scores = [score for _, score in scored]
+    units = units_of((index for index, _ in scored), groups)
+    interval = mean_interval(scores, units)
     return JudgeSummary(
         name=name,
         mean=fmean(scores) if scores else None,
         ci95=(max(0.0, interval[0]), min(100.0, interval[1])) if interval else None,
         num_scored=len(scores),
         num_items=len(verdicts),
+        num_groups=None if units is None else len(set(units)),
     )
 
 
@@ -389,23 +395,34 @@ class ScoreDifference:
     mean_difference: float | None
     """Mean of b minus a; None where no item has both scores."""
     ci95: tuple[float, float] | None
-    """Student's t over the paired differences; None with fewer than two."""
+    """Student's t over the paired differences, or their groups; None with fewer than two."""
     num_items: int
     """Items with both scores: the number of differences."""
+    num_groups: int | None = None
+    """Groups of these items; None = every item is a unit of its own."""
 
 
-def paired_difference(a: Sequence[Verdict], b: Sequence[Verdict]) -> ScoreDifference:
-    """The scores of two answers to the same questions, question by question; both lists in one order."""
-    both = [
-        (one.score, other.score)
+def paired_difference(
+    a: Sequence[Verdict], b: Sequence[Verdict], groups: Mapping[int, str] | None = None
+) -> ScoreDifference:
+    """The scores of two answers to the same questions, question by question; both lists in one order.
+
+    Args:
+        groups: by a's index the item's group; items of one group are one unit.
+    """
+    scored = [
+        (one.index, one.score, other.score)
         for one, other in zip(a, b, strict=True)
         if one.score is not None and other.score is not None
     ]
+    both = [(one, other) for _, one, other in scored]
+    units = units_of((index for index, _, _ in scored), groups)
     differences = [other - one for one, other in both]
     return ScoreDifference(
         mean_a=fmean(one for one, _ in both) if both else None,
         mean_b=fmean(other for _, other in both) if both else None,
         mean_difference=fmean(differences) if both else None,
-        ci95=mean_interval(differences),
+        ci95=mean_interval(differences, units),
         num_items=len(both),
+        num_groups=None if units is None else len(set(units)),
     )

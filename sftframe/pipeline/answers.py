@@ -96,13 +96,14 @@ def judge_files(
         JudgeError: the judge cannot go on.
     """
     items = make_items(examples, files.known_responses())
+    groups = {example.index: example.group for example in examples if example.group}
     known = {verdict.index: verdict for verdict in files.known_verdicts(judging.judge.identity)}
     with JsonLines(files.verdicts) as lines:
         judgement = judging.judge_answers(
             items, stage=f"judge {files.label}", num_repeats=num_repeats, known=known, on_verdict=lines.append
         )
     _put_in_order(files.verdicts, judging.judge.identity, [item.index for item in items])
-    return judgement
+    return replace(judgement, groups=groups)
 
 
 def _put_in_order(path: Path, judge: str, indices: Sequence[int]) -> None:
@@ -147,6 +148,7 @@ def _item(example: Example, response: Response, likelihood: Likelihood | None, v
         score=verdict.score if verdict else None,
         verdict=verdict.status if verdict else None,
         reason=verdict.reason if verdict else "",
+        group=example.group,
     )
 
 
@@ -162,7 +164,8 @@ def read_yardsticks(files: AnswerFiles, prepared: PreparedData, judge: str) -> Y
     _check_known((*likelihoods, *responses), prepared, files)
     check_measured({item.index for item in likelihoods}, prepared.test.indices, files.likelihoods)
     verdicts = files.known_verdicts(judge)
-    summary = replace(summarise(verdicts, judge), num_items=len(responses)) if verdicts else None
+    groups = {example.index: example.group for example in prepared.test_examples() if example.group}
+    summary = replace(summarise(verdicts, judge, groups), num_items=len(responses)) if verdicts else None
     items = answered_items(files, prepared, judge)
     return measure(Measured(likelihoods=likelihoods, items=items, judge=summary))
 

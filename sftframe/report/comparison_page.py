@@ -31,7 +31,7 @@ from sftframe.report.comparison_charts import (
     validation_lines,
 )
 from sftframe.report.curves import MAX_ROWS, even_steps
-from sftframe.report.documents import comparison_facts, comparison_methods, counted_share
+from sftframe.report.documents import comparison_facts, comparison_methods, counted_share, groups_cost
 from sftframe.report.rendering import Headline, Table, manifest_tables, render_page
 from sftframe.report.run_tables import show_example
 from sftframe.runs import LoadedRun
@@ -288,6 +288,8 @@ def _notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple
     table = result.main.table
     lines = [f"Failed and left out: {names}: {error}" for error, names in _by_error(failed).items()]
     lines += [note[:1].upper() + note[1:] for note in result.notes]
+    if told := groups_cost(result.main):
+        lines.append(told)
     if len(table.seeds) == 1:
         lines.append(f"One seed ({table.seeds[0]}): it is not known how much of a difference is the luck of training")
     if table.num_dropped_seeds:
@@ -298,6 +300,11 @@ def _notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple
             "out those of its own two arms"
         )
     return tuple(line.rstrip(".") + "." for line in lines)
+
+
+def _in_groups(result: ComparisonResult) -> str:
+    grouping = result.main.table.comparisons[0].grouping
+    return "" if grouping is None else f" in {grouping.num_groups:,} groups"
 
 
 def _by_error(failed: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -406,7 +413,7 @@ def _content(page: PageInput) -> dict[str, Any]:
             ("Baseline", result.baseline),
             ("Arms", str(len(result.arms))),
             ("Seeds", str(len(result.main.table.seeds))),
-            ("Test items", f"{len(result.main.table.items):,}"),
+            ("Test items", f"{len(result.main.table.items):,}{_in_groups(result)}"),
         ],
         "arms": arm_rows(result),
         "tables": ordered_tables(result),

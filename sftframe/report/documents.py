@@ -81,8 +81,30 @@ def _statistics(result: ComparisonResult) -> list[str]:
         f"({yardstick.unit}) over the {len(table.items):,} test items and {num_seeds} "
         f"seed{'s' * (num_seeds != 1)} that all arms share, by means of paired differences.",
         *([f"Intervals are at 95 % and {luck[covers]}."] if covers else []),
+        *([told] if (told := groups_cost(main)) else []),
         f"P-values are two-sided{adjusted}; the level is 0.05{none}.",
     ]
+
+
+def groups_cost(table: YardstickTable) -> str:
+    """What the groups of items cost, in a sentence; empty without groups."""
+    found = [one for one in table.table.comparisons if one.grouping is not None]
+    if not found:
+        return ""
+    first = found[0].grouping
+    assert first is not None
+    told = (
+        f"The {found[0].num_items:,} items are in {first.num_groups:,} groups (the largest has {first.largest:,}), and "
+        "a group is one unit."
+    )
+    costs = [(one.candidate, one.grouping) for one in found]
+    parts = [
+        f"{name} ±{grouping.half_width:.3g} (±{grouping.half_width_ungrouped:.3g} if items were independent), as much "
+        f"as {grouping.effective_items:,.0f} independent items say"
+        for name, grouping in costs[:MAX_TOLD]
+        if grouping and grouping.half_width and grouping.half_width_ungrouped and grouping.effective_items
+    ]
+    return f"{told} Half width of the interval: {'; '.join(parts)}." if parts else told
 
 
 def _results(result: ComparisonResult) -> Iterable[str]:
@@ -176,6 +198,8 @@ def comparison_markdown(result: ComparisonResult) -> str:
         f"| {_code(result.baseline)} | {main.yardstick.text(means[result.baseline])} | | | | baseline |",
     ]
     lines += [_markdown_row(main, comparison, means) for comparison in first.comparisons]
+    if groups := groups_cost(main):
+        lines += ["", groups]
     others = [table for table in result.tables if table is not main]
     lines += ["", "| arm | " + " | ".join(f"{t.yardstick.label} ({t.yardstick.unit})" for t in others) + " |"]
     lines += ["|---|" + "---|" * len(others)]
@@ -224,6 +248,10 @@ def _csv_row(table: YardstickTable, found: Comparison) -> dict[str, Any]:
         "missing_in_candidate": found.missing.in_candidate if found.missing else 0,
         "lowest_if_missing": _or_empty(found.missing.low if found.missing else None),
         "highest_if_missing": _or_empty(found.missing.high if found.missing else None),
+        "num_groups": found.grouping.num_groups if found.grouping else "",
+        "effective_items": _or_empty(found.grouping.effective_items if found.grouping else None),
+        "half_width": _or_empty(found.grouping.half_width if found.grouping else None),
+        "half_width_without_groups": _or_empty(found.grouping.half_width_ungrouped if found.grouping else None),
     }
 
 

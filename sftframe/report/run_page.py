@@ -19,9 +19,11 @@ from sftframe.report.rendering import Headline, Table, manifest_tables, render_p
 from sftframe.report.run_tables import (
     FLAGS,
     Change,
+    answers_of,
     chance_keys,
     count_failures,
     count_flags,
+    independent_answers,
     join_items,
     paired_change,
     show_example,
@@ -184,7 +186,8 @@ def _content(report: ReportInput) -> dict[str, Any]:
         verdicts_before=report.verdicts_before,
         verdicts_after=report.verdicts,
     )
-    change = paired_change(report.verdicts_before, report.verdicts)
+    groups = {example.index: example.group for example in report.examples if example.group}
+    change = paired_change(report.verdicts_before, report.verdicts, groups)
     facts = _facts(report)
     return {
         "sections": SECTIONS,
@@ -198,6 +201,10 @@ def _content(report: ReportInput) -> dict[str, Any]:
             num_before=len(report.responses_before),
             num_after=len(report.responses),
             chance_keys=chance_keys(items, change),
+            units={
+                "before": independent_answers(answers_of(items, "before")),
+                "after": independent_answers(answers_of(items, "after")),
+            },
         ),
         "failures": {"before": count_failures(report.verdicts_before), "after": count_failures(report.verdicts)},
         "curves": report.curves,

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from sftframe.analysis import YARDSTICKS, Yardstick
-from sftframe.confidence import mean_interval, share_interval
+from sftframe.analysis import YARDSTICKS, Yardstick, sign_flip_p
+from sftframe.confidence import independent_number, mean_interval, share_interval, units_of
 from sftframe.formatting import fixed, percent, signed
 from sftframe.records import AnsweredItem, Example, JudgeSummary, Response, Verdict, Yardsticks
 
@@ -53,6 +53,7 @@ def yardstick_rows(
     num_before: int,
     num_after: int,
     chance_keys: Collection[str] = (),
+    units: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple[YardstickRow, ...]:
     """The table's rows, always all seven.
 
@@ -60,14 +61,16 @@ def yardstick_rows(
         num_before: answers of the untuned model, the denominator of its shares; 0 = not known.
         num_after: the same after fine-tuning.
         chance_keys: rows with a change that must not be called better or worse.
+        units: `before` and `after`: by yardstick the number of independent answers that say as much as the answers do,
+            if these are in groups (see `independent_answers`).
     """
     old, new = before.judge if before else None, after.judge if after else None
     has_one_judge = old is not None and new is not None and old.name == new.name
     rows = [
         _row(
             yardstick,
-            _cell(yardstick, before, num_before),
-            _cell(yardstick, after, num_after),
+            _cell(yardstick, before, num_before, (units or {}).get("before", {})),
+            _cell(yardstick, after, num_after, (units or {}).get("after", {})),
             is_comparable=yardstick.key != "judge" or has_one_judge,
         )
         for yardstick in YARDSTICKS
@@ -75,7 +78,22 @@ def yardstick_rows(
     return tuple(_hedged(row) if row.key in chance_keys else row for row in rows)
 
 
-def _cell(yardstick: Yardstick, yardsticks: Yardsticks | None, num_items: int) -> MeasuredCell:
+def independent_answers(answers: Sequence[AnsweredItem]) -> dict[str, float]:
+    """By yardstick that is a share: how many independent answers say as much as these; empty without groups."""
+    units = units_of((item.index for item in answers), {item.index: item.group for item in answers})
+    if units is None:
+        return {}
+    scores = {
+        yardstick.key: [yardstick.score(item) or 0.0 for item in answers]
+        for yardstick in YARDSTICKS
+        if yardstick.is_share and yardstick.score is not None
+    }
+    return {key: independent_number(values, units) for key, values in scores.items()}
+
+
+def _cell(
+    yardstick: Yardstick, yardsticks: Yardsticks | None, num_items: int, units: Mapping[str, float]
+) -> MeasuredCell:
     if yardstick.key == "judge":
         return _judge_cell(yardsticks.judge if yardsticks else None)
     value = yardsticks.figure(yardstick.key) if yardsticks else None
@@ -83,7 +101,7 @@ def _cell(yardstick: Yardstick, yardsticks: Yardsticks | None, num_items: int) -
         return MeasuredCell(value=value, text=fixed(value, 3))
     if value is None or not math.isfinite(value) or not num_items:
         return MeasuredCell(value=value, text=percent(value))
-    low, high = share_interval(value, num_items)
+    low, high = share_interval(value, units.get(yardstick.key, num_items))
     details = (f"{round(value * num_items)} of {num_items}", f"95 % interval {fixed(100 * low)}–{percent(high)}")
     return MeasuredCell(value=value, text=percent(value), details=details)
 
@@ -92,7 +110,8 @@ def _judge_cell(judge: JudgeSummary | None) -> MeasuredCell:
     if judge is None:
         return MeasuredCell(value=None, text=fixed(None), details=("not judged",))
     interval = (f"95 % interval {fixed(judge.ci95[0])}–{fixed(judge.ci95[1])}",) if judge.ci95 else ()
-    details = (f"{judge.num_scored} of {judge.num_items} scored", *interval, f"judge: {judge.name}")
+    groups = () if judge.num_groups is None else (f"in {judge.num_groups} groups, the units of the interval",)
+    details = (f"{judge.num_scored} of {judge.num_items} scored", *interval, *groups, f"judge: {judge.name}")
     return MeasuredCell(value=judge.mean, text=fixed(judge.mean), details=details)
 
 
@@ -244,15 +263,22 @@ class Change:
         return self.ci95 is None or self.ci95[0] <= 0 <= self.ci95[1]
 
 
-def paired_change(before: Sequence[Verdict], after: Sequence[Verdict]) -> Change | None:
-    """The change of the scores; None if no item was scored both times."""
+def paired_change(
+    before: Sequence[Verdict], after: Sequence[Verdict], groups: Mapping[int, str] | None = None
+) -> Change | None:
+    """The change of the scores; None if no item was scored both times.
+
+    Args:
+        groups: by item index its group; items of one group are one unit.
+    """
     old = {verdict.index: verdict.score for verdict in before if verdict.score is not None}
-    gaps = [v.score - old[v.index] for v in after if v.score is not None and v.index in old]
+    both = [(v.index, v.score - old[v.index]) for v in after if v.score is not None and v.index in old]
+    gaps = [gap for _, gap in both]
     if not gaps:
         return None
     return Change(
         mean=statistics.fmean(gaps),
-        ci95=mean_interval(gaps),
+        ci95=mean_interval(gaps, units_of((index for index, _ in both), groups)),
         num_items=len(gaps),
         num_better=sum(gap > 0 for gap in gaps),
         num_worse=sum(gap < 0 for gap in gaps),
@@ -268,8 +294,15 @@ def chance_keys(items: Sequence[ReportedItem], change: Change | None) -> frozens
     for yardstick in YARDSTICKS:
         if yardstick.is_share and yardstick.score is not None:
             both = [(bool(yardstick.score(old)), bool(yardstick.score(new))) for old, new in pairs]
-            found |= {yardstick.key} if both and sign_test(both) >= 0.05 else set()
+            units = units_of((old.index for old, _ in pairs), {old.index: old.group for old, _ in pairs})
+            found |= {yardstick.key} if both and sign_test(both, units) >= 0.05 else set()
     return frozenset(found)
+
+
+def answers_of(items: Sequence[ReportedItem], label: Literal["before", "after"]) -> list[AnsweredItem]:
+    """The answers of one of the two models, for yardsticks."""
+    both = [(item, item.before if label == "before" else item.after) for item in items]
+    return [_answered(item, answer) for item, answer in both if answer is not None]
 
 
 def _answered(item: ReportedItem, answer: JudgedAnswer) -> AnsweredItem:
@@ -282,21 +315,30 @@ def _answered(item: ReportedItem, answer: JudgedAnswer) -> AnsweredItem:
         references=item.example.references,
         stop_reason=answer.response.stop_reason,
         response_nll=None,
-        num_response_bytes=len(item.example.output.encode()),
+        num_response_bytes=len(item.example.output.encode(errors="surrogatepass")),
         score=answer.verdict.score if answer.verdict else None,
         verdict=answer.verdict.status if answer.verdict else None,
         reason=answer.verdict.reason if answer.verdict else "",
+        group=item.example.group,
     )
 
 
-def sign_test(pairs: Sequence[tuple[bool, bool]]) -> float:
+def sign_test(pairs: Sequence[tuple[bool, bool]], units: Sequence[str | int] | None = None) -> float:
     """Probability that chance alone gives a change between before and after at least as one-sided as this.
 
     McNemar's exact test, two-sided: among the pairs that changed, both directions are equally likely.
 
+    Args:
+        units: the group of each pair. The changes of a group are added and have one sign together.
+
     >>> sign_test([(False, True)] * 5), sign_test([(False, True), (True, False)])
     (0.0625, 1.0)
     """
+    if units is not None:
+        sums: dict[str | int, float] = {}
+        for (old, new), unit in zip(pairs, units, strict=True):
+            sums[unit] = sums.get(unit, 0.0) + new - old
+        return sign_flip_p(list(sums.values()))
     num_gained = sum(new and not old for old, new in pairs)
     num_lost = sum(old and not new for old, new in pairs)
     num_changed = num_gained + num_lost

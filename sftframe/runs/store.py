@@ -368,7 +368,7 @@ class RunStore:
 
     def write_items(self, items: Iterable[AnsweredItem]) -> None:
         """Write `items.jsonl`."""
-        write_whole(self.items_path, "".join(f"{json.dumps(plain(item))}\n" for item in items))
+        write_whole(self.items_path, "".join(f"{json.dumps(_line(item))}\n" for item in items))
 
     def require_space(self, num_bytes: int) -> None:
         """Check early that a run fits on the disk.
@@ -418,6 +418,12 @@ def manifest_entry(document: object, name: str) -> object:
 
 def _records(path: Path, kind: type[Record]) -> list[Record]:
     return read_records(kind, path) if path.exists() else []
+
+
+def _line(item: AnsweredItem) -> dict[str, Any]:
+    """An item as a JSON object; without a group as older versions wrote it."""
+    line: dict[str, Any] = plain(item)
+    return line if item.group else {key: value for key, value in line.items() if key != "group"}
 
 
 def _nearest(path: Path) -> str:
