@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from sftframe.errors import SftframeError
-from sftframe.judging import caution_of
 from sftframe.plugins import Judge
 from sftframe.plugins.guard import describe
 from sftframe.records import JudgeItem, JudgePair, Preference, Verdict, VerdictStatus, Winner
@@ -399,6 +398,8 @@ _CAUTION_S = 10.0
 
 def cautions_in_words(judge: Judge) -> None:
     """What it says against its use is a text, for any two sets of answers, and comes at once."""
+    from sftframe.judging import caution_of  # imports pydantic, which importing the kit must not
+
     many = [*ITEMS, *_strange_for(judge)]
     other = [replace(item, answer=f"{item.answer} Or else not.") for item in many]
     for first, second in (([], []), (many, many), (many, other), (other[:1], many[:1])):
