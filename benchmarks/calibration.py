@@ -5,6 +5,7 @@
     python -m benchmarks.calibration --methods          the same interval made in other ways
     python -m benchmarks.calibration --plans            "needs N items, K seeds", followed (200 plans per situation)
     python -m benchmarks.calibration --limits           where the intervals fail: skewed items, rare collapsing seeds
+    python -m benchmarks.calibration --families         items in families: groups as units, and as if independent
     python -m benchmarks.calibration --json
 
 Each comparison has a baseline and a candidate over the same seeds and items (`benchmarks.simulated_arms`).
@@ -25,6 +26,16 @@ from itertools import product
 
 import numpy as np
 
+from benchmarks.families import (
+    FEW,
+    SIZES,
+    FamilyPlanRow,
+    FamilyRow,
+    family_plans,
+    family_situations,
+    follow_family_plans,
+    simulate_families,
+)
 from benchmarks.followed_plans import PlanRow, follow_plans, plan_situations
 from benchmarks.interval_methods import METHODS
 from benchmarks.limits import LimitRow, limit_situations, simulate_limit
@@ -142,18 +153,25 @@ def main() -> None:
     kind.add_argument("--methods", action="store_true", help="compare ways to make the interval")
     kind.add_argument("--plans", action="store_true", help="follow the plans of comparisons that cannot tell")
     kind.add_argument("--limits", action="store_true", help="situations in which the intervals fail")
+    kind.add_argument("--families", action="store_true", help="items in families, and a tenth as many plans for them")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
     default = 500 if options.methods else 200 if options.plans else 1000
     number = (options.repetitions or default) // (10 if options.quick else 1)
     start = time.perf_counter()
-    rows: Mapping[str, Sequence[Row | PlanRow | LimitRow]]
+    rows: Mapping[str, Sequence[Row | PlanRow | LimitRow | FamilyRow | FamilyPlanRow]]
     if options.plans:
         plans = [follow_plans(*one, number) for one in plan_situations()]
         rows, text = {"plans": plans}, plans_table(plans)
     elif options.limits:
         limits = [simulate_limit(*one, number) for one in limit_situations()]
         rows, text = {"limits": limits}, limits_table(limits)
+    elif options.families:
+        families = [simulate_families(place, number) for place in family_situations()]
+        of_plans = [
+            follow_family_plans(place, difference, max(1, number // 10)) for place, difference in family_plans()
+        ]
+        rows, text = {"families": families, "family plans": of_plans}, families_tables(families, of_plans)
     elif options.methods:
         methods = by_method(number)
         rows, text = methods, _methods_table(methods)
@@ -175,6 +193,52 @@ def limits_table(rows: Sequence[LimitRow]) -> str:
         shares = [f"{100 * share:.1f}" for share in (row.coverage, row.better, row.worse)]
         parts.append(_line(row.kind, [f"{row.num_seeds} x {row.num_items}", *shares]))
     return "\n".join(parts)
+
+
+def families_tables(rows: Sequence[FamilyRow], plans: Sequence[FamilyPlanRow]) -> str:
+    """With the groups as units, and as if items were independent; then the plans."""
+    header = [
+        "",
+        "coverage",
+        "if independent",
+        "wrong 'better'",
+        "if independent",
+        "wrong 'equivalent'",
+        "times as wide",
+    ]
+    large = [row for row in rows if row.num_groups not in FEW]
+    points = [row for row in large if row.yardstick == "judge"]
+    places: dict[str, list[FamilyRow]] = {}
+    for seeds, size in product((1, 3, 5), SIZES):
+        some = [row for row in points if (row.num_seeds, row.size) == (seeds, size)]
+        places[f"judge, {seeds} x {some[0].num_groups} families of {size}"] = some
+    for is_equal in (True, False):
+        sizes = "equal" if is_equal else "unequal"
+        places[f"judge, {sizes} sizes"] = [row for row in points if row.is_equal == is_equal]
+    for share in sorted({row.share for row in points}):
+        places[f"judge, share {share:.0%}"] = [row for row in points if row.share == share]
+    for name in dict.fromkeys(row.yardstick for row in large):
+        places[f"{name}, all"] = [row for row in large if row.yardstick == name]
+    for number in FEW:
+        places[f"judge, {number} families of 10"] = [row for row in rows if row.num_groups == number]
+    parts = ["Items in families, no true difference ('equivalent': at the margin), %\n", _header(header)]
+    parts += [_line(name, _family_cells(some)) for name, some in places.items()]
+    parts.append("\nPlans that ended with a verdict, %, and medians of the added items and seeds\n")
+    differences = sorted({plan.difference for plan in plans})
+    parts.append(_header(["families", "seeds", "share", *(f"{one:.2g} margins" for one in differences)]))
+    by_place: dict[tuple[str, int, float], list[str]] = {}
+    for plan in plans:
+        cell = f"{100 * plan.settled:.0f} ({plan.more_items:.0f}, {plan.more_seeds:.0f})"
+        by_place.setdefault((f"{plan.num_groups} of {plan.size}", plan.num_seeds, plan.share), []).append(cell)
+    parts += [_line(name, [str(seeds), f"{share:.0%}", *cells]) for (name, seeds, share), cells in by_place.items()]
+    parts.append(f"\nMean of all plans: {100 * float(np.mean([plan.settled for plan in plans])):.1f} %")
+    return "\n".join(parts)
+
+
+def _family_cells(rows: Sequence[FamilyRow]) -> list[str]:
+    names = ("coverage", "coverage_ungrouped", "better", "better_ungrouped", "equivalent_at_margin")
+    width = float(np.mean([row.half_width / row.half_width_ungrouped for row in rows]))
+    return [*(_range([getattr(row, name) for row in rows]) for name in names), f"{width:.1f}"]
 
 
 def plans_table(rows: Sequence[PlanRow]) -> str:

@@ -93,12 +93,12 @@ def equivalence_p_value(
 
 
 def _can_vary(differences: PairedDifferences, score_range: float | None) -> bool:
-    """Whether anything says how far chance goes: differences that vary, or for several items their size or a scale."""
-    values = differences.values
-    largest = np.abs(values).max()
-    if np.ptp(values) > 1e-12 * largest:
+    """Whether anything says how far chance goes: differences that vary, or for several units their size or a scale."""
+    units = differences.units.values
+    largest = np.abs(units).max()
+    if units.shape[1] > 1 and (largest > 0 or score_range is not None):
         return True
-    return differences.units.values.shape[1] > 1 and (largest > 0 or score_range is not None)
+    return bool(np.ptp(units) > 1e-12 * largest)
 
 
 def variance_components(differences: PairedDifferences, *, judge_variance: float | None = None) -> VarianceComponents:
@@ -154,7 +154,14 @@ def group_spread(
     if sums.shape[-1] < 2:
         return spread(moved, is_adjusted=False)
     factors, freedom = group_scale(weights)
-    found = spread(moved, score_range=score_range, is_adjusted=is_adjusted, before=sums, factors=factors)
+    found = spread(
+        moved,
+        score_range=score_range,
+        is_adjusted=is_adjusted,
+        before=sums,
+        factors=factors,
+        means=sums.mean(axis=-2) / weights,
+    )
     return replace(found, freedom=freedom)
 
 
@@ -165,6 +172,7 @@ def spread(
     is_adjusted: bool = True,
     before: Floats | None = None,
     factors: Floats | None = None,
+    means: Floats | None = None,
 ) -> Spread:
     """Two-way analysis of variance without replication.
 
@@ -173,6 +181,7 @@ def spread(
         is_adjusted: allow for differences that are mostly exactly zero (see `_unseen`).
         before: (..., S, I): the differences before they were linearised, if ties must be looked for in them.
         factors: (..., I): of the items' squared deviations.
+        means: (..., I): of the units, if these have different weights; by default `before`, seeds averaged.
     """
     num_seeds, num_items = values.shape[-2:]
     mean = values.mean(axis=(-2, -1))
@@ -187,7 +196,11 @@ def spread(
         left = values - mean[..., None, None] - of_items[..., None, :] - of_seeds[..., None]
         rest = (left**2 * factors[..., None, :]).sum(axis=(-2, -1))
     observed = (values if before is None else before).mean(axis=-2)
-    num_tied, unseen = _unseen(observed, score_range) if is_adjusted else (np.zeros_like(mean),) * 2
+    num_tied, unseen = (
+        _unseen(observed, score_range, observed if means is None else means)
+        if is_adjusted
+        else (np.zeros_like(mean),) * 2
+    )
     item = (item_squares + unseen) / (num_items * (num_items - 1 + num_tied)) if num_items > 1 else np.zeros_like(mean)
     return Spread(
         seed=seed_squares / (num_seeds * (num_seeds - 1)) if num_seeds > 1 else np.zeros_like(mean),
@@ -229,7 +242,7 @@ def p_of_distance(distance: float, found: Spread) -> float:
     return 0.0 if excess(lowest) <= 0 else float(np.exp(brentq(excess, lowest, 0.0, xtol=1e-10)))
 
 
-def _unseen(item_means: Floats, score_range: float | None) -> tuple[Floats, Floats]:
+def _unseen(item_means: Floats, score_range: float | None, unit_means: Floats) -> tuple[Floats, Floats]:
     """Sum of squares, and their number, for differences that were possible but did not occur: (...) each.
 
     If most items are tied, as with exact matches, the few others say little about the variance. So two differences, one
@@ -241,7 +254,7 @@ def _unseen(item_means: Floats, score_range: float | None) -> tuple[Floats, Floa
     size = (item_means**2).sum(axis=-1) / np.maximum(num_different, 1)
     size = np.where(num_different == 0, (score_range or 0.0) ** 2, size)
     # the same difference everywhere is a tie too: three items that all differ by 1 say little about a fourth
-    is_constant = np.ptp(item_means, axis=-1) <= 1e-12 * np.abs(item_means).max(axis=-1)
+    is_constant = np.ptp(unit_means, axis=-1) <= 1e-12 * np.abs(unit_means).max(axis=-1)
     share = np.where(is_constant, 1.0, is_tied.mean(axis=-1))
     return 2 * share, 2 * share * size
 

@@ -279,7 +279,9 @@ class PairedDifferences:
         number = int(self.groups.max()) + 1
         member = np.zeros((len(self.groups), number))  # (I, G)
         member[np.arange(len(self.groups)), self.groups] = number / len(self.groups)
-        return PairedDifferences(values=self.values @ member, weights=self.weights @ member)
+        sums = self.values @ member
+        sums[np.abs(sums) <= 1e-12 * (np.abs(self.values) @ member)] = 0.0  # items that cancel out, but for rounding
+        return PairedDifferences(values=sums, weights=self.weights @ member)
 
     @property
     def group_size(self) -> float:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calibration import Row, limits_table, plans_table, simulate
+from benchmarks.calibration import Row, families_tables, limits_table, plans_table, simulate
+from benchmarks.families import FamilyPlace, follow_family_plans, simulate_families
 from benchmarks.followed_plans import follow_plans
 from benchmarks.limits import simulate_limit
 from benchmarks.simulated_arms import SEED_BY_ARM, YARDSTICKS
@@ -52,6 +53,56 @@ def test_the_limits_that_the_documentation_states_are_measured():
     assert few.better > 0.07
     assert many.better < 0.05
     assert few.worse < 0.02
+
+
+def families(yardstick="judge", *, groups=20, size=10, share=0.5, is_equal=False, seeds=1):
+    return FamilyPlace(
+        yardstick=BY_NAME[yardstick],
+        num_groups=groups,
+        size=size,
+        share=share,
+        is_equal=is_equal,
+        num_seeds=seeds,
+        seed_by_arm="no" if seeds == 1 else "small",
+    )
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        families(size=5, is_equal=True),
+        families(),
+        families(seeds=3),
+        families("NLL", groups=10, size=20, share=0.8),
+        families(groups=2, share=0.8, is_equal=True),
+        families(groups=3, share=0.8),
+    ],
+    ids=["equal", "unequal", "3 seeds", "NLL", "2 groups", "3 groups"],
+)
+def test_families_are_covered_with_their_groups_alone(place):
+    row = simulate_families(place, 500)
+    assert row.coverage >= 0.92
+    assert row.better <= 0.05
+    assert row.equivalent_at_margin <= 0.05
+    assert row.coverage_ungrouped < row.coverage - 0.03
+    if place.num_seeds == 1:
+        assert row.coverage_ungrouped < 0.85
+        assert row.better_ungrouped > 0.07
+
+
+def test_families_are_told_in_tables():
+    rows = [
+        simulate_families(families(groups=200 // size, size=size, seeds=seeds, is_equal=is_equal), 20)
+        for size in (5, 10, 20)
+        for seeds in (1, 3, 5)
+        for is_equal in (True, False)
+    ]
+    rows += [simulate_families(families(groups=groups), 20) for groups in (2, 3, 5)]
+    plans = [follow_family_plans(families(groups=40, size=5, is_equal=True), margins, 1) for margins in (0.0, 0.5)]
+    lines = families_tables(rows, plans).splitlines()
+    assert "| judge, 3 x 10 families of 20 |" in "\n".join(lines)
+    last = next(line for line in lines if line.startswith("| 40 of 5 | 1 | 50% |"))
+    assert last.count("|") == 6
 
 
 def test_plans_and_limits_are_told_in_tables():

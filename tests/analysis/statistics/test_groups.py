@@ -154,3 +154,35 @@ def test_rare_differences_keep_their_width_in_groups():
 
 def test_a_share_in_groups_is_as_sure_as_its_independent_answers():
     assert share_interval(0.5, 20.0)[0] > share_interval(0.5, 5.0)[0]
+
+
+def test_one_difference_in_all_groups_says_no_more_than_one_in_all_items(paired):
+    """Groups of 3 and 1 with +10 everywhere have different sums, but nothing says how far another group could go."""
+    groups = np.array([0, 0, 0, 1])
+    pair = PairedDifferences(values=np.full((1, 4), 10.0), weights=np.ones(4), groups=groups)
+    found = confidence_interval(pair)
+    assert found.low < 0 < found.high
+    assert p_value(pair) > 0.05
+    # two units of 10, and two imaginary ones of 10 and -10, as for two items: t(1) * sqrt(200 / 6) = 73.36
+    equal = PairedDifferences(values=np.full((1, 4), 10.0), weights=np.ones(4), groups=np.array([0, 0, 1, 1]))
+    half = float(half_width(group_spread(equal.units.values, equal.units.weights), 0.05))
+    assert half == pytest.approx(73.36, abs=0.01)
+
+
+def test_groups_whose_items_cancel_out_do_not_prove_that_nothing_differs():
+    # 10 - 10 in two groups, 0 in the third: with the scale of 0.6 the sums are zero only but for rounding
+    groups = np.array([0, 0, 1, 1, 2])
+    values = np.array([[10.0, -10.0, 10.1, -10.1, 0.0]])
+    pair = PairedDifferences(values=values, weights=np.ones(5), groups=groups)
+    assert confidence_interval(pair) is None
+    assert equivalence_p_value(pair, 3.0) is None
+    found = confidence_interval(pair, score_range=100.0)
+    assert found.high - found.low > 50
+    assert equivalence_p_value(pair, 3.0, score_range=100.0) > 0.3
+
+
+def test_one_group_with_the_same_mean_in_every_seed_has_no_interval():
+    values = np.array([[12.0, 8.0], [8.0, 12.0], [11.0, 9.0]])
+    pair = PairedDifferences(values=values, weights=np.ones(2), groups=np.array([0, 0]))
+    assert confidence_interval(pair) is None
+    assert p_value(pair) is None
