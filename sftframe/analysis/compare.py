@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 from statistics import fmean
 from typing import Any
 
 from sftframe.analysis.intervals import holm
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Scores
-from sftframe.analysis.runs import ComparedArm, check_comparable, check_identity, groups_note, groups_of
+from sftframe.analysis.runs import (
+    ComparedArm,
+    check_comparable,
+    check_identity,
+    differing_settings,
+    groups_note,
+    groups_of,
+)
+from sftframe.analysis.sentence import Claim, Design, details, in_words, sentence
 from sftframe.analysis.verdicts import Adjust, compare_arms
 from sftframe.analysis.yardsticks import COMPARED, Yardstick, find_yardstick, scored
 from sftframe.config import settings_in_words
@@ -386,13 +394,68 @@ class ComparisonResult:
     """What the arms do not share, one line each."""
     remedy: str = ""
     """The command that may settle open comparisons, in a sentence; empty if none is known."""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By arm the settings in which arms differ; empty for arms that are known by their names alone."""
+    cautions: Mapping[str, str] = field(default_factory=dict)
+    """By arm what the judge says against its use for this arm and the baseline; in `notes` too."""
+    is_judge_noise_unknown: bool = False
+    """The judge may grade the same answer differently, and nobody measured how much."""
 
     @property
     def sentence(self) -> str:
-        """The verdict in a sentence for each thing that was varied."""
-        explanations = " ".join(comparison.explanation for comparison in self.told)
-        sentences = dict.fromkeys(explanations.removesuffix(".").split(". "))  # a shared sentence is said once
-        return " ".join(part for part in (". ".join(sentences) + ".", self.remedy) if part)
+        """The verdict in one sentence that can be quoted alone: what was compared, on what, and the main limits."""
+        return sentence(self._claims, self._design)
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What the sentence leaves out, a line each: missing scores, and what would settle an open comparison."""
+        return details(self._claims, self._design)
+
+    @property
+    def _claims(self) -> list[Claim]:
+        by_axis = [
+            Claim(
+                comparison=found,
+                baseline=in_words({axis.axis: found.baseline}),
+                candidate=in_words({axis.axis: found.candidate}),
+            )
+            for axis in self.axes
+            for found in axis.table.comparisons
+        ]
+        return by_axis or [
+            Claim(
+                comparison=found,
+                baseline=self.in_words(found.baseline),
+                candidate=self.in_words(found.candidate),
+            )
+            for found in self.main.table.comparisons
+        ]
+
+    def in_words(self, arm: str) -> str:
+        """An arm with the names of its settings: `collate mask-pad`; the arm's name if no settings are known."""
+        return in_words(self.settings.get(arm, {})) or arm
+
+    @property
+    def _design(self) -> Design:
+        run, table = self.arms[0].any_run(), self.main.table
+        groups = table.comparisons[0].grouping
+        is_varied = any("model.name" in own for own in self.settings.values())
+        is_judged = self.main.yardstick.key == "judge"
+        source = (run.manifest.get("data") or {}).get("source", run.settings.get("data.source", ""))
+        return Design(
+            yardstick=self.main.yardstick,
+            judge=run.judge if is_judged else "",
+            model="" if is_varied else str(run.settings.get("model.name", "")),
+            data=PurePath(str(source)).name,
+            num_items=len(table.items) + table.num_dropped_items,
+            num_groups=None if groups is None else groups.num_groups,
+            num_seeds=len(table.seeds),
+            is_trained=bool(run.settings),
+            is_model_varied=is_varied,
+            is_averaged=bool(self.axes),
+            doubtful=[self.in_words(name) for name in self.cautions] if is_judged else (),
+            is_judge_noise_unknown=is_judged and self.is_judge_noise_unknown,
+        )
 
     @property
     def told(self) -> list[Comparison]:
@@ -443,6 +506,8 @@ def compare(
         )
     first = baseline or names[0]
     base_arm = arms[names.index(first)]
+    cautions, doubt = _cautions(judge, base_arm, arms)
+    warnings = [f"{first} and {name}: {caution}" for name, caution in cautions.items()] + ([doubt] if doubt else [])
     return ComparisonResult(
         arms=tuple(arms),
         baseline=first,
@@ -459,15 +524,18 @@ def compare(
             )
         ),
         flips={arm.name: tuple(flipped_items(base_arm, arm, wanted)) for arm in arms if arm.name != first},
-        notes=(*notes, *([note] if (note := groups_note(arms)) else []), *_cautions(judge, base_arm, arms)),
+        notes=(*notes, *([note] if (note := groups_note(arms)) else []), *warnings),
+        settings=settings or differing_settings(arms),
+        cautions=cautions,
+        is_judge_noise_unknown=judge is not None and not judge.is_deterministic and judge_variance is None,
     )
 
 
-def _cautions(judge: Judge | None, baseline: ComparedArm, arms: Sequence[ComparedArm]) -> list[str]:
-    """What the judge says against its use, one line per arm; if it fails at that, one line that says so."""
+def _cautions(judge: Judge | None, baseline: ComparedArm, arms: Sequence[ComparedArm]) -> tuple[dict[str, str], str]:
+    """What the judge says against its use, by arm; and if it fails at that, a line that says so."""
+    found: dict[str, str] = {}
     if judge is None or not baseline.any_run().judge:
-        return []
-    found: list[str] = []
+        return found, ""
     for arm in arms:
         seeds = sorted(baseline.runs.keys() & arm.runs.keys()) if arm is not baseline else ()
         both = [(_by_index(baseline, seed), _by_index(arm, seed)) for seed in seeds]
@@ -475,10 +543,10 @@ def _cautions(judge: Judge | None, baseline: ComparedArm, arms: Sequence[Compare
         try:
             caution = caution_of(judge, [one for one, _ in pairs], [other for _, other in pairs])
         except PluginError as error:  # the scores are there, and stay what they are
-            return [*found, f"it is not known whether this judge should decide here: {error}"]
+            return found, f"it is not known whether this judge should decide here: {error}"
         if caution:
-            found.append(f"{baseline.name} and {arm.name}: {caution}")
-    return found
+            found[arm.name] = caution
+    return found, ""
 
 
 def _check_one_judge(arms: Sequence[ComparedArm]) -> None:

@@ -165,6 +165,10 @@ class Comparison:
     """Items without a score in one of the two arms; None = none."""
     grouping: Grouping | None = None
     """The groups of items; None = every item is a unit of its own."""
+    comments: tuple[str, ...] = ()
+    """Sentences of `explanation` about this pair alone: missing scores, and what would settle it."""
+    seed_differences: tuple[float, ...] = ()
+    """One per seed, in their order; their mean is `difference`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

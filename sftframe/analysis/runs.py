@@ -15,6 +15,8 @@ from sftframe.runs import LoadedRun
 
 _NOT_AN_ARM = ("seed", "out", "threads", "device", "before", "max_failures", "data.group")
 """Settings in which runs of one arm may differ."""
+_UNNAMED = (*_NOT_AN_ARM, "prompt.content")
+"""Settings that do not say what an arm is."""
 _NEEDED = ("data", "test")
 """Pairing hashes that all compared runs must share."""
 _WHAT = {
@@ -103,6 +105,13 @@ def group_into_arms(runs: Sequence[LoadedRun]) -> list[ComparedArm]:
         raise ConfigError(f"nothing to compare: {listed} differ only in their seed; give a run with another setting")
     names = _names([settings for settings, _ in groups])
     return [ComparedArm(name=name, runs=members) for name, (_, members) in zip(names, groups, strict=True)]
+
+
+def differing_settings(arms: Sequence[ComparedArm]) -> dict[str, dict[str, Any]]:
+    """By arm the settings in which the arms differ, without texts of prompt styles."""
+    chosen = [{key: value for key, value in arm.any_run().settings.items() if key not in _UNNAMED} for arm in arms]
+    keys = [key for key in dict.fromkeys(key for own in chosen for key in own) if _differs(chosen, key)]
+    return {arm.name: {key: own[key] for key in keys if key in own} for arm, own in zip(arms, chosen, strict=True)}
 
 
 def check_comparable(arms: Iterable[ComparedArm], *, by_design: Mapping[str, str] | None = None) -> list[str]:

@@ -42,6 +42,21 @@ from sftframe.analysis.planning import minimum_detectable_difference, needed_to_
 from sftframe.errors import ConfigError, suggestion
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A verdict in sentences."""
+
+    said: str
+    """With its figures."""
+    comments: tuple[str, ...] = ()
+    """Missing scores, and what would settle it."""
+    limits: tuple[str, ...] = ()
+    """Groups of items, and what it does not cover."""
+
+    def __str__(self) -> str:
+        return " ".join([self.said, *self.comments, *self.limits])
+
+
 def explain(
     *,
     verdict: VerdictKind,
@@ -56,8 +71,8 @@ def explain(
     num_items: int = 0,
     missing: Missing | None = None,
     grouping: Grouping | None = None,
-) -> str:
-    """One to four sentences: the verdict with its figures, what would settle it, and what it does not cover.
+) -> Explanation:
+    """The verdict with its figures, what would settle it, and what it does not cover.
 
     With one seed the sentence is about the answers, since another seed could give others.
 
@@ -80,16 +95,19 @@ def explain(
         "identical": f"{candidate} and {baseline} are identical: the same answers to all {num_items} items.",
         "cannot tell": f"Cannot tell {candidate} from {baseline} ({figures}).",
     }[verdict]
-    parts = [said, _missing(missing, names, verdict, unit) if missing else ""]
+    comments = [_missing(missing, names, verdict, unit)] if missing else []
     if verdict == "cannot tell" and not (missing and missing.changes_verdict):
         if is_significant_alone:
-            parts.append("Alone it would count as a difference, but not among so many arms.")
+            comments.append("Alone it would count as a difference, but not among so many arms.")
         if covers in ("items", "items and seeds"):
-            parts.append(_settle(needed, margin))
+            comments.append(_settle(needed, margin))
+    limits = []
     if verdict != "identical":
-        parts.append(_grouped(grouping, num_items))
-        parts.append(_limits(covers, is_one_group=grouping is not None and grouping.num_groups == 1))
-    return " ".join(part for part in parts if part)
+        limits = [
+            _grouped(grouping, num_items),
+            _limits(covers, is_one_group=grouping is not None and grouping.num_groups == 1),
+        ]
+    return Explanation(said=said, comments=tuple(comments), limits=tuple(limit for limit in limits if limit))
 
 
 def _missing(missing: Missing, names: tuple[str, str], verdict: VerdictKind, unit: str) -> str:
@@ -353,6 +371,20 @@ def _comparison(
     needed = _needed(pair, alpha, question) if verdict == "cannot tell" else None
     num_better, num_worse, num_tied = _counts(pair, question.direction)
     groups = grouping(pair, level=1 - ALPHA, score_range=question.score_range)
+    explanation = explain(
+        verdict=verdict,
+        names=(question.labels.get(names[0], names[0]), question.labels.get(names[1], names[1])),
+        difference=pair.mean,
+        interval=narrow if verdict == "equivalent" else interval,
+        is_significant_alone=p is not None and p < ALPHA,
+        margin=question.margin,
+        needed=needed,
+        covers=coverage(*pair.units.values.shape),
+        unit=question.unit,
+        num_items=pair.values.shape[1],
+        missing=missing,
+        grouping=groups,
+    )
     return Comparison(
         baseline=names[0],
         candidate=names[1],
@@ -365,20 +397,8 @@ def _comparison(
         p_equivalence=p_equivalence,
         equivalence_interval=narrow,
         verdict=verdict,
-        explanation=explain(
-            verdict=verdict,
-            names=(question.labels.get(names[0], names[0]), question.labels.get(names[1], names[1])),
-            difference=pair.mean,
-            interval=narrow if verdict == "equivalent" else interval,
-            is_significant_alone=p is not None and p < ALPHA,
-            margin=question.margin,
-            needed=needed,
-            covers=coverage(*pair.units.values.shape),
-            unit=question.unit,
-            num_items=pair.values.shape[1],
-            missing=missing,
-            grouping=groups,
-        ),
+        explanation=str(explanation),
+        comments=explanation.comments,
         needed=needed,
         minimum_detectable=_detectable(pair, alpha, question),
         components=variance_components(
@@ -391,6 +411,7 @@ def _comparison(
         num_seeds=pair.values.shape[0],
         missing=missing,
         grouping=groups,
+        seed_differences=tuple(pair.values.mean(axis=1).tolist()),
     )
 
 

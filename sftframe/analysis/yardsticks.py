@@ -58,6 +58,10 @@ class Yardstick:
     best: float | None = None
     """The best figure, where it is neither the highest nor the lowest."""
     digits: int = 1
+    decided_by: str = ""
+    """What a sentence says between `By` and the verdict; by default the label."""
+    is_about_answers: bool = True
+    """Whether scores are of the answers that were written; likelihoods are of the references."""
 
     def figure(self, measured: Measured) -> float | None:
         """The figure of a run; None where nothing was measured."""
@@ -115,6 +119,7 @@ YARDSTICKS = (
         of_run=lambda measured: measured.judge.mean if measured.judge else None,
         margin=2.0,
         score_range=100,
+        decided_by="the scores of the judge",
     ),
     Yardstick(
         key="exact_match",
@@ -127,6 +132,7 @@ YARDSTICKS = (
         is_share=True,
         margin=2.0,
         score_range=100,
+        decided_by="exact matches with the reference answers",
     ),
     Yardstick(
         key="response_nll_per_byte",
@@ -142,6 +148,8 @@ YARDSTICKS = (
         margin=0.02,
         is_margin_relative=True,
         digits=4,
+        decided_by="the likelihood of the reference answers (NLL, where less is better)",
+        is_about_answers=False,
     ),
     Yardstick(
         key="stop_rate",
@@ -154,6 +162,7 @@ YARDSTICKS = (
         is_share=True,
         margin=2.0,
         score_range=100,
+        decided_by="the share of answers that end by themselves",
     ),
     Yardstick(
         key="length_ratio",
@@ -167,6 +176,7 @@ YARDSTICKS = (
         margin=0.05,
         best=1.0,
         digits=3,
+        decided_by="the length of the answers against the references",
     ),
     Yardstick(
         key="response_nll_per_token",

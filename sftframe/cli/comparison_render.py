@@ -12,20 +12,25 @@ from rich.text import Text
 from sftframe.analysis import ComparisonResult, YardstickTable
 from sftframe.cli.console import one_line, out, prose, untitled_columns
 from sftframe.formatting import p_text
+from sftframe.report import groups_cost
 
 NUM_FLIPS = 3
 """Number of changed answers that are shown."""
 
 
 def show_comparison_result(result: ComparisonResult) -> None:
-    """The verdict with its figures."""
+    """The verdict, its figures, and what would settle it."""
     console = out()
+    prose(console, Text(result.sentence, style="bold"))
     _show(console, _differences(result.main), _differences_as_lines(result.main))
     if len(result.tables) > 1:
         _show(console, _all_yardsticks(result), _yardsticks_as_lines(result))
-    prose(console, Text(result.sentence, style="bold"))
-    for note in result.notes:
-        prose(console, Text(note, style="dim"))
+    for line in (*result.details, result.remedy):
+        if line:
+            prose(console, Text(line))
+    for note in (groups_cost(result.main), *result.notes):
+        if note:
+            prose(console, Text(note, style="dim"))
 
 
 _SLACK = 4

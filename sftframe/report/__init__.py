@@ -3,7 +3,7 @@
 from sftframe.report.comparison_charts import read_arm_curves
 from sftframe.report.comparison_page import PageInput, comparison_page
 from sftframe.report.curves import Curves, loss_chart, read_curves
-from sftframe.report.documents import comparison_csv, comparison_document, comparison_markdown
+from sftframe.report.documents import comparison_csv, comparison_document, comparison_markdown, groups_cost
 from sftframe.report.run_page import ReportInput, report_page
 from sftframe.report.summary import summary_document
 
@@ -15,6 +15,7 @@ __all__ = [
     "comparison_document",
     "comparison_markdown",
     "comparison_page",
+    "groups_cost",
     "loss_chart",
     "read_arm_curves",
     "read_curves",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -254,14 +253,11 @@ def cosine_rows(lines: Sequence[ArmLines], cosines: Sequence[Cosine]) -> list[tu
     ]
 
 
-MAX_TOLD = 2
-"""The headline names up to this many comparisons; if there are more, it gives counts per verdict."""
 MAX_NAMED = 4
 """Most runs to name that failed in the same way."""
 
 _ISOLATE, _END = "\u2068", "\u2069"
 """Unicode's first strong isolate, and the end of one."""
-_SAID = {"cannot tell": "that cannot be told apart"}
 _LEFT_TO_RIGHT = {"", "L", "EN", "ES", "ET", "CS", "NSM", "BN", "B", "S", "WS", "ON"}
 """Bidirectional classes of letters that do not change the direction."""
 
@@ -272,11 +268,9 @@ def headline(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> Hea
     Args:
         failed: names and errors of runs that are missing.
     """
-    comparisons = result.told
-    is_short = len(comparisons) <= MAX_TOLD
     return Headline(
-        sentence=" ".join(map(_explanation, comparisons)) if is_short else _gist(result, comparisons),
-        details=() if is_short else tuple(map(_explanation, comparisons)),
+        sentence=_isolated_names(result.sentence, result),
+        details=tuple(_isolated_names(line, result) for line in (*result.details, groups_cost(result.main)) if line),
         remedy=result.remedy,
         notes=_notes(result, failed),
         note_class="warning",
@@ -288,8 +282,6 @@ def _notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple
     table = result.main.table
     lines = [f"Failed and left out: {names}: {error}" for error, names in _by_error(failed).items()]
     lines += [note[:1].upper() + note[1:] for note in result.notes]
-    if told := groups_cost(result.main):
-        lines.append(told)
     if len(table.seeds) == 1:
         lines.append(f"One seed ({table.seeds[0]}): it is not known how much of a difference is the luck of training")
     if table.num_dropped_seeds:
@@ -320,27 +312,12 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _gist(result: ComparisonResult, comparisons: Sequence[Comparison]) -> str:
-    """The settled comparisons, in full if they are few, and the number of others."""
-    settled = [found for found in comparisons if found.verdict in ("better", "worse", "different")]
-    if not 0 < len(settled) <= MAX_TOLD:
-        return _count(result, comparisons)
-    others = Counter(found.verdict for found in comparisons if found not in settled)
-    rest = ", ".join(f"{number} {_SAID.get(kind, kind)}" for kind, number in others.most_common())
-    verdicts = " ".join(_explanation(found).partition(").")[0] + ")." for found in settled)
-    return f"{verdicts} Besides: {rest}." if rest else verdicts
-
-
-def _count(result: ComparisonResult, comparisons: Sequence[Comparison]) -> str:
-    kinds = Counter(found.verdict for found in comparisons)
-    parts = ", ".join(f"{number} {_SAID.get(kind, kind)}" for kind, number in kinds.most_common())
-    against = "choices averaged over the others" if result.axes else f"arms against {isolated(result.baseline)}"
-    return f"{result.main.yardstick.label}, {len(comparisons)} {against}: {parts}."
-
-
-def _explanation(found: Comparison) -> str:
-    text = found.explanation
-    for name in (found.candidate, found.baseline):
+def _isolated_names(text: str, result: ComparisonResult) -> str:
+    run = result.arms[0].any_run()
+    names = [name for arm in result.arms for name in (arm.name, result.in_words(arm.name))]
+    names += [in_words for found in result.told for in_words in (found.baseline, found.candidate)]
+    names += [run.judge, *(str(run.settings.get(key, "")) for key in ("model.name", "data.source"))]
+    for name in sorted({name for name in names if isolated(name) != name}, key=len, reverse=True):
         text = text.replace(name, isolated(name))
     return text
 

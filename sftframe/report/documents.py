@@ -142,6 +142,8 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "sentence": result.sentence,
+        "details": list(result.details),
+        "remedy": result.remedy,
         "baseline": result.baseline,
         "yardstick": result.main.yardstick.key,
         "notes": list(result.notes),
@@ -207,7 +209,8 @@ def comparison_markdown(result: ComparisonResult) -> str:
         own = [next(a.mean for a in table.table.arms if a.name == arm.name) for table in others]
         figures = [table.yardstick.text(mean) for table, mean in zip(others, own, strict=True)]
         lines.append(f"| {_code(arm.name)} | " + " | ".join(figures) + " |")
-    lines += [""] + [f"- {note}" for note in result.notes] if result.notes else []
+    remarks = [line for line in (*result.details, result.remedy, *result.notes) if line]
+    lines += ["", *(f"- {line}" for line in remarks)] if remarks else []
     facts = comparison_facts(result)
     lines += ["", "| set-up | |", "|---|---|"] if facts else []
     lines += [f"| {label} | {_cell(value)} |" for label, value in facts]

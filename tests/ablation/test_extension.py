@@ -15,6 +15,7 @@ from sftframe.ablation.running import extended_document
 from sftframe.analysis import ComparisonResult
 from sftframe.analysis.pairs import Needed
 from sftframe.errors import ConfigError
+from sftframe.report import comparison_markdown
 
 pytestmark = pytest.mark.usefixtures("plain_drawings")
 
@@ -151,7 +152,7 @@ def test_the_verdict_says_the_command_that_adds_the_seeds_which_would_settle_it_
         "Add 4 seeds (about 12 min 0 s of training) and keep the existing runs with: "
         "sftframe ablate --resume 'my grid' --seeds 6"
     )
-    assert replace(is_open, remedy=told).sentence.endswith(f". {told}")
+    assert f"- {told}" in comparison_markdown(replace(is_open, remedy=told))
     assert remedy(open_with(None), Path("my grid"), num_seeds=2) == ""
 
 

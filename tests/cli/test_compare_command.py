@@ -164,7 +164,13 @@ def test_files_get_the_verdict_that_ablations_get(cli: Any, tmp_path: Path) -> N
     (comparison,) = judged["comparisons"]
     assert (comparison["verdict"], comparison["num_better"], comparison["num_tied"]) == ("better", 11, 1)
     assert {table["key"] for table in found["yardsticks"]} == {"judge", "exact_match", "length_ratio"}
-    assert "One seed: this speaks of other items only" in found["sentence"]
+    assert found["sentence"].startswith(
+        f"By the scores of the judge reference@2, the answers of {b} are better than those of {a} ("
+    )
+    assert found["sentence"].endswith(
+        "with one set of answers each and 12 test items; another set of answers could change this; other models, data "
+        "and judges were not tested."
+    )
 
 
 def test_a_margin_can_make_two_files_equivalent(cli: Any, tmp_path: Path) -> None:
@@ -227,7 +233,12 @@ def test_no_terminal_is_too_narrow_for_the_verdict(
         (tmp_path / "two" / file).write_text(text.replace("mask-pad", "mask-instruction"), encoding="utf-8")
     monkeypatch.setenv("COLUMNS", str(columns))
     shown = cli("compare", "one", "two").out
-    table = " ".join(shown[: shown.index("are identical")].replace("│", " ").split())
-    assert "identical" in table.removesuffix("mask-instruction and mask-pad")
+    words = " ".join(shown.replace("│", " ").split())
+    assert words.startswith(
+        "By the scores of the judge reference@2, collate mask-instruction and collate mask-pad are identical (the same "
+        "answers to every item), with the model "
+    )
+    table = words.partition("were not tested.")[2]
+    assert "identical" in table
     assert "NLL/byte" in table
     assert all(line[-1] in "┓┃┩│┘┐" for line in shown.splitlines() if line[:1] in ("┃", "│"))  # whole to their border

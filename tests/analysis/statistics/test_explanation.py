@@ -9,16 +9,18 @@ from sftframe.analysis.verdicts import explain
 
 
 def sentence(needed: Needed | None, margin: float | None = 1.0) -> str:
-    return explain(
-        verdict="cannot tell",
-        names=("a", "b"),
-        difference=0.5,
-        interval=None,
-        is_significant_alone=False,
-        margin=margin,
-        needed=needed,
-        covers="items and seeds",
-        unit="points",
+    return str(
+        explain(
+            verdict="cannot tell",
+            names=("a", "b"),
+            difference=0.5,
+            interval=None,
+            is_significant_alone=False,
+            margin=margin,
+            needed=needed,
+            covers="items and seeds",
+            unit="points",
+        )
     )
 
 

@@ -1,0 +1,254 @@
+"""The one sentence of a comparison that can be forwarded: it stays true when nothing else is quoted with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sftframe.analysis.pairs import Comparison, Interval, VerdictKind
+from sftframe.analysis.yardsticks import Yardstick
+
+MAX_FULL = 3
+"""More comparisons than this are told by verdict, not one by one."""
+MAX_NAMED = 4
+"""Most arms of one verdict that are named; of more only the number is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A comparison, with its two sides in words: `collate mask-pad`, not `mask-pad`."""
+
+    comparison: Comparison
+    baseline: str
+    candidate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What the claims rest on, and so all that they may speak of."""
+
+    yardstick: Yardstick
+    judge: str = ""
+    """Of the scores; empty if it does not matter for this yardstick, or if it is not known."""
+    model: str = ""
+    """The one model of all arms; empty if the arms differ in it, or if it is not known."""
+    data: str = ""
+    """Name; empty if it is not known."""
+    num_items: int
+    num_groups: int | None = None
+    """None = every item is a unit of its own."""
+    num_seeds: int
+    is_trained: bool = True
+    """False: sets of answers, and nothing is known of how they were made."""
+    is_model_varied: bool = False
+    is_averaged: bool = False
+    """The claims are about single settings, each averaged over the others."""
+    doubtful: Sequence[str] = ()
+    """Arms, in words, on which the judge itself warns that it should not decide."""
+    is_judge_noise_unknown: bool = False
+    """The judge may grade the same answer differently, and nobody measured how much."""
+
+
+def sentence(claims: Sequence[Claim], design: Design) -> str:
+    """The verdicts with their figures, what they rest on, and their main limits."""
+    told = _one_by_one(claims, design) if len(claims) <= MAX_FULL else _by_verdict(claims, design)
+    return "; ".join([f"By {_by(design)}, {told}, {_basis(design)}", *_limits(claims, design)]) + "."
+
+
+def details(claims: Sequence[Claim], design: Design) -> tuple[str, ...]:
+    """What `sentence` leaves out, a line each, with the verdict where the sentence only counts it."""
+    if len(claims) == 1:
+        return claims[0].comparison.comments
+    lines = []
+    for claim in claims:
+        told = [*([f"{_clause(claim, design)}."] if len(claims) > MAX_FULL else []), *claim.comparison.comments]
+        if told:
+            lines.append(" ".join(told) if len(claims) > MAX_FULL else f"{claim.candidate}: {' '.join(told)}")
+    return tuple(lines)
+
+
+def in_words(settings: Mapping[str, Any]) -> str:
+    """An arm's settings with the name of each.
+
+    >>> in_words({"collate.name": "prompt-weight", "collate.weight": 0.1, "train.lora.rank": 8})
+    'collate prompt-weight · weight 0.1 · lora.rank 8'
+    """
+    return " · ".join(f"{_key_in_words(key)} {value}" for key, value in settings.items())
+
+
+def _key_in_words(key: str) -> str:
+    section, _, rest = key.partition(".")
+    return section if rest in ("", "name") else rest
+
+
+def amount(difference: float, yardstick: Yardstick) -> str:
+    """A difference with its unit: `+9.2 points of 100`.
+
+    >>> from sftframe.analysis import find_yardstick
+    >>> amount(12.5, find_yardstick("exact_match")), amount(-0.02, find_yardstick("judge"))
+    ('+12.5 of 100 answers', '-0.02 points of 100')
+    """
+    return f"{figure(difference, yardstick.digits)} {'of 100 answers' if yardstick.is_share else yardstick.unit}"
+
+
+def figure(value: float, digits: int) -> str:
+    """A signed number with so many digits after the point, and with more where these would only show zero.
+
+    >>> figure(9.24, 1), figure(-0.0123, 1), figure(0.0, 1), figure(1e-17, 1)
+    ('+9.2', '-0.01', '0', '0')
+    """
+    while digits < _MOST_DIGITS and not round(value, digits):
+        digits += 1
+    return f"{value:+.{digits}f}" if round(value, digits) else "0"
+
+
+_MOST_DIGITS = 8
+"""A difference that is smaller comes from rounding in the computer."""
+
+
+def _one_by_one(claims: Sequence[Claim], design: Design) -> str:
+    return _enumerated([_clause(claim, design) for claim in claims]) + _averaged(design)
+
+
+def _averaged(design: Design) -> str:
+    return ", averaged over the other settings" if design.is_averaged else ""
+
+
+def _clause(claim: Claim, design: Design) -> str:
+    found = claim.comparison
+    one, other = _subjects(claim, design)
+    is_plural = one != claim.candidate and design.yardstick.is_about_answers
+    are, differ = ("are", "differ") if is_plural else ("is", "differs")
+    said = {
+        "better": f"{one} {are} better than {other}",
+        "worse": f"{one} {are} worse than {other}",
+        "different": f"{one} {differ} from {other}",
+        "equivalent": f"{one} and {other} are equivalent within ±{found.margin or 0:.3g}",
+        "identical": f"{claim.candidate} and {claim.baseline} are identical (the same answers to every item)",
+        "cannot tell": f"it cannot be told whether {one} {are} better or worse than {other}"
+        if design.yardstick.direction != "none"
+        else f"it cannot be told whether {one} {differ} from {other}",
+    }[found.verdict]
+    return said if found.verdict == "identical" else f"{said} ({'; '.join(_figures(found, design))})"
+
+
+def _subjects(claim: Claim, design: Design) -> tuple[str, str]:
+    """With one seed a claim is about what that seed gave, not about the settings."""
+    if design.num_seeds > 1:
+        return claim.candidate, claim.baseline
+    if not design.is_trained:
+        return f"the answers of {claim.candidate}", f"those of {claim.baseline}"
+    if design.yardstick.is_about_answers:
+        return f"the answers with {claim.candidate}", f"those with {claim.baseline}"
+    return f"the one run with {claim.candidate}", f"the one with {claim.baseline}"
+
+
+def _figures(found: Comparison, design: Design) -> list[str]:
+    """Difference, interval, and what the interval does not show: missing scores, and a correction that decided."""
+    difference = amount(found.difference, design.yardstick)
+    interval = found.equivalence_interval if found.verdict == "equivalent" else found.interval
+    parts = [f"{difference}, {_bounds(interval, design)}" if interval else difference]
+    missing = found.missing
+    if missing is not None:
+        left = f"{missing.num_items - found.num_items:,} of {missing.num_items:,} items without a score"
+        if missing.changes_verdict:
+            parts.append(f"{left} could turn this round")
+        else:
+            parts.append(f"{left} {'is' if missing.num_items - found.num_items == 1 else 'are'} left out")
+    elif found.verdict == "cannot tell" and interval and not interval.low <= 0 <= interval.high:
+        parts.append("not enough among so many comparisons")
+    return parts
+
+
+def _bounds(interval: Interval, design: Design) -> str:
+    low, high = (figure(bound, design.yardstick.digits) for bound in (interval.low, interval.high))
+    return f"{100 * interval.level:.0f} % interval {low} to {high}"
+
+
+_SAID: dict[VerdictKind, tuple[str, str]] = {
+    "better": ("is better", "are better"),
+    "worse": ("is worse", "are worse"),
+    "different": ("differs", "differ"),
+    "equivalent": ("is equivalent", "are equivalent"),
+    "identical": ("gave the same answers", "gave the same answers"),
+    "cannot tell": ("cannot be told from it", "cannot be told from it"),
+}
+"""By verdict, of one arm and of several."""
+
+
+def _by_verdict(claims: Sequence[Claim], design: Design) -> str:
+    against = {claim.baseline for claim in claims}
+    whose = "" if design.num_seeds > 1 else "the answers of " if design.yardstick.is_about_answers else "the runs of "
+    if len(against) == 1:
+        what = f"of {whose}{len(claims)} arms compared with {'those of ' * bool(whose)}{claims[0].baseline}"
+    else:
+        what = f"of {whose}{len(claims)} choices, each compared with the baseline's"
+    groups = {kind: [claim for claim in claims if claim.comparison.verdict == kind] for kind in _SAID}
+    parts = [_group(kind, found, design) for kind, found in groups.items() if found]
+    return f"{what}{_averaged(design)}, {_enumerated(parts)}"
+
+
+def _group(kind: VerdictKind, claims: Sequence[Claim], design: Design) -> str:
+    said = f"{len(claims)} {_SAID[kind][len(claims) > 1]}"
+    if kind == "equivalent":
+        said += f" within ±{claims[0].comparison.margin or 0:.3g}"
+    if len(claims) > MAX_NAMED:
+        return said
+    if kind in ("better", "worse", "different"):
+        named = [f"{claim.candidate}: {'; '.join(_figures(claim.comparison, design))}" for claim in claims]
+    else:
+        named = [claim.candidate for claim in claims]
+    return f"{said} ({'; '.join(named)})"
+
+
+def _by(design: Design) -> str:
+    yardstick = design.yardstick
+    by = yardstick.decided_by or f"the yardstick {yardstick.label}"
+    return f"{by} {design.judge}".rstrip()
+
+
+def _basis(design: Design) -> str:
+    items = f"{design.num_items:,} test item{'s' * (design.num_items != 1)}"
+    items += f" of {design.data}" if design.data else ""
+    if design.num_groups is not None:
+        items += " (all in one group)" if design.num_groups == 1 else f" (in {design.num_groups:,} groups)"
+    seeds = "one training seed" if design.num_seeds == 1 else f"{design.num_seeds:,} training seeds"
+    parts = [f"the model {design.model}"] if design.model else []
+    parts += [seeds] if design.is_trained else ["one set of answers each"]
+    return f"with {_enumerated([*parts, items])}"
+
+
+def _limits(claims: Sequence[Claim], design: Design) -> list[str]:
+    found = []
+    if design.doubtful:
+        found.append(f"this judge warns that it should not decide on {_names(design.doubtful)}")
+    if all(claim.comparison.interval is None and claim.comparison.verdict == "cannot tell" for claim in claims):
+        found.append("nothing can be said about chance")
+    elif len(claims) == 1 and claims[0].comparison.verdict == "cannot tell":
+        found.append("this does not show that they are equal")
+    if design.num_seeds == 1:
+        again = "training again with another seed" if design.is_trained else "another set of answers"
+        found.append(f"{again} could change this")
+    if design.num_items == 1 or design.num_groups == 1:
+        found.append("this speaks of no other items")
+    num_open = sum(bool(one.comparison.missing and one.comparison.missing.changes_verdict) for one in claims)
+    if num_open and len(claims) > MAX_FULL:
+        found.append(f"items without a score could turn {num_open} of the verdicts round")
+    if len(claims) > 1:
+        found.append(f"verdicts are corrected for {len(claims)} comparisons, intervals are not")
+    if design.is_judge_noise_unknown:
+        found.append("the judge's own noise was not measured")
+    others = ["models"] if not design.is_model_varied else []
+    others += ["data", "judges"] if design.judge else ["data"]
+    return [*found, f"other {_enumerated(others)} were not tested"]
+
+
+def _names(names: Sequence[str]) -> str:
+    return _enumerated(names) if len(names) <= MAX_NAMED else f"{len(names)} arms"
+
+
+def _enumerated(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
