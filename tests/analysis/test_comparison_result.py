@@ -233,8 +233,8 @@ def test_arms_with_the_same_answers_and_scores_are_identical(run: Runs) -> None:
     assert judged(result).verdict == "identical"
     assert result.sentence == (
         "By the scores of the judge toy, collate pad-only and collate mask-pad are identical (the same answers to "
-        "every item), with one training seed and 8 test items; training again with another seed could change this; other "
-        "models, data and judges were not tested."
+        "every item), with one training seed and 8 test items; training again with another seed could change this; "
+        "other models, data and judges were not tested."
     )
 
 
