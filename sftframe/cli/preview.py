@@ -51,7 +51,7 @@ def preview(
     from sftframe.cli.render import MessageObserver
     from sftframe.pipeline import (
         Components,
-        announce_unused_columns,
+        announce_data,
         count_targets,
         read_data,
         resolve,
@@ -69,7 +69,7 @@ def preview(
         config, components, observer, indices=set(index or ()), measures_all=lengths or is_listing or count > _MANY
     )
     prepared = data.prepared
-    announce_unused_columns(prepared.dataset, observer)
+    announce_data(prepared.dataset, observer)
     if is_listing:
         views, counts = view_batches(config, components, prepared, epoch=epoch, num_tensors=count if tensors else 0)
         preview_render.show_batches(views, preview_render.Facts.of(config, data, counts), as_json=as_json)

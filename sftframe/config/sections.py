@@ -57,6 +57,9 @@ def _name_or_false(value: Any) -> Any:
 
 
 FieldName = Annotated[str | Literal[False], BeforeValidator(_name_or_false)]
+DataField = Literal[
+    "instruction", "input", "output", "response", "system", "history", "tools", "messages", "role", "content"
+]
 
 
 class DataConfig(Section):
@@ -64,9 +67,23 @@ class DataConfig(Section):
 
     source: str = "starter"
     """`starter` (bundled), `ch07` (downloaded), or a file: .json, .jsonl, .csv, .parquet"""
-    fields: dict[Literal["instruction", "input", "output", "response"], FieldName] = Field(default_factory=dict)
-    """the file's names of the three fields (`input = false`: there is no input), and for `judge FILE` its name of
-    the answers: `model_response`"""
+    shape: Literal["instruction", "prompt-completion", "messages", "sharegpt"] | None = None
+    """how an entry is written: instruction, input and output (also with system and history); prompt and completion;
+    OpenAI messages; ShareGPT conversations; default: recognised"""
+    fields: dict[DataField, FieldName] = Field(default_factory=dict)
+    """the file's names of the three fields (`input = false`: there is no input), of `system`, `history` and `tools`
+    (false: not read), of the list of `messages` with the `role` and `content` of each, and for `judge FILE` of the
+    answers: `model_response`"""
+    roles: dict[str, Literal["system", "user", "assistant", "call", "tool"]] = Field(default_factory=dict)
+    """further names of the speakers of a conversation: `roles.customer = "user"`; `call` is the assistant that calls a
+    tool, `tool` the tool that answers"""
+    invalid: Literal["error", "drop"] = "error"
+    """rows that cannot be used: an error that counts them, or left out, counted and listed in the run's folder"""
+    mend: bool = False
+    """conversations in no order: join messages of one speaker in a row; leave out what the assistant says before the
+    first question, what is said after the last answer, and exchanges with an empty text; each is counted"""
+    turns: Literal["last", "first", "each"] | None = None
+    """one exchange of every conversation, or each one as an example, without the others; default: all as one example"""
     group: FieldName | None = None
     """a field of the file: entries with the same value are one group, which counts as one unit in intervals and is
     not torn apart by the split; `starter` has its families without it; false = no groups"""

@@ -1,7 +1,18 @@
 """Reads a named source or a file into checked examples, and splits them into three parts."""
 
 from sftframe.data.columns import unused_columns_text
+from sftframe.data.rows import DroppedRow, counted
 from sftframe.data.sources import Dataset, load_answered, load_examples
 from sftframe.data.splitting import Split, num_duplicates, split
 
-__all__ = ["Dataset", "Split", "load_answered", "load_examples", "num_duplicates", "split", "unused_columns_text"]
+__all__ = [
+    "Dataset",
+    "DroppedRow",
+    "Split",
+    "counted",
+    "load_answered",
+    "load_examples",
+    "num_duplicates",
+    "split",
+    "unused_columns_text",
+]

@@ -1,7 +1,8 @@
-"""The columns of a data file: which of them are instruction, input and output, and what their cells may hold."""
+"""The columns of a data file: which of them are read, and what is said of the others."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 import shlex
@@ -17,6 +18,14 @@ from sftframe.errors import ConfigError, DataError
 
 Field = Literal["instruction", "input", "output", "response"]
 FIELDS: tuple[Field, ...] = ("instruction", "input", "output")
+OtherField = Literal["system", "history", "tools", "messages", "role", "content"]
+"""What conversations have; `role` and `content` are keys of a message."""
+OTHER_FIELDS: tuple[Literal["system", "history", "tools"], ...] = ("system", "history", "tools")
+"""Columns that are read if they are there."""
+MESSAGES: Literal["messages"] = "messages"
+MEDIA = ("image", "images", "audio", "audios", "video", "videos")
+"""Columns with something that is no text."""
+ShapeName = Literal["instruction", "prompt-completion", "messages", "sharegpt"]
 RESPONSE = "model_response"
 """Default name of the field with a model's answer, as in the chapter."""
 
@@ -37,14 +46,33 @@ class FieldNames:
     """The user named the input; then at least one entry must have it."""
     is_input_named: bool = False
     """The user named the input, or said that there is none."""
+    mapped: Mapping[Field | OtherField, str | Literal[False]] = dataclasses.field(default_factory=dict)
+    """What the user named."""
+    unread: frozenset[str] = frozenset()
+    """Columns that are not read, whatever their names: a run that was begun without them."""
+    shape: ShapeName | None = None
+    """None: not recognised yet, and not named by the user."""
+    messages: str | None = None
+    """The field with a list of messages; None: an entry has its texts in fields."""
+    role: str = "role"
+    """The key of a message with its speaker."""
+    content: str = "content"
+    """The key of a message with its text."""
+    system: str | None = None
+    history: str | None = None
+    tools: str | None = None
+    media: tuple[str, ...] = ()
+    """Columns of the file that may contain images, sounds or films."""
 
     @classmethod
     def of(
         cls,
-        mapped: Mapping[Field, str | Literal[False]],
+        mapped: Mapping[Field | OtherField, str | Literal[False]],
         *,
         has_response: bool = False,
         group: str | Literal[False] | None = None,
+        shape: ShapeName | None = None,
+        unread: Collection[str] = (),
     ) -> FieldNames:
         """The names with a mapping; a field without a mapping keeps its own name, a response is `model_response`.
 
@@ -64,18 +92,24 @@ class FieldNames:
         Raises:
             ConfigError: two fields have the same name in the file, or a field other than the input is left out.
         """
-        left_out = next((field for field, name in mapped.items() if name is False and field != "input"), None)
+        left_out = next((f for f, name in mapped.items() if name is False and f not in ("input", *OTHER_FIELDS)), None)
         if left_out is not None:
-            raise ConfigError(f"data.fields.{left_out}: only the input can be left out; expected a field of the file")
+            raise ConfigError(
+                f"data.fields.{left_out}: only input, system, history and tools can be left out; expected a field of "
+                "the file"
+            )
         names: dict[Field, str | None] = {field: mapped.get(field, field) or None for field in FIELDS}
         names["response"] = mapped.get("response", RESPONSE) or None if has_response else None
         if "input" not in mapped and names["input"] in mapped.values():
             names["input"] = None
-        for field, other in combinations(names, 2):
-            if names[field] == names[other] and names[field] is not None:
+        read: dict[str, str | None] = dict(names.items())
+        for key in (*OTHER_FIELDS, MESSAGES):
+            read[key] = mapped.get(key) or None
+        for one, other in combinations(read, 2):
+            if read[one] == read[other] and read[one] is not None:
                 raise ConfigError(
-                    f"data.fields: {field} and {other} are both read from {names[field]!r}; "
-                    f"set data.fields.{field} and data.fields.{other} to different fields of the file"
+                    f"data.fields: {one} and {other} are both read from {read[one]!r}; "
+                    f"set data.fields.{one} and data.fields.{other} to different fields of the file"
                 )
         assert names["instruction"] is not None
         assert names["output"] is not None
@@ -87,6 +121,9 @@ class FieldNames:
             group=group or None,
             is_input_mapped=bool(mapped.get("input")),
             is_input_named="input" in mapped,
+            mapped=dict(mapped),
+            unread=frozenset(unread),
+            shape=shape,
         )
 
     @property
@@ -98,6 +135,8 @@ class FieldNames:
             "output": self.output,
             "response": self.response,
         }
+        if self.messages is not None:
+            names = {"response": self.response}
         return {field: name for field, name in names.items() if name is not None}
 
     @property
@@ -108,14 +147,17 @@ class FieldNames:
     @property
     def read(self) -> set[str]:
         """All names that are read."""
-        return {*self.wanted.values(), *([self.group] if self.group else [])}
+        others = (self.group, self.messages, self.system, self.history, self.tools)
+        return {*self.wanted.values(), *(name for name in others if name is not None)}
 
     def listed(self) -> str:
         """The required names as a message lists them."""
+        if self.messages is not None:
+            return f"a list of messages in {self.messages!r}"
         return " and ".join(repr(name) for name in self.required.values())
 
 
-def setting_for(field: Field, name: str) -> str:
+def setting_for(field: Field | OtherField, name: str) -> str:
     r"""The words of the command line that read a field from this name, quoted for the shell.
 
     >>> print(setting_for("input", "context"))
@@ -147,8 +189,6 @@ _OTHER_WORDS: Mapping[Field, tuple[str, ...]] = {
     "response": ("response", "prediction", "generation"),
 }
 """Names of the fields in other data sets."""
-_TURNS = (("role", "content"), ("from", "value"))
-"""Keys of a turn in the usual forms of chat data."""
 _MOST_COLUMNS_SHOWN = 8
 
 
@@ -252,6 +292,15 @@ def may_be_input(name: str) -> bool:
     return is_alike(name, "input") or _is_word_for(name, "input")
 
 
+def may_be_question(name: str) -> bool:
+    """Whether a column with this name may contain the questions.
+
+    >>> [may_be_question(name) for name in ("Instruction", "questions", "text")]
+    [True, True, False]
+    """
+    return is_alike(name, "instruction") or _is_word_for(name, "instruction")
+
+
 def _is_word_for(name: str, field: Field) -> bool:
     letters = _letters(name)
     return any(letters in (word, f"{word}s") for word in _OTHER_WORDS[field])
@@ -316,41 +365,6 @@ def _nearest(wanted: str, field: Field, names: Sequence[str]) -> str | None:
 
 _MOST_COMPARED = 1000
 """Most names that are searched for a field: 100,000 would take a minute."""
-
-
-def conversation_key(entry: Mapping[str, object]) -> tuple[str, tuple[str, str]] | None:
-    """The key under which an entry of chat data has its turns, and the keys of a turn; None for other entries."""
-    for key, value in entry.items():
-        turns = value if isinstance(value, list) else []
-        for kind in _TURNS:
-            if turns and all(isinstance(turn, dict) and kind[0] in turn and kind[1] in turn for turn in turns):
-                return key, kind
-    return None
-
-
-def check_required(entries: Sequence[object], names: FieldNames) -> None:
-    """Check that every required field is in some entry; one that is in none probably has another name.
-
-    Raises:
-        DataError: a field that no entry has, with the names in the file.
-    """
-    objects = [entry for entry in entries if isinstance(entry, dict)]
-    if not objects or len(objects) < len(entries):
-        return  # the entry that is no object is reported with its line
-    absent = [field for field, name in names.required.items() if not any(name in entry for entry in objects)]
-    if not absent:
-        if names.group is not None and not any(names.group in entry for entry in objects):
-            raise missing_group(names.group, list(dict.fromkeys(name for entry in objects for name in entry)))
-        return
-    chat = conversation_key(objects[0])
-    if chat is not None:
-        key, (who, what) = chat
-        raise DataError(
-            f"these are conversations ({key!r} is a list of turns with {who!r} and {what!r}), expected entries with "
-            f"{names.listed()}: write the user's turn and the assistant's turn of each as those two fields"
-        )
-    available = list(dict.fromkeys(name for entry in objects for name in entry))
-    raise DataError(missing_fields(names, available, absent))
 
 
 def missing_group(name: str, available: Collection[str]) -> DataError:

@@ -1,6 +1,6 @@
 """File formats: from a file's bytes to its entries.
 
-The columns of a table are checked here, because only here they are known; the entries are checked in `examples`.
+The columns of a table are checked here, because only here they are known; the entries are checked in `rows`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 import sys
 from collections import Counter
@@ -17,9 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sftframe.data.cells import kind
 from sftframe.data.columns import FieldNames, UnusedColumn, may_be_input, missing_fields, missing_group
+from sftframe.data.shapes import missing_messages, recognised
 from sftframe.errors import DataError, brief
 from sftframe.files import content_kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A line or row that is no entry, in the place of one."""
+
+    message: str
+    """With its line."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +41,10 @@ class Entries:
     """The line on which each entry starts, if the format has lines."""
     unread: Sequence[UnusedColumn] = ()
     """Columns that are not read into the entries."""
+
+    def line(self, index: int) -> int | None:
+        """The line on which an entry starts."""
+        return None if self.lines is None else self.lines[index]
 
     def where(self, index: int) -> str:
         """The entry's name in a message."""
@@ -69,12 +83,22 @@ def _is_object_per_line(text: str) -> bool:
 
 
 def _json_lines(text: str, label: str) -> Entries:
-    values, lines = [], []
+    values: list[object] = []
+    lines: list[int] = []
+    first_error: DataError | None = None
     # not splitlines(): U+2028 and its like may stand inside a JSON string
     for number, line in enumerate(text.split("\n"), start=1):
         if line and not line.isspace():
-            values.append(_parse_json(line, label, line=number))
+            try:
+                values.append(_parse_json(line, label, line=number))
+            except DataError as error:
+                first_error = first_error or error
+                values.append(
+                    Unreadable(message=str(error).removeprefix(f"{label}: "), reason="a line that is not valid JSON")
+                )
             lines.append(number)
+    if first_error is not None and all(isinstance(value, Unreadable) for value in values):
+        raise first_error  # a file of another kind
     return Entries(values=values, lines=lines)
 
 
@@ -117,7 +141,8 @@ def _pandas_orient(value: dict[str, Any]) -> str | None:
 def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
     """Comma-separated values, the first row naming the columns; blank lines are skipped."""
     rows = csv.reader(io.StringIO(decode(data, label), newline=""), strict=True)
-    values, lines = [], []
+    values: list[object] = []
+    lines: list[int] = []
     with _long_fields(), _csv_explained(rows, label):
         header = next(rows, [])
         if header and re.match(r'\s*(\[\s*)?\{\s*"?$|\s*\[?\s*\{\s*"', header[0]):
@@ -125,16 +150,21 @@ def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
         _check_columns(header, f"{label}: line 1", names, hint=_header_hint(header))
         line = rows.line_num + 1
         for row in rows:
-            if row and len(row) != len(header):
-                raise DataError(
-                    f"{label}: line {line} has {len(row)} fields, expected {len(header)} as in the header: "
-                    'put a field with a comma or a line break in "quotes"'
-                )
             if row:
-                values.append(dict(zip(header, row, strict=True)))
+                values.append(_row(row, header, line))
                 lines.append(line)
             line = rows.line_num + 1
     return Entries(values=values, lines=lines)
+
+
+def _row(row: Sequence[str], header: Sequence[str], line: int) -> object:
+    if len(row) == len(header):
+        return dict(zip(header, row, strict=True))
+    return Unreadable(
+        message=f"line {line} has {len(row)} fields, expected {len(header)} as in the header: "
+        'put a field with a comma or a line break in "quotes"',
+        reason=f"another number of fields than in the header ({len(header)})",
+    )
 
 
 def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
@@ -147,8 +177,10 @@ def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
     try:
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         columns = list(file.schema_arrow.names)
-        _check_columns(columns, label, names)
-        read = [name for name in columns if name in names.read or (may_be_input(name) and not names.is_input_named)]
+        first = next(file.iter_batches(batch_size=1), None)
+        names = _check_columns(columns, label, names, entries=first.to_pylist() if first is not None else ())
+        wanted = {*names.read, *names.media}
+        read = [name for name in columns if name in wanted or (may_be_input(name) and not names.is_input_named)]
         unread = [_parquet_column(file, name) for name in columns if name not in read]
         return Entries(
             values=list(_parquet_rows(file, read, label, num_bytes=len(data))),
@@ -222,22 +254,6 @@ def decode(data: bytes, label: str) -> str:
         ) from None
 
 
-def kind(value: object) -> str:
-    """The name of a value's kind in messages, in JSON's words.
-
-    >>> kind(3), kind(None), kind({})
-    ('a number', 'null', 'an object')
-    >>> kind(float("nan"))
-    'NaN, which is how pandas writes an empty cell'
-    """
-    if isinstance(value, float) and math.isnan(value):
-        return "NaN, which is how pandas writes an empty cell"
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    words = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "an object"}
-    return words.get(type(value), f"a value of type {type(value).__name__}")
-
-
 def _parse_json(text: str, label: str, line: int | None = None) -> Any:
     try:
         return json.loads(text)
@@ -260,7 +276,18 @@ def _json_hint(text: str, line: int | None, error: json.JSONDecodeError) -> str:
     return ""
 
 
-def _check_columns(columns: Sequence[str], where: str, names: FieldNames, hint: str = "") -> None:
+def _check_columns(
+    columns: Sequence[str], where: str, names: FieldNames, hint: str = "", entries: Sequence[object] = ()
+) -> FieldNames:
+    """The names with the shape that the columns have.
+
+    Raises:
+        DataError: a required column is missing, or there twice.
+    """
+    try:
+        names = recognised(names, columns, entries)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
     for name, times in Counter(columns).items():
         if times > 1 and name in names.read:
             raise DataError(f"{where}: {times} columns are named {name!r}, expected one: rename the others")
@@ -269,6 +296,9 @@ def _check_columns(columns: Sequence[str], where: str, names: FieldNames, hint: 
         raise DataError(f"{where}: {missing_fields(names, columns, absent, hint)}")
     if names.group is not None and names.group not in columns:
         raise DataError(f"{where}: {missing_group(names.group, columns)}")
+    if names.messages is not None and names.messages not in columns:
+        raise DataError(f"{where}: {missing_messages(names, columns)}")
+    return names
 
 
 def _header_hint(header: Sequence[str]) -> str:

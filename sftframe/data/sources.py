@@ -3,146 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from sftframe.data.columns import (
-    FieldNames,
-    UnusedColumn,
-    check_required,
-    lost_inputs,
-    missing_group,
-    missing_here,
-    unused_columns,
-)
-from sftframe.data.formats import READERS, Entries, kind, read_parquet
-from sftframe.errors import DataError, suggestion
+from sftframe.data.columns import FieldNames, UnusedColumn, lost_inputs, missing_group, unused_columns
+from sftframe.data.conversations import Rules
+from sftframe.data.formats import READERS, Entries, read_parquet
+from sftframe.data.rows import DroppedRow, RowRules, read_rows
+from sftframe.data.shapes import shape_text
+from sftframe.errors import ConfigError, DataError, suggestion
 from sftframe.files import check_plain, content_kind, path_hint, read_named_file
 from sftframe.network import downloads
 from sftframe.records import Example
 
 if TYPE_CHECKING:
     from sftframe.config import DataConfig
-
-
-def to_examples(entries: Entries, label: str, names: FieldNames) -> tuple[Example, ...]:
-    """The entries as examples, `index` being the position among them.
-
-    An input may be absent or null, which is an empty input; an output may be empty, or a list of outputs of which each
-    is right; other fields are not read.
-
-    Raises:
-        DataError: no entry has a required field; or the first entry that cannot be used, with its index and the reason.
-    """
-    try:
-        check_required(entries.values, names)
-    except DataError as error:
-        raise DataError(f"{label}: {error}") from None
-    examples = []
-    for index, entry in enumerate(entries.values):
-        try:
-            examples.append(_example(entry, index, names))
-        except DataError as error:
-            raise DataError(f"{label}: {entries.where(index)}: {error}") from None
-    return tuple(examples)
-
-
-def to_answers(entries: Entries, label: str, names: FieldNames) -> tuple[str, ...]:
-    """The model's answer in every entry; the entries are checked already. An answer may be empty.
-
-    Raises:
-        DataError: the first entry without one.
-    """
-    assert names.response is not None
-    answers = []
-    for index, entry in enumerate(entries.values):
-        assert isinstance(entry, dict)
-        try:
-            answers.append(_text(entry, names.response))
-        except DataError as error:
-            raise DataError(f"{label}: {entries.where(index)}: {error}") from None
-    return tuple(answers)
-
-
-def _example(entry: object, index: int, names: FieldNames) -> Example:
-    if not isinstance(entry, dict):
-        raise DataError(f"expected an object with {names.listed()}, found {kind(entry)}")
-    instruction = _text(entry, names.instruction)
-    if not instruction or instruction.isspace():
-        raise DataError(
-            f"field {names.instruction!r} is blank, expected an instruction: remove the entry or fill it in"
-        )
-    given = None if names.input is None else entry.get(names.input)
-    is_empty_cell = isinstance(given, float) and math.isnan(given)  # as pandas writes one
-    has_input = given is not None and not is_empty_cell
-    output, *references = accepted_outputs(entry, names.output)
-    return Example(
-        instruction=instruction,
-        input=_text(entry, names.input) if has_input and names.input else "",
-        output=output,
-        index=index,
-        references=tuple(references),
-        group=_group(entry, names.group) if names.group is not None else "",
-    )
-
-
-def accepted_outputs(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """The outputs of an entry: its one text, or the different texts of a list, of which each is right.
-
-    The first one is trained; judges accept all.
-
-    Raises:
-        DataError: there is none, or one of them is no text that can be written.
-
-    >>> accepted_outputs({"output": "Rome"}, "output"), accepted_outputs({"output": ["1/2", "half"]}, "output")
-    (('Rome',), ('1/2', 'half'))
-    """
-    found = entry.get(name)
-    if not isinstance(found, list):
-        return (_text(entry, name),)
-    if not found:
-        raise DataError(f"field {name!r} is an empty list, expected a string or a list of accepted strings")
-    return tuple(
-        dict.fromkeys(_text({f"{name}[{place}]": text}, f"{name}[{place}]") for place, text in enumerate(found))
-    )
-
-
-def _group(entry: Mapping[str, Any], name: str) -> str:
-    """The entry's group; empty if it has none, and is a unit of its own."""
-    value = entry.get(name)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool | int | float):
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    if not isinstance(value, str):
-        raise DataError(f"field {name!r} (data.group) is {kind(value)}, expected a string or a number")
-    return _text(entry, name).strip()
-
-
-def _text(entry: Mapping[str, Any], name: str) -> str:
-    text = entry.get(name)
-    if not isinstance(text, str):
-        if name not in entry:
-            raise DataError(missing_here(name, entry))
-        raise DataError(f"field {name!r} is {kind(text)}, expected a string")
-    if not text.isascii():
-        _check_encodable(text, name)
-    return text
-
-
-def _check_encodable(text: str, name: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"field {name!r} has a lone surrogate U+{ord(text[error.start]):04X} at character {error.start}, which is "
-            "half a character and cannot be written as UTF-8: remove it"
-        ) from None
 
 
 CH07_URL = (
@@ -169,6 +48,14 @@ class Dataset:
     """In the file's order; never empty."""
     unused_columns: tuple[UnusedColumn, ...] = ()
     """Columns of the file that are not read."""
+    shape: str = "instruction/input/output"
+    """How the entries were read, in words."""
+    num_rows: int = 0
+    """Entries that were looked at, the dropped ones too."""
+    dropped: tuple[DroppedRow, ...] = ()
+    """Entries that cannot be used and were left out (`data.invalid`)."""
+    changes: Mapping[str, int] = field(default_factory=dict)
+    """What was done to entries, in words, with the number of entries."""
 
 
 def load_examples(
@@ -178,6 +65,7 @@ def load_examples(
     report: Report | None = None,
     on_bytes: OnBytes | None = None,
     on_lost_inputs: Report | None = None,
+    unread: Collection[str] = (),
 ) -> Dataset:
     """The examples of a configuration's source, all of them checked.
 
@@ -186,6 +74,7 @@ def load_examples(
         report: gets a line about slow work and other useful facts.
         on_bytes: gets the bytes of a download so far, and their total if it is known.
         on_lost_inputs: gets the line that would be an error, if a run was already started with these data.
+        unread: columns that are not read, whatever their names, because such a run was started without them.
 
     Raises:
         DataError: there is no such source or file, it cannot be read, an entry in it cannot be used, or inputs
@@ -193,7 +82,7 @@ def load_examples(
         ConfigError: `data.fields` gives two fields the same name in the file.
     """
     is_starter = config.source == "starter"
-    names = FieldNames.of(config.fields, group=None if is_starter else config.group)
+    names = FieldNames.of(config.fields, group=None if is_starter else config.group, shape=config.shape, unread=unread)
     say = report or (lambda line: None)
     if is_starter:
         suffix, data = ".jsonl", (files("sftframe") / "datasets" / "starter.jsonl").read_bytes()
@@ -202,7 +91,7 @@ def load_examples(
     else:
         suffix, data = read_source(config.source)
     entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
-    dataset = make_dataset(data, entries, config.source, names, on_lost_inputs=on_lost_inputs)
+    dataset, _ = make_dataset(data, entries, config, names, on_lost_inputs=on_lost_inputs)
     if is_starter:
         dataset = _with_families(dataset, config.group)
     num_empty = sum(not example.output or example.output.isspace() for example in dataset.examples)
@@ -230,9 +119,9 @@ def _with_families(dataset: Dataset, group: str | Literal[False] | None) -> Data
 
 
 def make_dataset(
-    data: bytes, entries: Entries, source: str, names: FieldNames, *, on_lost_inputs: Report | None = None
-) -> Dataset:
-    """The examples of a file's entries, and the file's unused columns.
+    data: bytes, entries: Entries, config: DataConfig, names: FieldNames, *, on_lost_inputs: Report | None = None
+) -> tuple[Dataset, tuple[str, ...]]:
+    """The examples of a file's entries with what was done to them, and their answers if the names have a response.
 
     Args:
         data: the file's bytes.
@@ -241,18 +130,34 @@ def make_dataset(
     Raises:
         DataError: an entry cannot be used, or inputs would be lost because their column has another name.
     """
-    examples = to_examples(entries, source, names)
-    unused = unused_columns(entries.values, names)
-    lost = lost_inputs(entries.values, unused, names)
+    source = config.source
+    rows = read_rows(entries, source, names, row_rules(config))
+    unused = unused_columns(entries.values, rows.names)
+    lost = lost_inputs(entries.values, unused, rows.names)
     if lost is not None:
         if on_lost_inputs is None:
             raise DataError(f"{source}: {lost}")
         on_lost_inputs(f"{source}: {lost}")
-    return Dataset(
+    keys = (UnusedColumn(name=key, num_filled=count, has_text=True) for key, count in rows.unread_keys.items())
+    dataset = Dataset(
         source=source,
         sha256=hashlib.sha256(data).hexdigest(),
-        examples=examples,
-        unused_columns=(*unused, *entries.unread),
+        examples=rows.examples,
+        unused_columns=(*unused, *entries.unread, *keys),
+        shape=shape_text(rows.names),
+        num_rows=len(entries.values),
+        dropped=rows.dropped,
+        changes=rows.changes,
+    )
+    return dataset, rows.answers
+
+
+def row_rules(config: DataConfig) -> RowRules:
+    """How the settings say that rows become examples."""
+    return RowRules(
+        is_dropping=config.invalid == "drop",
+        turns=config.turns,
+        conversations=Rules(roles=config.roles, is_mending=config.mend),
     )
 
 
@@ -350,8 +255,10 @@ def load_answered(config: DataConfig) -> AnsweredDataset:
         DataError: no such file, a file that cannot be read, or an entry that cannot be used; names entry and field.
         ConfigError: `data.fields` gives two fields the same name in the file.
     """
-    names = FieldNames.of(config.fields, has_response=True, group=config.group)
+    names = FieldNames.of(config.fields, has_response=True, group=config.group, shape=config.shape)
+    if config.turns in ("first", "each"):
+        raise ConfigError(f"data.turns={config.turns}: an answer belongs to the last exchange; leave data.turns out")
     suffix, data = read_source(config.source)
     entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
-    dataset = make_dataset(data, entries, config.source, names)
-    return AnsweredDataset(dataset=dataset, answers=to_answers(entries, config.source, names))
+    dataset, answers = make_dataset(data, entries, config, names)
+    return AnsweredDataset(dataset=dataset, answers=answers)

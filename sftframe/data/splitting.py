@@ -33,7 +33,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicates:
-    """How many examples of one part are also in another, with equal instruction, input and output."""
+    """How many examples of one part are also in another, with equal instruction, input, output and conversation."""
 
     test_in_train: int
     test_in_validation: int
@@ -86,9 +86,9 @@ def _shuffled(examples: tuple[Example, ...], seed: int) -> tuple[Example, ...]:
     return tuple(examples[i] for i in order)
 
 
-def _contents(examples: tuple[Example, ...]) -> set[tuple[str, str, str]]:
+def _contents(examples: tuple[Example, ...]) -> set[tuple[object, ...]]:
     return {_content(example) for example in examples}
 
 
-def _content(example: Example) -> tuple[str, str, str]:
-    return example.instruction, example.input, example.output
+def _content(example: Example) -> tuple[object, ...]:
+    return example.instruction, example.input, example.output, example.system, example.turns

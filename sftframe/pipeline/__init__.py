@@ -10,7 +10,7 @@ from sftframe.pipeline.preview import (
     view_batches,
     view_examples,
 )
-from sftframe.pipeline.session import Session, announce_unused_columns, resume, run
+from sftframe.pipeline.session import Session, announce_data, resume, run
 from sftframe.pipeline.setup import (
     Components,
     PreparedData,
@@ -31,7 +31,7 @@ __all__ = [
     "Session",
     "TokenView",
     "TunedModel",
-    "announce_unused_columns",
+    "announce_data",
     "backend_defaults",
     "check_made_with",
     "check_resources",

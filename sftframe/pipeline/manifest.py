@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from sftframe.config import Layer, RunConfig
-from sftframe.data import num_duplicates
+from sftframe.data import counted, num_duplicates
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError
 from sftframe.pipeline.setup import Components, PreparedData, Setup, resolve
@@ -136,7 +136,7 @@ def write_manifest(folder: RunStore, setup: Setup, model: CausalLM) -> None:
             "test": len(parts.test),
             "validation": len(parts.validation),
             "duplicates": asdict(num_duplicates(parts)),
-            **_unused(prepared),
+            **_reading(prepared),
         },
         "lengths": asdict(prepared.lengths),
         "template": template_identity(components.style, components.tokenizer),
@@ -156,10 +156,15 @@ def write_manifest(folder: RunStore, setup: Setup, model: CausalLM) -> None:
     folder.write_manifest(document)
 
 
-def _unused(prepared: PreparedData) -> dict[str, Any]:
-    """What the data contain and the run does not use; empty if all is used."""
-    names = [column.name for column in prepared.dataset.unused_columns]
-    return {"unused_columns": names} if names else {}
+def _reading(prepared: PreparedData) -> dict[str, Any]:
+    """How the entries were read, and what the data contain and the run does not use; nothing stands for none."""
+    dataset = prepared.dataset
+    found = {
+        "changed": dict(dataset.changes),
+        "dropped": counted([row.reason for row in dataset.dropped]),
+        "unused_columns": [column.name for column in dataset.unused_columns],
+    }
+    return {"shape": dataset.shape, "rows": dataset.num_rows, **{key: value for key, value in found.items() if value}}
 
 
 def template_identity(style: PromptStyle, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -229,6 +234,12 @@ def cuts_beginning(folder: RunStore) -> bool:
     document = folder.manifest()
     is_cut = manifest_entry(document, "lengths.num_truncated") not in (None, 0)
     return is_cut and manifest_entry(document, "lengths.prompt_cut") != "input"
+
+
+def unread_columns(folder: RunStore) -> tuple[str, ...]:
+    """The columns that the run was started without; a newer version may read more of them."""
+    found = manifest_entry(folder.manifest(), "data.unused_columns")
+    return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
 
 
 def record_judge(folder: RunStore, config: RunConfig, components: Components, registry: Registry) -> None:

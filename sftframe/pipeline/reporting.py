@@ -76,6 +76,7 @@ def _page(folder: RunStore, summary: Summary, curves: Curves, components: Compon
             verdicts=after.known_verdicts(judge),
             token_examples=_token_examples(components, prepared),
             manifest=folder.manifest(),
+            dropped=[(row.place, row.message) for row in prepared.dataset.dropped],
             config_toml=folder.config_path.read_text(encoding="utf-8"),
         )
     )

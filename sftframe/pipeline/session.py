@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge
-from sftframe.data import Dataset, num_duplicates, unused_columns_text
+from sftframe.data import Dataset, counted, num_duplicates, unused_columns_text
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
 from sftframe.errors import ConfigError, DataError, Interrupted, JudgeError, TrainingError
 from sftframe.files import RUNS_DIR, DiskError, check_inside, remove_leftovers
@@ -141,7 +141,7 @@ def announce(setup: Setup, observer: Observer) -> None:
         f"{len(parts.train)} train, {len(parts.test)} test and {len(parts.validation)} validation examples; "
         f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
     )
-    announce_unused_columns(setup.prepared.dataset, observer)
+    announce_data(setup.prepared.dataset, observer)
     if lengths.over_long:
         observer.warn(
             f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} dropped, "
@@ -176,16 +176,36 @@ def _about_words(setup: Setup) -> Iterator[str]:
             )
 
 
-def announce_unused_columns(dataset: Dataset, observer: Observer) -> None:
-    """Report the columns of the file that are not read: a warning if one of them contains text, else a note."""
+def announce_data(dataset: Dataset, observer: Observer) -> None:
+    """Report how a file was read: its shape if it is not the usual one, what was changed, dropped and not read.
+
+    Dropped rows are a warning, and so are columns that are not read if one of them contains text.
+    """
+    if dataset.shape != _USUAL_SHAPE:
+        observer.note(f"{dataset.source}: read as {dataset.shape}")
+    for done, count in dataset.changes.items():
+        observer.note(f"{dataset.source}: {done} (in {count:,} of {dataset.num_rows:,} entries)")
+    if dataset.dropped:
+        reasons = [
+            f"{count:,} × {reason}" for reason, count in counted([row.reason for row in dataset.dropped]).items()
+        ]
+        more = f", … ({len(reasons)} reasons in all)" if len(reasons) > _MOST_REASONS else ""
+        observer.warn(
+            f"{dataset.source}: {len(dataset.dropped):,} of {dataset.num_rows:,} entries dropped: "
+            f"{', '.join(reasons[:_MOST_REASONS])}{more}"
+        )
     columns = dataset.unused_columns
     if not columns:
         return
-    message = f"{dataset.source}: {unused_columns_text(columns, len(dataset.examples))}"
+    message = f"{dataset.source}: {unused_columns_text(columns, dataset.num_rows)}"
     if any(column.has_text for column in columns):
         observer.warn(f"{message}; the model does not see them. --set data.fields.FIELD=NAME reads a column")
     else:
         observer.note(message)
+
+
+_USUAL_SHAPE = "instruction/input/output"
+_MOST_REASONS = 8
 
 
 class Session:
@@ -258,6 +278,7 @@ class Session:
             folder = RunStore.create(config.out, label=label, force=force)
             manifest.write_config(folder, config, components)
             manifest.write_manifest(folder, setup, model)
+            folder.write_dropped_rows(setup.prepared.dataset.dropped)
         except DiskError as error:
             raise DiskError(
                 f"{error}; the run was not started: make room, or choose another folder with --out"
@@ -345,7 +366,13 @@ class Session:
         cuts_beginning = manifest.cuts_beginning(folder)
         try:
             prepared = prepare_data(
-                config, components, observer, saved=saved, is_begun=True, cuts_beginning=cuts_beginning
+                config,
+                components,
+                observer,
+                saved=saved,
+                is_begun=True,
+                unread=manifest.unread_columns(folder),
+                cuts_beginning=cuts_beginning,
             )
         except DataError as error:
             raise DataError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,7 @@ def prepare_data(
     *,
     saved: Path | None = None,
     is_begun: bool = False,
+    unread: Collection[str] = (),
     cuts_beginning: bool = False,
     loaded: tuple[Dataset, Split] | None = None,
 ) -> PreparedData:
@@ -178,13 +179,14 @@ def prepare_data(
     Args:
         saved: a run's `model/`; its tokenizer and context are used.
         is_begun: a run was started with these data; see `load_examples`.
+        unread: as in `load_examples`.
         cuts_beginning: the run was started when `truncate-prompt` still cut the beginning of a prompt.
         loaded: the result of `load_parts`, if there is one.
 
     Raises:
         DataError: a file, an entry or a length that cannot be used.
     """
-    dataset, parts = loaded or load_parts(config, observer, is_begun=is_begun)
+    dataset, parts = loaded or load_parts(config, observer, is_begun=is_begun, unread=unread)
     used = (*parts.train, *parts.test, *parts.validation)
     shortened: dict[int, Example] = {}
     observer.begin("tokens", len(used), "examples")
@@ -212,7 +214,9 @@ def prepare_data(
     return PreparedData(dataset=dataset, split=parts, lengths=lengths, shortened=shortened, **kept)
 
 
-def load_parts(config: RunConfig, observer: Observer, *, is_begun: bool = False) -> tuple[Dataset, Split]:
+def load_parts(
+    config: RunConfig, observer: Observer, *, is_begun: bool = False, unread: Collection[str] = ()
+) -> tuple[Dataset, Split]:
     """Load and split; nothing is tokenised. See `prepare_data`.
 
     Raises:
@@ -224,6 +228,7 @@ def load_parts(config: RunConfig, observer: Observer, *, is_begun: bool = False)
         report=observer.note,
         on_bytes=lambda done, _total: observer.advance(0, bytes=done),
         on_lost_inputs=observer.warn if is_begun else None,
+        unread=unread,
     )
     parts = split(dataset, config.data)
     observer.end()

@@ -164,6 +164,8 @@ class ReportInput:
     token_examples: Sequence[Sequence[tuple[str, str, bool, float]]] = ()
     """Per example its tokens: text, role label, whether it counts as a target, weight; see `ShownToken`."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Sequence[tuple[str, str]] = ()
+    """Rows of the data that were left out: place and reason."""
     config_toml: str = ""
     """The resolved configuration, as it is in the run's folder."""
     command: str | None = None
@@ -259,6 +261,13 @@ def _summary_tables(report: ReportInput) -> Iterator[Table]:
         )
     if report.summary.length_report and "lengths" not in report.manifest:
         yield "lengths", tuple((name, f"{count:,}") for name, count in report.summary.length_report.items())
+    if report.dropped:
+        more = len(report.dropped) - _MOST_DROPPED
+        last = (("…", f"{more:,} more, all in dropped-rows.jsonl"),) if more > 0 else ()
+        yield "entries left out", (*report.dropped[:_MOST_DROPPED], *last)
+
+
+_MOST_DROPPED = 50
 
 
 def _facts(report: ReportInput) -> RunFacts:

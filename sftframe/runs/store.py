@@ -7,7 +7,7 @@ Which folders may be used is decided in `sftframe.files.folders`; files are writ
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from sftframe.files import (
     read_json_lines,
     require_space,
     write_json,
+    write_json_lines,
     write_whole,
 )
 from sftframe.files.locks import hold
@@ -247,6 +248,11 @@ class RunStore:
         return self.path / "summary.json"
 
     @property
+    def dropped_rows_path(self) -> Path:
+        """The rows of the data that were left out, one per line: file, entry, line, reason and message."""
+        return self.path / "dropped-rows.jsonl"
+
+    @property
     def loss_png_path(self) -> Path:
         """The loss curves."""
         return self.path / "loss.png"
@@ -369,6 +375,11 @@ class RunStore:
     def write_items(self, items: Iterable[AnsweredItem]) -> None:
         """Write `items.jsonl`."""
         write_whole(self.items_path, "".join(f"{json.dumps(_line(item))}\n" for item in items))
+
+    def write_dropped_rows(self, rows: Sequence[object]) -> None:
+        """Write the rows that were left out; no file if there are none."""
+        if rows:
+            write_json_lines(self.dropped_rows_path, rows)
 
     def require_space(self, num_bytes: int) -> None:
         """Check early that a run fits on the disk.

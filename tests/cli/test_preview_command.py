@@ -145,11 +145,11 @@ def test_json_is_all_of_stdout(cli, data_file: Path) -> None:
 
 
 def test_columns_that_are_not_used_are_a_warning_and_in_the_json(cli, tmp_path: Path) -> None:
-    lines = [json.dumps({"instruction": f"Say {n}.", "output": "x", "history": [["a", "b"]]}) for n in range(12)]
+    lines = [json.dumps({"instruction": f"Say {n}.", "output": "x", "tags": [["a", "b"]]}) for n in range(12)]
     (tmp_path / "h.jsonl").write_text("\n".join(lines))
     outcome = cli("preview", "--data", "h.jsonl", "--json", "-n", "1")
-    assert outcome.json["unused_columns"] == ["history"]
-    assert "warning: h.jsonl: unused columns: 'history' (in 12 of 12 entries)" in outcome.err
+    assert outcome.json["unused_columns"] == ["tags"]
+    assert "warning: h.jsonl: unused columns: 'tags' (in 12 of 12 entries)" in outcome.err
 
 
 def test_an_input_of_another_name_ends_a_preview_with_the_setting_that_reads_it(cli, tmp_path: Path) -> None:

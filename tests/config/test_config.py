@@ -91,7 +91,7 @@ def options_complaint(owner: type[Any], values: Mapping[str, Any]) -> str:
         ("generate.top_p=1.5", "generate.top_p: expected 1 or less, found 1.5"),
         (
             "data.fields.question=q",
-            "no configuration key 'data.fields.question'. Available: input, instruction, output, re",
+            "no configuration key 'data.fields.question'. Available: content, history, input, ins",
         ),
         ("data.fields=q", "data.fields: expected a section with keys, found 'q'"),
         ("train=5", "train: expected a section with keys, found 5"),

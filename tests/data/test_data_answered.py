@@ -50,7 +50,7 @@ def test_an_entry_without_an_answer_is_named_with_its_field(tmp_path: Path) -> N
         load_answered(DataConfig(source=source))
     message = str(caught.value)
     assert message.startswith(f"{source}: entry 1: no field 'model_response'; did you mean 'response'?")
-    assert message.endswith("Use one name in all entries. It has: 'input', 'instruction', 'output', 'response'")
+    assert "Use one name in all entries. It has: 'input', 'instruction', 'output', 'response'; 1 of 2" in message
 
 
 @pytest.mark.parametrize(("value", "found"), [(None, "null"), (["Lyon."], "a list"), (3, "a number")])

@@ -176,30 +176,20 @@ def test_a_name_with_spaces_is_quoted_where_it_is_missed(load: Load) -> None:
 @pytest.mark.parametrize("file", FORMATS)
 def test_unused_columns_are_told_with_their_entries(load: Load, file: str) -> None:
     rows = [
-        {"instruction": "a", "input": "x", "output": "b", "system": "Be brief.", "id": 1},
-        {"instruction": "a", "input": "y", "output": "b", "system": "", "id": 2},
+        {"instruction": "a", "input": "x", "output": "b", "topic": "months", "id": 1},
+        {"instruction": "a", "input": "y", "output": "b", "topic": "", "id": 2},
     ]
     if file == "d.parquet":  # its own figures count what is not null
-        rows[1]["system"] = None
+        rows[1]["topic"] = None
     columns = load(file, FORMATS[file](rows)).unused_columns
-    assert unused_columns_text(columns, 2) == "unused columns: 'system' (in 1 of 2 entries), 'id' (in 2 of 2 entries)"
+    assert unused_columns_text(columns, 2) == "unused columns: 'topic' (in 1 of 2 entries), 'id' (in 2 of 2 entries)"
     assert [column.has_text for column in columns] == [True, False]
 
 
-def test_a_history_is_text(load: Load) -> None:
-    rows = [{"instruction": "a", "output": "b", "history": [["hi", "hello"]]}, {"instruction": "a", "output": "b"}]
+def test_a_list_is_text(load: Load) -> None:
+    rows = [{"instruction": "a", "output": "b", "tags": [["hi", "hello"]]}, {"instruction": "a", "output": "b"}]
     (column,) = load("d.json", json.dumps(rows)).unused_columns
-    assert (column.name, column.num_filled, column.has_text) == ("history", 1, True)
-
-
-@pytest.mark.parametrize(
-    ("key", "turn"),
-    [("messages", {"role": "user", "content": "a"}), ("conversations", {"from": "human", "value": "a"})],
-)
-def test_conversations_are_named_for_what_they_are(load: Load, key: str, turn: dict[str, str]) -> None:
-    with pytest.raises(DataError) as caught:
-        load("d.json", json.dumps([{key: [turn], "id": 3}]))
-    assert str(caught.value).startswith(f"d.json: these are conversations ({key!r} is a list of turns with ")
+    assert (column.name, column.num_filled, column.has_text) == ("tags", 1, True)
 
 
 def test_blank_outputs_count_as_empty(load: Load) -> None:

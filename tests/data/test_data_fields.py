@@ -31,9 +31,11 @@ def test_two_fields_cannot_be_read_from_one_name(mapped: dict[str, str], message
         FieldNames.of(mapped)  # type: ignore[arg-type]
 
 
-def test_only_the_input_can_be_left_out() -> None:
+def test_only_what_need_not_be_there_can_be_left_out() -> None:
     assert FieldNames.of({"input": False}).required == {"instruction": "instruction", "output": "output"}
-    with pytest.raises(ConfigError, match=r"^data\.fields\.output: only the input can be left out"):
+    with pytest.raises(
+        ConfigError, match=r"^data\.fields\.output: only input, system, history and tools can be left out"
+    ):
         FieldNames.of({"output": False})
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sftframe.data import Dataset
 from sftframe.data.columns import FieldNames
 from sftframe.data.formats import READERS
-from sftframe.data.sources import to_examples
+from sftframe.data.rows import read_rows
 from sftframe.errors import DataError
 
 Load = Callable[..., Dataset]
@@ -83,7 +83,9 @@ def test_parquet_columns_of_categories_are_text(load: Load) -> None:
 
 
 def test_parquet_numbers_are_no_text(load: Load) -> None:
-    with pytest.raises(DataError, match=r"^d\.parquet: entry 0: field 'output' is a number, expected a string$"):
+    with pytest.raises(
+        DataError, match=r"^d\.parquet: entry 0: field 'output' is a number, expected a string; 1 of 1 "
+    ):
         load("d.parquet", parquet(instruction=["a"], output=[1]))
 
 
@@ -158,9 +160,12 @@ def test_wrong_json_is_told_by_line_and_column(load: Load, content: str, message
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"instruction": "a", "output": "b"}\n\n{"instruction": ', r"line 3, column 17: Expecting value$"),
+        (
+            '{"instruction": "a", "output": "b"}\n\n{"instruction": ',
+            r"line 3, column 17: Expecting value; 1 of 2 entries is li",
+        ),
         ("[\n", r"line 2, column 1: Expecting value$"),
-        ("[1, 2]\n", r"^d\.jsonl: entry 0: expected an object .*, found a number$"),
+        ("[1, 2]\n", r"^d\.jsonl: entry 0: expected an object .*, found a number; 2 of 2 entries are like this$"),
         ("{\n", r"line 1, column 2: .*; expected a whole object on every line, or one list of objects in \[ \]$"),
         ("a,b\nc,d\n", r"line 1, column 1: .*; it looks like a table of comma-separated values: name the file \.csv$"),
         ("9" * 5000, r"^d\.jsonl: JSON that cannot be read at line 1: "),
@@ -180,7 +185,10 @@ def test_a_bad_line_is_told_by_its_number(load: Load, content: str, message: str
         ),
         ("instruction;output\na;b\n", r"line 1: no field 'instruction'.*; columns must be separated by commas$"),
         ("instruction,output,output\na,b,c\n", r"line 1: 2 columns are named 'output', expected one"),
-        ("instruction,output\na,b\n\nc,d, e\n", r"line 4 has 3 fields, expected 2 as in the header: .* in \"quotes\"$"),
+        (
+            "instruction,output\na,b\n\nc,d, e\n",
+            r"line 4 has 3 fields, expected 2 as in the header: .* in \"quotes\"; 1 of 2 entr",
+        ),
         ('instruction,output\n"a\nb",c\nd\n', r"^d\.csv: line 4 has 1 fields, expected 2"),
         ('instruction,output\na,"b\n', r"^d\.csv: not valid CSV at line 2: unexpected end of data$"),
         ('instruction,output\n"a"b,c\n', r"^d\.csv: not valid CSV at line 2: ',' expected after '\"'$"),
@@ -282,5 +290,5 @@ def test_any_text_comes_back_as_it_was_written(
     suffix: str, write: Callable[[list[tuple[str, str, str]]], bytes], rows: list[tuple[str, str, str]]
 ) -> None:
     names = FieldNames.of({})
-    examples = to_examples(READERS[suffix](write(rows), "d", names), "d", names)
+    examples = read_rows(READERS[suffix](write(rows), "d", names), "d", names).examples
     assert [(example.instruction, example.input, example.output) for example in examples] == rows

@@ -141,11 +141,56 @@ def test_columns_that_are_not_used_are_recorded(
 ) -> None:
     assert "unused_columns" not in manifest_of(finished)["data"]
     path = tmp_path / "wide.json"
-    entries = [{"instruction": f"Say {n}.", "output": "x", "system": "Be brief.", "id": n + 1} for n in range(20)]
+    entries = [{"instruction": f"Say {n}.", "output": "x", "topic": "words", "id": n + 1} for n in range(20)]
     path.write_text(json.dumps(entries), encoding="utf-8")
     whole_run(data={"source": str(path)}, before=False, out=tmp_path / "wide")
-    assert manifest_of(tmp_path / "wide")["data"]["unused_columns"] == ["system", "id"]
+    assert manifest_of(tmp_path / "wide")["data"]["unused_columns"] == ["topic", "id"]
     assert "unused_columns" in (tmp_path / "wide" / "report.html").read_text(encoding="utf-8")
+
+
+def test_rows_that_are_left_out_are_counted_listed_and_shown(
+    whole_run: Callable[..., Summary], finished: Path, tmp_path: Path, heard: Any
+) -> None:
+    assert not (finished / "dropped-rows.jsonl").exists()
+    assert "dropped" not in manifest_of(finished)["data"]
+    path, folder = tmp_path / "holes.json", tmp_path / "holes"
+    entries: list[dict[str, Any]] = [{"instruction": f"Say {n}.", "output": "x"} for n in range(22)]
+    entries[3]["output"] = entries[5]["instruction"] = None
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    whole_run(heard, data={"source": str(path), "invalid": "drop"}, before=False, out=folder)
+    assert any(line.startswith(f"{path}: 2 of 22 entries dropped: 1 × field 'output'") for line in heard.warnings)
+    data = manifest_of(folder)["data"]
+    reasons = [f"field {name!r} is null, expected a string" for name in ("output", "instruction")]
+    assert (data["shape"], data["rows"], data["dropped"]) == (
+        "instruction/input/output",
+        22,
+        {reasons[0]: 1, reasons[1]: 1},
+    )
+    listed = [json.loads(line) for line in (folder / "dropped-rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["file"], row["entry"], row["line"], row["reason"]) for row in listed] == [
+        (str(path), 3, None, reasons[0]),
+        (str(path), 5, None, reasons[1]),
+    ]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "entries left out" in page
+    assert f"{path}, entry 5" in page
+
+
+def test_a_run_of_a_version_that_did_not_read_system_messages_goes_on_without_them(
+    start: Callable[..., Session], toys: Any, tmp_path: Path
+) -> None:
+    path, run = tmp_path / "spoken.json", tmp_path / "run"
+    entries = [{"instruction": f"Say {n}.", "output": "x", "system": "Be brief."} for n in range(20)]
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    start(data={"source": str(path), "fields": {"system": False}}, before=False)
+    config = run / "config.toml"  # as that version wrote it: there was no such field
+    config.write_text(config.read_text(encoding="utf-8").replace("system = false\n", ""), encoding="utf-8")
+    document = manifest_of(run)
+    del document["settings"]["data.fields.system"]
+    assert document["data"]["unused_columns"] == ["system"]
+    (run / "manifest.json").write_text(json.dumps(document), encoding="utf-8")
+    session = Session.resume(run, toys.registry, Observer())
+    assert {example.system for example in session.setup.prepared.dataset.examples} == {""}
 
 
 def test_a_run_of_a_version_that_lost_inputs_in_silence_goes_on_with_a_warning(

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from sftframe import DataError
 from sftframe.data.columns import FieldNames
 from sftframe.data.formats import READERS
-from sftframe.data.sources import to_examples
+from sftframe.data.rows import read_rows
 
 FEW = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
@@ -46,7 +46,7 @@ FILES = {
 def load(suffix: str, content: bytes) -> list[dict[str, str]]:
     """What the loader makes of a file's bytes; its message has to be one line that names the file."""
     try:
-        found = to_examples(READERS[suffix](content, "the file", NAMES), "the file", NAMES)
+        found = read_rows(READERS[suffix](content, "the file", NAMES), "the file", NAMES).examples
     except DataError as error:
         if not str(error).startswith("the file") or "\n" in str(error):
             raise AssertionError(f"no line that names the file: {error}") from error

@@ -1,0 +1,281 @@
+"""From the entries of a file to checked examples; what cannot be used is an error, or dropped and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from sftframe.data.cells import RowError, accepted_outputs, group_of, kind, optional_text, text_of, tools_of
+from sftframe.data.columns import FieldNames
+from sftframe.data.conversations import (
+    Changes,
+    Conversation,
+    Rules,
+    conversation_of,
+    history_of,
+    read_conversation,
+)
+from sftframe.data.formats import Entries, Unreadable
+from sftframe.data.shapes import check_required, recognised
+from sftframe.errors import DataError
+from sftframe.records import Example, Turn
+
+Turns = Literal["last", "first", "each"]
+"""Which exchanges of a conversation are read, each without the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedRow:
+    """A row that was left out, because it cannot be used."""
+
+    file: str
+    entry: int
+    """Counted from 0 in its file."""
+    line: int | None
+    """None: the format has no lines."""
+    reason: str
+    message: str
+    """The fault with what only this row has."""
+
+    @property
+    def place(self) -> str:
+        """Where the row is, in words."""
+        line = "" if self.line is None else f" (line {self.line})"
+        return f"{self.file}, entry {self.entry}{line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRules:
+    """How rows become examples."""
+
+    is_dropping: bool = False
+    """Leave out the rows that cannot be used."""
+    turns: Turns | None = None
+    """None: a conversation is one example with all its turns."""
+    conversations: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRows:
+    """The examples of a file, and what was done to its rows."""
+
+    names: FieldNames
+    """With the shape of the file."""
+    examples: tuple[Example, ...]
+    answers: tuple[str, ...] = ()
+    """One per example, if the names have a response."""
+    dropped: tuple[DroppedRow, ...] = ()
+    changes: Mapping[str, int] = field(default_factory=dict)
+    """Rows that were changed, by what was done."""
+    unread_keys: Mapping[str, int] = field(default_factory=dict)
+    """Keys of messages that are not read, with the number of conversations that have them."""
+
+
+def read_rows(entries: Entries, label: str, names: FieldNames, rules: RowRules | None = None) -> ReadRows:
+    """The entries as examples, `index` being the position in the file (with `turns="each"`, among all exchanges).
+
+    An input may be absent or null, which is an empty input; an output may be empty, or a list of outputs of which each
+    is right; other fields are not read.
+
+    Raises:
+        DataError: no entry has a required field; or an entry cannot be used and is not to be dropped, with the first
+            such entry, the reason, and how many are like it.
+    """
+    rules = rules or RowRules()
+    columns = columns_of(entries.values)
+    try:
+        names = recognised(names, columns, entries.values)
+        check_required(entries.values, names, columns)
+    except DataError as error:
+        raise DataError(f"{label}: {error}") from None
+    changes = Changes()
+    examples: list[Example] = []
+    answers: list[str] = []
+    faults: list[tuple[int, RowError]] = []
+    for index, entry in enumerate(entries.values):
+        try:
+            found = _examples(entry, index, names, rules, changes)
+            if names.response is not None:
+                answers.append(text_of(entry, names.response))  # type: ignore[arg-type]
+        except RowError as error:
+            faults.append((index, error))
+            continue
+        examples.extend(found)
+    if faults and (not rules.is_dropping or not examples):
+        raise _first_fault(faults, entries, label, none_is_left=rules.is_dropping)
+    if rules.turns == "each":
+        examples = [replace(example, index=number) for number, example in enumerate(examples)]
+    return ReadRows(
+        names=names,
+        examples=tuple(examples),
+        answers=tuple(answers),
+        dropped=tuple(
+            DroppedRow(file=label, entry=index, line=entries.line(index), reason=error.reason, message=str(error))
+            for index, error in faults
+        ),
+        changes=dict(changes.done),
+        unread_keys=dict(changes.unread_keys),
+    )
+
+
+def columns_of(entries: Sequence[object]) -> tuple[str, ...]:
+    """All names in the entries, in the order in which they appear."""
+    columns: dict[str, None] = {}
+    for entry in entries:
+        if isinstance(entry, dict) and not entry.keys() <= columns.keys():
+            columns.update(dict.fromkeys(entry))
+    return tuple(columns)
+
+
+def _first_fault(
+    faults: Sequence[tuple[int, RowError]], entries: Entries, label: str, *, none_is_left: bool
+) -> DataError:
+    """The error about the first row that cannot be used, with the number of others."""
+    index, error = faults[0]
+    num_alike = sum(other.reason == error.reason for _, other in faults)
+    num_others, total = len(faults) - num_alike, len(entries.values)
+    where = "" if error.is_placed else f"{entries.where(index)}: "
+    words = f"{label}: {where}{error}; {num_alike:,} of {total:,} entries {'is' if num_alike == 1 else 'are'} like this"
+    if num_others:
+        words += f", {num_others:,} more {'has' if num_others == 1 else 'have'} other faults"
+    if none_is_left:
+        return DataError(f"{words}; no entry is left with data.invalid=drop")
+    if error.remedy:
+        words += f"; {error.remedy}"
+    if len(faults) == total:
+        return DataError(words)
+    return DataError(
+        f"{words}; --set data.invalid=drop leaves {'it' if len(faults) == 1 else f'all {len(faults):,}'} out"
+    )
+
+
+def counted(words: Sequence[str]) -> Mapping[str, int]:
+    """How often each one appears, the most frequent first.
+
+    >>> counted(["b", "a", "b"])
+    {'b': 2, 'a': 1}
+    """
+    return dict(Counter(words).most_common())
+
+
+def _examples(entry: object, index: int, names: FieldNames, rules: RowRules, changes: Changes) -> Sequence[Example]:
+    if not isinstance(entry, dict):
+        if isinstance(entry, Unreadable):
+            raise RowError(entry.message, entry.reason, is_placed=True)
+        raise RowError(f"expected an object with {names.listed()}, found {kind(entry)}", f"{kind(entry)}, no object")
+    for name in names.media:
+        _refuse_media(entry, name)
+    if names.messages is not None:
+        example = _last_exchange(read_conversation(entry, names, rules.conversations, changes), entry, index, names)
+    elif names.shape == "prompt-completion" and isinstance(entry.get(names.instruction), list):
+        example = _last_exchange(_of_two_lists(entry, names, rules.conversations, changes), entry, index, names)
+    else:
+        example = _flat(entry, index, names)
+    return (example,) if rules.turns is None else tuple(_chosen(example, rules.turns, changes))
+
+
+def _flat(entry: Mapping[str, Any], index: int, names: FieldNames) -> Example:
+    instruction = text_of(entry, names.instruction)
+    if not instruction or instruction.isspace():
+        raise RowError(
+            f"field {names.instruction!r} is blank, expected an instruction: remove the entry or fill it in",
+            f"field {names.instruction!r} is blank",
+        )
+    output, *references = accepted_outputs(entry, names.output)
+    return Example(
+        instruction=instruction,
+        input=optional_text(entry, names.input),
+        output=output,
+        index=index,
+        references=tuple(references),
+        group=group_of(entry, names.group) if names.group is not None else "",
+        system=optional_text(entry, names.system, _LEAVE_OUT_SYSTEM) if names.system is not None else "",
+        turns=history_of(entry, names.history) if names.history is not None else (),
+        tools=tools_of(entry, names.tools) if names.tools is not None else "",
+    )
+
+
+_LEAVE_OUT_SYSTEM = "--set data.fields.system=false leaves it out"
+
+
+def _of_two_lists(entry: Mapping[str, Any], names: FieldNames, rules: Rules, changes: Changes) -> Conversation:
+    """A conversation whose prompt and completion are lists of messages."""
+    prompt, completion = entry.get(names.instruction), entry.get(names.output)
+    if not isinstance(completion, list):
+        raise RowError(
+            f"field {names.output!r} is {kind(completion)}, expected a list of messages as in {names.instruction!r}"
+        )
+    assert isinstance(prompt, list)
+    return conversation_of([*prompt, *completion], names.instruction, entry, names, rules, changes)
+
+
+def _last_exchange(conversation: Conversation, entry: Mapping[str, Any], index: int, names: FieldNames) -> Example:
+    """A conversation as an example: its last exchange, and the others as turns."""
+    *turns, last = conversation.exchanges
+    return Example(
+        instruction=last.instruction,
+        output=last.output,
+        index=index,
+        group=group_of(entry, names.group) if names.group is not None else "",
+        system=conversation.system,
+        turns=tuple(turns),
+        weight=last.weight,
+        speaker=last.speaker,
+        is_call=last.is_call,
+        tools=conversation.tools,
+    )
+
+
+def _chosen(example: Example, turns: Turns, changes: Changes) -> Iterator[Example]:
+    """One exchange of an example, or each of them, without the others."""
+    if not example.turns:
+        yield example
+        return
+    if turns == "last":
+        changes.done["only the last exchange is read (data.turns)"] += 1
+        _check_counts(example.weight, turns)
+        yield replace(example, turns=())
+    elif turns == "first":
+        changes.done["only the first exchange is read (data.turns)"] += 1
+        _check_counts(example.turns[0].weight, turns)
+        yield _of_turn(example, example.turns[0])
+    else:
+        changes.done["each exchange is an example (data.turns), in one group with its others"] += 1
+        whole = replace(example, turns=(), group=example.group or f"conversation {example.index}")
+        each = [*(_of_turn(whole, turn) for turn in example.turns), whole]
+        if not all(one.weight for one in each):
+            changes.done["exchanges whose answer has the weight 0 left out"] += 1
+        yield from (one for one in each if one.weight)
+
+
+def _check_counts(weight: float, turns: Turns) -> None:
+    if not weight:
+        raise RowError(f"the answer of the {turns} exchange does not count: its weight is 0")
+
+
+def _of_turn(example: Example, turn: Turn) -> Example:
+    return replace(
+        example,
+        instruction=turn.instruction,
+        input=turn.input,
+        output=turn.output,
+        turns=(),
+        references=(),
+        weight=turn.weight,
+        speaker=turn.speaker,
+        is_call=turn.is_call,
+    )
+
+
+def _refuse_media(entry: Mapping[str, Any], name: str) -> None:
+    """Refuse a row with images, sounds or films; a text in such a column is a column that is not read."""
+    value = entry.get(name)
+    if not value or isinstance(value, str | int | float):
+        return
+    what = {"i": "images", "a": "sounds", "v": "films"}[name[0]]
+    raise RowError(
+        f"the entry has {what} (field {name!r}), and only text can be read: a model for {what} is needed",
+        f"{what} in field {name!r}",
+    )

@@ -1,0 +1,208 @@
+"""The shapes of instruction data: which one a file has, and what is said of files that have none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from sftframe.data.columns import (
+    MEDIA,
+    OTHER_FIELDS,
+    FieldNames,
+    ShapeName,
+    may_be_question,
+    missing_fields,
+    missing_group,
+    quoted,
+    setting_for,
+)
+from sftframe.errors import DataError
+
+SHAPES: Mapping[ShapeName, str] = {
+    "instruction": "instruction/input/output",
+    "prompt-completion": "prompt/completion",
+    "messages": "OpenAI messages",
+    "sharegpt": "ShareGPT conversations",
+}
+"""What each shape is called in a line for people."""
+_KEYS: Mapping[Literal["messages", "sharegpt"], tuple[str, str]] = {
+    "messages": ("role", "content"),
+    "sharegpt": ("from", "value"),
+}
+"""By shape the keys of a message's speaker and text."""
+_USUAL: Mapping[Literal["messages", "sharegpt"], str] = {"messages": "messages", "sharegpt": "conversations"}
+_MOST_LOOKED_AT = 100
+"""Entries in which a list of messages is looked for."""
+
+
+def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[object] = ()) -> FieldNames:
+    """The names with the shape of the file, and with those of its columns that belong to the shape.
+
+    Args:
+        columns: the names in the file.
+        entries: the entries, or the first ones; empty if only the columns are known.
+
+    Raises:
+        DataError: the file has no shape that can be trained on, and it is known what it is instead.
+    """
+    rows = [entry for entry in entries[:_MOST_LOOKED_AT] if isinstance(entry, dict)]
+    shape = names.shape or _shape_of(names, columns, rows)
+    others: dict[str, Any] = {
+        name: names.mapped.get(name, name if name in columns and name not in names.unread else None) or None
+        for name in OTHER_FIELDS
+    }
+    media = tuple(name for name in MEDIA if name in columns and name not in {*names.wanted.values(), *names.unread})
+    if shape in ("messages", "sharegpt"):
+        found = conversation_key(rows, names, shape)
+        role, content = _KEYS[shape]
+        return replace(
+            names,
+            shape=shape,
+            messages=names.mapped.get("messages") or (found[0] if found else _USUAL[shape]),
+            role=names.mapped.get("role") or role,
+            content=names.mapped.get("content") or content,
+            media=media,
+            **(others | {"history": None}),
+        )
+    if shape == "prompt-completion":
+        mapped = names.mapped
+        names = replace(
+            names,
+            instruction=mapped.get("instruction") or "prompt",
+            input=mapped.get("input") or None,
+            output=mapped.get("output") or "completion",
+        )
+    return replace(names, shape=shape, media=media, **others)
+
+
+def _shape_of(names: FieldNames, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> ShapeName:
+    mapped = names.mapped
+    if "messages" in mapped:
+        found = conversation_key(rows, names)
+        return found[1] if found else ("sharegpt" if mapped.get("role") == "from" else "messages")
+    if "instruction" in mapped or "output" in mapped or {names.instruction, names.output} <= {*columns}:
+        return "instruction"
+    if {"prompt", "completion"} <= {*columns}:
+        if rows and all(isinstance(row.get("label"), bool) for row in rows):
+            raise DataError(_RATED)
+        return "prompt-completion"
+    _refuse_preferences(names, columns, rows)
+    found = conversation_key(rows, names)
+    if found is not None:
+        return found[1]
+    if names.instruction not in columns and names.output not in columns:
+        _refuse_others(columns, rows)
+    return "instruction"
+
+
+def conversation_key(
+    rows: Iterable[Mapping[str, Any]], names: FieldNames, shape: ShapeName | None = None
+) -> tuple[str, Literal["messages", "sharegpt"]] | None:
+    """The key under which entries of chat data have their messages, and their shape; None for other data.
+
+    Args:
+        shape: look for messages of this shape only.
+    """
+    kinds = {kind: _keys(kind, names) for kind in _KEYS if shape in (None, kind)}
+    for row in rows:
+        for key in [names.mapped["messages"]] if names.mapped.get("messages") else row:
+            messages = row.get(str(key))
+            if not isinstance(messages, list) or not messages:
+                continue
+            for kind, (who, what) in kinds.items():
+                if all(isinstance(one, dict) and who in one for one in messages) and any(
+                    what in one for one in messages
+                ):
+                    return str(key), kind
+    return None
+
+
+def _keys(kind: Literal["messages", "sharegpt"], names: FieldNames) -> tuple[str, str]:
+    who, what = _KEYS[kind]
+    return names.mapped.get("role") or who, names.mapped.get("content") or what
+
+
+_RATED = (
+    "these are rated answers ('prompt', 'completion', 'label' true or false), which also contain the answers that a "
+    "model should not give; expected only good ones: keep the entries whose label is true, and read them with "
+    "--set data.shape=prompt-completion"
+)
+
+
+def _refuse_preferences(names: FieldNames, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    if not {"chosen", "rejected"} <= {*columns}:
+        return
+    if any(isinstance(row.get("chosen"), list) for row in rows):
+        way = setting_for("messages", "chosen")
+    else:
+        question = next((name for name in columns if may_be_question(name)), None)
+        first = setting_for("instruction", question) if question else "--set data.fields.instruction=NAME"
+        way = f"{first} {setting_for('output', 'chosen')}"
+    raise DataError(
+        "these are pairs of a better and a worse answer ('chosen', 'rejected'), as preference tuning (DPO) needs "
+        f"them; fine-tuning learns one answer: to train with the better ones, read them with {way}"
+    )
+
+
+def _refuse_others(columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse text alone and questions without answers."""
+    if "text" in columns and not any(may_be_question(name) for name in columns):
+        raise DataError(
+            "these entries have only text ('text'), as for pretraining; fine-tuning needs a question and an answer in "
+            "fields of their own, because it asks the one and learns the other: split each text into 'instruction' "
+            "and 'output'"
+        )
+    for row in rows[:1]:
+        for key, value in row.items():
+            if key in _QUESTIONS and isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+                raise DataError(
+                    f"these are questions without answers ({key!r} is a list of {len(value)} texts), expected each "
+                    "question with its answer: there is nothing to learn and nothing to judge by until answers are "
+                    "added"
+                )
+
+
+_QUESTIONS = ("turns", "prompts", "questions", "instructions")
+
+
+def check_required(entries: Sequence[object], names: FieldNames, columns: Collection[str]) -> None:
+    """Check that every required field is in some entry; one that is in none probably has another name.
+
+    Args:
+        columns: all names in the entries.
+
+    Raises:
+        DataError: a field that no entry has, with the names in the file.
+    """
+    if not any(isinstance(entry, dict) for entry in entries):
+        return  # the entry that is no object is reported with its line
+    absent = [field for field, name in names.required.items() if name not in columns]
+    if names.messages is not None and names.messages not in columns:
+        raise DataError(missing_messages(names, columns))
+    if absent:
+        raise DataError(missing_fields(names, columns, absent))
+    if names.group is not None and names.group not in columns:
+        raise missing_group(names.group, columns)
+
+
+def missing_messages(names: FieldNames, columns: Collection[str]) -> str:
+    """The message about conversations of which no entry has the messages."""
+    return (
+        f"no field {names.messages!r} with a list of messages ({names.role!r} and {names.content!r}). Available: "
+        f"{quoted(columns)}; name it with --set data.fields.messages=NAME, and the keys of a message with "
+        "--set data.fields.role=NAME --set data.fields.content=NAME"
+    )
+
+
+def shape_text(names: FieldNames) -> str:
+    """The shape in words, with what else is read.
+
+    >>> from sftframe.data.columns import FieldNames
+    >>> shape_text(recognised(FieldNames.of({}), ["prompt", "completion", "system"]))
+    'prompt/completion with system'
+    """
+    assert names.shape is not None
+    extra = [word for word in OTHER_FIELDS if getattr(names, word) is not None]
+    words = f" with {' and '.join(extra)}" if extra else ""
+    return f"{SHAPES[names.shape]}{words}"
