@@ -3,13 +3,18 @@
     compare_arms(scores)            every arm against the baseline: interval, p, verdict, what would settle it
     minimum_detectable_difference   before the first run, from a pilot or a given standard deviation
     judge_variance(repeats)         noise of a judge, from grading the same answers again
+    correct_mean(items, scores, …)  a judge's mean, corrected by people's labels of some of the answers
 
 The statistics are pure functions of scores by arm, seed and item. The method and its measured calibration are in
 `docs/explanation/calibration.md`. Shapes: S seeds, I items.
 """
 
+from sftframe.analysis.agreement import Agreement, Bias
 from sftframe.analysis.compare import AxisTable, ComparisonResult, FlippedItem, YardstickTable, arms_of_answers, compare
+from sftframe.analysis.corrections import CorrectedMean, correct_mean
 from sftframe.analysis.intervals import judge_variance, sign_flip_p
+from sftframe.analysis.label_files import PeopleLabels, read_labels, read_scale
+from sftframe.analysis.labels import Corrected
 from sftframe.analysis.pairs import Comparison, Interval, VarianceComponents
 from sftframe.analysis.planning import minimum_detectable_difference
 from sftframe.analysis.runs import ComparedArm, group_into_arms
@@ -19,23 +24,31 @@ from sftframe.analysis.yardsticks import COMPARED, YARDSTICKS, Measured, Yardsti
 __all__ = [
     "COMPARED",
     "YARDSTICKS",
+    "Agreement",
     "AxisTable",
+    "Bias",
     "ComparedArm",
     "Comparison",
     "ComparisonResult",
+    "Corrected",
+    "CorrectedMean",
     "FlippedItem",
     "Interval",
     "Measured",
+    "PeopleLabels",
     "VarianceComponents",
     "Yardstick",
     "YardstickTable",
     "arms_of_answers",
     "compare",
     "compare_arms",
+    "correct_mean",
     "find_yardstick",
     "group_into_arms",
     "judge_variance",
     "measure",
     "minimum_detectable_difference",
+    "read_labels",
+    "read_scale",
     "sign_flip_p",
 ]

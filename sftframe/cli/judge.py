@@ -17,7 +17,11 @@ from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError, JudgeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sftframe.analysis import CorrectedMean, PeopleLabels
     from sftframe.judging import Judgement
+    from sftframe.records import JudgeItem
 
 Answers = Annotated[
     Path,
@@ -35,6 +39,18 @@ VerdictFile = Annotated[
     option("--out", metavar="FILE", help="File to write the verdicts to; only for a file of answers."),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask the judge again, even if its verdict exists.")]
+LabelFile = Annotated[
+    Path | None,
+    option("--labels", help="People's labels of some answers, as CSV: they correct the judge.", metavar="FILE"),
+]
+LabelScale = Annotated[
+    str | None,
+    option(
+        "--label-scale",
+        help="Lowest and highest label, for instance 1-5. Default: 0 to 1, 0 to 100, or yes and no.",
+        metavar="LOW-HIGH",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print mean, interval and every verdict as JSON.")]
 
 
@@ -44,22 +60,38 @@ def judge(
     settings: Settings,
     num_repeats: Repeats = 1,
     out: VerdictFile = None,
+    labels: LabelFile = None,
+    label_scale: LabelScale = None,
     no_cache: NoCache = False,
     as_json: Json = False,
 ) -> None:
     """Score the answers of a run or a file; verdicts that exist are reused.
+
+    With --labels, people's labels of some of the answers correct the judge's mean and its interval.
 
     Example: sftframe judge answers.json --judge ollama --set judge.model=llama3
     """
     from sftframe.judging import is_answer_file
 
     settings = without_cache(settings) if no_cache else settings
+    people = read_people(labels, label_scale)
     if is_answer_file(path):
-        _judge_file(path, settings, num_repeats, out, as_json=as_json)
+        _judge_file(path, settings, num_repeats, out, people, as_json=as_json)
     elif out is not None:
         raise ConfigError(f"--out is for the verdicts on a file; those on a run are in {path / 'verdicts.jsonl'}")
     else:
-        _judge_run(path, settings, num_repeats, as_json=as_json)
+        _judge_run(path, settings, num_repeats, people, as_json=as_json)
+
+
+def read_people(labels: Path | None, scale: str | None) -> PeopleLabels | None:
+    """The labels that were asked for."""
+    from sftframe.analysis import read_labels, read_scale
+
+    if labels is None:
+        if scale is not None:
+            raise ConfigError("--label-scale is the scale of --labels FILE: name the file too")
+        return None
+    return read_labels(labels, scale=None if scale is None else read_scale(scale))
 
 
 def without_cache(settings: Settings) -> Settings:
@@ -67,8 +99,9 @@ def without_cache(settings: Settings) -> Settings:
     return replace(settings, flags={**settings.flags, "judge.cache": False})
 
 
-def _judge_run(path: Path, settings: Settings, num_repeats: int, *, as_json: bool) -> None:
+def _judge_run(path: Path, settings: Settings, num_repeats: int, people: PeopleLabels | None, *, as_json: bool) -> None:
     from sftframe.cli.judge_render import show_judgement_document, show_noise
+    from sftframe.cli.labels_render import show_corrected_mean
     from sftframe.cli.render import TerminalObserver, show_result
     from sftframe.pipeline import Session
 
@@ -88,16 +121,38 @@ def _judge_run(path: Path, settings: Settings, num_repeats: int, *, as_json: boo
                 summary = session.report()
     if "after" in judgements:
         with saved(path):
+            corrected = _corrected(people, judgements["after"], session.folder.items(), path)
             if as_json:
-                show_judgement_document(judgements["after"])
+                show_judgement_document(judgements["after"], corrected)
             else:
                 show_noise(judgements["after"])
+                if corrected is not None:
+                    show_corrected_mean(corrected)
                 show_result(session, summary, as_json=False)
     if failure is not None:
         raise failure
 
 
-def _judge_file(path: Path, settings: Settings, num_repeats: int, out: Path | None, *, as_json: bool) -> None:
+def _corrected(
+    people: PeopleLabels | None, judgement: Judgement, items: Sequence[JudgeItem], path: Path
+) -> CorrectedMean | None:
+    from sftframe.analysis import correct_mean
+
+    if people is None:
+        return None
+    scores = {verdict.index: verdict.score for verdict in judgement.verdicts}
+    return correct_mean(items, scores, people, name=str(path), groups=judgement.groups)
+
+
+def _judge_file(
+    path: Path,
+    settings: Settings,
+    num_repeats: int,
+    out: Path | None,
+    people: PeopleLabels | None,
+    *,
+    as_json: bool,
+) -> None:
     from sftframe.cli.judge_render import show_judgement, show_judgement_document
     from sftframe.cli.render import TerminalObserver
     from sftframe.config import validate
@@ -116,10 +171,11 @@ def _judge_file(path: Path, settings: Settings, num_repeats: int, out: Path | No
     if out is not None:
         write_json(out, judgement_document(judgement))
     with nullcontext() if out is None else saved(out):
+        corrected = _corrected(people, judgement, items, path)
         if as_json:
-            show_judgement_document(judgement)
+            show_judgement_document(judgement, corrected)
         else:
-            show_judgement(judgement, items, path, out)
+            show_judgement(judgement, items, path, out, corrected)
     judgement.check(config.max_failures)
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from rich.text import Text
 
+from sftframe.analysis import CorrectedMean
 from sftframe.cli.console import one_line, out, prose, untitled_columns
+from sftframe.cli.labels_render import show_corrected_mean
 from sftframe.cli.streams import write_json
+from sftframe.files import plain
 from sftframe.judging import (
     HeadToHead,
     Judgement,
@@ -26,19 +29,28 @@ NUM_LOWEST = 3
 """Number of answers that are shown."""
 
 
-def show_judgement_document(judgement: Judgement) -> None:
-    """The judgement as JSON."""
-    write_json(judgement_document(judgement))
+def show_judgement_document(judgement: Judgement, corrected: CorrectedMean | None = None) -> None:
+    """The judgement as JSON, with what people's labels say of it."""
+    found = judgement_document(judgement)
+    write_json(found if corrected is None else {**found, "labels": plain(corrected)})
 
 
-def show_judgement(judgement: Judgement, items: Sequence[JudgeItem], path: Path, written: Path | None) -> None:
-    """Print the mean over a file's answers, the lowest scores, and where the verdicts are."""
+def show_judgement(
+    judgement: Judgement,
+    items: Sequence[JudgeItem],
+    path: Path,
+    written: Path | None,
+    corrected: CorrectedMean | None = None,
+) -> None:
+    """Print the mean over a file's answers, the lowest scores, what people's labels say, and where the verdicts are."""
     table = untitled_columns(f"{path} · judge {judgement.judge}")
     for label, text in _summary_rows(judgement.summary, judgement.verdicts):
         table.add_row(label, Text(text))
     out().print(table)
     show_noise(judgement)
     _show_lowest(judgement.verdicts, items)
+    if corrected is not None:
+        show_corrected_mean(corrected)
     if written is None:
         out().print(Text(f"Next      sftframe judge {path} --out FILE writes all verdicts"), soft_wrap=True)
     else:

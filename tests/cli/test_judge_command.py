@@ -221,3 +221,65 @@ def test_a_folder_takes_no_verdict_file(cli: Any, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     outcome = cli("judge", "mine", "--out", "v.json")
     assert (outcome.code, "mine/verdicts.jsonl" in outcome.last_line) == (2, True)
+
+
+def labelled(path: Path, labels: dict[int, str]) -> Path:
+    path.write_text("index,label\n" + "".join(f"{index},{label}\n" for index, label in labels.items()))
+    return path
+
+
+def test_peoples_labels_correct_the_mean_of_a_file(cli: Any, tmp_path: Path) -> None:
+    """The judge finds every second of 40 answers right; people find all of them right."""
+    path = written(tmp_path / "a.json", answers(*["Yes.", "No."] * 20))
+    labels = labelled(tmp_path / "labels.csv", dict.fromkeys(range(12), "yes"))
+    outcome = cli("judge", path, "--labels", labels, "--json")
+    assert outcome.code == 0, outcome.err
+    found = outcome.json["labels"]
+    assert outcome.json["mean"] == 50
+    assert (found["mean"]["value"], found["mean"]["judge_alone"], found["mean"]["labels_alone"]) == (100, 50, 100)
+    assert (found["mean"]["num_labels"], found["mean"]["num_items"]) == (12, 40)
+    assert found["mean"]["interval"]["low"] < 85
+    assert (found["agreement"]["accuracy"], found["agreement"]["num_answers"]) == (0.5, 12)
+    assert any(note.startswith("only 12 items have labels") for note in found["notes"])
+
+
+def test_the_corrected_mean_stands_beside_the_judges_own(cli: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.json", answers(*["Yes.", "No."] * 20))
+    labels = labelled(tmp_path / "labels.csv", dict.fromkeys(range(12), "5"))
+    outcome = cli("judge", path, "--labels", labels, "--label-scale", "1-5")
+    assert outcome.code == 0, outcome.err
+    assert "people's labels · 12 of 40 items" in outcome.out
+    assert "100.0 of 100, 95 % interval" in outcome.out
+    assert "−50.0 points" in outcome.out
+    assert outcome.out.splitlines()[-1].startswith("Next      sftframe judge ")
+
+
+def test_peoples_labels_correct_the_mean_of_a_run(cli: Any, finished_run: Any, tmp_path: Path) -> None:
+    shutil.copytree(finished_run.path, tmp_path / "mine")
+    labels = labelled(tmp_path / "labels.csv", {17: "yes", 18: "no"})
+    outcome = cli("judge", "mine", "--labels", labels)
+    assert (outcome.code, outcome.last_line) == (
+        4,
+        "error: people's labels: 2 of 2 items have a label, expected at least 10: label more items that were drawn at "
+        "random",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--label-scale", "1-5"), "--label-scale is the scale of --labels FILE: name the file too"),
+        (("--labels", "none.csv"), "cannot read the labels in none.csv: No such file or directory"),
+        (("--labels", "a.json"), "has neither a column 'id' nor 'index'"),
+        (("--labels", "labels.csv", "--label-scale", "5"), "--label-scale '5': expected the lowest and the highest"),
+    ],
+)
+def test_labels_that_cannot_be_read_stop_before_the_judge_is_asked(
+    cli: Any, tmp_path: Path, fickle: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "labels.csv").write_text("index,label\n0,1\n")
+    path = written(tmp_path / "a.json", [{**answers("x")[0], "label": "x"}])
+    outcome = cli("judge", path, "--judge", "fickle", "--set", f"judge.log={fickle}", *arguments)
+    assert outcome.code in (2, 4)
+    assert message in outcome.last_line or "has no column 'label'" in outcome.last_line
+    assert asked(fickle) == []
