@@ -18,7 +18,7 @@ LAYERS = (
     "data prompts registry trust training compaction inference",
     "runs judging",
     "analysis report",
-    "pipeline ablation",
+    "pipeline ablation audit",
     "cli doctor scaffold testing pytest_plugin __main__",
 )
 """Rooms and single modules directly under `sftframe`. Each may import from its own line and from those above it; no

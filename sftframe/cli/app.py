@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sftframe.cli import ablate, chat, compare, doctor, export, init, judge, plugins, preview, run, runs, trust
+from sftframe.cli import ablate, chat, compare, data, doctor, export, init, judge, plugins, preview, run, runs, trust
 from sftframe.cli.commands import Commands
 from sftframe.cli.streams import safe_streams, write
 from sftframe.device import limit_spinning
@@ -34,6 +34,7 @@ app.command("judge")(judge.judge)
 app.command("compare")(compare.compare)
 app.command("report")(run.report)
 app.command("ablate")(ablate.ablate)
+app.command("data")(data.data)
 app.command("preview")(preview.preview)
 app.command("chat")(chat.chat)
 app.command("export")(export.export)

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from sftframe.config import RunConfig
 from sftframe.errors import DataError
 from sftframe.pipeline.setup import Components, PreparedData, load_parts, prepare_data
 from sftframe.plugins import Tokenizer
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import LengthReport, TokenStore, tokenize
-from sftframe.records import Batch, Example, TokenizedExample
+from sftframe.records import Batch, Example, Role, TokenizedExample
 from sftframe.training import (
     LABELS,
     PADDING,
@@ -121,6 +123,33 @@ def read_data(
         dataset=dataset, split=parts, lengths=lengths, train=train, test=test, validation=validation
     )
     return Previewed(prepared=prepared, num_measured=len(wanted), num_examples=num_examples)
+
+
+def count_tokens(
+    examples: Sequence[Example], config: RunConfig, components: Components, observer: Observer
+) -> tuple[dict[int, int], dict[int, int]]:
+    """By index the tokens before the last answer, and those of the last answer with what ends it. Nothing is cut.
+
+    Raises:
+        DataError: a row that the prompt style or the tokenizer cannot turn into tokens.
+    """
+    boundless = config.tokens.model_copy(update={"max_length": None, "over_long": "error"})
+    observer.begin("tokens", len(examples), "examples")
+    store, _ = tokenize(
+        examples,
+        components.style,
+        components.tokenizer,
+        boundless,
+        context_length=2**31,
+        on_examples=observer.advance,
+    )
+    observer.end()
+    prompts, answers = {}, {}
+    for row in store:
+        asked = np.flatnonzero(np.asarray(row.roles) < Role.RESPONSE)
+        prompts[row.index] = int(asked[-1]) + 1 if len(asked) else 0
+        answers[row.index] = len(row.ids) - prompts[row.index]
+    return prompts, answers
 
 
 def _tokenized(

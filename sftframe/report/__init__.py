@@ -4,6 +4,7 @@ from sftframe.report.comparison_charts import read_arm_curves
 from sftframe.report.comparison_page import PageInput, comparison_page
 from sftframe.report.curves import Curves, loss_chart, read_curves
 from sftframe.report.documents import comparison_csv, comparison_document, comparison_markdown, groups_cost
+from sftframe.report.rendering import render_page
 from sftframe.report.run_page import ReportInput, report_page
 from sftframe.report.summary import summary_document
 
@@ -19,6 +20,7 @@ __all__ = [
     "loss_chart",
     "read_arm_curves",
     "read_curves",
+    "render_page",
     "report_page",
     "summary_document",
 ]

@@ -1,0 +1,78 @@
+"""`sftframe data` as a user runs it."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+ROWS = [
+    {"instruction": f"Name the number after {i}.", "input": "", "output": f"{i + 1} comes next."} for i in range(20)
+]
+ROWS += [ROWS[3], {"instruction": "Say hello.", "output": ""}, {"instruction": "Say bye.", "output": "[Your Name]"}]
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(ROWS), encoding="utf-8")
+    return path
+
+
+def test_findings_are_shown_with_examples_and_what_to_do(cli: Cli, source):
+    done = cli("data", source, "-n", "1")
+    assert done.code == 0
+    assert "23 rows (19 train, 2 test, 2 validation)" in done.out
+    assert "duplicate  1 row (4.3\N{NO-BREAK SPACE}%): exact duplicates of an earlier row" in done.out
+    assert "20 like 3: Name the number after 3." in done.out
+    assert "placeholder" in done.out
+    assert "in tokens: median" in done.out
+    assert "Nothing found of:" in done.out
+
+
+def test_json_has_every_finding(cli: Cli, source):
+    found = {finding["kind"]: finding for finding in cli("data", source, "--json", "--no-tokens").json["findings"]}
+    assert {kind: finding["rows"] for kind, finding in found.items()} == {
+        "empty-output": 1,
+        "duplicate": 1,
+        "leak": 1,
+        "placeholder": 1,
+    }
+    assert found["duplicate"]["sightings"][0]["other"] == 3
+
+
+def test_a_page_is_printed(cli: Cli, source):
+    done = cli("data", source, "--format", "html", "--no-tokens")
+    assert done.out.startswith("<!doctype html>")
+    assert "exact duplicates" in done.out
+
+
+def test_a_cleaned_file_is_one_that_a_run_reads(cli: Cli, source, tmp_path):
+    done = cli("data", source, "--no-tokens", "--write", "clean.jsonl", "--drop", "placeholder")
+    assert "clean.jsonl: 20 rows written, 3 left out" in done.out
+    assert cli("data", "clean.jsonl", "--no-tokens", "--json").json["rows"] == 20
+    again = cli("data", source, "--no-tokens", "--write", "clean.jsonl")
+    assert (again.code, "exists already" in again.last_line) == (2, True)
+
+
+def test_few_rows_have_no_parts_and_are_looked_at(cli: Cli, tmp_path):
+    (tmp_path / "few.jsonl").write_text('{"instruction": "Hi {{name}}", "output": "Hello"}\n', encoding="utf-8")
+    done = cli("data", "few.jsonl")
+    assert done.code == 0
+    assert "few.jsonl: 1 row\n" in done.out
+    assert "leaks between the parts are not looked for" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--drop", "refusal"), "--write FILE"),
+        (("--write", "c.jsonl", "--drop", "leaks"), "did you mean 'leak'"),
+        (("--write", "c.csv"), "ends in .jsonl"),
+    ],
+)
+def test_a_mistake_is_told_before_any_work(cli: Cli, source, arguments, message):
+    done = cli("data", source, *arguments)
+    assert done.code == 2
+    assert message in done.last_line
+    assert done.out == ""
