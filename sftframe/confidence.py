@@ -6,6 +6,7 @@ Items of one group are not independent, so intervals take the groups as their un
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,44 @@ def units_of(indices: Iterable[int], groups: Mapping[int, str] | None) -> list[s
     """What each item counts with: its group's name, or its own index; None if no two items are of one group."""
     units = [(groups or {}).get(index) or index for index in indices]
     return units if len(set(units)) < len(units) else None
+
+
+def merged_groups(named: Iterable[Mapping[int, str]]) -> dict[int, str]:
+    """By item its group, if several sources name groups; items without one are left out.
+
+    Sources may know different groups: an older run knows none, another one names another field. Items that are together
+    in any of them are then together, which never makes an interval too narrow.
+
+    >>> merged_groups([{0: "x", 1: "x"}, {1: "p", 2: "p", 3: "q"}])
+    {0: '0', 1: '0', 2: '0', 3: '1'}
+    """
+    different = {tuple(sorted(groups.items())) for groups in named} - {()}
+    if len(different) < 2:
+        return dict(next(iter(different), ()))
+    root: dict[object, object] = {}
+
+    def find(one: object) -> object:
+        while root.setdefault(one, one) != one:
+            one = root[one]
+        return one
+
+    for number, pairs in enumerate(sorted(different)):
+        for index, group in pairs:
+            root[find(index)] = find((number, group))
+    items = sorted({index for pairs in different for index, _ in pairs})
+    numbers = {place: str(number) for number, place in enumerate(dict.fromkeys(find(index) for index in items))}
+    return {index: numbers[find(index)] for index in items}
+
+
+def groups_note(named: Mapping[str, Mapping[int, str]]) -> str:
+    """A line if sources, by their names, do not all have the same groups of items; empty if they do."""
+    without = [source for source, groups in named.items() if not groups]
+    if len({tuple(sorted(groups.items())) for groups in named.values() if groups}) > 1:
+        return "the groups of items differ: items that are together anywhere count as together"
+    if without and len(without) < len(named):
+        some = without[0] if len(without) == 1 else f"{without[0]} and {len(without) - 1} more"
+        return f"the groups of items are those of the others: {some} {'has' if len(without) == 1 else 'have'} none"
+    return ""
 
 
 def grouped_interval(values: Sequence[float], groups: Sequence[Hashable]) -> tuple[float, float] | None:
@@ -111,42 +150,52 @@ def group_freedom(sizes: Sequence[int]) -> float:
 
 
 def effective_number(values: Sequence[float], groups: Sequence[Hashable]) -> float:
-    """How many independent items say as much about the mean as these do; at most their number.
+    """How many independent items say as much about the mean as these do: from the groups' effective number, if items of
+    a group go together completely (or all values are the same, so that nothing says how far they do), to the items'.
 
-    If the values are all the same, the groups' effective number: nothing says how far items of a group go together.
+    >>> [effective_number(values, list("aabb")) for values in ([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0])]
+    [2.0, 4.0]
+    """
+    return len(values) / min(_design_effect(values, groups), _largest_effect(groups))
 
-    >>> round(effective_number([0.0, 0.0, 1.0, 1.0], list("aabb")), 3)
-    1.333
-    >>> effective_number([0.0, 1.0, 0.0, 1.0], list("aabb"))
-    4.0
+
+def _design_effect(values: Sequence[float], groups: Sequence[Hashable]) -> float:
+    """Variance of the mean, over that of independent items; at least 1."""
+    alone = stdev(values) ** 2 / len(values) if len(values) > 1 else 0.0
+    error, freedom = grouped_error(values, groups)
+    return max(1.0, error**2 / alone) if alone and freedom else _largest_effect(groups)
+
+
+def _largest_effect(groups: Sequence[Hashable]) -> float:
+    """The design effect of groups that go together completely."""
+    return sum(count**2 for count in Counter(groups).values()) / len(groups)
+
+
+def independent_number(values: Sequence[float], groups: Sequence[Hashable]) -> float:
+    """How many independent values an interval of a share, or of a few outcomes, takes these for; at most their number.
+
+    This is `effective_number`, less in two cases. Where nearly all values are the same, the few others do not say how
+    far items of a group go together: so two imaginary ones are added whose groups go together completely. And with few
+    groups it is reduced so that the interval is as wide as one with Student's t (Korn & Graubard 1998).
+
+    >>> values, groups = [1.0] + 19 * [0.0], sorted(4 * [1, 2, 3, 4, 5])
+    >>> round(effective_number(values, groups), 1), round(independent_number(values, groups), 1)
+    (20.0, 3.8)
     """
     number = len(values)
     if len(set(groups)) == number:
         return float(number)
-    error, freedom = grouped_error(values, groups)
-    counts: dict[Hashable, int] = {}
-    for group in groups:
-        counts[group] = counts.get(group, 0) + 1
-    if not freedom:
-        return 1.0
-    alone = stdev(values) ** 2 / number
-    if not alone:
-        return number**2 / sum(count**2 for count in counts.values())
-    return float(number) if error**2 <= alone else number * alone / error**2
-
-
-def independent_number(values: Sequence[float], groups: Sequence[Hashable]) -> float:
-    """`effective_number`, reduced for few groups, so that an interval of shares with it is as wide as one with
-    Student's t (Korn & Graubard 1998); at most the number of values.
-    """
-    number = effective_number(values, groups)
-    if number == len(values):
-        return number
+    _, freedom = grouped_error(values, groups)
     from scipy.special import stdtrit
 
-    _, freedom = grouped_error(values, groups)
-    normal, students_t = float(stdtrit(len(values) - 1, 0.025)), float(stdtrit(freedom or 1.0, 0.025))
-    return number * (normal / students_t) ** 2
+    num_rare = number - Counter(values).most_common(1)[0][1]
+    found, most = _design_effect(values, groups), _largest_effect(groups)
+    design_effect = max(found, (num_rare * found + _IMAGINARY * most) / (num_rare + _IMAGINARY))
+    normal, students_t = float(stdtrit(number - 1, 0.025)), float(stdtrit(freedom or 1.0, 0.025))
+    return number / design_effect * (normal / students_t) ** 2
+
+
+_IMAGINARY = 2
 
 
 def share_interval(share: float, num_items: float) -> tuple[float, float]:

@@ -50,6 +50,26 @@ def p_text(p_value: float | None) -> str:
     return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
 
 
+def groups_text(num_groups: int, *effective: float | None) -> str:
+    """How many groups there are, and how many independent items they count like.
+
+    Args:
+        effective: of each figure that is told: its number of independent items; None = not known.
+
+    >>> groups_text(12, 26.3), groups_text(12), groups_text(1, 1.0)
+    ('12 groups, which count like 26 independent items', '12 groups', 'one group')
+    >>> groups_text(12, 26.3, 31.0, None)
+    '12 groups, which count like 26 to 31 independent items'
+    """
+    if num_groups == 1:
+        return "one group"
+    known = sorted({max(1, round(number)) for number in effective if number is not None})
+    if not known:
+        return f"{num_groups:,} groups"
+    ends = " to ".join(f"{number:,}" for number in dict.fromkeys((known[0], known[-1])))
+    return f"{num_groups:,} groups, which count like {ends} independent item{'s' * (known[-1] != 1)}"
+
+
 def duration(seconds: float | None) -> str:
     """A time in two units at most.
 

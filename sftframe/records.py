@@ -340,6 +340,8 @@ class JudgeSummary:
     num_items: int
     num_groups: int | None = None
     """Groups of the scored items; None = every item is a unit of its own."""
+    effective_items: float | None = None
+    """So many independent items would say as much about the mean; None without groups."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

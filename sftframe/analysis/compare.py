@@ -16,14 +16,15 @@ from sftframe.analysis.runs import (
     check_comparable,
     check_identity,
     differing_settings,
-    groups_note,
     groups_of,
+    note_on_groups,
 )
 from sftframe.analysis.sentence import Claim, Design, details, in_words, sentence
 from sftframe.analysis.verdicts import Adjust, compare_arms
 from sftframe.analysis.yardsticks import COMPARED, Yardstick, find_yardstick, scored
 from sftframe.config import settings_in_words
 from sftframe.errors import ConfigError, DataError, PluginError, suggestion
+from sftframe.formatting import groups_text
 from sftframe.judging import HeadToHead, caution_of
 from sftframe.plugins import Judge
 from sftframe.records import AnsweredItem, JudgeItem, Verdict
@@ -101,15 +102,14 @@ def arms_of_answers(head_to_head: HeadToHead) -> list[ComparedArm]:
     Args:
         head_to_head: with scores of single answers.
     """
-    groups = head_to_head.groups
-    names_of_groups = [groups.get(one.index, "") for one, _ in head_to_head.matches]
     sides = zip((head_to_head.a, head_to_head.b), zip(*head_to_head.matches, strict=True), strict=True)
     verdicts = list(zip(*head_to_head.verdicts, strict=True))
     names = _names(head_to_head)
     arms = []
     for number, (side, items) in enumerate(sides):
+        groups = [side.groups.get(item.index, "") for item in items]
         results = tuple(
-            _result(*parts) for parts in zip(range(len(items)), items, verdicts[number], names_of_groups, strict=True)
+            _result(*parts) for parts in zip(range(len(items)), items, verdicts[number], groups, strict=True)
         )
         run = LoadedRun(
             path=Path(side.label),
@@ -158,6 +158,12 @@ class YardstickTable:
     table: ComparisonTable
     num_unscored: Mapping[str, int]
     """Per arm: items without a score, summed over its seeds; they are left out in all arms."""
+
+    @property
+    def in_groups(self) -> str:
+        """In how many groups the items are, to follow their number, and what this costs; empty without groups."""
+        found = [one.grouping for one in self.table.comparisons if one.grouping is not None]
+        return f" in {groups_text(found[0].num_groups, *(one.effective_items for one in found))}" if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -524,7 +530,7 @@ def compare(
             )
         ),
         flips={arm.name: tuple(flipped_items(base_arm, arm, wanted)) for arm in arms if arm.name != first},
-        notes=(*notes, *([note] if (note := groups_note(arms)) else []), *warnings),
+        notes=(*notes, *([note] if (note := note_on_groups(arms)) else []), *warnings),
         settings=settings or differing_settings(arms),
         cautions=cautions,
         is_judge_noise_unknown=judge is not None and not judge.is_deterministic and judge_variance is None,

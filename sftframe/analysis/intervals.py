@@ -274,7 +274,9 @@ def grouping(
             float(half_width(one, 1 - level)) if coverage(one.num_seeds, one.num_items) else None for one in found
         ]
         if found[0].item > 0 and found[1].item > 0:
-            effective = differences.values.shape[1] * min(1.0, float(found[1].item / found[0].item))
+            fewest = float(differences.units.weights.sum() ** 2 / (differences.units.weights**2).sum())
+            number = differences.values.shape[1]
+            effective = min(number, max(fewest, number * float(found[1].item / found[0].item)))
     return Grouping(
         num_groups=len(sizes),
         largest=int(sizes.max()),

@@ -180,7 +180,9 @@ class Grouping:
     largest: int
     """Items of the largest group."""
     effective_items: float | None
-    """So many independent items would say as much; at most the number of items. None = one group, or nothing varies."""
+    """So many independent items would say as much: from the groups' effective number to the number of items. None = one
+    group, or nothing varies.
+    """
     half_width: float | None
     """Of the interval, before it is cut at the ends of the scale."""
     half_width_ungrouped: float | None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from sftframe.confidence import groups_note, merged_groups
 from sftframe.config import settings_in_words
 from sftframe.errors import ConfigError, DataError
 from sftframe.runs import LoadedRun
@@ -42,40 +43,17 @@ class ComparedArm:
 
 
 def groups_of(arms: Iterable[ComparedArm]) -> dict[int, str]:
-    """By item its group; items without one are left out.
-
-    Runs may know different groups: an older run knows none, and another one may name another field. Items that are
-    together in any run are then together, which never makes an interval too narrow.
-    """
-    named = {tuple((item.index, item.group) for item in run.items if item.group) for run in _runs(arms)} - {()}
-    if len(named) < 2:
-        return dict(next(iter(named), ()))
-    root: dict[object, object] = {}
-
-    def find(one: object) -> object:
-        while root.setdefault(one, one) != one:
-            one = root[one]
-        return one
-
-    for number, pairs in enumerate(sorted(named)):
-        for index, group in pairs:
-            root[find(index)] = find((number, group))
-    names = {index: find(index) for pairs in named for index, _ in pairs}
-    numbers = {
-        place: str(number) for number, place in enumerate(dict.fromkeys(names[index] for index in sorted(names)))
-    }
-    return {index: numbers[names[index]] for index in sorted(names)}
+    """By item its group in any run; items without one are left out (see `confidence.merged_groups`)."""
+    return merged_groups(_groups(run) for run in _runs(arms))
 
 
-def groups_note(arms: Sequence[ComparedArm]) -> str:
+def note_on_groups(arms: Sequence[ComparedArm]) -> str:
     """A line if the runs do not all have the same groups of items; empty if they do."""
-    found = {run.path: tuple((item.index, item.group) for item in run.items if item.group) for run in _runs(arms)}
-    without = [str(path) for path, pairs in found.items() if not pairs]
-    if len({pairs for pairs in found.values() if pairs}) > 1:
-        return "the runs have different groups of items: items that are together in any run count as together"
-    if without and len(without) < len(found):
-        return f"the groups of items are those of the other runs: {without[0]} has none"
-    return ""
+    return groups_note({str(run.path): _groups(run) for run in _runs(arms)})
+
+
+def _groups(run: LoadedRun) -> dict[int, str]:
+    return {item.index: item.group for item in run.items if item.group}
 
 
 def _runs(arms: Iterable[ComparedArm]) -> Iterator[LoadedRun]:

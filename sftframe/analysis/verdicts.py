@@ -40,6 +40,7 @@ from sftframe.analysis.pairs import (
 )
 from sftframe.analysis.planning import minimum_detectable_difference, needed_to_settle
 from sftframe.errors import ConfigError, suggestion
+from sftframe.formatting import groups_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,13 +178,14 @@ def _grouped(grouping: Grouping | None, num_items: int) -> str:
     """That groups of items are the units, and what this costs."""
     if grouping is None or grouping.num_groups == 1:
         return ""
-    told = f"The {num_items:,} items are in {grouping.num_groups:,} groups, which count as units"
-    if grouping.effective_items is None or grouping.widening is None:
+    told = f"The {num_items:,} items are in {groups_text(grouping.num_groups, grouping.effective_items)}"
+    if grouping.effective_items is None or grouping.widening is None or grouping.widening < _WORTH_TELLING:
         return f"{told}."
-    return (
-        f"{told}: they say as much as about {grouping.effective_items:,.0f} independent items, and the interval is "
-        f"{grouping.widening:.2g} times as wide."
-    )
+    return f"{told}, so the interval is {grouping.widening:.2g} times as wide."
+
+
+_WORTH_TELLING = 1.05
+"""A smaller widening of the interval is not told."""
 
 
 def _limits(covers: Coverage | None, *, is_one_group: bool = False) -> str:

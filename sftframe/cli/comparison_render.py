@@ -71,11 +71,9 @@ def _differences(main: YardstickTable) -> Table:
     yardstick, table = main.yardstick, main.table
     means = {arm.name: arm.mean for arm in table.arms}
     baseline = table.comparisons[0].baseline
-    grouping = table.comparisons[0].grouping
-    groups = f" in {grouping.num_groups} groups" if grouping else ""
     shown = Table(
         title=Text(
-            f"{yardstick.label} in {yardstick.unit} · {len(table.items)} items{groups} · {len(table.seeds)} "
+            f"{yardstick.label} in {yardstick.unit} · {len(table.items)} items{main.in_groups} · {len(table.seeds)} "
             f"seed{'s' * (len(table.seeds) != 1)} · ±{main.margin:.3g} counts as none"
         ),
         title_justify="left",

@@ -15,6 +15,7 @@ from sftframe.cli.console import one_line, out, prose, untitled_columns
 from sftframe.cli.labels_render import show_corrected_mean
 from sftframe.cli.streams import write_json
 from sftframe.files import plain
+from sftframe.formatting import groups_text
 from sftframe.judging import (
     HeadToHead,
     Judgement,
@@ -84,6 +85,8 @@ def show_comparison(comparison: HeadToHead) -> None:
     out().print(table)
     sentence = _scores_say(comparison.scores) if comparison.scores else _pairs_say(comparison.pairs)
     prose(out(), Text(sentence, style="bold"))
+    if comparison.note:
+        prose(out(), Text(f"{comparison.note[:1].upper()}{comparison.note[1:]}."))
     prose(out(), "The interval is over items only: another training seed may give another result.")
 
 
@@ -91,12 +94,14 @@ def _summary_rows(summary: JudgeSummary, verdicts: Sequence[Verdict]) -> list[tu
     mean = "–" if summary.mean is None else f"{summary.mean:.1f} of 100"
     if summary.ci95:
         mean += f", 95 % interval {summary.ci95[0]:.1f} to {summary.ci95[1]:.1f}"
-    scored = f"{summary.num_scored} of {summary.num_items}{_in_groups(summary.num_groups)}{_lost(verdicts)}"
+    scored = f"{summary.num_scored} of {summary.num_items}{_in_groups(summary)}{_lost(verdicts)}"
     return [("mean", mean), ("scored", scored)]
 
 
-def _in_groups(num_groups: int | None) -> str:
-    return "" if num_groups is None else f" in {num_groups} groups, the units of the interval"
+def _in_groups(summary: JudgeSummary | ScoreDifference | PairSummary) -> str:
+    if summary.num_groups is None:
+        return ""
+    return f" in {groups_text(summary.num_groups, summary.effective_items)}"
 
 
 def _lost(words: Sequence[Verdict | Preference]) -> str:
@@ -120,7 +125,7 @@ def _difference_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
     scores = comparison.scores
     assert scores is not None
     a, b = ([pair[side] for pair in comparison.verdicts] for side in (0, 1))
-    rows = [("scored in both", f"{scores.num_items} items{_in_groups(scores.num_groups)}")]
+    rows = [("scored in both", f"{scores.num_items} items{_in_groups(scores)}")]
     for name, mean, verdicts in (("mean of A", scores.mean_a, a), ("mean of B", scores.mean_b, b)):
         rows.append((name, ("–" if mean is None else f"{mean:.1f} of 100") + _lost(verdicts)))
     if scores.mean_difference is not None:
@@ -147,8 +152,7 @@ def _pair_rows(comparison: HeadToHead) -> list[tuple[str, str]]:
     rows = [
         (
             "judged",
-            f"{pairs.num_judged} of {pairs.num_pairs} pairs{_in_groups(pairs.num_groups)}"
-            f"{_lost(comparison.preferences)}",
+            f"{pairs.num_judged} of {pairs.num_pairs} pairs{_in_groups(pairs)}{_lost(comparison.preferences)}",
         ),
         ("A wins", str(pairs.num_a)),
         ("B wins", str(pairs.num_b)),

@@ -367,11 +367,15 @@ _MOST_COMPARED = 1000
 """Most names that are searched for a field: 100,000 would take a minute."""
 
 
-def missing_group(name: str, available: Collection[str]) -> DataError:
+class NoSuchGroupError(DataError):
+    """No entry has the field that `data.group` names."""
+
+
+def missing_group(name: str, available: Collection[str]) -> NoSuchGroupError:
     """The error for a group's field that no entry has."""
     near = difflib.get_close_matches(name, list(available)[:_MOST_COMPARED], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return DataError(
+    return NoSuchGroupError(
         f"data.group: no field {name!r}{hint} Available: {quoted(available)}. Name the field whose equal values make a "
         "group, or leave data.group out"
     )

@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sftframe.data.cells import kind
-from sftframe.data.columns import FieldNames, UnusedColumn, may_be_input, missing_fields, missing_group
+from sftframe.data.columns import (
+    FieldNames,
+    NoSuchGroupError,
+    UnusedColumn,
+    may_be_input,
+    missing_fields,
+    missing_group,
+)
 from sftframe.data.shapes import missing_messages, recognised
 from sftframe.errors import DataError, brief
 from sftframe.files import content_kind
@@ -295,7 +302,7 @@ def _check_columns(
     if absent:
         raise DataError(f"{where}: {missing_fields(names, columns, absent, hint)}")
     if names.group is not None and names.group not in columns:
-        raise DataError(f"{where}: {missing_group(names.group, columns)}")
+        raise NoSuchGroupError(f"{where}: {missing_group(names.group, columns)}")
     if names.messages is not None and names.messages not in columns:
         raise DataError(f"{where}: {missing_messages(names, columns)}")
     return names

@@ -89,7 +89,7 @@ def read_rows(entries: Entries, label: str, names: FieldNames, rules: RowRules |
         names = recognised(names, columns, entries.values)
         check_required(entries.values, names, columns)
     except DataError as error:
-        raise DataError(f"{label}: {error}") from None
+        raise type(error)(f"{label}: {error}") from None
     changes = Changes()
     examples: list[Example] = []
     answers: list[str] = []

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sftframe.data.columns import FieldNames, UnusedColumn, lost_inputs, missing_group, unused_columns
+from sftframe.data.columns import FieldNames, NoSuchGroupError, UnusedColumn, lost_inputs, missing_group, unused_columns
 from sftframe.data.conversations import Rules
 from sftframe.data.formats import READERS, Entries, read_parquet
 from sftframe.data.rows import DroppedRow, RowRules, read_rows
@@ -246,15 +246,23 @@ class AnsweredDataset:
     """One per example, in their order."""
 
 
-def load_answered(config: DataConfig) -> AnsweredDataset:
+def load_answered(config: DataConfig, *, needs_group: bool = True) -> AnsweredDataset:
     """The answered examples in the file `data.source`, all of them checked.
 
     The answer is the field `model_response`, or the one that `data.fields.response` names; it may be empty.
+
+    Args:
+        needs_group: a file without the field `data.group` is an error; else its examples have no groups.
 
     Raises:
         DataError: no such file, a file that cannot be read, or an entry that cannot be used; names entry and field.
         ConfigError: `data.fields` gives two fields the same name in the file.
     """
+    if not needs_group:
+        try:
+            return load_answered(config)
+        except NoSuchGroupError:
+            return load_answered(config.model_copy(update={"group": None}))
     names = FieldNames.of(config.fields, has_response=True, group=config.group, shape=config.shape)
     if config.turns in ("first", "each"):
         raise ConfigError(f"data.turns={config.turns}: an answer belongs to the last exchange; leave data.turns out")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from sftframe.confidence import groups_note, merged_groups
 from sftframe.config import RunConfig
 from sftframe.data import load_answered
 from sftframe.errors import ConfigError, DataError, Interrupted, SftframeError
@@ -54,13 +55,16 @@ def is_answer_file(path: Path) -> bool:
 _ENDINGS = (".json", ".jsonl", ".ndjson")
 
 
-def read_answered_file(path: Path, config: RunConfig) -> AnsweredItems:
+def read_answered_file(path: Path, config: RunConfig, *, needs_group: bool = True) -> AnsweredItems:
     """The items of a file in the chapter's format. `data.fields` maps other names; `data.limit` takes the first ones.
+
+    Args:
+        needs_group: a file without the field `data.group` is an error; else its items have no groups.
 
     Raises:
         DataError: it cannot be read, or an entry cannot be used.
     """
-    found = load_answered(config.data.model_copy(update={"source": str(path)}))
+    found = load_answered(config.data.model_copy(update={"source": str(path)}), needs_group=needs_group)
     answered = zip(found.dataset.examples, found.answers, strict=True)
     return AnsweredItems(
         label=str(path),
@@ -211,7 +215,12 @@ class HeadToHead:
     @property
     def groups(self) -> dict[int, str]:
         """By a's index the item's group, for items that have one on either side."""
-        return _groups(self.a, self.b, self.matches)
+        return merged_groups(_groups(self.a, self.b, self.matches).values())
+
+    @property
+    def note(self) -> str:
+        """A line if the two sides do not have the same groups; empty if they do."""
+        return groups_note(_groups(self.a, self.b, self.matches))
 
     def check(self, max_failures: float) -> None:
         """Check that the judge answered enough questions.
@@ -246,26 +255,36 @@ def compare_answers(
         SftframeError: a side or the judge cannot be used, or the sides have nothing in common.
     """
     config, observer = config or RunConfig(), observer or Observer()
-    sides = read_side(Path(a), config), read_side(Path(b), config)
+    sides = read_sides(Path(a), Path(b), config)
     matched = matches(*sides)
     judging = choose_judge(config, registry or load_registry(), observer)
     return compare_items(judging, *sides, matched, by=by)
 
 
-def _groups(a: AnsweredItems, b: AnsweredItems, matched: Sequence[tuple[JudgeItem, JudgeItem]]) -> dict[int, str]:
-    """a's groups; b's if a has none, since the two may name different fields."""
-    if a.groups:
-        return {one.index: a.groups[one.index] for one, _ in matched if one.index in a.groups}
-    return {one.index: b.groups[other.index] for one, other in matched if other.index in b.groups}
+def _groups(
+    a: AnsweredItems, b: AnsweredItems, matched: Sequence[tuple[JudgeItem, JudgeItem]]
+) -> dict[str, dict[int, str]]:
+    """Groups by a's index, of side A and side B."""
+    return {
+        f"A ({a.label})": {one.index: a.groups[one.index] for one, _ in matched if one.index in a.groups},
+        f"B ({b.label})": {one.index: b.groups[other.index] for one, other in matched if other.index in b.groups},
+    }
 
 
-def read_side(path: Path, config: RunConfig) -> AnsweredItems:
-    """The answers of a run's folder, or of a file.
+def read_sides(a: Path, b: Path, config: RunConfig) -> tuple[AnsweredItems, AnsweredItems]:
+    """The answers of two folders of runs, or files. It is enough that one of them has the field `data.group`.
 
     Raises:
         SftframeError: there are none, or they cannot be read.
     """
-    return read_answered_file(path, config) if is_answer_file(path) else read_answered_run(path)
+    files = [path for path in (a, b) if is_answer_file(path)]
+    one, other = (
+        read_answered_file(path, config, needs_group=False) if path in files else read_answered_run(path)
+        for path in (a, b)
+    )
+    if files and not one.groups and not other.groups:
+        read_answered_file(files[0], config)  # a field that no file has is an error
+    return one, other
 
 
 def matches(a: AnsweredItems, b: AnsweredItems) -> tuple[tuple[JudgeItem, JudgeItem], ...]:
@@ -324,7 +343,7 @@ def _by_scores(
         a=a,
         b=b,
         matches=matched,
-        scores=paired_difference(sides[0], sides[1], _groups(a, b, matched)),
+        scores=paired_difference(sides[0], sides[1], merged_groups(_groups(a, b, matched).values())),
         verdicts=tuple(zip(*sides, strict=True)),
     )
 
@@ -340,7 +359,7 @@ def _by_pairs(
         a=a,
         b=b,
         matches=matched,
-        pairs=summarise_pairs(outcomes, forward, backward, _groups(a, b, matched)),
+        pairs=summarise_pairs(outcomes, forward, backward, merged_groups(_groups(a, b, matched).values())),
         outcomes=tuple(outcomes),
         preferences=(*forward, *backward),
     )
@@ -359,6 +378,7 @@ def judgement_document(judgement: Judgement) -> Document:
         "mean": summary.mean,
         "ci95": summary.ci95,
         "num_groups": summary.num_groups,
+        "effective_items": summary.effective_items,
         "failures": failure_counts(judgement.verdicts),
         "repeats": judgement.noise,
         "verdicts": [_verdict(verdicts) for verdicts in zip(judgement.verdicts, *judgement.repeats, strict=True)],

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
-from sftframe.confidence import independent_number, units_of
+from sftframe.confidence import effective_number, independent_number, units_of
 from sftframe.records import JudgeItem, JudgePair, Preference, VerdictStatus
 
 Side = Literal["a", "b", "tie"]
@@ -72,6 +72,8 @@ class PairSummary:
     equal_length_ci95: tuple[float, float] | None
     num_groups: int | None = None
     """Groups of the judged pairs, which are the units of all intervals; None = every pair is a unit."""
+    effective_items: float | None = None
+    """So many independent pairs would say as much about the win rate; None without groups."""
 
 
 def make_pairs(matches: Iterable[tuple[JudgeItem, JudgeItem]]) -> list[JudgePair]:
@@ -150,6 +152,7 @@ def summarise_pairs(
         equal_length_win_rate=line.at_equal_length if line else None,
         equal_length_ci95=line.at_equal_length_ci95 if line else None,
         num_groups=num_groups,
+        effective_items=None if units is None else effective_number(points, units),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any, Generic, TypeVar, get_args
 
-from sftframe.confidence import mean_interval, pooled_variance, units_of
+from sftframe.confidence import effective_number, mean_interval, pooled_variance, units_of
 from sftframe.errors import DataError, JudgeError, PluginError, SftframeError
 from sftframe.plugins import Judge
 from sftframe.records import (
@@ -382,6 +382,7 @@ def summarise(verdicts: Sequence[Verdict], name: str, groups: Mapping[int, str] 
         num_scored=len(scores),
         num_items=len(verdicts),
         num_groups=None if units is None else len(set(units)),
+        effective_items=None if units is None else effective_number(scores, units),
     )
 
 
@@ -400,6 +401,8 @@ class ScoreDifference:
     """Items with both scores: the number of differences."""
     num_groups: int | None = None
     """Groups of these items; None = every item is a unit of its own."""
+    effective_items: float | None = None
+    """So many independent items would say as much about the difference; None without groups."""
 
 
 def paired_difference(
@@ -425,4 +428,5 @@ def paired_difference(
         ci95=mean_interval(differences, units),
         num_items=len(both),
         num_groups=None if units is None else len(set(units)),
+        effective_items=None if units is None else effective_number(differences, units),
     )

@@ -294,11 +294,6 @@ def _notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple
     return tuple(line.rstrip(".") + "." for line in lines)
 
 
-def _in_groups(result: ComparisonResult) -> str:
-    grouping = result.main.table.comparisons[0].grouping
-    return "" if grouping is None else f" in {grouping.num_groups:,} groups"
-
-
 def _by_error(failed: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The names that share an error, the first few of many."""
     names: dict[str, list[str]] = {}
@@ -390,7 +385,7 @@ def _content(page: PageInput) -> dict[str, Any]:
             ("Baseline", result.baseline),
             ("Arms", str(len(result.arms))),
             ("Seeds", str(len(result.main.table.seeds))),
-            ("Test items", f"{len(result.main.table.items):,}{_in_groups(result)}"),
+            ("Test items", f"{len(result.main.table.items):,}{result.main.in_groups}"),
         ],
         "arms": arm_rows(result),
         "tables": ordered_tables(result),

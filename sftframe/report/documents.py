@@ -93,14 +93,16 @@ def groups_cost(table: YardstickTable) -> str:
         return ""
     first = found[0].grouping
     assert first is not None
+    if first.num_groups == 1:
+        return f"The {found[0].num_items:,} items are in one group, so nothing is said about other items."
     told = (
         f"The {found[0].num_items:,} items are in {first.num_groups:,} groups (the largest has {first.largest:,}), and "
         "a group is one unit."
     )
     costs = [(one.candidate, one.grouping) for one in found]
     parts = [
-        f"{name} ±{grouping.half_width:.3g} (±{grouping.half_width_ungrouped:.3g} if items were independent), as much "
-        f"as {grouping.effective_items:,.0f} independent items say"
+        f"{name} ±{grouping.half_width:.3g} (±{grouping.half_width_ungrouped:.3g} if items were independent; they "
+        f"count like {grouping.effective_items:,.0f} independent items)"
         for name, grouping in costs[:MAX_TOLD]
         if grouping and grouping.half_width and grouping.half_width_ungrouped and grouping.effective_items
     ]
@@ -191,7 +193,7 @@ def comparison_markdown(result: ComparisonResult) -> str:
     lines = [
         result.sentence,
         "",
-        f"{main.yardstick.label} in {main.yardstick.unit}, {len(first.items)} items, "
+        f"{main.yardstick.label} in {main.yardstick.unit}, {len(first.items)} items{main.in_groups}, "
         f"{len(first.seeds)} seed{'s' * (len(first.seeds) != 1)}; differences to {_code(result.baseline)}, "
         f"±{main.margin:.3g} counts as none.",
         "",

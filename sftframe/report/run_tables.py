@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from sftframe.analysis import YARDSTICKS, Yardstick, sign_flip_p
 from sftframe.confidence import independent_number, mean_interval, share_interval, units_of
-from sftframe.formatting import fixed, percent, signed
+from sftframe.formatting import fixed, groups_text, percent, signed
 from sftframe.records import AnsweredItem, Example, JudgeSummary, Response, Verdict, Yardsticks
 
 Movement = Literal["better", "worse", "no change", "could be chance", ""]
@@ -110,7 +110,7 @@ def _judge_cell(judge: JudgeSummary | None) -> MeasuredCell:
     if judge is None:
         return MeasuredCell(value=None, text=fixed(None), details=("not judged",))
     interval = (f"95 % interval {fixed(judge.ci95[0])}–{fixed(judge.ci95[1])}",) if judge.ci95 else ()
-    groups = () if judge.num_groups is None else (f"in {judge.num_groups} groups, the units of the interval",)
+    groups = () if judge.num_groups is None else (f"in {groups_text(judge.num_groups, judge.effective_items)}",)
     details = (f"{judge.num_scored} of {judge.num_items} scored", *interval, *groups, f"judge: {judge.name}")
     return MeasuredCell(value=judge.mean, text=fixed(judge.mean), details=details)
 

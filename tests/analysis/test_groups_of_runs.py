@@ -44,6 +44,7 @@ def test_runs_with_and_without_groups_are_compared_with_the_groups(arms):
     assert comparison.grouping.num_groups == 4
     assert comparison.interval.high - comparison.interval.low > 1.3 * 2 * comparison.grouping.half_width_ungrouped
     assert any(note.endswith("old has none") for note in found.notes)
+    assert "4 groups, which count like " in found.main.in_groups
 
 
 def test_older_runs_are_compared_as_before(arms):
@@ -60,7 +61,7 @@ def test_items_that_are_together_in_one_of_two_groupings_are_together(arms):
     assert groups[4] == groups[5] == groups[7]
     assert len({groups[0], groups[4], groups[6]}) == 3
     assert 3 not in groups
-    assert any("different groups" in note for note in compare(two).notes)
+    assert any("groups of items differ" in note for note in compare(two).notes)
 
 
 def test_the_group_makes_no_arm(run):

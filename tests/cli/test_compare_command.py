@@ -242,3 +242,41 @@ def test_no_terminal_is_too_narrow_for_the_verdict(
     assert "identical" in table
     assert "NLL/byte" in table
     assert all(line[-1] in "┓┃┩│┘┐" for line in shown.splitlines() if line[:1] in ("┃", "│"))  # whole to their border
+
+
+def in_topics(path: Path, *topics: str, name: str = "topic") -> None:
+    """Give the entries of a file these topics."""
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    rows = [{**entry, name: topic} for entry, topic in zip(entries, topics, strict=True)]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+
+
+GROUPED = ("--set", "data.group=topic")
+
+
+def test_the_groups_of_one_file_are_those_of_both(cli: Any, tmp_path: Path, fickle: Path) -> None:
+    a = written(tmp_path / "a.json", "aa", "a", "aaa", "a")
+    b = written(tmp_path / "b.json", "b", "bb", "b", "bb")
+    in_topics(a, "x", "y", "x", "y")
+    asked = ("compare", a, b, "--judge", "fickle", "--set", f"judge.log={fickle}", *GROUPED)
+    pairs = cli(*asked, "--json").json["pairs"]
+    # a wins both pairs of x, and b both of y: the second pair of a topic adds nothing
+    assert (pairs["num_groups"], pairs["win_rate"], pairs["effective_items"]) == (2, 0.5, 2.0)
+    shown = " ".join(cli(*asked).out.split())
+    assert "4 of 4 pairs in 2 groups, which count like 2 independent items" in shown
+    assert "The groups of items are those of the others: B" in shown
+
+
+def test_two_files_with_different_groups_join_them(cli: Any, tmp_path: Path) -> None:
+    a, b = written(tmp_path / "a.json", *"1234"), written(tmp_path / "b.json", *"1245")
+    in_topics(a, "x", "x", "y", "z")
+    in_topics(b, "p", "q", "q", "r")
+    found = cli("compare", a, b, "--by", "scores", *GROUPED, "--json").json
+    assert found["scores"]["num_groups"] == 2  # 0, 1 and 2; 3
+    assert found["comparison"]["yardsticks"][0]["comparisons"][0]["grouping"]["num_groups"] == 2
+    assert any("items that are together anywhere" in note for note in found["comparison"]["notes"])
+
+
+def test_a_group_that_neither_file_has_is_an_error(cli: Any, tmp_path: Path) -> None:
+    a, b = written(tmp_path / "a.json", *"12"), written(tmp_path / "b.json", *"12")
+    assert "no field 'topic'" in cli("compare", a, b, *GROUPED).last_line

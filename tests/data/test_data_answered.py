@@ -75,3 +75,15 @@ def test_a_file_whose_input_is_the_answer_has_no_other_input(tmp_path: Path) -> 
 def test_the_limit_is_kept(tmp_path: Path) -> None:
     source = written(tmp_path, entry(), entry(), entry())
     assert len(load_answered(DataConfig(source=source, limit=2)).answers) == 2
+
+
+def test_a_file_without_the_group_is_read_where_another_one_may_have_it(tmp_path):
+    csv = tmp_path / "a.csv"
+    csv.write_text("instruction,output,model_response\nSay.,a,b\n", encoding="utf-8")
+    rows = tmp_path / "a.json"
+    rows.write_text('[{"instruction": "Say.", "output": "a", "model_response": "b"}]', encoding="utf-8")
+    for path in (csv, rows):
+        config = DataConfig(source=str(path), group="topic")
+        assert load_answered(config, needs_group=False).dataset.examples[0].group == ""
+        with pytest.raises(DataError, match=r"data\.group: no field 'topic'"):
+            load_answered(config)

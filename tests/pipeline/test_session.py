@@ -77,7 +77,15 @@ def test_the_summary_is_the_documented_document(whole_run: Callable[..., Summary
     }
     for part in ("before", "after"):
         assert document[part].keys() == ANSWERING
-        assert document[part]["judge"].keys() == {"name", "mean", "ci95", "num_scored", "num_items", "num_groups"}
+        assert document[part]["judge"].keys() == {
+            "name",
+            "mean",
+            "ci95",
+            "num_scored",
+            "num_items",
+            "num_groups",
+            "effective_items",
+        }
         assert document[part]["judge"]["num_items"] == 4
         assert document[part]["judge"]["num_groups"] is None
     assert document["train"].keys() == {

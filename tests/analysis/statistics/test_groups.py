@@ -17,7 +17,7 @@ from sftframe.analysis.intervals import (
 )
 from sftframe.analysis.pairs import PairedDifferences, group_numbers
 from sftframe.analysis.verdicts import compare_arms
-from sftframe.confidence import grouped_interval, mean_interval, share_interval
+from sftframe.confidence import grouped_interval, independent_number, mean_interval, share_interval
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_without_their_groups_the_copies_look_like_more_items(copied):
     assert (found.num_groups, found.largest) == (12, 3)
     assert found.half_width == pytest.approx((own.high - own.low) / 2)
     assert found.half_width_ungrouped == pytest.approx((alone.high - alone.low) / 2)
-    assert found.effective_items < 20
+    assert found.effective_items == pytest.approx(12)
 
 
 def scores_of(pair: PairedDifferences) -> dict[str, dict[int, dict[int, float]]]:
@@ -66,7 +66,10 @@ def test_a_plan_counts_items_in_groups_like_those_there_are(copied):
     assert (three.needed.seeds, three.needed.group_size) == (once.needed.seeds, 3.0)
     assert three.minimum_detectable == pytest.approx(once.minimum_detectable)
     assert "in new groups of 3 on average" in three.explanation
-    assert "The 36 items are in 12 groups, which count as units" in three.explanation
+    words = (
+        "The 36 items are in 12 groups, which count like 12 independent items, so the interval is 1.5 times as wide."
+    )
+    assert words in three.explanation
     assert (three.num_items, three.num_better) == (36, 3 * once.num_better)
 
 
@@ -186,3 +189,16 @@ def test_one_group_with_the_same_mean_in_every_seed_has_no_interval():
     pair = PairedDifferences(values=values, weights=np.ones(2), groups=np.array([0, 0]))
     assert confidence_interval(pair) is None
     assert p_value(pair) is None
+
+
+def test_a_rare_outcome_in_groups_has_no_interval_that_is_too_narrow():
+    """6 % of 200 answers in 20 groups of ten that go together: one right answer says little about other groups."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 10)
+    found = []
+    for _ in range(400):
+        hidden = np.sqrt(0.8) * rng.standard_normal(20)[groups] + np.sqrt(0.2) * rng.standard_normal(200)
+        values = (hidden > 1.5548).astype(float).tolist()  # the normal distribution's 94 %
+        low, high = share_interval(float(np.mean(values)), independent_number(values, groups.tolist()))
+        found.append(low <= 0.06 <= high)
+    assert np.mean(found) > 0.93

@@ -26,7 +26,15 @@ def test_the_document_has_the_keys_that_other_programs_read(summary: Summary) ->
         "length_ratio",
         "judge",
     }
-    assert set(document["after"]["judge"]) == {"name", "mean", "ci95", "num_scored", "num_items", "num_groups"}
+    assert set(document["after"]["judge"]) == {
+        "name",
+        "mean",
+        "ci95",
+        "num_scored",
+        "num_items",
+        "num_groups",
+        "effective_items",
+    }
     assert set(document["train"]) == {
         "steps",
         "examples_seen",
