@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sftframe.audit.examination import Audit
 from sftframe.audit.kinds import KINDS, Kind, find_kind
+from sftframe.data import DroppedRow
 from sftframe.errors import ConfigError
 from sftframe.files import write_json_lines
 from sftframe.records import Example, Turn
@@ -21,6 +22,8 @@ class Cleaning:
     kept: tuple[Example, ...]
     dropped: tuple[tuple[Example, tuple[str, ...]], ...]
     """Each with the names of all kinds for which it is left out."""
+    invalid: tuple[DroppedRow, ...] = ()
+    """Entries that cannot be read, and so cannot be written again."""
 
     def reasons(self) -> dict[str, int]:
         """Dropped rows by their first reason, in the order of `KINDS`; they sum up to all of them."""
@@ -54,6 +57,7 @@ def clean(examples: Sequence[Example], found: Audit, kinds: Collection[Kind]) ->
     return Cleaning(
         kept=tuple(example for example in examples if example.index not in reasons),
         dropped=tuple((example, tuple(reasons[example.index])) for example in examples if example.index in reasons),
+        invalid=found.invalid,
     )
 
 
@@ -77,10 +81,9 @@ def check_target(path: Path) -> None:
 
 def write_clean(path: Path, cleaning: Cleaning) -> None:
     """Write the rows that are kept, and those that are not with their index and reasons; both whole or not at all."""
-    write_json_lines(
-        dropped_path(path),
-        ({"index": example.index, "reasons": reasons, **entry(example)} for example, reasons in cleaning.dropped),
-    )
+    unread = ({"reasons": ["invalid"], **asdict(row)} for row in cleaning.invalid)
+    left_out = ({"index": example.index, "reasons": reasons, **entry(example)} for example, reasons in cleaning.dropped)
+    write_json_lines(dropped_path(path), (*unread, *left_out))
     write_json_lines(path, (entry(example) for example in cleaning.kept))
 
 
@@ -108,7 +111,7 @@ def entry(example: Example) -> dict[str, Any]:
 
 def _exchange(turn: Turn | Example) -> list[dict[str, Any]]:
     asked = "\n\n".join(part for part in (turn.instruction, turn.input) if part)
-    answer: dict[str, Any] = {"role": "assistant", "content": turn.output}
+    answer: dict[str, Any] = {"role": "function_call" if turn.is_call else "assistant", "content": turn.output}
     if turn.weight != 1:
         answer["weight"] = turn.weight
     return [{"role": turn.speaker, "content": asked}, answer]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sftframe.audit.kinds import KINDS, Finding, Sighting
 from sftframe.audit.likeness import compare_rows, signatures
 from sftframe.audit.texts import RowFacts, look_at, question_of
+from sftframe.data import Dataset, DroppedRow
 from sftframe.errors import ConfigError
 from sftframe.records import Example
 
@@ -68,7 +69,14 @@ class Audit:
 
     source: str
     sha256: str
+    read_as: str
+    """The shape of the entries, in words."""
+    changes: Mapping[str, int]
+    """What was done to entries when they were read, in words, with the number of entries."""
+    invalid: tuple[DroppedRow, ...]
+    """Entries that cannot be used; nothing else was looked for in them."""
     num_rows: int
+    """Entries that can be used."""
     parts: Mapping[str, int]
     """Rows by part."""
     num_conversations: int
@@ -104,6 +112,9 @@ class Audit:
         return {
             "source": self.source,
             "sha256": self.sha256,
+            "read_as": self.read_as,
+            "changes": dict(self.changes),
+            "invalid": [asdict(row) for row in self.invalid],
             "rows": self.num_rows,
             "parts": dict(self.parts),
             "conversations": self.num_conversations,
@@ -133,10 +144,8 @@ class Audit:
 
 
 def audit(
-    examples: Sequence[Example],
+    dataset: Dataset,
     *,
-    source: str,
-    sha256: str,
     parts: Mapping[str, Collection[int]],
     tokens: TokenLengths | None = None,
     num_processes: int = 1,
@@ -145,7 +154,6 @@ def audit(
     """Look at all rows, one by one and against each other.
 
     Args:
-        examples: at least one.
         parts: the indices of every part, `train`, `test` and `validation`; may be empty.
         tokens: lengths in tokens; without them only characters are counted, and nothing is said of rows that do not
             fit.
@@ -157,6 +165,7 @@ def audit(
         ConfigError: a library of the extra `data` is missing.
     """
     _check_libraries()
+    examples = dataset.examples
     part_of = {index: part for part, indices in parts.items() for index in indices}
     facts: list[RowFacts] = []
     hashed: list[Signature] = []
@@ -183,8 +192,11 @@ def audit(
     )
     instructions = Counter(example.instruction for example in examples)
     return Audit(
-        source=source,
-        sha256=sha256,
+        source=dataset.source,
+        sha256=dataset.sha256,
+        read_as=dataset.shape,
+        changes=dataset.changes,
+        invalid=dataset.dropped,
         num_rows=len(examples),
         parts={part: len(indices) for part, indices in parts.items()},
         num_conversations=sum(bool(example.turns) for example in examples),

@@ -19,6 +19,8 @@ def audit_page(found: Audit) -> str:
         "sections": {"result": "Result", "lengths": "Lengths", "findings": "Findings"},
         "headline": _headline(found, num_touched),
         "facts": [
+            ("read as", found.read_as),
+            *((change, f"{number:,} rows") for change, number in found.changes.items()),
             *([("parts", ", ".join(f"{n:,} {part}" for part, n in found.parts.items()))] if found.parts else []),
             ("rows with earlier turns", f"{found.num_conversations:,}"),
             ("rows with a system message", f"{found.num_systems:,}"),
@@ -44,6 +46,7 @@ def audit_page(found: Audit) -> str:
             }
             for finding in found.findings
         ],
+        "invalid": {"shown": found.invalid[:_MOST], "num_rows": len(found.invalid)},
         "not_found": [name for name in found.looked_for if found.finding(name) is None],
     }
     return render_page("data.html.j2", content)

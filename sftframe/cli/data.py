@@ -96,14 +96,13 @@ def data(
     registry = settings.registry()
     config = resolve(settings.layer(asks_judge=False), registry)
     with TerminalObserver() as observer:
-        found = load_examples(config.data, report=observer.note, on_lost_inputs=observer.warn)
+        dropping = config.data.model_copy(update={"invalid": "drop"})  # an audit lists all of them
+        found = load_examples(dropping, report=observer.note, on_lost_inputs=observer.warn)
         parts = _parts(found, config, observer)
         tokens = None if no_tokens else _tokens(found, config, registry, observer)
         observer.begin("rows", 2 * len(found.examples), "looks")
         result = audit.audit(
-            found.examples,
-            source=found.source,
-            sha256=found.sha256,
+            found,
             parts=parts,
             tokens=tokens,
             num_processes=audit.available_processes(),
@@ -122,6 +121,7 @@ def data(
                 "rows": len(cleaning.kept),
                 "dropped_path": str(audit.dropped_path(write)),
                 "dropped": cleaning.reasons(),
+                "invalid": len(cleaning.invalid),
             }
         write_json(document)
     elif output_format is Format.HTML:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.text import Text
 
 from sftframe.audit import Audit, Cleaning, Finding, Lengths, Sighting, advice, dropped_path
 from sftframe.cli.console import one_line, out, prose
+from sftframe.data import DroppedRow
 from sftframe.formatting import fixed, percent
 
 
@@ -29,6 +30,8 @@ def show_audit(found: Audit, most: int) -> None:
     prose(
         console, f"answer by prompt: {fixed(found.ratio, 2)} (median over the rows). {_sentence(advice(found.ratio))}"
     )
+    for text in _invalid_lines(found.invalid, most):
+        prose(console, text)
     if not found.findings:
         prose(console, f"\nNothing found of: {', '.join(found.looked_for)}")
         return
@@ -45,14 +48,21 @@ def show_cleaning(path: Path, cleaning: Cleaning) -> None:
     """Print what was written."""
     console = out()
     console.print()
-    dropped = ", ".join(f"{number:,} {name}" for name, number in cleaning.reasons().items())
-    prose(console, f"{path}: {_rows(len(cleaning.kept))} written, {len(cleaning.dropped):,} left out")
+    reasons = cleaning.reasons() | ({"invalid": len(cleaning.invalid)} if cleaning.invalid else {})
+    dropped = ", ".join(f"{number:,} {name}" for name, number in reasons.items())
+    prose(
+        console,
+        f"{path}: {_rows(len(cleaning.kept))} written, {len(cleaning.dropped) + len(cleaning.invalid):,} left out",
+    )
     if dropped:
         prose(console, f"{dropped_path(path)}: the rows left out, with the reasons ({dropped})")
     prose(console, f"Train with it: sftframe run --data {path}")
 
 
 def _facts(found: Audit) -> Iterator[str]:
+    yield f"read as {found.read_as}"
+    for change, number in found.changes.items():
+        yield f"{number:,} × {change}"
     if found.num_conversations or found.num_systems:
         yield f"{found.num_conversations:,} with earlier turns, {found.num_systems:,} with a system message"
     if found.instructions:
@@ -85,6 +95,18 @@ def _histogram(length: Lengths) -> str:
         return ""
     bars = (" " if not bar.num_rows else _BARS[bar.num_rows * (len(_BARS) - 1) // top] for bar in length.bins)
     return f"[{length.bins[0].low:,} {''.join(bars)} {length.bins[-1].high:,}]"
+
+
+def _invalid_lines(rows: Sequence[DroppedRow], most: int) -> Iterator[str | Text]:
+    if not rows:
+        return
+    yield ""
+    yield Text.assemble(("invalid", "bold yellow"), f"  {_rows(len(rows))} that cannot be used")
+    for row in rows[:most]:
+        yield f"  {row.place}: {row.message}"
+    if len(rows) > most > 0:
+        yield f"  … and {len(rows) - most:,} more; --json lists all"
+    yield "  Mend them, or --set data.invalid=drop leaves them out of a run; --write leaves them out too."
 
 
 def _finding_lines(finding: Finding, num_rows: int, most: int) -> Iterator[str | Text]:

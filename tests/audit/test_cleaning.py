@@ -6,6 +6,8 @@ import pytest
 
 from sftframe.audit import audit, check_target, clean, kinds_to_drop, write_clean
 from sftframe.audit.cleaning import entry
+from sftframe.config import DataConfig
+from sftframe.data import Dataset, load_examples
 from sftframe.errors import ConfigError
 from sftframe.records import Example, Turn
 
@@ -20,7 +22,7 @@ PARTS = {"train": [0, 1, 2, 3], "test": [4]}
 
 
 def cleaned(drop=(), keep=()):
-    found = audit(ROWS, source="x", sha256="", parts=PARTS)
+    found = audit(Dataset(source="x", sha256="", examples=tuple(ROWS)), parts=PARTS)
     return clean(ROWS, found, kinds_to_drop(drop, keep))
 
 
@@ -100,3 +102,37 @@ def test_a_conversation_is_written_as_messages():
 
 def test_accepted_answers_stay_a_list():
     assert entry(Example(instruction="7?", output="seven", references=("VII",), index=0))["output"] == ["seven", "VII"]
+
+
+CONVERSATIONS = [
+    {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "weight": 0.25}]},
+    {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "One?"},
+            {"role": "assistant", "content": "1"},
+            {"role": "user", "content": "Two?"},
+            {"role": "assistant", "content": "2"},
+        ]
+    },
+    {
+        "conversations": [
+            {"from": "human", "value": "Rain?"},
+            {"from": "function_call", "value": '{"name": "rain", "arguments": {}}'},
+            {"from": "observation", "value": "[]"},
+            {"from": "gpt", "value": "None."},
+        ],
+        "tools": '[{"name": "rain"}]',
+    },
+]
+
+
+@pytest.mark.parametrize("row", CONVERSATIONS)
+def test_a_conversation_that_was_written_is_read_as_it_was(tmp_path, row):
+    def read(name: str, rows: list[object]) -> tuple[Example, ...]:
+        path = tmp_path / name
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+        return load_examples(DataConfig(source=str(path))).examples
+
+    examples = read("rows.jsonl", [row])
+    assert read("again.jsonl", [entry(example) for example in examples]) == examples

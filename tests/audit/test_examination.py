@@ -3,12 +3,13 @@
 import pytest
 
 from sftframe.audit import KINDS, TokenLengths, advice, audit, audit_page, examination, find_kind
+from sftframe.data import Dataset
 from sftframe.errors import ConfigError
 from sftframe.records import Example, Turn
 
 
 def look(examples, **more):
-    return audit(examples, source="some.jsonl", sha256="ab", **{"parts": {}, **more})
+    return audit(Dataset(source="some.jsonl", sha256="ab", examples=tuple(examples)), **{"parts": {}, **more})
 
 
 def rows(*outputs: str) -> list[Example]:

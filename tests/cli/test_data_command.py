@@ -76,3 +76,14 @@ def test_a_mistake_is_told_before_any_work(cli: Cli, source, arguments, message)
     assert done.code == 2
     assert message in done.last_line
     assert done.out == ""
+
+
+def test_rows_that_cannot_be_used_are_listed_and_left_out(cli: Cli, tmp_path):
+    rows = [*ROWS[:12], {"instruction": None, "output": "x"}, {"instruction": "No answer."}]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    done = cli("data", "rows.jsonl", "--no-tokens", "--write", "clean.jsonl")
+    assert "invalid  2 rows that cannot be used" in done.out
+    assert "line 13" in done.out
+    assert "clean.jsonl: 12 rows written, 2 left out" in done.out
+    left_out = [json.loads(line) for line in (tmp_path / "clean.dropped.jsonl").read_text().splitlines()]
+    assert [(row["reasons"], row["line"]) for row in left_out] == [(["invalid"], 13), (["invalid"], 14)]
