@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 
 from sftframe.ablation.folder import AblationFolder
 from sftframe.ablation.grid import Arm
@@ -282,14 +281,8 @@ def remedy(result: ComparisonResult, path: Path, *, num_seeds: int) -> str:
 
 def _cost(result: ComparisonResult, num_seeds: int) -> str:
     """What so many seeds of all arms cost, judging by those there are."""
-    per_seed = 0.0
-    for arm in result.arms:
-        trained = [run.summary.get("train") or {} for run in arm.runs.values()]
-        known = [train["seconds"] for train in trained if train.get("seconds")]
-        if not known:
-            return ""
-        per_seed += fmean(known)
-    return f" (about {duration(num_seeds * per_seed)} of training)"
+    seconds = result.seed_training_s
+    return "" if seconds is None else f" (about {duration(num_seeds * seconds)} of training)"
 
 
 def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float | None) -> ComparisonResult | None:

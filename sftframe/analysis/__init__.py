@@ -15,14 +15,16 @@ from sftframe.analysis.corrections import CorrectedMean, correct_mean
 from sftframe.analysis.intervals import judge_variance, sign_flip_p
 from sftframe.analysis.label_files import PeopleLabels, read_labels, read_scale
 from sftframe.analysis.labels import Corrected
-from sftframe.analysis.pairs import Comparison, Interval, VarianceComponents
+from sftframe.analysis.pairs import Comparison, ComparisonTable, Interval, VarianceComponents
 from sftframe.analysis.planning import minimum_detectable_difference
 from sftframe.analysis.runs import ComparedArm, group_into_arms
+from sftframe.analysis.sentence import MAX_FULL
 from sftframe.analysis.verdicts import compare_arms
 from sftframe.analysis.yardsticks import COMPARED, YARDSTICKS, Measured, Yardstick, find_yardstick, measure
 
 __all__ = [
     "COMPARED",
+    "MAX_FULL",
     "YARDSTICKS",
     "Agreement",
     "AxisTable",
@@ -30,6 +32,7 @@ __all__ = [
     "ComparedArm",
     "Comparison",
     "ComparisonResult",
+    "ComparisonTable",
     "Corrected",
     "CorrectedMean",
     "FlippedItem",

@@ -19,12 +19,12 @@ from sftframe.analysis.runs import (
     groups_of,
     note_on_groups,
 )
-from sftframe.analysis.sentence import Claim, Design, details, in_words, sentence
+from sftframe.analysis.sentence import Claim, Design, details, effect, in_words, sentence, worth
 from sftframe.analysis.verdicts import Adjust, compare_arms
 from sftframe.analysis.yardsticks import COMPARED, Yardstick, find_yardstick, scored
 from sftframe.config import settings_in_words
 from sftframe.errors import ConfigError, DataError, PluginError, suggestion
-from sftframe.formatting import groups_text
+from sftframe.formatting import duration, groups_text
 from sftframe.judging import HeadToHead, caution_of
 from sftframe.plugins import Judge
 from sftframe.records import AnsweredItem, JudgeItem, Verdict
@@ -418,12 +418,39 @@ class ComparisonResult:
         return details(self._claims, self._design)
 
     @property
+    def effects(self) -> tuple[str, ...]:
+        """How large each difference is, in words."""
+        return tuple(effect(claim, self._design) for claim in self._claims)
+
+    @property
+    def worths(self) -> tuple[str, ...]:
+        """Where the uncertainty comes from, and what more seeds and items would do to it."""
+        claims = self._claims
+        lines = [(claim.candidate, worth(claim, self._design, self._cost_of_seeds(claim))) for claim in claims]
+        return tuple(f"{name}: {line}" if len(claims) > 1 else line for name, line in lines if line)
+
+    def _cost_of_seeds(self, claim: Claim) -> str:
+        found = claim.comparison.worth
+        seconds = self.seed_training_s
+        return f"about {duration(found.seeds * seconds)} of training" if found and seconds else ""
+
+    @property
+    def seed_training_s(self) -> float | None:
+        """Training time of one seed in all arms, judging by the runs there are; None if it is not known of an arm."""
+        per_arm = [
+            [train["seconds"] for run in arm.runs.values() if (train := run.summary.get("train") or {}).get("seconds")]
+            for arm in self.arms
+        ]
+        return sum(map(fmean, per_arm)) if all(per_arm) else None
+
+    @property
     def _claims(self) -> list[Claim]:
         by_axis = [
             Claim(
                 comparison=found,
                 baseline=in_words({axis.axis: found.baseline}),
                 candidate=in_words({axis.axis: found.candidate}),
+                means=axis.table.means_of(found),
             )
             for axis in self.axes
             for found in axis.table.comparisons
@@ -433,6 +460,7 @@ class ComparisonResult:
                 comparison=found,
                 baseline=self.in_words(found.baseline),
                 candidate=self.in_words(found.candidate),
+                means=self.main.table.means_of(found),
             )
             for found in self.main.table.comparisons
         ]

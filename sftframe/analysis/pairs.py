@@ -74,6 +74,18 @@ class VarianceComponents:
             del parts["judge"]
         return {name: part / self.total for name, part in parts.items() if part is not None}
 
+    def shares_of_mean(self, num_seeds: int, num_items: int) -> dict[str, float]:
+        """As `shares`, of the variance of the mean over so many seeds and items: what more of each would reduce.
+
+        >>> VarianceComponents(seed=1.0, item=4.0, residual=0.0).shares_of_mean(num_seeds=2, num_items=8)
+        {'seed': 0.5, 'item': 0.5, 'other': 0.0}
+        """
+        cells = num_seeds * num_items
+        counts = {"seed": num_seeds, "item": num_items, "judge": cells, "other": cells}
+        parts = {name: share / counts[name] for name, share in self.shares.items()}
+        total = sum(parts.values())
+        return {name: part / total for name, part in parts.items()} if total else {}
+
     def of_mean(self, num_seeds: int, num_items: int) -> float:
         """Variance of the mean difference over so many seeds and items.
 
@@ -123,6 +135,26 @@ class Needed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What more seeds and more items would do to the interval, if they vary as those so far."""
+
+    half_width: float
+    """Of the interval at level 0.95 now, before it is cut at the ends of the scale."""
+    seeds: int
+    """Additional ones."""
+    with_seeds: float | None
+    """Half width with them; None = one seed, of which nothing is known about others."""
+    items: int
+    """Additional ones: as many again."""
+    with_items: float | None
+    """Half width with them; None = one item, or one group of items."""
+    items_like_seeds: int | None = None
+    """Additional items that narrow it as much as the seeds do; None = no number in reach does, or not known."""
+    seeds_like_items: int | None = None
+    """Additional seeds that narrow it as much as the items do; likewise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One pair of arms."""
 
@@ -167,6 +199,8 @@ class Comparison:
     """The groups of items; None = every item is a unit of its own."""
     comments: tuple[str, ...] = ()
     """Sentences of `explanation` about this pair alone: missing scores, and what would settle it."""
+    worth: Worth | None = None
+    """None where there is no interval, or where it has no width."""
     seed_differences: tuple[float, ...] = ()
     """One per seed, in their order; their mean is `difference`."""
 
@@ -238,6 +272,11 @@ class ComparisonTable:
     num_dropped_items: int
     num_dropped_seeds: int
     direction: Direction
+
+    def means_of(self, found: Comparison) -> tuple[float, float] | None:
+        """Of baseline and candidate, unless one of them has a score for an item that is not in the comparison."""
+        means = {arm.name: arm.mean for arm in self.arms}
+        return None if found.missing is not None else (means[found.baseline], means[found.candidate])
 
 
 Floats = NDArray[np.float64]

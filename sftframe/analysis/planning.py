@@ -15,9 +15,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from sftframe.analysis.intervals import Floats, Spread, half_width
-from sftframe.analysis.pairs import Needed, VarianceComponents
+from sftframe.analysis.pairs import Needed, VarianceComponents, Worth
 from sftframe.errors import ConfigError
 
+MORE_SEEDS = 3
+"""What the worth of more seeds is told for; as many seeds as an ablation has by default."""
 MAX_ITEMS = 100_000
 MAX_SEEDS = 200
 """A plan with larger numbers, in total, is called out of reach."""
@@ -111,6 +113,59 @@ def _expected(
         num_seeds=num_seeds,
         num_items=num_items,
         freedom=item_freedom,
+    )
+
+
+def worth_of_more(found: Spread, *, alpha: float = 0.05, group_size: float = 1.0) -> Worth | None:
+    """How much narrower the interval would be with more seeds, and with as many items again.
+
+    The variances that were found are taken as the true ones, so with few seeds this is a rough figure.
+
+    Args:
+        found: of the differences.
+        group_size: items of a unit of `found`, on average.
+
+    Returns:
+        None if nothing varies.
+    """
+    now = float(half_width(found, alpha))
+    num_seeds, num_units = found.num_seeds, found.num_items
+    if not now:
+        return None
+    seed = max(0.0, float(found.seed - found.residual)) * num_seeds if num_seeds > 1 else 0.0
+    item = max(0.0, float(found.item - found.residual)) * num_units
+    residual = float(found.residual) * num_seeds * num_units
+
+    def modelled(seeds: int, units: int) -> float:
+        rest = np.asarray(residual / (seeds * units))
+        spread = Spread(
+            seed=seed / seeds + rest if seeds > 1 else np.zeros(()),
+            item=item / units + rest if units > 1 else np.zeros(()),
+            residual=rest,
+            num_seeds=seeds,
+            num_items=units,
+            freedom=float(found.item_freedom) * (units - 1) / max(num_units - 1, 1),
+        )
+        return float(half_width(spread, alpha))
+
+    def after(seeds: int, units: int) -> float:
+        return now * min(1.0, modelled(seeds, units) / modelled(num_seeds, num_units))
+
+    with_seeds = after(num_seeds + MORE_SEEDS, num_units) if num_seeds > 1 else None
+    with_items = after(num_seeds, 2 * num_units) if num_units > 1 else None
+    items_like = seeds_like = None
+    if with_seeds is not None and with_items is not None:
+        most = int(MAX_ITEMS / group_size)
+        items_like = _smallest(lambda units: after(num_seeds, units) <= with_seeds, num_units + 1, most)
+        seeds_like = _smallest(lambda seeds: after(seeds, num_units) <= with_items, num_seeds + 1, MAX_SEEDS)
+    return Worth(
+        half_width=now,
+        seeds=MORE_SEEDS,
+        with_seeds=with_seeds,
+        items=round(num_units * group_size),
+        with_items=with_items,
+        items_like_seeds=None if items_like is None else ceil((items_like - num_units) * group_size),
+        seeds_like_items=None if seeds_like is None else seeds_like - num_seeds,
     )
 
 

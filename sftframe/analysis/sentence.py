@@ -1,4 +1,4 @@
-"""The one sentence of a comparison that can be forwarded: it stays true when nothing else is quoted with it."""
+"""A comparison in words: one sentence that stays true when it is quoted alone, and what stands below it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sftframe.analysis.effects import figure, size
 from sftframe.analysis.pairs import Comparison, Interval, VerdictKind
 from sftframe.analysis.yardsticks import Yardstick
 
@@ -22,6 +23,8 @@ class Claim:
     comparison: Comparison
     baseline: str
     candidate: str
+    means: tuple[float, float] | None = None
+    """Of baseline and candidate; None if they are not of the items of the comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,78 @@ def details(claims: Sequence[Claim], design: Design) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def effect(claim: Claim, design: Design) -> str:
+    """How large the difference is, and for how many items which side is better."""
+    found, yardstick = claim.comparison, design.yardstick
+    up, down = yardstick.sides
+    averaged = " averaged over the seeds," if found.num_seeds > 1 else ""
+    told = yardstick.effect_in_words(found.difference, claim.means)
+    return (
+        f"With {claim.candidate} {told}. Of {found.num_items:,} item{'s' * (found.num_items != 1)},{averaged} "
+        f"{found.num_better:,} {'is' if found.num_better == 1 else 'are'} {up}, {found.num_worse:,} {down} and "
+        f"{found.num_tied:,} the same."
+    )
+
+
+SAME_WORTH = 0.02
+"""Half widths that differ by a smaller part count as the same."""
+
+
+def worth(claim: Claim, design: Design, cost: str = "") -> str:
+    """Where the uncertainty comes from, and whether more seeds or more items would reduce it more; empty if no interval
+    can be narrower.
+
+    Args:
+        cost: of the seeds that this is told for, in words.
+    """
+    found = claim.comparison.worth
+    if found is None:
+        return ""
+    now, digits = found.half_width, design.yardstick.digits
+    unit = "of 100 answers" if design.yardstick.is_share else design.yardstick.unit
+    more_seeds = f"{found.seeds} more seeds{f' ({cost})' if cost else ''}"
+    more_items = f"{found.items:,} more items{' in new groups' if design.num_groups is not None else ''}"
+    ways = [
+        (what, size(then, digits))
+        for what, then in ((more_seeds, found.with_seeds), (more_items, found.with_items))
+        if then is not None
+    ]
+    narrower = [(what, f"to about ±{then}") for what, then in ways if then != size(now, digits)]
+    hardly = [what for what, then in ways if then == size(now, digits)]
+    parts = [
+        f"{what} {'would narrow the interval ' * (number == 0)}{then}" for number, (what, then) in enumerate(narrower)
+    ]
+    parts += [f"{what} would hardly narrow it" for what in hardly]
+    told = f"{_sources(claim)}{_enumerated(parts)}; it is ±{size(now, digits)} {unit} now."
+    if found.with_seeds is None or found.with_items is None:
+        return told
+    if abs(found.with_seeds - found.with_items) < SAME_WORTH * now:
+        return f"{told} Both are worth about the same."
+    is_seeds = found.with_seeds < found.with_items
+    what, other = ("Seeds", "item") if is_seeds else ("Items", "seed")
+    like = found.items_like_seeds if is_seeds else found.seeds_like_items
+    as_much = f"no number of {other}s" if like is None else f"only {like:,} more {other}{'s' * (like != 1)}"
+    return f"{told} {what} are worth more here: {as_much} would do as much."
+
+
+_SOURCES = {"seed": "seeds", "item": "items", "judge": "the judge's noise", "other": "the rest"}
+
+
+def _sources(claim: Claim) -> str:
+    found = claim.comparison
+    shares = found.components.shares_of_mean(found.num_seeds, found.num_items)
+    parts = [
+        f"{_SOURCES[cause]} ({share:.0%})"
+        for cause, share in sorted(shares.items(), key=lambda one: -one[1])
+        if round(share, 2)
+    ]
+    if not parts:
+        return ""
+    if found.num_seeds == 1:
+        return f"The part of the seeds is not known from one seed; the rest comes from {_enumerated(parts)}. "
+    return f"The uncertainty comes from {_enumerated(parts)}. "
+
+
 def in_words(settings: Mapping[str, Any]) -> str:
     """An arm's settings with the name of each.
 
@@ -80,31 +155,6 @@ def in_words(settings: Mapping[str, Any]) -> str:
 def _key_in_words(key: str) -> str:
     section, _, rest = key.partition(".")
     return section if rest in ("", "name") else rest
-
-
-def amount(difference: float, yardstick: Yardstick) -> str:
-    """A difference with its unit: `+9.2 points of 100`.
-
-    >>> from sftframe.analysis import find_yardstick
-    >>> amount(12.5, find_yardstick("exact_match")), amount(-0.02, find_yardstick("judge"))
-    ('+12.5 of 100 answers', '-0.02 points of 100')
-    """
-    return f"{figure(difference, yardstick.digits)} {'of 100 answers' if yardstick.is_share else yardstick.unit}"
-
-
-def figure(value: float, digits: int) -> str:
-    """A signed number with so many digits after the point, and with more where these would only show zero.
-
-    >>> figure(9.24, 1), figure(-0.0123, 1), figure(0.0, 1), figure(1e-17, 1)
-    ('+9.2', '-0.01', '0', '0')
-    """
-    while digits < _MOST_DIGITS and not round(value, digits):
-        digits += 1
-    return f"{value:+.{digits}f}" if round(value, digits) else "0"
-
-
-_MOST_DIGITS = 8
-"""A difference that is smaller comes from rounding in the computer."""
 
 
 def _one_by_one(claims: Sequence[Claim], design: Design) -> str:
@@ -146,7 +196,7 @@ def _subjects(claim: Claim, design: Design) -> tuple[str, str]:
 
 def _figures(found: Comparison, design: Design) -> list[str]:
     """Difference, interval, and what the interval does not show: missing scores, and a correction that decided."""
-    difference = amount(found.difference, design.yardstick)
+    difference = design.yardstick.amount(found.difference)
     interval = found.equivalence_interval if found.verdict == "equivalent" else found.interval
     parts = [f"{difference}, {_bounds(interval, design)}" if interval else difference]
     missing = found.missing

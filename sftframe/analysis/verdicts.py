@@ -38,7 +38,7 @@ from sftframe.analysis.pairs import (
     differences,
     group_numbers,
 )
-from sftframe.analysis.planning import minimum_detectable_difference, needed_to_settle
+from sftframe.analysis.planning import minimum_detectable_difference, needed_to_settle, worth_of_more
 from sftframe.errors import ConfigError, suggestion
 from sftframe.formatting import groups_text
 
@@ -413,6 +413,9 @@ def _comparison(
         num_seeds=pair.values.shape[0],
         missing=missing,
         grouping=groups,
+        worth=worth_of_more(spread_of(pair, score_range=question.score_range), alpha=ALPHA, group_size=pair.group_size)
+        if interval is not None and verdict != "identical"
+        else None,
         seed_differences=tuple(pair.values.mean(axis=1).tolist()),
     )
 

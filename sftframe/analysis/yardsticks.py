@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
+from sftframe.analysis import effects
 from sftframe.analysis.pairs import Direction
 from sftframe.errors import ConfigError, suggestion
 from sftframe.records import AnsweredItem, JudgeSummary, Likelihood, Yardsticks
@@ -62,6 +63,14 @@ class Yardstick:
     """What a sentence says between `By` and the verdict; by default the label."""
     is_about_answers: bool = True
     """Whether scores are of the answers that were written; likelihoods are of the references."""
+    effect: Callable[[float, tuple[float, float] | None], str] | None = None
+    """A difference in words, from the difference and both means if these are of the same items; by default the figure
+    with its unit.
+    """
+    sides: tuple[str, str] = ("better", "worse")
+    """What an item is in the better direction and in the other one; in the positive and the negative one if neither is
+    good.
+    """
 
     def figure(self, measured: Measured) -> float | None:
         """The figure of a run; None where nothing was measured."""
@@ -86,6 +95,22 @@ class Yardstick:
     def text(self, value: float) -> str:
         """A mean for people, without its unit."""
         return f"{value:.{self.digits}f}"
+
+    def amount(self, difference: float) -> str:
+        """A difference with its unit, never rounded to zero.
+
+        >>> find_yardstick("exact_match").amount(12.5), find_yardstick("judge").amount(-0.02)
+        ('+12.5 of 100 answers', '-0.02 points of 100')
+        """
+        return f"{effects.figure(difference, self.digits)} {'of 100 answers' if self.is_share else self.unit}"
+
+    def effect_in_words(self, difference: float, means: tuple[float, float] | None = None) -> str:
+        """A difference in words.
+
+        Args:
+            means: of baseline and candidate; None if they are not of the same items.
+        """
+        return self.amount(difference) if self.effect is None else self.effect(difference, means)
 
     def signed(self, difference: float) -> str:
         """A difference for people, without its unit."""
@@ -120,6 +145,7 @@ YARDSTICKS = (
         margin=2.0,
         score_range=100,
         decided_by="the scores of the judge",
+        effect=effects.points_in_words,
     ),
     Yardstick(
         key="exact_match",
@@ -133,6 +159,7 @@ YARDSTICKS = (
         margin=2.0,
         score_range=100,
         decided_by="exact matches with the reference answers",
+        effect=effects.matches_in_words,
     ),
     Yardstick(
         key="response_nll_per_byte",
@@ -150,6 +177,7 @@ YARDSTICKS = (
         digits=4,
         decided_by="the likelihood of the reference answers (NLL, where less is better)",
         is_about_answers=False,
+        effect=effects.nll_in_words,
     ),
     Yardstick(
         key="stop_rate",
@@ -163,6 +191,7 @@ YARDSTICKS = (
         margin=2.0,
         score_range=100,
         decided_by="the share of answers that end by themselves",
+        effect=effects.stops_in_words,
     ),
     Yardstick(
         key="length_ratio",
@@ -177,6 +206,8 @@ YARDSTICKS = (
         best=1.0,
         digits=3,
         decided_by="the length of the answers against the references",
+        effect=effects.length_in_words,
+        sides=("longer", "shorter"),
     ),
     Yardstick(
         key="response_nll_per_token",

@@ -12,7 +12,7 @@ from rich.text import Text
 from sftframe.analysis import ComparisonResult, YardstickTable
 from sftframe.cli.console import one_line, out, prose, untitled_columns
 from sftframe.formatting import p_text
-from sftframe.report import groups_cost
+from sftframe.report import next_questions
 
 NUM_FLIPS = 3
 """Number of changed answers that are shown."""
@@ -25,12 +25,12 @@ def show_comparison_result(result: ComparisonResult) -> None:
     _show(console, _differences(result.main), _differences_as_lines(result.main))
     if len(result.tables) > 1:
         _show(console, _all_yardsticks(result), _yardsticks_as_lines(result))
-    for line in (*result.details, result.remedy):
-        if line:
+    for question, lines in next_questions(result):
+        prose(console, Text.assemble((f"{question}: ", "bold"), lines[0]))
+        for line in lines[1:]:
             prose(console, Text(line))
-    for note in (groups_cost(result.main), *result.notes):
-        if note:
-            prose(console, Text(note, style="dim"))
+    for note in result.notes:
+        prose(console, Text(note, style="dim"))
 
 
 _SLACK = 4

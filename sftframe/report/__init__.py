@@ -3,7 +3,7 @@
 from sftframe.report.comparison_charts import read_arm_curves
 from sftframe.report.comparison_page import PageInput, comparison_page
 from sftframe.report.curves import Curves, loss_chart, read_curves
-from sftframe.report.documents import comparison_csv, comparison_document, comparison_markdown, groups_cost
+from sftframe.report.documents import comparison_csv, comparison_document, comparison_markdown, next_questions
 from sftframe.report.rendering import render_page
 from sftframe.report.run_page import ReportInput, report_page
 from sftframe.report.summary import summary_document
@@ -16,8 +16,8 @@ __all__ = [
     "comparison_document",
     "comparison_markdown",
     "comparison_page",
-    "groups_cost",
     "loss_chart",
+    "next_questions",
     "read_arm_curves",
     "read_curves",
     "render_page",

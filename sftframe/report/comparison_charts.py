@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from sftframe.analysis import AxisTable, ComparedArm, Comparison, ComparisonResult
+from sftframe.analysis import AxisTable, ComparedArm, Comparison, ComparisonResult, ComparisonTable
 from sftframe.escaping import escape_controls
 from sftframe.files import read_json_lines
 from sftframe.report.curves import Curves, even_steps, mean_window, read_curves, running_mean
@@ -26,8 +26,8 @@ _DASHES = ((), (6, 2), (2, 2), (6, 2, 2, 2))
 
 BETTER, WORSE, EVEN, OPEN = "#0b7048", "#a83a08", "#0a5fa8", "#59636e"
 """Of verdicts."""
-BAND, ZERO, PAPER = "#dfe8f2", "#222222", "#fefefe"
-"""Of the margin, of the line at zero and of what a drawing lies on."""
+BAND, ZERO, PAPER, SEED = "#dfe8f2", "#222222", "#fefefe", "#6b4a00"
+"""Of the margin, of the line at zero, of what a drawing lies on, and of single seeds."""
 
 CSS_NAMES = {
     **{hue: f"arm-{number}" for number, hue in enumerate(_HUES)},
@@ -38,6 +38,7 @@ CSS_NAMES = {
     BAND: "band",
     ZERO: "zero",
     PAPER: "paper",
+    SEED: "seed",
 }
 """Name of the CSS property `--chart-NAME` by colour as drawn."""
 
@@ -248,6 +249,10 @@ class ForestRow:
 
     label: str
     comparison: Comparison
+    effect: str = ""
+    """The difference in words."""
+    by_seed: tuple[tuple[int, float], ...] = ()
+    """The difference in each seed; empty if there is one seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +269,7 @@ def forest_groups(result: ComparisonResult) -> tuple[ForestGroup, ...]:
         ForestGroup(
             title=f"{axis.axis.removesuffix('.name')}, averaged over {_num_arms(axis)} arms each",
             rows=tuple(
-                ForestRow(label=f"{found.candidate} instead of {found.baseline}", comparison=found)
+                _forest_row(f"{found.candidate} instead of {found.baseline}", found, axis.table, result)
                 for found in axis.table.comparisons
             ),
         )
@@ -272,9 +277,22 @@ def forest_groups(result: ComparisonResult) -> tuple[ForestGroup, ...]:
     ]
     arms = ForestGroup(
         title=f"arms against {result.baseline}",
-        rows=tuple(ForestRow(label=found.candidate, comparison=found) for found in result.main.table.comparisons),
+        rows=tuple(
+            _forest_row(found.candidate, found, result.main.table, result) for found in result.main.table.comparisons
+        ),
     )
     return (*axes, arms)
+
+
+def _forest_row(label: str, found: Comparison, table: ComparisonTable, result: ComparisonResult) -> ForestRow:
+    effect = result.main.yardstick.effect_in_words(found.difference, table.means_of(found))
+    by_seed = found.seed_differences if len(table.seeds) > 1 else ()
+    return ForestRow(
+        label=label,
+        comparison=found,
+        effect=effect,
+        by_seed=tuple(zip(table.seeds, by_seed, strict=True)) if by_seed else (),
+    )
 
 
 def forest_svg(result: ComparisonResult, *, is_narrow: bool = False) -> str:
@@ -299,7 +317,7 @@ def _forest_figure(result: ComparisonResult, is_narrow: bool) -> Figure:
 
     groups = forest_groups(result)
     num_lines = sum(1 + len(group.rows) for group in groups)
-    height = 1.0 + num_lines * (0.56 if is_narrow else 0.36)
+    height = 1.0 + num_lines * ((0.56 if is_narrow else 0.36) + 0.1 * any(row.by_seed for row in groups[-1].rows))
     figure = Figure(figsize=(4.6 if is_narrow else 11.0, height), layout="constrained")
     axes = figure.add_subplot()
     _draw_groups(axes, groups, result.main.margin, is_narrow)
@@ -322,6 +340,18 @@ def _draw_groups(axes: Axes, groups: Sequence[ForestGroup], margin: float, is_na
             middle, half = (line + 0.22, 0.24) if is_narrow else (line, 0.51)  # a little larger, or a gap shows
             _draw_nothing(axes, middle - half, middle + half, margin)
             _draw(axes, middle, row.comparison)
+            below = middle + (0.19 if is_narrow else 0.27)
+            axes.plot(
+                [difference for _, difference in row.by_seed],
+                [below] * len(row.by_seed),
+                marker="o",
+                markersize=6,
+                markerfacecolor=SEED,
+                markeredgecolor=PAPER,
+                markeredgewidth=0.8,
+                linestyle="none",
+                zorder=2.5,
+            )
         line += 1
     axes.set_yticks([*labels])
     axes.set_yticklabels([*labels.values()], parse_math=False)

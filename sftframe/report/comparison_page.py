@@ -18,7 +18,7 @@ from sftframe.analysis import (
     YardstickTable,
 )
 from sftframe.escaping import escape_controls
-from sftframe.formatting import ABSENT, fixed, p_text, signed
+from sftframe.formatting import ABSENT, duration, fixed, p_text, signed
 from sftframe.report.comparison_charts import (
     ArmCurves,
     ArmLines,
@@ -29,8 +29,9 @@ from sftframe.report.comparison_charts import (
     loss_groups,
     validation_lines,
 )
+from sftframe.report.costs import Cost, cost_in_words, cost_of_arm, cost_of_run, total
 from sftframe.report.curves import MAX_ROWS, even_steps
-from sftframe.report.documents import comparison_facts, comparison_methods, counted_share, groups_cost
+from sftframe.report.documents import comparison_facts, comparison_methods, counted_share, next_questions
 from sftframe.report.rendering import Headline, Table, manifest_tables, render_page
 from sftframe.report.run_tables import show_example
 from sftframe.runs import LoadedRun
@@ -93,11 +94,33 @@ def interval_text(interval: Interval | None, yardstick: Yardstick) -> str:
 
 
 def spread_text(found: Comparison) -> str:
-    """The causes of the variance of one item's difference in one seed."""
+    """The causes of the variance of the difference."""
     names = {"seed": "seeds", "item": "items", "judge": "judge", "other": "rest"}
-    return ", ".join(
-        f"{names[part]} {100 * share:.0f}\N{NO-BREAK SPACE}%" for part, share in found.components.shares.items()
-    )
+    shares = found.components.shares_of_mean(found.num_seeds, found.num_items)
+    return ", ".join(f"{names[part]} {100 * share:.0f}\N{NO-BREAK SPACE}%" for part, share in shares.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """What an arm cost, or all of them."""
+
+    name: str
+    cost: Cost
+    by_seed: tuple[tuple[int, Cost], ...] = ()
+
+
+def cost_rows(result: ComparisonResult) -> tuple[CostRow, ...]:
+    """Every arm and the sum; empty if no run recorded its training."""
+    rows = [
+        CostRow(
+            name=arm.name,
+            cost=cost_of_arm(arm),
+            by_seed=tuple((seed, cost_of_run(run)) for seed, run in arm.runs.items()),
+        )
+        for arm in result.arms
+    ]
+    whole = total([row.cost for row in rows])
+    return (*rows, CostRow(name="all arms", cost=whole)) if cost_in_words(whole) else ()
 
 
 def _cell(table: YardstickTable, name: str) -> ArmCell:
@@ -270,8 +293,10 @@ def headline(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> Hea
     """
     return Headline(
         sentence=_isolated_names(result.sentence, result),
-        details=tuple(_isolated_names(line, result) for line in (*result.details, groups_cost(result.main)) if line),
-        remedy=result.remedy,
+        answers=tuple(
+            (question, tuple(_isolated_names(line, result) for line in lines))
+            for question, lines in next_questions(result)
+        ),
         notes=_notes(result, failed),
         note_class="warning",
     )
@@ -336,6 +361,7 @@ _WIDE, _NARROW, _SMALL = (9.0, 4.2), (4.6, 3.8), (4.6, 3.0)
 SECTIONS = {
     "differences": "Differences",
     "arms": "Arms",
+    "costs": "Cost",
     "curves": "The course of training",
     "counted": "Which tokens counted",
     "flips": "Items that changed",
@@ -398,6 +424,9 @@ def _content(page: PageInput) -> dict[str, Any]:
         "interval_text": interval_text,
         "p_text": p_text,
         "spread_text": spread_text,
+        "seeds": result.main.table.seeds,
+        "costs": cost_rows(result),
+        "duration": duration,
         **_curves(page),
         **_gradients(page),
         "shares": {arm.name: shares for arm in result.arms if (shares := counted_share(arm))},

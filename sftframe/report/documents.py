@@ -7,11 +7,20 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sftframe.analysis import ComparedArm, Comparison, ComparisonResult, FlippedItem, Yardstick, YardstickTable
+from sftframe.analysis import (
+    MAX_FULL,
+    ComparedArm,
+    Comparison,
+    ComparisonResult,
+    FlippedItem,
+    Yardstick,
+    YardstickTable,
+)
 from sftframe.escaping import escape_controls
 from sftframe.files import plain
 from sftframe.formatting import p_text
 from sftframe.report import summary as facts
+from sftframe.report.costs import Cost, cost_in_words, cost_of_arm, costs_document, total
 from sftframe.report.summary import RunFacts
 
 MAX_TOLD = 6
@@ -86,6 +95,23 @@ def _statistics(result: ComparisonResult) -> list[str]:
     ]
 
 
+def next_questions(result: ComparisonResult) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What a reader asks after the verdict, with lines that answer it; questions without an answer are left out.
+
+    Of many comparisons only the verdict of each is told; the tables have the rest.
+    """
+    is_short = len(result.told) <= MAX_FULL
+    told = (
+        ("How large", result.effects if is_short else ()),
+        ("How sure", (*(result.worths if is_short else ()), groups_cost(result.main))),
+        ("What would settle it" if is_short else "Each comparison", result.details),
+        ("What to do", (result.remedy,)),
+        ("What it cost", (cost_in_words(total([cost_of_arm(arm) for arm in result.arms])),)),
+    )
+    answers = ((question, tuple(line for line in lines if line)) for question, lines in told)
+    return tuple((question, lines) for question, lines in answers if lines)
+
+
 def groups_cost(table: YardstickTable) -> str:
     """What the groups of items cost, in a sentence; empty without groups."""
     found = [one for one in table.table.comparisons if one.grouping is not None]
@@ -146,6 +172,9 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
         "sentence": result.sentence,
         "details": list(result.details),
         "remedy": result.remedy,
+        "effects": list(result.effects),
+        "worths": list(result.worths),
+        "cost": costs_document(result),
         "baseline": result.baseline,
         "yardstick": result.main.yardstick.key,
         "notes": list(result.notes),
@@ -202,8 +231,6 @@ def comparison_markdown(result: ComparisonResult) -> str:
         f"| {_code(result.baseline)} | {main.yardstick.text(means[result.baseline])} | | | | baseline |",
     ]
     lines += [_markdown_row(main, comparison, means) for comparison in first.comparisons]
-    if groups := groups_cost(main):
-        lines += ["", groups]
     others = [table for table in result.tables if table is not main]
     lines += ["", "| arm | " + " | ".join(f"{t.yardstick.label} ({t.yardstick.unit})" for t in others) + " |"]
     lines += ["|---|" + "---|" * len(others)]
@@ -211,8 +238,8 @@ def comparison_markdown(result: ComparisonResult) -> str:
         own = [next(a.mean for a in table.table.arms if a.name == arm.name) for table in others]
         figures = [table.yardstick.text(mean) for table, mean in zip(others, own, strict=True)]
         lines.append(f"| {_code(arm.name)} | " + " | ".join(figures) + " |")
-    remarks = [line for line in (*result.details, result.remedy, *result.notes) if line]
-    lines += ["", *(f"- {line}" for line in remarks)] if remarks else []
+    remarks = [f"{question}: {line}" for question, answers in next_questions(result) for line in answers]
+    lines += ["", *(f"- {line}" for line in (*remarks, *result.notes))]
     facts = comparison_facts(result)
     lines += ["", "| set-up | |", "|---|---|"] if facts else []
     lines += [f"| {label} | {_cell(value)} |" for label, value in facts]
@@ -221,8 +248,11 @@ def comparison_markdown(result: ComparisonResult) -> str:
 
 
 def comparison_csv(result: ComparisonResult) -> str:
-    """One line per yardstick and pair."""
-    rows = [_csv_row(table, found) for table in result.tables for found in table.table.comparisons]
+    """One line per yardstick and pair, with the cost of the candidate."""
+    costs = {arm.name: cost_of_arm(arm) for arm in result.arms}
+    rows = [
+        _csv_row(table, found, costs[found.candidate]) for table in result.tables for found in table.table.comparisons
+    ]
     out = io.StringIO()
     writer = csv.DictWriter(out, rows[0], lineterminator="\n")
     writer.writeheader()
@@ -230,7 +260,8 @@ def comparison_csv(result: ComparisonResult) -> str:
     return out.getvalue()
 
 
-def _csv_row(table: YardstickTable, found: Comparison) -> dict[str, Any]:
+def _csv_row(table: YardstickTable, found: Comparison, cost: Cost) -> dict[str, Any]:
+    shares = found.components.shares_of_mean(found.num_seeds, found.num_items)
     means = {arm.name: arm.mean for arm in table.table.arms}
     return {
         "yardstick": table.yardstick.key,
@@ -247,6 +278,8 @@ def _csv_row(table: YardstickTable, found: Comparison) -> dict[str, Any]:
         "margin": found.margin,
         "p_equivalence": found.p_equivalence,
         "verdict": found.verdict,
+        "effect": table.yardstick.effect_in_words(found.difference, table.table.means_of(found)),
+        "seed_differences": " ".join(f"{difference:.6g}" for difference in found.seed_differences),
         "num_items": found.num_items,
         "num_seeds": found.num_seeds,
         "missing_in_baseline": found.missing.in_baseline if found.missing else 0,
@@ -257,6 +290,13 @@ def _csv_row(table: YardstickTable, found: Comparison) -> dict[str, Any]:
         "effective_items": _or_empty(found.grouping.effective_items if found.grouping else None),
         "half_width": _or_empty(found.grouping.half_width if found.grouping else None),
         "half_width_without_groups": _or_empty(found.grouping.half_width_ungrouped if found.grouping else None),
+        "share_of_seeds": shares.get("seed", ""),
+        "share_of_items": shares.get("item", ""),
+        "half_width_with_more_seeds": _or_empty(found.worth.with_seeds if found.worth else None),
+        "half_width_with_more_items": _or_empty(found.worth.with_items if found.worth else None),
+        "train_seconds": _or_empty(cost.seconds),
+        "train_steps": _or_empty(cost.steps),
+        "train_tokens": _or_empty(cost.tokens),
     }
 
 

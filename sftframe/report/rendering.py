@@ -124,10 +124,8 @@ class Headline:
     """A page's first heading and the text below it."""
 
     sentence: str
-    details: tuple[str, ...] = ()
-    """One explanation per comparison; empty if the sentence has them all."""
-    remedy: str = ""
-    """What to do about an open result."""
+    answers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """A reader's next questions, each with the lines that answer it."""
     notes: tuple[str, ...] = ()
     """What a reader must know to understand the sentence."""
     note_class: str = "note"

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,6 +180,32 @@ def test_csv_has_a_line_per_yardstick_and_pair(two: Any) -> None:
         "length_ratio",
     ]
     assert float(rows[0]["difference"]) == pytest.approx(5.25)
+    assert rows[0]["effect"] == "5.2 points of 100 more: a mean of 50.2 instead of 45.0"
+    assert (rows[0]["seed_differences"], rows[0]["share_of_items"], rows[0]["train_steps"]) == ("5.25", "1.0", "")
+
+
+def test_the_document_has_effects_worth_and_the_cost_of_every_run(run: Runs) -> None:
+    trained = {"steps": 4, "examples_seen": 8, "tokens_seen": 100, "seconds": 2.5}
+    arms = [
+        ComparedArm(name=name, runs={seed: replace(run(f"{name}{seed}", scores=LOW, seed=seed), summary=summary)})
+        for name, seed, summary in (("a", 1, {"train": trained}), ("b", 1, {}))
+    ]
+    document = comparison_document(compare(arms))
+    first, second = document["cost"]["arms"]
+    assert first["runs"]["1"] == {
+        "num_runs": 1,
+        "seconds": 2.5,
+        "steps": 4,
+        "examples": 8,
+        "tokens": 100,
+        "judged": 8,
+    }
+    assert (second["seconds"], document["cost"]["total"]["seconds"], document["cost"]["total"]["judged"]) == (
+        None,
+        None,
+        16,
+    )
+    assert document["effects"] == ["With b the same mean score. Of 8 items, 0 are better, 0 worse and 8 the same."]
 
 
 def square(run: Runs, extra: float = 6.0) -> tuple[list[ComparedArm], dict[str, dict[str, str]]]:

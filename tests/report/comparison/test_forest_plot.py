@@ -58,6 +58,22 @@ def test_the_drawing_names_colours_by_property_so_that_it_follows_the_scheme(res
     assert "var(--chart-band, " in svg
 
 
+def dots(svg: str) -> int:
+    return sum("var(--chart-seed" in (use.get("style") or "") for use in ElementTree.fromstring(svg).iter(f"{SVG}use"))
+
+
+@pytest.mark.parametrize("is_narrow", [False, True])
+def test_every_seed_is_a_dot_of_its_row(result: ComparisonResult, make_result: Make, is_narrow: bool) -> None:
+    assert dots(forest_svg(result, is_narrow=is_narrow)) == 2
+    assert dots(forest_svg(make_result(seeds=[1]), is_narrow=is_narrow)) == 0
+
+
+def test_a_row_has_its_effect_and_its_seeds(result: ComparisonResult) -> None:
+    (row,) = forest_groups(result)[-1].rows
+    assert row.effect == "17.5 points of 100 more: a mean of 64.9 instead of 47.4"
+    assert row.by_seed == ((1, pytest.approx(17.5)), (2, pytest.approx(17.5)))
+
+
 def test_a_name_of_any_kind_is_drawn_without_a_warning(make_result: Make) -> None:
     named = make_result(names={"mask-instruction": "😀 <b> $x^2$ \x1b " + "long " * 30})
     with warnings.catch_warnings():
