@@ -57,7 +57,7 @@ def test_differences_stand_in_a_table_beside_their_drawing(page: Any) -> None:
 
 
 def test_every_seeds_difference_is_in_the_table_of_differences(page: Any) -> None:
-    assert "1: +17.5 2: +17.5" in page.text
+    assert "+17.5 +17.5 · +17.5" in page.text
 
 
 def test_the_questions_that_follow_a_verdict_are_answered_below_it(page: Any) -> None:
