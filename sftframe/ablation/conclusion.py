@@ -16,11 +16,14 @@ from sftframe.ablation.running import Ablation, CellResult
 from sftframe.analysis import (
     ComparedArm,
     ComparisonResult,
+    PeopleLabels,
     VarianceComponents,
     compare,
     find_yardstick,
     judge_variance,
     minimum_detectable_difference,
+    read_labels,
+    with_labels,
 )
 from sftframe.confidence import group_freedom, units_of
 from sftframe.config import merge
@@ -163,6 +166,7 @@ def conclude(
     cells: Sequence[CellResult],
     *,
     asks_judge: bool = True,
+    people: PeopleLabels | None = None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> ComparisonResult | None:
     """Compare the arms that have a complete run, and write the results and the report.
@@ -171,6 +175,7 @@ def conclude(
 
     Args:
         asks_judge: let the judge grade again, if its noise is wanted and not known yet.
+        people: labels that correct the judge; by default those that the ablation's folder has.
         warn: gets what is left out.
 
     Returns:
@@ -181,7 +186,7 @@ def conclude(
         JudgeError: the judge's noise is wanted, and the judge is not there.
     """
     variance = measured_judge_variance(ablation, cells, asks_judge=asks_judge, warn=warn)
-    result = _compared(ablation, cells, variance)
+    result = _labelled(_compared(ablation, cells, variance), ablation.folder, people)
     write_json(
         ablation.folder.results_path,
         {
@@ -309,6 +314,20 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
         judge=judge_behind(arms[0].any_run().judge, ablation.registry),
     )
     return replace(result, remedy=remedy(result, ablation.folder.path, num_seeds=len(plan.grid.seeds)))
+
+
+def _labelled(
+    result: ComparisonResult | None, folder: AblationFolder, people: PeopleLabels | None
+) -> ComparisonResult | None:
+    """The result corrected by labels; by those of an earlier call only if they still fit."""
+    if result is None or people is not None:
+        return result if result is None or people is None else with_labels(result, people)
+    if result.main.yardstick.key != "judge" or not folder.labels_path.is_file():
+        return result
+    try:
+        return with_labels(result, read_labels(folder.labels_path, scale=(0, 100)))
+    except SftframeError as error:
+        return replace(result, notes=(*result.notes, f"people's labels are not used: {error}"))
 
 
 def _pilot_spread(pilot: Path, yardstick: str) -> VarianceComponents:

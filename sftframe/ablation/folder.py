@@ -126,6 +126,11 @@ class AblationFolder:
         return self.path / "gradients.jsonl"
 
     @property
+    def labels_path(self) -> Path:
+        """People's labels on a scale from 0 to 100, if the verdict is from them too."""
+        return self.path / "labels.csv"
+
+    @property
     def workers_dir(self) -> Path:
         """Locks of worker processes while they work on cells."""
         return self.path / ".workers"

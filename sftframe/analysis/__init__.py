@@ -4,16 +4,26 @@
     minimum_detectable_difference   before the first run, from a pilot or a given standard deviation
     judge_variance(repeats)         noise of a judge, from grading the same answers again
     correct_mean(items, scores, …)  a judge's mean, corrected by people's labels of some of the answers
+    with_labels(result, labels)     a comparison, corrected by them
 
 The statistics are pure functions of scores by arm, seed and item. The method and its measured calibration are in
 `docs/explanation/calibration.md`. Shapes: S seeds, I items.
 """
 
 from sftframe.analysis.agreement import Agreement, Bias
-from sftframe.analysis.compare import AxisTable, ComparisonResult, FlippedItem, YardstickTable, arms_of_answers, compare
+from sftframe.analysis.compare import (
+    AxisTable,
+    ComparisonResult,
+    FlippedItem,
+    PeopleFindings,
+    YardstickTable,
+    arms_of_answers,
+    compare,
+)
 from sftframe.analysis.corrections import CorrectedMean, correct_mean
 from sftframe.analysis.intervals import judge_variance, sign_flip_p
-from sftframe.analysis.label_files import PeopleLabels, read_labels, read_scale
+from sftframe.analysis.label_files import PeopleLabels, read_labels, read_scale, rescaled_csv
+from sftframe.analysis.labelled_comparison import with_labels
 from sftframe.analysis.labels import Corrected
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Interval, VarianceComponents
 from sftframe.analysis.planning import minimum_detectable_difference
@@ -38,6 +48,7 @@ __all__ = [
     "FlippedItem",
     "Interval",
     "Measured",
+    "PeopleFindings",
     "PeopleLabels",
     "VarianceComponents",
     "Yardstick",
@@ -53,5 +64,7 @@ __all__ = [
     "minimum_detectable_difference",
     "read_labels",
     "read_scale",
+    "rescaled_csv",
     "sign_flip_p",
+    "with_labels",
 ]

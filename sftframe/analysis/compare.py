@@ -9,7 +9,9 @@ from pathlib import Path, PurePath
 from statistics import fmean
 from typing import Any
 
+from sftframe.analysis.agreement import Agreement
 from sftframe.analysis.intervals import holm
+from sftframe.analysis.labels import Corrected
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Scores
 from sftframe.analysis.runs import (
     ComparedArm,
@@ -383,6 +385,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleFindings:
+    """What people's labels say of the judge in a comparison."""
+
+    agreement: Agreement
+    pairs: Mapping[str, Corrected]
+    """By candidate its corrected difference to the baseline, beside what judge and labels say alone."""
+    judged: ComparisonTable
+    """The comparison by the judge's scores alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonResult:
     """The result of comparing arms."""
 
@@ -406,6 +419,8 @@ class ComparisonResult:
     """By arm what the judge says against its use for this arm and the baseline; in `notes` too."""
     is_judge_noise_unknown: bool = False
     """The judge may grade the same answer differently, and nobody measured how much."""
+    people: PeopleFindings | None = None
+    """If people's labels correct the judge; the main yardstick is then the corrected one."""
 
     @property
     def sentence(self) -> str:

@@ -47,6 +47,10 @@ class Spread:
         """Degrees of freedom of `item`."""
         return self.num_items - 1.0 if self.freedom is None else self.freedom
 
+    def scaled(self, factor: float) -> Spread:
+        """All squared errors times a factor."""
+        return replace(self, seed=factor * self.seed, item=factor * self.item, residual=factor * self.residual)
+
 
 def confidence_interval(
     differences: PairedDifferences, *, level: float = 0.95, score_range: float | None = None

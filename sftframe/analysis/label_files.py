@@ -79,6 +79,11 @@ class PeopleLabels:
     """
 
     @property
+    def is_by_position(self) -> bool:
+        """Whether a line names its answer by index, arm and seed and not by an id."""
+        return any(isinstance(key, Place) for key in self.labels)
+
+    @property
     def is_binary(self) -> bool:
         """Whether all labels are 0 or 100."""
         return all(label in (0.0, 100.0) for label in self.labels.values())
@@ -230,21 +235,10 @@ def read_labels(path: Path, *, scale: tuple[float, float] | None = None) -> Peop
         ConfigError: there is no such file.
         DataError: the file cannot be read, or a line is wrong; the message has its number.
     """
-    try:
-        text = read_named_text(path)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start}): save it as CSV UTF-8") from error
-    except OSError as error:
-        kind = DataError if path.is_file() else ConfigError
-        raise kind(f"cannot read the labels in {path}: {error.strerror or error}") from error
-    lines = list(_lines(text, path))
-    if not any(line.label is not None for line in lines):
-        raise DataError(f"{path} has no labels yet: fill in the column 'label'")
-    lowest, highest = _scale_of(lines, path) if scale is None else scale
+    lines, labels = _read(path, scale)
     by_key: dict[Key, dict[str, tuple[float, int]]] = {}
-    for line in lines:
-        if line.label is not None:
-            label = _on_scale(line, lowest, highest, path)
+    for line, label in zip(lines, labels, strict=True):
+        if label is not None:
             _keep(by_key.setdefault(line.key, {}), line, label, path)
     groups = {key: [label for label, _ in people.values()] for key, people in by_key.items()}
     probability, stratum = _drawn(lines, path)
@@ -258,6 +252,38 @@ def read_labels(path: Path, *, scale: tuple[float, float] | None = None) -> Peop
         num_twice=sum(len(values) > 1 for values in groups.values()),
         alpha=krippendorff_alpha(groups.values()),
     )
+
+
+def rescaled_csv(path: Path, *, scale: tuple[float, float] | None = None) -> str:
+    """The lines of a file of labels with the columns that are read, and labels from 0 to 100.
+
+    Raises as `read_labels`.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for line, label in zip(*_read(path, scale), strict=True):
+        place = line.key if isinstance(line.key, Place) else None
+        name = "" if place else line.key
+        index, arm, seed = (place.index, place.arm, place.seed) if place else (None, None, None)
+        writer.writerow([name, index, arm, seed, label, line.person, line.probability, line.stratum])
+    return out.getvalue()
+
+
+def _read(path: Path, scale: tuple[float, float] | None) -> tuple[list[_Line], list[float | None]]:
+    """The lines, and the label of each from 0 to 100."""
+    try:
+        text = read_named_text(path)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start}): save it as CSV UTF-8") from error
+    except OSError as error:
+        kind = DataError if path.is_file() else ConfigError
+        raise kind(f"cannot read the labels in {path}: {error.strerror or error}") from error
+    lines = list(_lines(text, path))
+    if not any(line.label is not None for line in lines):
+        raise DataError(f"{path} has no labels yet: fill in the column 'label'")
+    lowest, highest = _scale_of(lines, path) if scale is None else scale
+    return lines, [None if line.label is None else _on_scale(line, lowest, highest, path) for line in lines]
 
 
 def _lines(text: str, path: Path) -> Iterator[_Line]:

@@ -126,7 +126,7 @@ def labelled_scores(
         design: how the items were drawn.
         groups: by item its group.
         is_difference: of two arms.
-        what: whose labels they are, for messages: `a`, or `a and b`.
+        what: the labels that an item needs, for messages: `a label of A and of B`.
 
     Raises:
         DataError: fewer than `LEAST_LABELS` items have a label.

@@ -72,6 +72,7 @@ def explain(
     num_items: int = 0,
     missing: Missing | None = None,
     grouping: Grouping | None = None,
+    settles: str = "",
 ) -> Explanation:
     """The verdict with its figures, what would settle it, and what it does not cover.
 
@@ -79,6 +80,7 @@ def explain(
 
     Args:
         interval: the one that decided: at level 0.90 for `equivalent`, else at 0.95.
+        settles: what would settle it, instead of `needed`.
     """
     baseline, candidate = names
     figures = f"{_number(difference, unit)}"
@@ -101,7 +103,7 @@ def explain(
         if is_significant_alone:
             comments.append("Alone it would count as a difference, but not among so many arms.")
         if covers in ("items", "items and seeds"):
-            comments.append(_settle(needed, margin))
+            comments.append(settles or _settle(needed, margin))
     limits = []
     if verdict != "identical":
         limits = [

@@ -10,7 +10,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.ablate import Baseline, Margin, YardstickKey
-from sftframe.cli.judge import NoCache, without_cache
+from sftframe.cli.judge import LabelFile, LabelScale, NoCache, read_people, without_cache
 from sftframe.cli.options import argument, option
 from sftframe.cli.settings import Settings, takes_only
 from sftframe.cli.streams import write, write_json, write_page
@@ -19,7 +19,7 @@ from sftframe.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sftframe.analysis import ComparisonResult
+    from sftframe.analysis import ComparisonResult, PeopleLabels
     from sftframe.judging import HeadToHead
     from sftframe.registry import Registry
 
@@ -66,6 +66,8 @@ def compare(
     yardstick: YardstickKey = None,
     margin: Margin = None,
     baseline: Baseline = None,
+    labels: LabelFile = None,
+    label_scale: LabelScale = None,
     no_cache: NoCache = False,
     output_format: Annotated[Format, FormatOption] = Format.TEXT,
     as_json: Json = False,
@@ -76,30 +78,41 @@ def compare(
 
     With --judge, --by or a file of answers, the judge gets the two sides. Judges of pairs see each pair in both orders.
 
+    With --labels, people's labels of some of the answers correct the judge, and the verdict is from both.
+
     Example: sftframe compare runs/one runs/two
     """
     if len(paths) < 2:
         raise ConfigError(f"compare {paths[0]}: expected at least two runs, or two files of answers")
     is_json = as_json or output_format is Format.JSON
+    people = read_people(labels, label_scale)
+    if people is not None and by is By.PAIRS:
+        raise ConfigError("--labels are of single answers, so they cannot correct --by pairs: use --by scores")
     if by is None and "judge.name" not in settings.flags and all(path.is_dir() for path in paths):
-        result = _runs_compared(paths, (yardstick, margin), baseline, settings.registry())
+        result = _runs_compared(paths, (yardstick, margin), baseline, people, settings.registry())
         _show(result, {"comparison": None}, output_format, is_json=is_json)
         return
-    _head_to_head(paths, settings, by, (yardstick, margin), no_cache, output_format, is_json=is_json)
+    by = By.SCORES if people is not None else by
+    _head_to_head(paths, settings, by, (yardstick, margin), people, no_cache, output_format, is_json=is_json)
 
 
 def _runs_compared(
-    paths: Sequence[Path], question: tuple[str | None, float | None], baseline: str | None, registry: Registry
+    paths: Sequence[Path],
+    question: tuple[str | None, float | None],
+    baseline: str | None,
+    people: PeopleLabels | None,
+    registry: Registry,
 ) -> ComparisonResult:
     from sftframe.analysis import compare as compare_arms
-    from sftframe.analysis import group_into_arms
+    from sftframe.analysis import group_into_arms, with_labels
     from sftframe.judging import judge_behind
     from sftframe.runs import load_run
 
     yardstick, margin = question
     arms = group_into_arms([load_run(path) for path in paths])
     judge = judge_behind(arms[0].any_run().judge, registry)
-    return compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline, judge=judge)
+    result = compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline, judge=judge)
+    return result if people is None else with_labels(result, people)
 
 
 def _head_to_head(
@@ -107,6 +120,7 @@ def _head_to_head(
     settings: Settings,
     by: By | None,
     question: tuple[str | None, float | None],
+    people: PeopleLabels | None,
     no_cache: bool,
     output_format: Format,
     *,
@@ -135,7 +149,7 @@ def _head_to_head(
             registry=settings.registry(),
             observer=observer,
         )
-    result = _scores_compared(found, *question, settings.registry())
+    result = _scores_compared(found, *question, people, settings.registry())
     if result is not None:
         _show(result, comparison_document(found), output_format, is_json=is_json)
     elif is_json:
@@ -146,17 +160,26 @@ def _head_to_head(
 
 
 def _scores_compared(
-    found: HeadToHead, yardstick: str | None, margin: float | None, registry: Registry
+    found: HeadToHead, yardstick: str | None, margin: float | None, people: PeopleLabels | None, registry: Registry
 ) -> ComparisonResult | None:
     """The statistics of two sets of scores; None for pairs, or if no item has scores on both sides."""
-    from sftframe.analysis import arms_of_answers
+    from sftframe.analysis import arms_of_answers, with_labels
     from sftframe.analysis import compare as compare_arms
     from sftframe.judging import judge_behind
 
     if found.scores is None or not found.scores.num_items:
         return None
     judge = judge_behind(found.judge, registry)
-    return compare_arms(arms_of_answers(found), yardstick=yardstick or "judge", margin=margin, judge=judge)
+    result = compare_arms(arms_of_answers(found), yardstick=yardstick or "judge", margin=margin, judge=judge)
+    if people is None:
+        return result
+    moved = any((place, place) != (one.index, other.index) for place, (one, other) in enumerate(found.matches))
+    if people.is_by_position and moved:
+        raise ConfigError(
+            f"{people.path} names items by 'index', but the two sides do not have all items in the same order: use the "
+            "ids of answers"
+        )
+    return with_labels(result, people)
 
 
 def _show(result: ComparisonResult, document: dict[str, Any], output_format: Format, *, is_json: bool) -> None:

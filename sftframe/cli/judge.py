@@ -85,13 +85,20 @@ def judge(
 
 def read_people(labels: Path | None, scale: str | None) -> PeopleLabels | None:
     """The labels that were asked for."""
-    from sftframe.analysis import read_labels, read_scale
+    from sftframe.analysis import read_labels
 
     if labels is None:
         if scale is not None:
             raise ConfigError("--label-scale is the scale of --labels FILE: name the file too")
         return None
-    return read_labels(labels, scale=None if scale is None else read_scale(scale))
+    return read_labels(labels, scale=read_scale_of(scale))
+
+
+def read_scale_of(text: str | None) -> tuple[float, float] | None:
+    """Lowest and highest label, if `--label-scale` says so."""
+    from sftframe.analysis import read_scale
+
+    return None if text is None else read_scale(text)
 
 
 def without_cache(settings: Settings) -> Settings:

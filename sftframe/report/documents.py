@@ -190,6 +190,7 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
         "yardsticks": [_table(table) for table in result.tables],
         "axes": [{"axis": axis.axis, "num_arms": dict(axis.num_arms), **plain(axis.table)} for axis in result.axes],
         "flipped": {candidate: [_flip(flip) for flip in flips] for candidate, flips in result.flips.items()},
+        **({"people": plain(result.people)} if result.people else {}),
     }
 
 
