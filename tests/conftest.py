@@ -5,6 +5,7 @@ They implement the public interface and nothing else, so they also show that a t
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -49,6 +50,17 @@ for _name, _default in _DEFAULTS.items():
 def pytest_xdist_auto_num_workers() -> int:
     """Of `pytest -n auto`: one per processor that this process may use, and at most four, since each loads torch."""
     return min(4, allowed_cores())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """No garbage is looked for among what lives as long as the tests: modules and test items, millions of objects."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class ByteTokenizer(Tokenizer):

@@ -48,3 +48,22 @@ def test_the_version_is_shown_without_rich():
 
 def test_a_heavy_import_would_be_seen():
     assert "numpy" in imported_by("import numpy")
+
+
+STEP = """
+    import torch
+    from sftframe.config import TrainConfig
+    from sftframe.training.optimizer import FusedAdamW
+
+    weights = torch.ones(3, requires_grad=True)
+    step = FusedAdamW([weights], TrainConfig())
+    step.optimizer.load_state_dict(step.optimizer.state_dict())
+    step.clear()
+    weights.sum().backward()
+    step.apply(lr=0.1, norm=step.norm())
+    assert weights[0] < 1
+"""
+
+
+def test_a_training_step_does_not_import_torchs_compiler():
+    assert "sympy" not in imported_by(STEP.strip())  # which only the compiler needs

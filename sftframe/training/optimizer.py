@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +43,23 @@ class OptimizerStep(ABC):
         """
 
 
+class _PlainAdamW(torch.optim.AdamW):
+    """torch's AdamW without the wrappers that import torch's compiler on their first call, which takes a second.
+
+    The wrappers keep the compiler out of these functions. Nothing here is compiled: `train.compile` compiles layers.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.AdamW.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.AdamW.load_state_dict)
+    _step = inspect.unwrap(torch.optim.AdamW.step)
+
+    def step(self, closure: Any = None) -> Any:
+        with torch.no_grad():
+            return self._step(closure)
+
+
 class FusedAdamW(OptimizerStep):
     """AdamW with torch's fused kernels, which clip and skip while they read the gradients: that costs no extra pass.
 
@@ -52,7 +71,7 @@ class FusedAdamW(OptimizerStep):
         self._parameters = list(parameters)
         self._clip_norm = config.clip_norm
         self.can_skip = all(can_skip_on(parameter.device.type) for parameter in self._parameters)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = _PlainAdamW(
             self._parameters,
             lr=config.lr,
             betas=config.betas,

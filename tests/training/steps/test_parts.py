@@ -66,7 +66,7 @@ def test_the_steps_that_are_left_follow_those_that_were_done(parts: Callable[...
     ("word", "place"),
     [
         (" Trainer(", "training/parts.py"),
-        ("torch.optim.AdamW(", "training/optimizer.py"),
+        ("torch.optim.AdamW", "training/optimizer.py"),
         (".found_inf", "training/optimizer.py"),
         (".grad_scale", "training/optimizer.py"),
         ("is_recomputing = config", "training/parts.py"),
