@@ -338,6 +338,8 @@ def _place_claims(
         return _file_claims(key, str(file.path), inside) if reads_files and file and text not in kept else []
     if _URL.fullmatch(text):
         return [_claim("read from", text, key)]
+    if section == "data":
+        return _source_claims(key, text, inside) if reads_files else []
     files = _file_claims(key, text, inside) if reads_files else []
     if not files and section == "model" and option != "name" and _HUB_NAME.fullmatch(text) and not _is_there(text):
         return [_claim("download", text, key)]
@@ -353,6 +355,14 @@ def _file_claims(key: str, text: str, inside: tuple[Path, ...]) -> list[Claim]:
     if _URL.fullmatch(text):
         return [_claim("read from", text, key)]
     return [_claim("read", str(_resolved(text)), key)] if _is_there(text) and not _is_inside(text, inside) else []
+
+
+def _source_claims(key: str, text: str, inside: tuple[Path, ...]) -> list[Claim]:
+    """The claims of a file, folder or pattern with data; a link inside of a folder may lead out of it."""
+    from sftframe.data import source_places
+
+    places = [str(_resolved(str(place))) for place in source_places(text)]
+    return [_claim("read", place, key) for place in dict.fromkeys(places) if not _is_inside(place, inside)]
 
 
 def _claim(verb: str, place: str, key: str) -> Claim:

@@ -237,6 +237,23 @@ def test_files_in_the_folder_are_not(words: Callable[..., list[str]], tmp_path: 
     assert words({"data": {"source": str(own)}}) == [f"read {secret} (data.source)"]
 
 
+def test_folders_and_patterns_are_asked_about_with_the_links_in_them(
+    words: Callable[..., list[str]], tmp_path: Path, secret: Path
+) -> None:
+    own, others = tmp_path / "theirs" / "data", tmp_path / "others"
+    for folder in (own, others):
+        folder.mkdir()
+        (folder / "a.json").write_text("[]")
+    assert words({"data": {"source": str(own)}}) == []
+    assert words({"data": {"source": str(own / "*.json")}}) == []
+    assert words({"data": {"source": str(others)}})[0] == f"read {others} (data.source)"
+    assert words({"data": {"source": str(others / "*.json")}})[0] == f"read {others} (data.source)"
+    assert words({"data": {"source": str(others / "*.none")}}) == [f"read {others} (data.source)"]
+    (own / "b.json").symlink_to(secret)
+    for source in (own, own / "*.json", own / "b*"):
+        assert words({"data": {"source": str(source)}}) == [f"read {secret} (data.source)"]
+
+
 @pytest.mark.parametrize(
     ("document", "found"),
     [

@@ -10,7 +10,7 @@ from typing import Any
 
 from sftframe.ablation.grid import AblateConfig, Arm, Grid, Request, make_grid, read_request, seeds_from
 from sftframe.config import Layer, option_fields
-from sftframe.data import load_examples, split
+from sftframe.data import absolute_source, load_examples, split
 from sftframe.device import choose_device, set_up_threads
 from sftframe.errors import ConfigError, suggestion
 from sftframe.pipeline import Components, check_resources, prepare_data, resolve
@@ -18,7 +18,6 @@ from sftframe.plugins import SEAMS
 from sftframe.progress import Observer
 from sftframe.prompts import file_style, prompt_file
 from sftframe.registry import Registry, Seam
-from sftframe.runs import absolute_path_or_text
 from sftframe.training import training_parts
 
 _UNVARIED = {
@@ -63,7 +62,7 @@ class Plan:
         table = self.config.model_dump(mode="json", exclude_none=True, exclude={"prompt", "collate", "model", "set"})
         base = _toml_value(self.base)
         if "source" in base.get("data", {}):
-            base["data"]["source"] = absolute_path_or_text(base["data"]["source"])
+            base["data"]["source"] = absolute_source(base["data"]["source"])
         return {**base, "ablate": {**table, **named, "seeds": list(self.grid.seeds), "set": other}}
 
 

@@ -66,7 +66,8 @@ class DataConfig(Section):
     """Where the examples come from and how they are split."""
 
     source: str = "starter"
-    """`starter` (bundled), `ch07` (downloaded), or a file: .json, .jsonl, .csv, .parquet"""
+    """`starter` (bundled), `ch07` (downloaded), or a file, a folder, or a pattern as `data/*.jsonl`: .json, .jsonl,
+    .csv, .tsv, .parquet, each also .gz or .zst"""
     shape: Literal["instruction", "prompt-completion", "messages", "sharegpt"] | None = None
     """how an entry is written: instruction, input and output (also with system and history); prompt and completion;
     OpenAI messages; ShareGPT conversations; default: recognised"""

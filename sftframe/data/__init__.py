@@ -1,6 +1,7 @@
 """Reads a named source or a file into checked examples, and splits them into three parts."""
 
 from sftframe.data.columns import unused_columns_text
+from sftframe.data.files import absolute_source, source_places
 from sftframe.data.rows import DroppedRow, counted
 from sftframe.data.sources import Dataset, load_answered, load_examples
 from sftframe.data.splitting import Split, num_duplicates, split
@@ -9,10 +10,12 @@ __all__ = [
     "Dataset",
     "DroppedRow",
     "Split",
+    "absolute_source",
     "counted",
     "load_answered",
     "load_examples",
     "num_duplicates",
+    "source_places",
     "split",
     "unused_columns_text",
 ]

@@ -5,6 +5,7 @@ The columns of a table are checked here, because only here they are known; the e
 
 from __future__ import annotations
 
+import bisect
 import csv
 import io
 import json
@@ -27,7 +28,7 @@ from sftframe.data.columns import (
 )
 from sftframe.data.shapes import missing_messages, recognised
 from sftframe.errors import DataError, brief
-from sftframe.files import content_kind
+from sftframe.files import content_kind, wide_encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,23 +41,42 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilePart:
+    """One of several files of which the entries were joined."""
+
+    label: str
+    """Its name in messages."""
+    start: int
+    """Index of its first entry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entries:
     """The entries of a file, in its order, not checked yet."""
 
     values: Sequence[object]
-    lines: Sequence[int] | None = None
+    lines: Sequence[int | None] | None = None
     """The line on which each entry starts, if the format has lines."""
     unread: Sequence[UnusedColumn] = ()
     """Columns that are not read into the entries."""
+    files: Sequence[FilePart] = ()
+    """The files if there are several, in the order of their entries."""
 
     def line(self, index: int) -> int | None:
         """The line on which an entry starts."""
         return None if self.lines is None else self.lines[index]
 
+    def file_of(self, index: int) -> FilePart | None:
+        """The file of an entry, if there are several."""
+        if not self.files:
+            return None
+        return self.files[bisect.bisect_right(self.files, index, key=lambda file: file.start) - 1]
+
     def where(self, index: int) -> str:
         """The entry's name in a message."""
-        line = "" if self.lines is None else f" (line {self.lines[index]})"
-        return f"entry {index}{line}"
+        file, line = self.file_of(index), self.line(index)
+        words = "" if line is None else f" (line {line})"
+        return f"entry {index}{words}" if file is None else f"{file.label}: entry {index - file.start}{words}"
 
 
 Reader = Callable[[bytes, str, FieldNames], Entries]
@@ -113,8 +133,25 @@ def _json_list(text: str, label: str) -> Entries:
     value = _parse_json(text, label)
     if isinstance(value, list):
         return Entries(values=value)
+    inside = _only_list(value)
+    if inside is not None:
+        return Entries(values=inside)
     hint = _object_hint(value) if isinstance(value, dict) else ""
     raise DataError(f"{label}: the file contains {kind(value)}, expected a list of objects{hint}")
+
+
+def _only_list(value: object) -> list[object] | None:
+    """The entries of a file that is one object with one list of objects, as `{"version": 1, "data": [...]}`.
+
+    A table of pandas and a single conversation are none.
+    """
+    if not isinstance(value, dict) or _pandas_orient(value) is not None:
+        return None
+    lists = [one for one in value.values() if isinstance(one, list) and one]
+    if len(lists) != 1 or not all(isinstance(row, dict) for row in lists[0]):
+        return None
+    is_conversation = all({"role", "from", "value", "content"} & row.keys() for row in lists[0])
+    return None if is_conversation else lists[0]
 
 
 def _object_hint(value: dict[str, Any]) -> str:
@@ -147,14 +184,23 @@ def _pandas_orient(value: dict[str, Any]) -> str | None:
 
 def read_csv(data: bytes, label: str, names: FieldNames) -> Entries:
     """Comma-separated values, the first row naming the columns; blank lines are skipped."""
-    rows = csv.reader(io.StringIO(decode(data, label), newline=""), strict=True)
+    return _read_table(data, label, names, ",")
+
+
+def read_tsv(data: bytes, label: str, names: FieldNames) -> Entries:
+    """As `read_csv`, with tabs between the values."""
+    return _read_table(data, label, names, "\t")
+
+
+def _read_table(data: bytes, label: str, names: FieldNames, delimiter: str) -> Entries:
+    rows = csv.reader(io.StringIO(decode(data, label), newline=""), strict=True, delimiter=delimiter)
     values: list[object] = []
     lines: list[int] = []
     with _long_fields(), _csv_explained(rows, label):
         header = next(rows, [])
         if header and re.match(r'\s*(\[\s*)?\{\s*"?$|\s*\[?\s*\{\s*"', header[0]):
             raise DataError(f"{label}: it looks like JSON, expected a table of comma-separated values: name it .json")
-        _check_columns(header, f"{label}: line 1", names, hint=_header_hint(header))
+        _check_columns(header, f"{label}: line 1", names, hint=_header_hint(header, delimiter))
         line = rows.line_num + 1
         for row in rows:
             if row:
@@ -205,6 +251,7 @@ READERS: dict[str, Reader] = {
     ".jsonl": read_json_lines,
     ".ndjson": read_json_lines,
     ".csv": read_csv,
+    ".tsv": read_tsv,
     ".parquet": read_parquet,
 }
 """Readers by the file name's ending, in lower case."""
@@ -243,12 +290,18 @@ def _parquet_column(file: Any, name: str) -> UnusedColumn:
 
 
 def decode(data: bytes, label: str) -> str:
-    """The file's text, without a byte order mark.
+    """The file's text, without a byte order mark. UTF-16 is recognised by its mark or its zero bytes.
 
     Raises:
-        DataError: it is no text, or not UTF-8.
+        DataError: it is no text, or neither UTF-8 nor UTF-16.
     """
     what = content_kind(data)
+    wide = wide_encoding(data) if what is not None and what.startswith("UTF-16") else None
+    if wide is not None:
+        try:
+            return data.decode(wide).removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{label}: not {wide.upper()} at offset {error.start}: save the file as UTF-8") from None
     if what is not None:
         raise DataError(f"{label} is {what}")
     try:
@@ -308,9 +361,11 @@ def _check_columns(
     return names
 
 
-def _header_hint(header: Sequence[str]) -> str:
-    if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
-        return "; columns must be separated by commas"
+def _header_hint(header: Sequence[str], delimiter: str) -> str:
+    if len(header) == 1 and delimiter == "," and "\t" in header[0]:
+        return "; columns are separated by tabs: name the file .tsv"
+    if len(header) == 1 and any(sign in header[0] for sign in ";,\t"):
+        return f"; columns must be separated by {'commas' if delimiter == ',' else 'tabs'}"
     return "; the first line must name the columns"
 
 

@@ -111,12 +111,20 @@ def read_rows(entries: Entries, label: str, names: FieldNames, rules: RowRules |
         names=names,
         examples=tuple(examples),
         answers=tuple(answers),
-        dropped=tuple(
-            DroppedRow(file=label, entry=index, line=entries.line(index), reason=error.reason, message=str(error))
-            for index, error in faults
-        ),
+        dropped=tuple(_dropped(index, error, entries, label) for index, error in faults),
         changes=dict(changes.done),
         unread_keys=dict(changes.unread_keys),
+    )
+
+
+def _dropped(index: int, error: RowError, entries: Entries, label: str) -> DroppedRow:
+    file = entries.file_of(index)
+    return DroppedRow(
+        file=label if file is None else file.label,
+        entry=index if file is None else index - file.start,
+        line=entries.line(index),
+        reason=error.reason,
+        message=str(error),
     )
 
 

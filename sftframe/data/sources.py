@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 from sftframe.data.columns import FieldNames, NoSuchGroupError, UnusedColumn, lost_inputs, missing_group, unused_columns
 from sftframe.data.conversations import Rules
-from sftframe.data.formats import READERS, Entries, read_parquet
+from sftframe.data.files import ReadFiles, first_entries, parse_entries, read_files
 from sftframe.data.rows import DroppedRow, RowRules, read_rows
 from sftframe.data.shapes import shape_text
-from sftframe.errors import ConfigError, DataError, suggestion
-from sftframe.files import check_plain, content_kind, path_hint, read_named_file
+from sftframe.errors import ConfigError, DataError
 from sftframe.network import downloads
 from sftframe.records import Example
 
@@ -41,9 +40,9 @@ class Dataset:
     """Checked examples and their source."""
 
     source: str
-    """`starter`, `ch07`, or the file's path as it was given."""
+    """`starter`, `ch07`, or the path of the file or files as it was given."""
     sha256: str
-    """Of the file's bytes, hexadecimal."""
+    """Of the file's bytes, hexadecimal; of several files, of their names and hashes."""
     examples: tuple[Example, ...]
     """In the file's order; never empty."""
     unused_columns: tuple[UnusedColumn, ...] = ()
@@ -85,13 +84,15 @@ def load_examples(
     names = FieldNames.of(config.fields, group=None if is_starter else config.group, shape=config.shape, unread=unread)
     say = report or (lambda line: None)
     if is_starter:
-        suffix, data = ".jsonl", (files("sftframe") / "datasets" / "starter.jsonl").read_bytes()
+        read = _read_bytes((files("sftframe") / "datasets" / "starter.jsonl").read_bytes(), ".jsonl", config, names)
     elif config.source == "ch07":
-        suffix, data = ".json", _chapter_data(cache_dir or downloads.cache_dir(), say, on_bytes)
+        data = _chapter_data(cache_dir or downloads.cache_dir(), say, on_bytes)
+        read = _read_bytes(data, ".json", config, names)
     else:
-        suffix, data = read_source(config.source)
-    entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
-    dataset, _ = make_dataset(data, entries, config, names, on_lost_inputs=on_lost_inputs)
+        read = read_files(config.source, names, config.limit)
+    for note in read.notes:
+        say(note)
+    dataset, _ = make_dataset(read, config, names, on_lost_inputs=on_lost_inputs)
     if is_starter:
         dataset = _with_families(dataset, config.group)
     num_empty = sum(not example.output or example.output.isspace() for example in dataset.examples)
@@ -118,19 +119,23 @@ def _with_families(dataset: Dataset, group: str | Literal[False] | None) -> Data
     return replace(dataset, examples=tuple(replace(example, group=family) for example, family in examples))
 
 
+def _read_bytes(data: bytes, suffix: str, config: DataConfig, names: FieldNames) -> ReadFiles:
+    entries = parse_entries(data, suffix, config.source, names)
+    return ReadFiles(entries=first_entries(entries, config.limit), sha256=hashlib.sha256(data).hexdigest())
+
+
 def make_dataset(
-    data: bytes, entries: Entries, config: DataConfig, names: FieldNames, *, on_lost_inputs: Report | None = None
+    read: ReadFiles, config: DataConfig, names: FieldNames, *, on_lost_inputs: Report | None = None
 ) -> tuple[Dataset, tuple[str, ...]]:
-    """The examples of a file's entries with what was done to them, and their answers if the names have a response.
+    """The examples of a source's entries with what was done to them, and their answers if the names have a response.
 
     Args:
-        data: the file's bytes.
         on_lost_inputs: gets the line about lost inputs; without it, lost inputs are an error.
 
     Raises:
         DataError: an entry cannot be used, or inputs would be lost because their column has another name.
     """
-    source = config.source
+    source, entries = config.source, read.entries
     rows = read_rows(entries, source, names, row_rules(config))
     unused = unused_columns(entries.values, rows.names)
     lost = lost_inputs(entries.values, unused, rows.names)
@@ -141,7 +146,7 @@ def make_dataset(
     keys = (UnusedColumn(name=key, num_filled=count, has_text=True) for key, count in rows.unread_keys.items())
     dataset = Dataset(
         source=source,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=read.sha256,
         examples=rows.examples,
         unused_columns=(*unused, *entries.unread, *keys),
         shape=shape_text(rows.names),
@@ -174,69 +179,6 @@ def _chapter_data(cache_dir: Path, say: Report, on_bytes: OnBytes | None) -> byt
         ) from error
 
 
-def read_source(source: str) -> tuple[str, bytes]:
-    """A file's ending in lower case, and its bytes.
-
-    Raises:
-        DataError: there is none, it cannot be read, or its ending is unknown.
-    """
-    try:
-        path = Path(source).expanduser()
-        if path.is_dir():
-            raise DataError(f"data: {source} is a folder, expected a file: {', '.join(READERS)}")
-        if path.suffix.lower() not in READERS:
-            raise _unknown(source, path)
-        return path.suffix.lower(), read_named_file(path, most=_most_bytes())
-    except FileNotFoundError:
-        shown = source if source.isprintable() else repr(source)
-        raise DataError(f"data: no file {shown} (looked in {Path.cwd()}){path_hint(source)}") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"data: cannot read {source}: {reason}") from error
-
-
-def _most_bytes() -> int:
-    """A quarter of this machine's memory: entries take about four times the size of their text."""
-    import psutil
-
-    return max(2**30, int(psutil.virtual_memory().total) // 4)
-
-
-def _unknown(source: str, path: Path) -> DataError:
-    formats = ", ".join(READERS)
-    if path.exists():
-        check_plain(path)
-        with path.open("rb") as file:
-            what = content_kind(file.read(2**20))
-        ending = repr(path.suffix) if path.suffix else "no ending"
-        found = f"is {what}; then" if what else f"has {ending},"
-        return DataError(f"data: {source} {found} expected one of {formats}")
-    near = suggestion(source, ["starter", "ch07"])
-    return DataError(f"no data source or file {source!r}{near}, or a file: {formats}{path_hint(source)}")
-
-
-def parse_entries(data: bytes, suffix: str, label: str, names: FieldNames) -> Entries:
-    """The entries of a file.
-
-    Raises:
-        DataError: the file is empty, or cannot be read.
-    """
-    expected = "expected at least one entry with " + " and ".join(repr(name) for name in names.required.values())
-    if not data or data.isspace():
-        raise DataError(f"{label} is empty: {expected}")
-    reader = read_parquet if data.startswith(b"PAR1") else READERS[suffix]
-    entries = reader(data, label, names)
-    if not entries.values:
-        raise DataError(f"{label} has no entries: {expected}")
-    return entries
-
-
-def first_entries(entries: Entries, limit: int | None) -> Entries:
-    """As many of the first entries; None = all."""
-    lines = None if entries.lines is None else entries.lines[:limit]
-    return Entries(values=entries.values[:limit], lines=lines, unread=entries.unread)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredDataset:
     """Examples with an answer each."""
@@ -266,7 +208,5 @@ def load_answered(config: DataConfig, *, needs_group: bool = True) -> AnsweredDa
     names = FieldNames.of(config.fields, has_response=True, group=config.group, shape=config.shape)
     if config.turns in ("first", "each"):
         raise ConfigError(f"data.turns={config.turns}: an answer belongs to the last exchange; leave data.turns out")
-    suffix, data = read_source(config.source)
-    entries = first_entries(parse_entries(data, suffix, config.source, names), config.limit)
-    dataset, answers = make_dataset(data, entries, config, names)
+    dataset, answers = make_dataset(read_files(config.source, names, config.limit), config, names)
     return AnsweredDataset(dataset=dataset, answers=answers)

@@ -41,7 +41,15 @@ from sftframe.files.folders import (
     remove_run,
     require_space,
 )
-from sftframe.files.user_files import check_plain, content_kind, path_hint, read_named_file, read_named_text, sha256_of
+from sftframe.files.user_files import (
+    check_plain,
+    content_kind,
+    path_hint,
+    read_named_file,
+    read_named_text,
+    sha256_of,
+    wide_encoding,
+)
 
 __all__ = [
     "CONFIG",
@@ -80,6 +88,7 @@ __all__ = [
     "sha256_of",
     "sync_dir",
     "whole_dir",
+    "wide_encoding",
     "write_json",
     "write_json_lines",
     "write_json_part",

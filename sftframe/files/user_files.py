@@ -169,9 +169,21 @@ def _wide_text(data: bytes) -> str | None:
     """UTF-16 or UTF-32, recognised by its mark, or by the zero bytes between the letters."""
     if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "UTF-32 text: save the file as UTF-8"
-    is_marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return None if wide_encoding(data) is None else "UTF-16 text: save the file as UTF-8"
+
+
+def wide_encoding(data: bytes) -> str | None:
+    """Python's name of UTF-16 text, recognised by its mark or the zero bytes between the letters; None if it is none.
+
+    >>> wide_encoding("[1, 2, 3, 4]".encode("utf-16-le")), wide_encoding(b"[1, 2, 3, 4]")
+    ('utf-16-le', None)
+    """
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
     head = data[:1000]
-    num_zero = max(head[0::2].count(0), head[1::2].count(0))
-    if is_marked or (len(head) >= 8 and num_zero > 0.4 * len(head)):
-        return "UTF-16 text: save the file as UTF-8"
-    return None
+    num_even, num_odd = head[0::2].count(0), head[1::2].count(0)
+    if len(head) < 8 or max(num_even, num_odd) <= 0.4 * len(head) or not data.strip(b"\0"):
+        return None
+    return "utf-16-be" if num_even > num_odd else "utf-16-le"

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from sftframe.config import Layer, RunConfig
-from sftframe.data import counted, num_duplicates
+from sftframe.data import absolute_source, counted, num_duplicates
 from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError
 from sftframe.pipeline.setup import Components, PreparedData, Setup, resolve
@@ -76,7 +76,7 @@ _PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", 
 def write_config(folder: RunStore, config: RunConfig, components: Components) -> None:
     """Write `config.toml` with every option of every component spelled out."""
     document = config.model_dump(mode="json", exclude_none=True, exclude={"out"})
-    document["data"]["source"] = absolute_path_or_text(config.data.source)
+    document["data"]["source"] = absolute_source(config.data.source)
     for seam, component in _by_seam(components).items():
         document[seam.value] = {"name": getattr(config, seam.value).name, **dumped_options(component)}
     document[Seam.JUDGE.value]["cache"] = config.judge.cache

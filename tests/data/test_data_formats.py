@@ -251,9 +251,39 @@ def test_json_in_a_csv_is_told(load: Load) -> None:
         load("d.csv", '[{"instruction": "a",\n"output": "b"}]')
 
 
-def test_utf16_is_told_by_its_name(load: Load) -> None:
-    with pytest.raises(DataError, match=r"^d\.json is UTF-16 text: save the file as UTF-8$"):
-        load("d.json", "[]".encode("utf-16"))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("d.json", '[{"instruction": "ä😀", "output": "b"}]'),
+        ("d.jsonl", '\ufeff{"instruction": "ä😀", "output": "b"}\r\n'),
+        ("d.csv", "instruction,output\r\nä😀,b\r\n"),
+    ],
+)
+def test_utf16_is_read_with_and_without_its_mark(load: Load, name: str, content: str, encoding: str) -> None:
+    assert texts(load(name, content.encode(encoding))) == [("ä😀", "", "b")]
+
+
+def test_utf16_that_is_cut_is_told(load: Load) -> None:
+    with pytest.raises(DataError, match=r"^d\.json: not UTF-16 at offset \d+: save the file as UTF-8$"):
+        load("d.json", '[{"instruction": "a", "output": "b"}]'.encode("utf-16")[:-1])
+
+
+def test_tsv_has_tabs_between_its_values(load: Load) -> None:
+    assert texts(load("d.tsv", 'output\tinstruction\r\nb\t"a, ""c"""\r\n')) == [('a, "c"', "", "b")]
+    with pytest.raises(DataError, match=r"columns are separated by tabs: name the file \.tsv$"):
+        load("d.csv", "instruction\toutput\na\tb\n")
+    with pytest.raises(DataError, match=r"columns must be separated by tabs$"):
+        load("d.tsv", "instruction,output\na,b\n")
+
+
+def test_an_object_that_holds_one_list_is_read(load: Load) -> None:
+    rows = [{"instruction": "a", "output": "b"}]
+    assert texts(load("d.json", json.dumps({"version": "1.0", "tags": [], "data": rows}))) == [("a", "", "b")]
+    with pytest.raises(DataError, match=r"a list is under its key 'train' \(1 entries\), 'test' \(1 entries\): save"):
+        load("d.json", json.dumps({"train": rows, "test": rows}))
+    with pytest.raises(DataError, match=r"contains an object, expected a list of objects; a list is under its key"):
+        load("d.json", json.dumps({"messages": [{"role": "user", "content": "a"}]}))
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -124,22 +124,17 @@ def test_a_name_that_is_neither_source_nor_file_is_told_with_the_nearest() -> No
         load_examples(DataConfig(source="ch7"))
     assert str(caught.value) == (
         "no data source or file 'ch7'; did you mean 'ch07'? Available: ch07, starter, "
-        "or a file: .json, .jsonl, .ndjson, .csv, .parquet"
+        "or a file: .json, .jsonl, .ndjson, .csv, .tsv, .parquet, each also with .gz or .zst"
     )
 
 
 @pytest.mark.parametrize(("name", "ending"), [("data.txt", r"'\.txt'"), ("data", "no ending")])
 def test_a_file_of_another_kind_is_refused(load: Load, name: str, ending: str) -> None:
-    message = rf"^data: {name} has {ending}, expected one of \.json, \.jsonl, \.ndjson, \.csv, \.parquet$"
+    message = (
+        rf"^data: {name} has {ending}, expected one of \.json, \.jsonl, \.ndjson, \.csv, \.tsv, \.parquet, each also "
+    )
     with pytest.raises(DataError, match=message):
         load(name, "[]")
-
-
-def test_a_folder_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "data.json"
-    folder.mkdir()
-    with pytest.raises(DataError, match=r"data\.json is a folder, expected a file: \.json, "):
-        load_examples(DataConfig(source=str(folder)))
 
 
 def test_a_path_that_the_system_refuses_is_told_with_its_reason() -> None:

@@ -167,7 +167,7 @@ def test_content_is_named_for_what_it_is(kind: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv", ".parquet", ".gz", ".xlsx", ""])
-@pytest.mark.parametrize("kind", CONTENTS)
+@pytest.mark.parametrize("kind", [kind for kind in CONTENTS if kind != "gzip" and "utf-16" not in kind])
 def test_data_of_any_name_are_named_for_what_they_are(tmp_path: Path, kind: str, suffix: str) -> None:
     from sftframe.config import DataConfig
     from sftframe.data import load_examples
