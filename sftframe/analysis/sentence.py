@@ -121,11 +121,11 @@ def worth(claim: Claim, design: Design, cost: str = "") -> str:
     is_seeds = found.with_seeds < found.with_items
     what, other = ("Seeds", "item") if is_seeds else ("Items", "seed")
     like = found.items_like_seeds if is_seeds else found.seeds_like_items
-    as_much = f"no number of {other}s" if like is None else f"only {like:,} more {other}{'s' * (like != 1)}"
+    as_much = f"no number of {other}s" if like is None else f"{like:,} more {other}{'s' * (like != 1)}"
     return f"{told} {what} are worth more here: {as_much} would do as much."
 
 
-_SOURCES = {"seed": "seeds", "item": "items", "judge": "the judge's noise", "other": "the rest"}
+_SOURCES = {"seed": "seeds", "item": "items", "judge": "the judge's noise", "other": "chance in single answers"}
 
 
 def _sources(claim: Claim) -> str:

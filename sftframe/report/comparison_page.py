@@ -95,7 +95,7 @@ def interval_text(interval: Interval | None, yardstick: Yardstick) -> str:
 
 def spread_text(found: Comparison) -> str:
     """The causes of the variance of the difference."""
-    names = {"seed": "seeds", "item": "items", "judge": "judge", "other": "rest"}
+    names = {"seed": "seeds", "item": "items", "judge": "judge", "other": "single answers"}
     shares = found.components.shares_of_mean(found.num_seeds, found.num_items)
     return ", ".join(f"{names[part]} {100 * share:.0f}\N{NO-BREAK SPACE}%" for part, share in shares.items())
 
@@ -306,7 +306,8 @@ def _notes(result: ComparisonResult, failed: Sequence[tuple[str, str]]) -> tuple
     """The limits of the verdict: failed cells, unpaired hashes, and small numbers of seeds and items."""
     table = result.main.table
     lines = [f"Failed and left out: {names}: {error}" for error, names in _by_error(failed).items()]
-    lines += [note[:1].upper() + note[1:] for note in result.notes]
+    names = tuple(arm.name for arm in result.arms)
+    lines += [note if note.startswith(names) else note[:1].upper() + note[1:] for note in result.notes]
     if len(table.seeds) == 1:
         lines.append(f"One seed ({table.seeds[0]}): it is not known how much of a difference is the luck of training")
     if table.num_dropped_seeds:

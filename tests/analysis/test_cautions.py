@@ -28,6 +28,26 @@ def test_a_caution_is_a_note_of_its_arm(run: Any) -> None:
     ]
     assert compare(arms, judge=Wary()).notes == ("base and new: 4 answers differ",)  # 2 with each seed
     assert compare(arms).notes == ()
+    warning = "; this judge warns that it should not decide on collate new; "
+    assert warning in compare(arms, judge=Wary()).sentence
+    assert warning not in compare(arms, judge=Wary(), yardstick="exact_match").sentence
+
+
+def test_a_judges_noise_that_nobody_measured_is_in_the_sentence(run: Any) -> None:
+    arms = [
+        ComparedArm(name=name, runs={1: run(name, scores=scores, collate=name)})
+        for name, scores in (("base", (100, 0, 50)), ("new", (0, 100, 50)))
+    ]
+    noise = "the judge's own noise was not measured"
+    assert noise in compare(arms, judge=Wary()).sentence
+    assert noise not in compare(arms, judge=Wary(), judge_variance=4.0).sentence
+    assert noise not in compare(arms, judge=Steady()).sentence
+    assert noise not in compare(arms, judge=Wary(), yardstick="exact_match").sentence
+    assert noise not in compare(arms).sentence  # which judge it was, is not known
+
+
+class Steady(Wary):
+    is_deterministic = True
 
 
 class Broken(Wary):

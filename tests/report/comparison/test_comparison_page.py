@@ -53,7 +53,7 @@ def test_differences_stand_in_a_table_beside_their_drawing(page: Any) -> None:
     assert "5 / 0 / 1" in page.text
     assert page.attributes("data", "value")[0] == "17.5"
     # the seeds add the same to both arms, so no difference changes between seeds
-    assert "seeds 0 %, items 100 %, rest 0 %" in page.text
+    assert "seeds 0 %, items 100 %, single answers 0 %" in page.text
 
 
 def test_every_seeds_difference_is_in_the_table_of_differences(page: Any) -> None:
@@ -202,6 +202,12 @@ def test_one_seed_failed_cells_and_what_is_not_paired_are_said_below_the_verdict
     assert "Failed and left out: phi3 · seed 8: out of memory." in text
     assert "Not paired: within seed 7, b has other batches than a." in text
     assert "One seed (7): it is not known how much of a difference is the luck of training." in text
+
+
+def test_a_note_that_begins_with_an_arms_name_keeps_it(result: ComparisonResult, outline: Outlines) -> None:
+    noted = dataclasses.replace(result, notes=("mask-pad and mask-instruction: 4 answers differ", "not paired"))
+    text = outline(comparison_page(PageInput(result=noted))).text
+    assert "mask-pad and mask-instruction: 4 answers differ. Not paired." in text
 
 
 def test_many_runs_that_failed_in_the_same_way_are_one_line(result: ComparisonResult, outline: Outlines) -> None:
