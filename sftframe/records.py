@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +25,11 @@ class Role(IntEnum):
     RESPONSE = 3
     END = 4
     """A closing tag of the style, and the tokenizer's end token."""
+    SYSTEM = 5
+    """The system message, and the tools that may be called. Collate strategies get it as `INSTRUCTION`, unless they
+    know all roles."""
+    TOOL = 6
+    """What a tool gave back. Collate strategies get it as `INPUT`, unless they know all roles."""
 
     @property
     def label(self) -> str:
@@ -78,6 +83,35 @@ class Example:
     references: tuple[str, ...] = ()
     """Outputs that are as good as `output`. Training does not use them; judges accept them."""
 
+    @property
+    def exchanges(self) -> tuple[Example, ...]:
+        """Every exchange as an example of its own, oldest first, as a style that joins turns gets them.
+
+        System message and tools are in the first one.
+
+        >>> turn = Turn(instruction="Hi.", output="Hello.")
+        >>> example = Example(index=0, system="Be kind.", turns=(turn,), instruction="Bye.", output="See you.")
+        >>> first, last = example.exchanges
+        >>> first.system, first.output, last.system, last.output
+        ('Be kind.', 'Hello.', '', 'See you.')
+        """
+        if not self.turns:
+            return (self,)
+        earlier = (
+            Example(
+                index=self.index,
+                instruction=turn.instruction,
+                input=turn.input,
+                output=turn.output,
+                weight=turn.weight,
+                speaker=turn.speaker,
+                is_call=turn.is_call,
+            )
+            for turn in self.turns
+        )
+        first, *others = (*earlier, replace(self, turns=(), system="", tools=""))
+        return replace(first, system=self.system, tools=self.tools), *others
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -98,6 +132,17 @@ class TokenizedExample:
     """`Example.index`."""
     num_truncated: int = 0
     """Tokens that were cut to fit the maximum length; 0 for most."""
+    turn_starts: tuple[int, ...] = (0,)
+    """Position of the first token of each exchange; the first exchange begins at 0. One that was cut off has none."""
+    turn_weights: tuple[float, ...] = (1.0,)
+    """By exchange, what the weights of its answer's targets are multiplied with, after the collate strategy."""
+
+    @property
+    def turns(self) -> NDArray[np.int64]:
+        """The number of the exchange that each token belongs to, counted from 0: one number per id."""
+        import numpy as np
+
+        return np.searchsorted(self.turn_starts, np.arange(len(self.ids)), side="right") - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +187,8 @@ class EvalBatch:
     full: Batch
     """The same rows with every target but padding counted."""
     roles: torch.Tensor
-    """uint8 (B, T): the `Role` of every target; a code above all roles after a row's end."""
+    """uint8 (B, T): the `Role` of every target; a code above all roles after a row's end. Answers before the last one
+    are `INPUT`: they are a part of what the last answer is asked with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

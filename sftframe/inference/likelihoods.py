@@ -50,14 +50,15 @@ def _num_bytes(example: TokenizedExample, reference: str, tokenizer: Tokenizer) 
     num_whole = len(reference.encode())
     if not example.num_truncated or example.ids[-1] == tokenizer.end_id:
         return num_whole
-    pairs = zip(example.ids, example.roles, strict=True)
+    last = slice(example.turn_starts[-1], None)
+    pairs = zip(example.ids[last], example.roles[last], strict=True)
     # a style may wrap white space around the reference
     return min(num_whole, sum(len(tokenizer.token_bytes(int(i))) for i, role in pairs if role == Role.RESPONSE))
 
 
 def _per_example(batch: EvalBatch, nll: torch.Tensor, num_bytes: Mapping[int, int]) -> list[Likelihood]:
     is_response = (batch.roles == Role.RESPONSE) | (batch.roles == Role.END)  # (B, T)
-    is_prompt = batch.roles < Role.RESPONSE  # (B, T)
+    is_prompt = (batch.roles < len(Role)) & ~is_response  # (B, T)
     return [
         Likelihood(
             index=index,

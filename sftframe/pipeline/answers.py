@@ -81,7 +81,8 @@ def _computed(
             continue
         numbers = range(start, start + len(group))
         settings = generation_settings(config.generate, components.style, seed=config.seed, numbers=numbers)
-        prompts = encode_prompts(prepared.asked(group), components.style, model.tokenizer)
+        asked, boundary = prepared.asked(group), config.tokens.boundary
+        prompts = encode_prompts(asked, components.style, model.tokenizer, boundary=boundary)
         yield from generate_responses(model, components.style, prompts, indices, settings)
 
 

@@ -20,7 +20,7 @@ from sftframe.device import describe_machine
 from sftframe.errors import ConfigError, ModelError, PluginError
 from sftframe.pipeline.setup import Components, PreparedData, Setup, resolve
 from sftframe.plugins import CausalLM, Component, PromptStyle, Tokenizer
-from sftframe.prompts.tokens import FIXED_EXAMPLES, encode_prompts, style_fingerprint
+from sftframe.prompts.tokens import FIXED_EXAMPLES, conversation_fingerprint, encode_prompts, style_fingerprint
 from sftframe.registry import Registry, Seam
 from sftframe.runs import (
     RunStore,
@@ -168,8 +168,12 @@ def _reading(prepared: PreparedData) -> dict[str, Any]:
 
 
 def template_identity(style: PromptStyle, tokenizer: Tokenizer) -> dict[str, Any]:
-    """What the style writes, and its tokens: hash of the rendering, and ids of the fixed examples' prompts."""
-    return {"sha256": style_fingerprint(style), "prompt_ids": encode_prompts(FIXED_EXAMPLES, style, tokenizer)}
+    """What the style writes, and its tokens: hash of the rendering, and ids of the fixed examples' prompts.
+
+    Of a style that writes conversations also the hash of those.
+    """
+    identity = {"sha256": style_fingerprint(style), "prompt_ids": encode_prompts(FIXED_EXAMPLES, style, tokenizer)}
+    return identity | ({"conversation": conversation_fingerprint(style)} if style.can_converse else {})
 
 
 def check_unchanged(folder: RunStore, components: Components, prepared: PreparedData | None = None) -> None:
@@ -214,8 +218,9 @@ def check_template(folder: RunStore, style: PromptStyle, tokenizer: Tokenizer) -
     """
     recorded = folder.manifest()
     found = template_identity(style, tokenizer)
-    if recorded["template"] != found:
-        what = "renders" if recorded["template"]["sha256"] != found["sha256"] else "is tokenised"
+    changed = [key for key, value in recorded["template"].items() if found.get(key) != value]
+    if changed:
+        what = "is tokenised" if changed == ["prompt_ids"] else "renders"
         made_with = defaultdict(lambda: "?", recorded["components"]["prompt"])
         raise PluginError(
             f"{folder.path}: prompt style {style.name!r} {what} differently from when this run was trained "

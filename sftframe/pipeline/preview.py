@@ -13,7 +13,7 @@ import numpy as np
 
 from sftframe.config import RunConfig
 from sftframe.errors import DataError
-from sftframe.pipeline.setup import Components, PreparedData, load_parts, prepare_data
+from sftframe.pipeline.setup import Components, PreparedData, load_parts, naming_other_styles, prepare_data
 from sftframe.plugins import Tokenizer
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import LengthReport, TokenStore, tokenize
@@ -158,11 +158,19 @@ def _tokenized(
     """Args: is_shown: an example over the maximum is kept whole where it would be an error."""
     tokens, context_length = config.tokens, components.backend.context_length()
     ordered = sorted(examples, key=lambda example: example.index)
-    if not is_shown or tokens.over_long != "error":
-        return tokenize(ordered, components.style, components.tokenizer, tokens, context_length=context_length)
+    is_whole = is_shown and tokens.over_long == "error"
+    used = tokens.model_copy(update={"max_length": None}) if is_whole else tokens
+    with naming_other_styles(components):
+        store, lengths = tokenize(
+            ordered,
+            components.style,
+            components.tokenizer,
+            used,
+            context_length=2**31 if is_whole else context_length,
+        )
+    if not is_whole:
+        return store, lengths
     most = tokens.max_length or context_length
-    boundless = tokens.model_copy(update={"max_length": None})
-    store, lengths = tokenize(ordered, components.style, components.tokenizer, boundless, context_length=2**31)
     over = tuple(index for index, length in zip(store.indices, store.lengths, strict=True) if length > most)
     return store, replace(lengths, max_length=most, over_long=over)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import psutil
 from sftframe.config import Choice, ChosenComponent, Layer, RunConfig, merge, option_fields, validate
 from sftframe.data import Dataset, Split, load_examples, split
 from sftframe.device import ProcessSetup, check_compiler, choose_device
-from sftframe.errors import ConfigError, DataError, ModelError, PluginError, TrainingError
+from sftframe.errors import ConfigError, DataError, ModelError, PluginError, SftframeError, TrainingError
 from sftframe.inference import generation_settings
 from sftframe.plugins import CausalLM, CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
 from sftframe.plugins.decoding import check_fits
 from sftframe.progress import Observer
 from sftframe.prompts import prompt_file
-from sftframe.prompts.tokens import LengthReport, TokenStore, encode_prompts, tokenize
+from sftframe.prompts.tokens import LengthReport, TokenStore, UnwrittenError, encode_prompts, tokenize, writes
 from sftframe.records import Example
 from sftframe.registry import Registry, Seam
 
@@ -96,6 +97,8 @@ class Components:
     backend: ModelBackend
     judge: Judge
     tokenizer: Tokenizer
+    registry: Registry | None = None
+    """Where they were chosen from; with it a message can name others."""
 
     @classmethod
     def choose(cls, config: RunConfig, registry: Registry, *, saved: Path | None = None) -> Components:
@@ -114,7 +117,17 @@ class Components:
         registry.find(Seam.COLLATE, config.collate.name)  # a wrong name is reported before a vocabulary is fetched
         tokenizer = backend.tokenizer(saved)
         strategy = registry.collate_strategy(config.collate.name, config.collate.options, pad_id=tokenizer.end_id)
-        return cls(style=style, strategy=strategy, backend=backend, judge=judge, tokenizer=tokenizer)
+        return cls(style=style, strategy=strategy, backend=backend, judge=judge, tokenizer=tokenizer, registry=registry)
+
+    def styles_that_write(self, example: Example) -> list[str]:
+        """Names of the installed prompt styles that write all that an example has, with their default options."""
+        names = [] if self.registry is None else self.registry.names(Seam.PROMPT)
+        found = []
+        for name in names:
+            with suppress(SftframeError):
+                assert self.registry is not None
+                found += [name] if writes(self.registry.prompt_style(name), example) else []
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,16 +203,17 @@ def prepare_data(
     used = (*parts.train, *parts.test, *parts.validation)
     shortened: dict[int, Example] = {}
     observer.begin("tokens", len(used), "examples")
-    store, lengths = tokenize(
-        sorted(used, key=lambda example: example.index),
-        components.style,
-        components.tokenizer,
-        config.tokens,
-        context_length=components.backend.context_length(saved),
-        on_examples=observer.advance,
-        on_shortened=lambda example: shortened.update({example.index: example}),
-        cuts_beginning=cuts_beginning,
-    )
+    with naming_other_styles(components):
+        store, lengths = tokenize(
+            sorted(used, key=lambda example: example.index),
+            components.style,
+            components.tokenizer,
+            config.tokens,
+            context_length=components.backend.context_length(saved),
+            on_examples=observer.advance,
+            on_shortened=lambda example: shortened.update({example.index: example}),
+            cuts_beginning=cuts_beginning,
+        )
     observer.end()
     kept = {
         label: store.select([example.index for example in part])
@@ -212,6 +226,22 @@ def prepare_data(
                 "were dropped: raise --max-length, or set another tokens.over_long"
             )
     return PreparedData(dataset=dataset, split=parts, lengths=lengths, shortened=shortened, **kept)
+
+
+@contextmanager
+def naming_other_styles(components: Components) -> Iterator[None]:
+    """Tell, where the style does not write all that the data have, which installed ones do."""
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(error.__cause__, UnwrittenError):
+            raise
+        names = components.styles_that_write(error.__cause__.example)
+        can = f"these do: {', '.join(names)}" if names else "no installed style does"
+        raise DataError(
+            f"{error}; {can}; or use a part of the data with --set data.turns=last (or first, each) and "
+            "--set data.fields.system=false"
+        ) from error
 
 
 def load_parts(
@@ -242,7 +272,9 @@ def check_answers_fit(config: RunConfig, components: Components, prepared: Prepa
         ModelError: one does not, and the context may not slide.
     """
     asked = [*prepared.test_examples(), prepared.sample_example()]
-    prompts = encode_prompts(prepared.asked(asked), components.style, components.tokenizer)
+    prompts = encode_prompts(
+        prepared.asked(asked), components.style, components.tokenizer, boundary=config.tokens.boundary
+    )
     settings = generation_settings(config.generate, components.style, seed=config.seed)
     labels = [f"the prompt of example {example.index}" for example in asked]
     try:

@@ -55,6 +55,7 @@ class Validation(Evaluation):
         self._every = config.train.eval_every or max(1, num_steps // 10)
         self._model = model
         self._style = components.style
+        self._boundary = config.tokens.boundary
         self._question = prepared.sample_example()
         self._asked = prepared.asked([self._question])
         examples = prepared.validation[: config.train.eval_examples]
@@ -96,7 +97,7 @@ class Validation(Evaluation):
         return record, sample
 
     def _answer(self) -> str:
-        prompts = encode_prompts(self._asked, self._style, self._model.tokenizer)
+        prompts = encode_prompts(self._asked, self._style, self._model.tokenizer, boundary=self._boundary)
         responses = generate_responses(self._model, self._style, prompts, [self._question.index], self._settings)
         return next(responses).text
 

@@ -83,7 +83,7 @@ class TunedModel:
         Raises:
             ModelError: the prompt leaves no room for an answer.
         """
-        (prompt,) = encode_prompts([example], self.style, self.model.tokenizer)
+        (prompt,) = encode_prompts([example], self.style, self.model.tokenizer, boundary=self.config.tokens.boundary)
         seed = self.config.seed if seed is None else seed
         settings = self._fitted(generation_settings(self.config.generate, self.style, seed=seed), len(prompt))
         stream = _AnswerStream(self.style, on_text)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from sftframe.errors import JudgeError
+from sftframe.errors import JudgeError, PluginError
 from sftframe.records import Batch, Example, JudgeItem, JudgePair, Preference, Role, Segment, TokenizedExample, Verdict
 
 if TYPE_CHECKING:
@@ -136,11 +136,43 @@ class PromptStyle(Component):
 
     The *prompt* is all that comes before the first `RESPONSE` segment. It must not depend on `example.output`. The
     tokenizer's end token is appended by the core; a style adds an `END` segment only for its own closing tag.
+
+    A style that can write conversations sets `joins_turns`, or has its own `conversation`. It writes the system message
+    as `SYSTEM`, and an instruction of the speaker `tool` as `TOOL`; what it cannot write is refused with its data.
     """
+
+    joins_turns: ClassVar[bool] = False
+    """A conversation is written as its exchanges one after the other; the core calls `segments` once for each."""
+    turn_separator: ClassVar[str] = ""
+    """What stands between two exchanges, after the closing tag; it belongs to the prompt of the later one."""
 
     @abstractmethod
     def segments(self, example: Example) -> Iterable[Segment]:
-        """The example's text in order, each piece with its role; exactly one of them is the `RESPONSE`."""
+        """The example's text in order, each piece with its role; exactly one of them is the `RESPONSE`.
+
+        Of a conversation this is one exchange: `example.turns` is empty.
+        """
+
+    def conversation(self, example: Example) -> Iterable[Segment]:
+        """The text of a whole conversation, with one `RESPONSE` per exchange.
+
+        By default the exchanges follow each other, if the style `joins_turns`. The tokenizer's end token follows every
+        `RESPONSE` that is not closed by an `END`.
+
+        Raises:
+            PluginError: the style writes single exchanges only.
+        """
+        if not self.joins_turns:
+            raise PluginError(f"prompt style {self.name!r} writes single exchanges only, and no conversations")
+        for number, exchange in enumerate(example.exchanges):
+            if number:
+                yield Segment(Role.TEMPLATE, self.turn_separator)
+            yield from self.segments(exchange)
+
+    @property
+    def can_converse(self) -> bool:
+        """Whether it writes conversations: it joins turns, or has its own `conversation`."""
+        return self.joins_turns or type(self).conversation is not PromptStyle.conversation
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
@@ -160,17 +192,35 @@ class PromptStyle(Component):
 
     @final
     def render(self, example: Example) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
-        """Prompt segments and answer segments; empty pieces left out, except that an answer always has its response."""
-        pieces = tuple(self.segments(example))
-        border = next((i for i, piece in enumerate(pieces) if piece.role == Role.RESPONSE), len(pieces))
-        answer = tuple(p for p in pieces[border:] if p.text or p.role == Role.RESPONSE)
-        return tuple(p for p in pieces[:border] if p.text), answer
+        """Prompt segments and answer segments; empty pieces left out, except that an answer always has its response.
+
+        In a conversation the prompt is all that comes before the last answer.
+        """
+        *earlier, (prompt, answer) = self.render_turns(example)
+        return (*(piece for turn in earlier for part in turn for piece in part), *prompt), answer
+
+    @final
+    def render_turns(self, example: Example) -> tuple[tuple[tuple[Segment, ...], tuple[Segment, ...]], ...]:
+        """Prompt and answer of every exchange, as `render` gives them; an answer ends with its closing tag."""
+        pieces = tuple(self.conversation(example) if example.turns else self.segments(example))
+        borders = [i for i, piece in enumerate(pieces) if piece.role == Role.RESPONSE] or [len(pieces)]
+        starts = [0]
+        for border in borders[: len(example.turns)]:
+            closed = (i for i in range(border + 1, len(pieces)) if pieces[i].role != Role.END)
+            starts.append(next(closed, len(pieces)))
+        turns = []
+        for start, end, border in zip(starts, [*starts[1:], len(pieces)], borders, strict=False):
+            answer = tuple(p for p in pieces[border:end] if p.text or p.role == Role.RESPONSE)
+            turns.append((tuple(p for p in pieces[start:border] if p.text), answer))
+        return tuple(turns)
 
     @final
     def prompt_text(self, example: Example) -> str:
         """The text that the model is given at inference."""
         return "".join(piece.text for piece in self.render(example)[0])
 
+
+_OLD_ROLES = {Role.SYSTEM: Role.INSTRUCTION, Role.TOOL: Role.INPUT}
 
 IGNORED = -100
 """The target that does not count; `torch.nn.functional.cross_entropy` ignores it by default."""
@@ -196,9 +246,18 @@ class CollateStrategy(Component):
         super().__init__(options)
         self.pad_id = pad_id
 
+    knows_all_roles: ClassVar[bool] = False
+    """It is given system messages as `Role.SYSTEM` and what tools gave back as `Role.TOOL`. Otherwise they are
+    `INSTRUCTION` and `INPUT` to it, and count as these do."""
+
     def role_weight(self, role: Role) -> float:
         """The weight of a target of this role, 0 or more; 0 = it does not count."""
         return 1.0
+
+    @final
+    def known_role(self, role: Role) -> Role:
+        """As which role the strategy is given a token of this role."""
+        return role if self.knows_all_roles else _OLD_ROLES.get(role, role)
 
     @property
     def padding_weight(self) -> float:
@@ -209,7 +268,7 @@ class CollateStrategy(Component):
         """One weight per id of the example, as a target; the first is never a target and is ignored."""
         import torch
 
-        table = torch.tensor([self.role_weight(role) for role in Role], dtype=torch.float32)
+        table = torch.tensor([self.role_weight(self.known_role(role)) for role in Role], dtype=torch.float32)
         return table[torch.as_tensor(example.roles, dtype=torch.int64)]
 
     def __call__(self, examples: Sequence[TokenizedExample]) -> Batch:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from sftframe.config import TokensConfig
 from sftframe.errors import ConfigError, DataError, ModelError, PluginError, SftframeError
 from sftframe.plugins import PromptStyle, Tokenizer
 from sftframe.plugins.guard import CallError, describe
-from sftframe.records import Example, Role, Segment, TokenizedExample
+from sftframe.records import Example, Role, Segment, TokenizedExample, Turn
 
 
 class TokenStore(Sequence[TokenizedExample]):
@@ -32,12 +32,14 @@ class TokenStore(Sequence[TokenizedExample]):
         offsets: NDArray[np.int64],
         indices: NDArray[np.int64],
         truncated: NDArray[np.int32],
+        turns: _StoredTurns | None = None,
     ) -> None:
         self._ids = ids  # (num_tokens,) uint16 or int32
         self._roles = roles  # (num_tokens,)
         self._offsets = offsets  # (num_examples + 1,)
         self._indices = indices  # (num_examples,)
         self._truncated = truncated  # (num_examples,)
+        self._turns = turns
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -58,6 +60,7 @@ class TokenStore(Sequence[TokenizedExample]):
             roles=self._roles[start:stop],
             index=int(self._indices[key]),
             num_truncated=int(self._truncated[key]),
+            **({} if self._turns is None else self._turns.of(key)),
         )
 
     def select(self, indices: Collection[int]) -> TokenStore:
@@ -71,6 +74,7 @@ class TokenStore(Sequence[TokenizedExample]):
             offsets=np.concatenate([[0], np.cumsum(lengths[rows])]),
             indices=self._indices[rows],
             truncated=self._truncated[rows],
+            turns=self._turns and self._turns.select(rows),
         )
 
     @property
@@ -87,7 +91,69 @@ class TokenStore(Sequence[TokenizedExample]):
     def num_bytes(self) -> int:
         """Memory of the arrays."""
         arrays = (self._ids, self._roles, self._offsets, self._indices, self._truncated)
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in arrays) + (self._turns.num_bytes if self._turns else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StoredTurns:
+    """Where the exchanges of many examples begin, and their weights, in flat arrays."""
+
+    starts: NDArray[np.int32]
+    """(num_turns,)"""
+    weights: NDArray[np.float64]
+    """(num_turns,)"""
+    offsets: NDArray[np.int64]
+    """(num_examples + 1,)"""
+
+    @classmethod
+    def collect(cls, turns: Sequence[_Turns]) -> _StoredTurns | None:
+        """The turns of all examples; None if each is one exchange of weight 1."""
+        if all(one == _ONE_TURN for one in turns):
+            return None
+        return cls(
+            starts=np.array([start for one in turns for start in one.starts], dtype=np.int32),
+            weights=np.array([weight for one in turns for weight in one.weights], dtype=np.float64),
+            offsets=np.cumsum([0, *(len(one.starts) for one in turns)], dtype=np.int64),
+        )
+
+    def of(self, row: int) -> dict[str, Any]:
+        """The fields of a `TokenizedExample`."""
+        part = slice(self.offsets[row], self.offsets[row + 1])
+        return {
+            "turn_starts": tuple(self.starts[part].tolist()),
+            "turn_weights": tuple(self.weights[part].tolist()),
+        }
+
+    def select(self, rows: NDArray[Any]) -> _StoredTurns:
+        """The turns of some examples."""
+        numbers = np.diff(self.offsets)
+        is_kept = np.repeat(np.isin(np.arange(len(numbers)), rows), numbers)  # (num_turns,)
+        return _StoredTurns(
+            starts=self.starts[is_kept],
+            weights=self.weights[is_kept],
+            offsets=np.concatenate([[0], np.cumsum(numbers[rows])]),
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the arrays."""
+        return self.starts.nbytes + self.weights.nbytes + self.offsets.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """Position of the first token of each exchange of an example, and the weights of their answers."""
+
+    starts: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    def within(self, length: int) -> _Turns:
+        """Those that begin before a length."""
+        number = sum(start < length for start in self.starts)
+        return _Turns(self.starts[:number], self.weights[:number])
+
+
+_ONE_TURN = _Turns((0,), (1.0,))
 
 
 CUT = " … "
@@ -98,12 +164,19 @@ def shortened(example: Example, fits: Callable[[Example], bool]) -> Example | No
     """The example with as much of its input as fits, or of its instruction if it has no input; None if nothing fits.
 
     The beginning and the end stay, in equal parts. A text is never removed completely: a prompt without its input would
-    be another question.
+    be another question. A conversation loses its oldest exchanges first, as few as are needed; what is left begins with
+    a question of the user.
 
     >>> example = Example(index=0, instruction="Sum up.", input="a long report on the weather", output="Rain.")
     >>> shortened(example, lambda one: len(one.input) <= 13).input
     'a lon … ather'
     """
+    for number, exchange in enumerate(example.exchanges[1:], start=1):
+        if exchange.speaker == "user" and fits(later := replace(example, turns=example.turns[number:])):
+            return later
+    if example.turns and example.speaker != "user":
+        return None
+    example = replace(example, turns=())
     has_input = bool(example.input.strip())
     text = example.input if has_input else example.instruction
 
@@ -161,6 +234,7 @@ class Builder:
         self._roles: list[NDArray[np.uint8]] = []
         self._indices: list[int] = []
         self._cuts: list[int] = []
+        self._turns: list[_Turns] = []
         self._over: list[int] = []
         self._lengths: list[int] = []
 
@@ -177,11 +251,12 @@ class Builder:
         *,
         num_prompt: int,
         whole_length: int | None = None,
+        turns: _Turns = _ONE_TURN,
     ) -> None:
         """One example with its end token.
 
         Args:
-            num_prompt: the number of ids in the prompt.
+            num_prompt: the number of ids in the prompt, in a conversation up to its last answer.
             whole_length: tokens before the example was shortened; by default it was not shortened.
         """
         whole_length = len(ids) if whole_length is None else whole_length
@@ -192,10 +267,11 @@ class Builder:
             keep = self._kept(len(ids), num_prompt)
             if keep is None:
                 return
-            ids, roles = ids[keep], roles[keep]
+            ids, roles, turns = ids[keep], roles[keep], turns.within(self._max_length)
         self._ids.append(np.asarray(ids, dtype=self._dtype))
         self._roles.append(roles)
         self._indices.append(index)
+        self._turns.append(turns)
         self._cuts.append(max(whole_length - len(ids), 0))
 
     def _kept(self, length: int, num_prompt: int) -> slice | None:
@@ -225,6 +301,7 @@ class Builder:
             offsets=np.concatenate([[0], np.cumsum(kept)]),
             indices=np.array(self._indices, dtype=np.int64),
             truncated=np.array(self._cuts, dtype=np.int32),
+            turns=_StoredTurns.collect(self._turns),
         )
         return store, LengthReport(
             num_examples=len(self._lengths),
@@ -264,6 +341,7 @@ def tokenize(
     on_examples: Callable[[int], None] | None = None,
     on_shortened: Callable[[Example], None] = lambda example: None,
     cuts_beginning: bool = False,
+    counted_turns: Literal["all", "last"] = "all",
 ) -> tuple[TokenStore, LengthReport]:
     """Tokenise the examples for training.
 
@@ -272,10 +350,12 @@ def tokenize(
         on_examples: gets the number of newly finished examples.
         on_shortened: gets every example that `truncate-prompt` made shorter, in its shorter form.
         cuts_beginning: `truncate-prompt` removes tokens from the beginning, as in older runs.
+        counted_turns: with `last`, the answers before the last one get the weight 0.
 
     Raises:
         ConfigError: the maximum length is over the context.
-        DataError: a boundary that is not stable, or examples over the maximum length if `over_long` is `error`.
+        DataError: a boundary that is not stable, a text that the style does not write, or examples over the maximum
+            length if `over_long` is `error`.
         PluginError, ModelError: the style or the tokenizer broke its contract.
     """
     max_length = config.max_length or context_length
@@ -295,23 +375,33 @@ def tokenize(
             if whole_length > max_length and builder.cuts_input:
                 shorter = shortened(example, lambda one: len(next(encoded([one])).ids) < max_length)
                 if shorter is not None:
-                    row = next(encoded([shorter]))
+                    example, row = shorter, next(encoded([shorter]))
                     on_shortened(shorter)
             roles = np.append(row.roles, np.uint8(Role.END))
             ids = [*row.ids, tokenizer.end_id]
-            builder.add(row.index, ids, roles, num_prompt=row.num_prompt, whole_length=whole_length)
+            earlier = tuple(turn.weight if counted_turns == "all" else 0.0 for turn in example.turns)
+            turns = _Turns(row.turn_starts, (*earlier, example.weight))
+            builder.add(example.index, ids, roles, num_prompt=row.num_prompt, whole_length=whole_length, turns=turns)
         if on_examples is not None:
             on_examples(len(chunk))
     return builder.finish()
 
 
-def encode_prompts(examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenizer) -> list[list[int]]:
-    """The prompts for inference, each tokenised alone.
+def encode_prompts(
+    examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenizer, *, boundary: str = "whole"
+) -> list[list[int]]:
+    """The prompts for inference, each tokenised alone; earlier exchanges as in training.
+
+    Args:
+        boundary: as in training, see `TokensConfig.boundary`; without earlier exchanges it makes no difference.
 
     Raises:
         PluginError: the style failed on an example.
+        DataError: the style cannot write all of an example.
     """
-    return tokenizer.encode_batch([_render(style, example).prompt_text for example in examples])
+    prompts = [_render(style, example).prompt_pieces(boundary) for example in examples]
+    ids = iter(tokenizer.encode_batch([piece.text for pieces in prompts for piece in pieces]))
+    return [_joined([next(ids) for _ in pieces], pieces, tokenizer.end_id) for pieces in prompts]
 
 
 def byte_lengths(tokenizer: Tokenizer) -> NDArray[np.int64]:
@@ -328,6 +418,15 @@ def token_roles(ids: Sequence[int], segments: Sequence[Segment], widths: NDArray
     Raises:
         ModelError: the tokens' bytes differ from the text.
     """
+    codes = np.array([segment.role for segment in segments], dtype=np.uint8)
+    roles: NDArray[np.uint8] = codes[_segment_numbers(ids, segments, widths)]
+    return roles
+
+
+def _segment_numbers(
+    ids: Sequence[int], segments: Sequence[Segment], widths: NDArray[np.int64]
+) -> NDArray[np.integer[Any]]:
+    """Which segment has each token's first byte, (num_tokens,); raises as `token_roles`."""
     taken = widths[np.asarray(ids, dtype=np.int64)]
     starts = np.cumsum(taken) - taken
     ends = np.cumsum([len(segment.text.encode()) for segment in segments], dtype=np.int64)
@@ -337,27 +436,84 @@ def token_roles(ids: Sequence[int], segments: Sequence[Segment], widths: NDArray
             f"the model's tokenizer makes {int(taken.sum())} bytes of a text of {num_bytes}: "
             "token_bytes() of a text's ids, joined, must be the text, and no control token may come from text"
         )
-    codes = np.array([segment.role for segment in segments], dtype=np.uint8)
-    return codes[np.searchsorted(ends, starts, side="right")]
+    return np.searchsorted(ends, starts, side="right")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """The prompt or the answer of one exchange."""
+
+    segments: tuple[Segment, ...]
+    turn: int
+    is_answer: bool
+
+    @property
+    def text(self) -> str:
+        return "".join(segment.text for segment in self.segments)
+
+    @property
+    def is_open(self) -> bool:
+        """An answer without a closing tag; the tokenizer's end token closes it."""
+        return self.is_answer and self.segments[-1].role is not Role.END
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Parts whose text is tokenised together."""
+
+    parts: tuple[_Part, ...]
+    is_ended: bool
+    """The tokenizer's end token follows."""
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+    @property
+    def prompts(self) -> list[str]:
+        """The text before each answer of the piece."""
+        return [
+            "".join(part.text for part in self.parts[:number])
+            for number, part in enumerate(self.parts)
+            if part.is_answer
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class _Rendered:
     """An example as a style writes it."""
 
-    prompt: tuple[Segment, ...]
-    answer: tuple[Segment, ...]
-    prompt_text: str
-    answer_text: str
+    parts: tuple[_Part, ...]
+    """Prompt and answer of every exchange."""
+
+    def pieces(self, boundary: str) -> list[_Piece]:
+        """What is tokenised together; an earlier answer without a closing tag ends a piece."""
+        return _pieces(self.parts, boundary)
+
+    def prompt_pieces(self, boundary: str) -> list[_Piece]:
+        """The same without the last answer."""
+        return _pieces(self.parts[:-1], boundary)
+
+
+def _pieces(parts: Sequence[_Part], boundary: str) -> list[_Piece]:
+    pieces: list[_Piece] = []
+    begun: list[_Part] = []
+    for number, part in enumerate(parts, start=1):
+        begun.append(part)
+        is_ended = part.is_open and number < len(parts)
+        if is_ended or boundary == "split" or number == len(parts):
+            pieces.append(_Piece(tuple(begun), is_ended))
+            begun = []
+    return pieces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """An example's ids and roles, without the end token."""
+    """An example's ids and roles, without the last end token."""
 
-    index: int
     ids: list[int]
     roles: NDArray[np.uint8]
+    turn_starts: tuple[int, ...]
     num_prompt: int
 
 
@@ -373,26 +529,54 @@ def _encode(
     widths: NDArray[np.int64],
     boundary: str,
 ) -> Iterator[_Row]:
-    rendered = [_render(style, example) for example in examples]
-    prompt_ids = tokenizer.encode_batch([one.prompt_text for one in rendered])
-    if boundary == "split":
-        answer_ids = tokenizer.encode_batch([one.answer_text for one in rendered])
-        whole_ids = [[*prompt, *answer] for prompt, answer in zip(prompt_ids, answer_ids, strict=True)]
-    else:
-        whole_ids = tokenizer.encode_batch([one.prompt_text + one.answer_text for one in rendered])
-    for example, alone, whole, one in zip(examples, prompt_ids, whole_ids, rendered, strict=True):
-        if whole[: len(alone)] != alone:
-            raise DataError(_boundary_message(example, style, tokenizer, alone, whole))
-        roles = token_roles(whole, (*one.prompt, *one.answer), widths)
-        yield _Row(index=example.index, ids=whole, roles=roles, num_prompt=len(alone))
+    rendered = [_render(style, example).pieces(boundary) for example in examples]
+    texts = [text for pieces in rendered for piece in pieces for text in (piece.text, *piece.prompts)]
+    encoded = iter(tokenizer.encode_batch(texts))
+    for example, pieces in zip(examples, rendered, strict=True):
+        ids: list[int] = []
+        roles: list[NDArray[np.uint8]] = []
+        turns: list[NDArray[np.int64]] = []
+        num_prompt = 0
+        for piece in pieces:
+            whole = next(encoded)
+            for _ in piece.prompts:
+                alone = next(encoded)
+                if whole[: len(alone)] != alone:
+                    raise DataError(_boundary_message(example, style, tokenizer, alone, whole))
+                num_prompt = len(ids) + len(alone)
+            segments = [(segment, part.turn) for part in piece.parts for segment in part.segments]
+            numbers = _segment_numbers(whole, [segment for segment, _ in segments], widths)
+            roles.append(np.array([segment.role for segment, _ in segments], dtype=np.uint8)[numbers])
+            turns.append(np.array([turn for _, turn in segments], dtype=np.int64)[numbers])
+            ids += whole
+            if piece.is_ended:
+                ids.append(tokenizer.end_id)
+                roles.append(np.array([Role.END], dtype=np.uint8))
+                turns.append(np.array([piece.parts[-1].turn], dtype=np.int64))
+        starts = np.searchsorted(np.concatenate(turns), np.arange(len(example.turns) + 1))
+        yield _Row(
+            ids=ids,
+            roles=np.concatenate(roles),
+            turn_starts=tuple(starts.tolist()),
+            num_prompt=num_prompt,
+        )
+
+
+def _joined(encoded: Sequence[list[int]], pieces: Sequence[_Piece], end_id: int) -> list[int]:
+    """The ids of pieces with their end tokens."""
+    ids: list[int] = []
+    for own, piece in zip(encoded, pieces, strict=True):
+        ids += [*own, end_id] if piece.is_ended else own
+    return ids
 
 
 def _render(style: PromptStyle, example: Example) -> _Rendered:
     """Turn a style's exceptions into errors that name style and example."""
     try:
-        prompt, answer = style.render(example)
-        texts = ("".join(piece.text for piece in part) for part in (prompt, answer))
-        rendered = _Rendered(prompt=prompt, answer=answer, prompt_text=next(texts), answer_text=next(texts))
+        if example.turns and not style.can_converse:
+            raise _unwritten(style, example, "earlier exchanges")
+        turns = style.render_turns(example)
+        _check_written(style, example, turns)
     except CallError as error:
         raise PluginError(f"example {example.index}: {error}") from error
     except SftframeError:
@@ -400,11 +584,66 @@ def _render(style: PromptStyle, example: Example) -> _Rendered:
     except Exception as error:
         what = describe(error, type(style).__module__.partition(".")[0])
         raise PluginError(f"prompt style {style.name!r} failed on example {example.index}: {what}") from error
-    if not answer:
+    if not turns[-1][1]:
         raise PluginError(
             f"prompt style {style.name!r} gave example {example.index} no RESPONSE segment; expected exactly one"
         )
-    return rendered
+    return _Rendered(
+        tuple(
+            _Part(segments=segments, turn=turn, is_answer=is_answer)
+            for turn, pair in enumerate(turns)
+            for is_answer, segments in zip((False, True), pair, strict=True)
+        )
+    )
+
+
+def _check_written(style: PromptStyle, example: Example, turns: Sequence[tuple[Sequence[Segment], ...]]) -> None:
+    """Check that a rendering has what single questions do not have; styles may know nothing of it.
+
+    Raises:
+        DataError: it lacks the system message, the tools, what a tool gave back, or an exchange.
+    """
+    if not (example.turns or example.system or example.tools or example.speaker != "user"):
+        return
+    pieces = [piece for pair in turns for part in pair for piece in part]
+    num_answers = sum(piece.role == Role.RESPONSE for piece in pieces)
+    if num_answers != len(example.turns) + 1:
+        raise PluginError(
+            f"prompt style {style.name!r} gave example {example.index} {num_answers} RESPONSE segments; expected one "
+            f"for each of its {len(example.turns) + 1} exchanges"
+        )
+    said = "".join(piece.text for piece in pieces if piece.role == Role.SYSTEM)
+    if example.system.strip() not in said:
+        raise _unwritten(style, example, "a system message")
+    if example.tools and style.prompt_text(example) == style.prompt_text(replace(example, tools="")):
+        raise _unwritten(style, example, "tools")
+    for exchange, (prompt, _) in zip(example.exchanges, turns, strict=True):
+        given = "".join(piece.text for piece in prompt if piece.role == Role.TOOL)
+        if exchange.speaker == "tool" and exchange.instruction.strip() not in given:
+            raise _unwritten(style, example, "what a tool gave back")
+
+
+def writes(style: PromptStyle, example: Example) -> bool:
+    """Whether a style writes all that an example has."""
+    try:
+        _render(style, example)
+    except SftframeError:
+        return False
+    return True
+
+
+class UnwrittenError(Exception):
+    """The cause of a `DataError`: an example has what a prompt style does not write."""
+
+    def __init__(self, example: Example) -> None:
+        super().__init__()
+        self.example = example
+
+
+def _unwritten(style: PromptStyle, example: Example, what: str) -> DataError:
+    error = DataError(f"example {example.index} has {what}, which prompt style {style.name!r} does not write")
+    error.__cause__ = UnwrittenError(example)
+    return error
 
 
 def _boundary_message(
@@ -435,5 +674,32 @@ FIXED_EXAMPLES = (
 
 def style_fingerprint(style: PromptStyle) -> str:
     """SHA-256 of the rendering of `FIXED_EXAMPLES`, hexadecimal; styles with the same text have the same hash."""
-    rendered = [[(p.role.label, p.text) for part in style.render(example) for p in part] for example in FIXED_EXAMPLES]
+    return _hash_of(style, FIXED_EXAMPLES)
+
+
+_EARLIER = (Turn(instruction="Greet me.", output="Hello!"), Turn(instruction="Add:", input="2 and 3", output="5"))
+_CONVERSATION = Example(index=3, turns=_EARLIER, instruction="And in words?", output="Five.")
+_CALL = Turn(instruction="What is the weather?", output='{"name": "weather", "arguments": {}}', is_call=True)
+FIXED_CONVERSATIONS = (
+    _CONVERSATION,
+    replace(_CONVERSATION, system="Be brief."),
+    Example(
+        index=4,
+        turns=(_CALL,),
+        speaker="tool",
+        instruction='{"sun": true}',
+        output="It is sunny.",
+        tools='[{"name": "weather", "description": "Tells the weather.", "parameters": {}}]',
+    ),
+)
+"""The conversations of a fingerprint: three exchanges, the same with a system message, and one with a tool."""
+
+
+def conversation_fingerprint(style: PromptStyle) -> str:
+    """SHA-256 of the rendering of those `FIXED_CONVERSATIONS` that the style writes, hexadecimal."""
+    return _hash_of(style, [example for example in FIXED_CONVERSATIONS if writes(style, example)])
+
+
+def _hash_of(style: PromptStyle, examples: Sequence[Example]) -> str:
+    rendered = [[(p.role.label, p.text) for part in style.render(example) for p in part] for example in examples]
     return hashlib.sha256(json.dumps(rendered).encode()).hexdigest()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -113,14 +114,20 @@ class TargetCounts:
 
     @classmethod
     def from_state(cls, state: Mapping[str, list[int]]) -> TargetCounts:
-        """The counts of a `state`."""
-        return cls(all=torch.tensor(state["all"]), counted=torch.tensor(state["counted"]))
+        """The counts of a `state`; older ones know fewer roles."""
+        return cls(all=_for_all_roles(state["all"]), counted=_for_all_roles(state["counted"]))
 
     @property
     def shares(self) -> dict[str, float]:
         """Share of targets that count, per role that occurs, 0-1."""
         pairs = zip(LABELS, self.counted.tolist(), self.all.tolist(), strict=True)
         return {label: counted / total for label, counted, total in pairs if total}
+
+
+def _for_all_roles(numbers: Sequence[int]) -> Tensor:
+    """One number per label; the last of the given ones is of padding."""
+    *of_roles, of_padding = numbers
+    return torch.tensor([*of_roles, *([0] * (len(Role) - len(of_roles))), of_padding])
 
 
 def check_promise(strategy: CollateStrategy, counts: TargetCounts) -> None:
@@ -136,7 +143,7 @@ def check_promise(strategy: CollateStrategy, counts: TargetCounts) -> None:
     is_own_batch = kind.__call__ is not CollateStrategy.__call__
     promised = {} if strategy.padding_weight > 0 and is_own_batch else {"padding": float(strategy.padding_weight > 0)}
     if kind.target_weights is CollateStrategy.target_weights:
-        roles = {role.label: float(strategy.role_weight(role) > 0) for role in Role}
+        roles = {role.label: float(strategy.role_weight(strategy.known_role(role)) > 0) for role in Role}
         promised |= {label: share for label, share in roles.items() if not (is_own_batch and share)}
     for label, share in counts.shares.items():
         if label in promised and share != promised[label]:
@@ -240,13 +247,25 @@ def evaluation_batches(
     for rows in batch_rows(order, batch_size):
         chosen = [examples[row] for row in rows]
         full = everything(chosen)
-        yield EvalBatch(own=collate(strategy, chosen), full=full, roles=target_roles(chosen, full.targets.shape[1]))
+        roles = target_roles([_last_answer_alone(example) for example in chosen], full.targets.shape[1])
+        yield EvalBatch(own=collate(strategy, chosen), full=full, roles=roles)
+
+
+def _last_answer_alone(example: TokenizedExample) -> TokenizedExample:
+    """The example with the answers before the last one as `INPUT`."""
+    if len(example.turn_starts) == 1:
+        return example
+    roles = np.array(example.roles, dtype=np.uint8)
+    earlier = roles[: example.turn_starts[-1]]
+    earlier[(earlier == Role.RESPONSE) | (earlier == Role.END)] = Role.INPUT
+    return replace(example, roles=roles)
 
 
 def _made(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> Batch:
     """Turn a strategy's exceptions into errors that name it."""
+    given = [_with_known_roles(strategy, example) for example in examples]
     try:
-        batch: object = strategy(examples)
+        batch: object = strategy(given)
     except SftframeError:
         raise
     except Exception as error:
@@ -254,6 +273,14 @@ def _made(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> Ba
     if not isinstance(batch, Batch):
         raise PluginError(f"collate strategy {strategy.name!r} gave {type(batch).__name__}; expected a Batch")
     return batch
+
+
+def _with_known_roles(strategy: CollateStrategy, example: TokenizedExample) -> TokenizedExample:
+    """The example with the roles that the strategy knows."""
+    known = np.array([strategy.known_role(role) for role in Role], dtype=np.uint8)
+    roles = np.asarray(example.roles, dtype=np.uint8)
+    is_known = bool((known[roles] == roles).all())
+    return example if is_known else replace(example, roles=known[roles])
 
 
 def _check_shapes(strategy: CollateStrategy, batch: Batch, num_rows: int) -> None:

@@ -70,15 +70,23 @@ def test_counts_add_up_over_batches(example: Callable, strategies: Strategies) -
         "input": 0,
         "response": 3,
         "end": 2,
+        "system": 0,
+        "tool": 0,
         "padding": 0,
     }
-    assert counts.counted.tolist() == [0, 0, 0, 3, 2, 0]
+    assert counts.counted.tolist() == [0, 0, 0, 3, 2, 0, 0, 0]
 
 
 def test_counts_survive_a_checkpoint(example: Callable, strategies: Strategies) -> None:
     counts = counts_of(strategies["answer-only"](), [example(1, 3, 1)])
     again = TargetCounts.from_state(json.loads(json.dumps(counts.state)))
     assert (again.all.tolist(), again.counted.tolist()) == (counts.all.tolist(), counts.counted.tolist())
+
+
+def test_a_checkpoint_from_before_there_were_system_and_tool_is_read() -> None:
+    counts = TargetCounts.from_state({"all": [1, 2, 3, 4, 5, 6], "counted": [0, 0, 0, 4, 5, 0]})
+    assert counts.all.tolist() == [1, 2, 3, 4, 5, 0, 0, 6]
+    assert counts.counted.tolist() == [0, 0, 0, 4, 5, 0, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["answer-only", "half-prompt", "all-targets", "padding-too"])

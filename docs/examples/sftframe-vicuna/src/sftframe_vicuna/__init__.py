@@ -1,4 +1,4 @@
-"""The prompt style `vicuna`: one question and one answer on one line, as in Vicuna 1.1's conversations."""
+"""The prompt style `vicuna`: questions and answers on one line, as in Vicuna 1.1's conversations."""
 
 from sftframe import PromptStyle, Role, Segment, hookimpl
 
@@ -7,7 +7,12 @@ class Vicuna(PromptStyle):
     name = "vicuna"
     summary = "USER and ASSISTANT on one line, as in Vicuna 1.1"
 
+    joins_turns = True
+
     def segments(self, example):
+        if example.system:
+            yield Segment(Role.SYSTEM, example.system)
+            yield Segment(Role.TEMPLATE, " ")
         yield Segment(Role.TEMPLATE, "USER: ")
         yield Segment(Role.INSTRUCTION, example.instruction)
         if example.input:

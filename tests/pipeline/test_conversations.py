@@ -1,0 +1,64 @@
+"""Runs whose data are conversations."""
+
+from dataclasses import replace
+
+import pytest
+
+from sftframe import Example, RunConfig, Turn, load_registry
+from sftframe.errors import DataError
+from sftframe.pipeline import Components
+from sftframe.pipeline.manifest import check_template, template_identity
+from sftframe.pipeline.setup import naming_other_styles
+from sftframe.prompts.tokens import tokenize
+
+TALK = Example(index=3, turns=(Turn(instruction="Hi.", output="Hello."),), instruction="Bye.", output="See you.")
+TOOL = replace(TALK, speaker="tool")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "example", "says"),
+    [
+        (
+            "alpaca",
+            TALK,
+            "earlier exchanges, which prompt style 'alpaca' does not write; these do: chatml, llama3, phi3;",
+        ),
+        ("phi3", TOOL, "what a tool gave back, which prompt style 'phi3' does not write; these do: chatml, llama3; or"),
+        (
+            "alpaca",
+            replace(TALK, turns=(), system="Be kind."),
+            "a system message, .* these do: chatml, llama3, phi3; or",
+        ),
+    ],
+)
+def test_a_style_that_cannot_write_the_data_names_those_that_can(prompt: str, example: Example, says: str) -> None:
+    config = RunConfig(prompt=prompt)
+    components = Components.choose(config, load_registry())
+    with pytest.raises(DataError, match=f"example 3 has {says}"), naming_other_styles(components):
+        tokenize([example], components.style, components.tokenizer, config.tokens, context_length=256)
+
+
+class _Folder:
+    """A run that has recorded something as its template."""
+
+    path = "runs/x"
+
+    def __init__(self, template: dict, tokenizer: str) -> None:
+        self._document = {
+            "template": template,
+            "tokenizer": {"sha256": tokenizer},
+            "components": {"prompt": {"plugin": "sftframe:prompts", "version": "0"}},
+        }
+
+    def manifest(self) -> dict:
+        return self._document
+
+
+def test_a_run_from_before_there_were_conversations_goes_on_and_a_changed_conversation_is_found() -> None:
+    style = load_registry().prompt_style("phi3")
+    tokenizer = Components.choose(RunConfig(), load_registry()).tokenizer
+    identity = template_identity(style, tokenizer)
+    older = {key: identity[key] for key in ("sha256", "prompt_ids")}
+    check_template(_Folder(older, tokenizer.fingerprint), style, tokenizer)
+    with pytest.raises(Exception, match="prompt style 'phi3' renders differently"):
+        check_template(_Folder({**identity, "conversation": "another"}, tokenizer.fingerprint), style, tokenizer)
