@@ -234,14 +234,12 @@ def naming_other_styles(components: Components) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        if not isinstance(error.__cause__, UnwrittenError):
+        cause = error.__cause__
+        if not isinstance(cause, UnwrittenError):
             raise
-        names = components.styles_that_write(error.__cause__.example)
-        can = f"these do: {', '.join(names)}" if names else "no installed style does"
-        raise DataError(
-            f"{error}; {can}; or use a part of the data with --set data.turns=last (or first, each) and "
-            "--set data.fields.system=false"
-        ) from error
+        names = components.styles_that_write(cause.example)
+        can = f"these write all of it: {', '.join(names)}" if names else "no installed style writes all of it"
+        raise DataError(f"{error}; {can}; {cause.way_out}") from error
 
 
 def load_parts(

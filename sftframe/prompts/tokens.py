@@ -635,14 +635,24 @@ def writes(style: PromptStyle, example: Example) -> bool:
 class UnwrittenError(Exception):
     """The cause of a `DataError`: an example has what a prompt style does not write."""
 
-    def __init__(self, example: Example) -> None:
+    def __init__(self, example: Example, way_out: str) -> None:
         super().__init__()
         self.example = example
+        self.way_out = way_out
+
+
+_WAYS_OUT = {
+    "earlier exchanges": "or use single exchanges with --set data.turns=last (or first, each)",
+    "a system message": "or leave it out with --set data.fields.system=false",
+    "tools": "or leave them out with --set data.fields.tools=false",
+    "what a tool gave back": "or use single questions with --set data.turns=first (or each)",
+}
+"""What a style may not write, and how to use the data without it."""
 
 
 def _unwritten(style: PromptStyle, example: Example, what: str) -> DataError:
     error = DataError(f"example {example.index} has {what}, which prompt style {style.name!r} does not write")
-    error.__cause__ = UnwrittenError(example)
+    error.__cause__ = UnwrittenError(example, _WAYS_OUT[what])
     return error
 
 

@@ -80,11 +80,11 @@ def test_words_that_are_control_tokens_are_a_warning(announced: Callable[..., An
 
 
 def test_text_that_is_not_used_is_a_warning(announced: Callable[..., Any], tmp_path: Path) -> None:
-    entries = [{"instruction": f"Say {n}.", "output": "x", "system": "Be brief."} for n in range(20)]
-    path = tmp_path / "system.json"
+    entries = [{"instruction": f"Say {n}.", "output": "x", "notes": "Be brief."} for n in range(20)]
+    path = tmp_path / "noted.json"
     path.write_text(json.dumps(entries), encoding="utf-8")
     (warning,) = announced(data={"source": str(path)}).warnings
-    assert warning.startswith(f"{path}: unused columns: 'system' (in 20 of 20 entries); the model does not see them.")
+    assert warning.startswith(f"{path}: unused columns: 'notes' (in 20 of 20 entries); the model does not see them.")
 
 
 def test_numbers_that_are_not_used_are_a_note(announced: Callable[..., Any], tmp_path: Path) -> None:
