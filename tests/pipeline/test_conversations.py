@@ -21,17 +21,17 @@ TOOL = replace(TALK, speaker="tool")
         (
             "alpaca",
             TALK,
-            "earlier exchanges, which prompt style 'alpaca' does not write; these write all of it: chatml, llama3, phi3;",
+            "earlier exchanges, which prompt style 'alpaca' does not write; .*: chatml, llama3, phi3;",
         ),
         (
             "phi3",
             TOOL,
-            "what a tool gave back, which prompt style 'phi3' does not write; these write all of it: chatml, llama3; or",
+            "what a tool gave back, which prompt style 'phi3' does not write; .*: chatml, llama3; or",
         ),
         (
             "alpaca",
             replace(TALK, turns=(), system="Be kind."),
-            "a system message, .* these write all of it: chatml, llama3, phi3; or leave it out with --set data.fields.system=false",
+            "a system message, .*'alpaca' .* these write all of it: chatml, llama3, phi3; or leave it out with",
         ),
     ],
 )
