@@ -35,7 +35,7 @@ def test_a_judge_of_single_answers_compares_scores_on_common_items(cli: Any, tmp
     a = written(tmp_path / "a.json", "No.", "Yes.", "No.", "No.")
     b = written(tmp_path / "b.json", "Yes.", "Yes.", "No.", "Yes.", first=1)
     document = cli("compare", a, b, "--json").json
-    assert (document["judge"], document["by"], document["num_common"]) == ("reference@2", "scores", 3)
+    assert (document["judge"], document["by"], document["num_common"]) == ("reference@3", "scores", 3)
     assert (document["a"], document["b"]) == (
         {"path": str(a), "num_items": 4},
         {"path": str(b), "num_items": 4},
@@ -165,7 +165,7 @@ def test_files_get_the_verdict_that_ablations_get(cli: Any, tmp_path: Path) -> N
     assert (comparison["verdict"], comparison["num_better"], comparison["num_tied"]) == ("better", 11, 1)
     assert {table["key"] for table in found["yardsticks"]} == {"judge", "exact_match", "length_ratio"}
     assert found["sentence"].startswith(
-        f"By the scores of the judge reference@2, the answers of {b} are better than those of {a} ("
+        f"By the scores of the judge reference@3, the answers of {b} are better than those of {a} ("
     )
     assert found["sentence"].endswith(
         "with one set of answers each and 12 test items; another set of answers could change this; other models, data "
@@ -235,7 +235,7 @@ def test_no_terminal_is_too_narrow_for_the_verdict(
     shown = cli("compare", "one", "two").out
     words = " ".join(shown.replace("│", " ").split())
     assert words.startswith(
-        "By the scores of the judge reference@2, collate mask-instruction and collate mask-pad are identical (the same "
+        "By the scores of the judge reference@3, collate mask-instruction and collate mask-pad are identical (the same "
         "answers to every item), with the model "
     )
     table = words.partition("were not tested.")[2]

@@ -47,7 +47,7 @@ def test_a_files_verdicts_are_the_documented_document(cli: Any, tmp_path: Path) 
     outcome = cli("judge", written(tmp_path / "a.json", answers("Yes.", "No.", "yes")), "--json")
     assert outcome.code == 0, outcome.err
     document = outcome.json
-    assert (document["judge"], document["num_items"], document["num_scored"]) == ("reference@2", 3, 3)
+    assert (document["judge"], document["num_items"], document["num_scored"]) == ("reference@3", 3, 3)
     assert [(row["index"], row["status"], row["score"]) for row in document["verdicts"]] == [
         (0, "ok", 100.0),
         (1, "ok", 0.0),
@@ -68,7 +68,7 @@ def test_json_lines_and_other_names_are_read(cli: Any, tmp_path: Path) -> None:
 def test_a_run_gives_the_same_document_and_keeps_its_files(cli: Any, finished_run: Any, tmp_path: Path) -> None:
     shutil.copytree(finished_run.path, tmp_path / "mine")
     document = cli("judge", "mine", "--json").json
-    assert (document["judge"], document["num_items"], document["num_scored"]) == ("reference@2", 2, 2)
+    assert (document["judge"], document["num_items"], document["num_scored"]) == ("reference@3", 2, 2)
     assert [row["index"] for row in document["verdicts"]] == [17, 18]
     summary = json.loads((tmp_path / "mine/summary.json").read_text(encoding="utf-8"))
     assert document["mean"] == summary["after"]["judge"]["mean"]

@@ -43,7 +43,7 @@ def test_the_corrected_verdict_is_told_and_the_judges_own_stands_beside_it(cli: 
     assert outcome.code == 0, outcome.err
     found = outcome.json["comparison"]
     assert found["sentence"].startswith(
-        "By people's labels of 15 of 40 items and the scores of reference@2, the answers of b"
+        "By people's labels of 15 of 40 items and the scores of reference@3, the answers of b"
     )
     assert found["yardstick"] == "judge_and_people"
     assert [(table["key"], table["comparisons"][0]["verdict"]) for table in found["yardsticks"][:2]] == [

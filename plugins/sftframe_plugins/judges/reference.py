@@ -23,31 +23,51 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from sftframe import Contact, Judge, JudgeItem, Verdict
-from sftframe_plugins.judges.statements import SMALL_WORDS, contradiction, other_case
-from sftframe_plugins.judges.wording import (
+from sftframe_plugins.judges.initials import match_initials
+from sftframe_plugins.judges.opposites import match_opposites
+from sftframe_plugins.judges.parts import (
     alternatives,
     fenced_code,
     has_form,
-    has_other_sign,
     is_code,
     is_list,
-    is_number,
-    match_forms,
-    match_quantities,
-    match_rounded,
     members,
     options,
     sentences,
+)
+from sftframe_plugins.judges.quantities import match_quantities
+from sftframe_plugins.judges.questions import (
+    asks_for_order,
+    guesses,
+    has_last_name,
+    is_open,
+    is_yes_or_no,
+    may_be_right,
+    says_yes,
+)
+from sftframe_plugins.judges.statements import Stance, contradicts_itself, in_order, other_case, stance
+from sftframe_plugins.judges.times import match_times
+from sftframe_plugins.judges.wording import (
+    SMALL_WORDS,
+    has_other_sign,
+    is_negation,
+    is_number,
+    match_forms,
+    match_rounded,
     split_words,
+    stem,
 )
 
 Gram = tuple[str, ...]
 """One word, or two words in a row."""
+
+_VOICE = {"active", "passive", "voice"}
+"""Words of a question about the form of a statement, in which the order counts."""
 
 _ARTICLES = {"a", "an", "the"}
 """Words that do not count as a replacement for each other."""
@@ -66,6 +86,10 @@ class Constants:
     replaced: float = 0.5
     """What is left for the only key word with another word in its place, for words in another order, for the right
     sentence without its number, and for a symbol in another case.
+    """
+    explained: int = 4
+    """From so many key words on, a reference is an explanation, which may be said in other words: half of its score is
+    the share of all its words that say something.
     """
     reversed: float = 0.1
     """What is left if the answer says the opposite with the words of the reference."""
@@ -88,6 +112,10 @@ class Asked:
     """Pairs of words with a break between them in the reference: their order is free."""
     sentences: Sequence[list[str]] = ()
     """The answer's, if it has several: one may be right and another one wrong."""
+    is_turned: bool = False
+    """The answer says the same from the other side, so its words have another order."""
+    is_ordered: bool = False
+    """The question asks for an order."""
     is_list: bool = False
     """The reference and the answer are lists: then what is added are more members, not more words."""
 
@@ -104,24 +132,43 @@ def compare(asked: Asked, expected: list[str], found: list[str], constants: Cons
     kept = _Kind("kept", _singles(expected, kept_words), _singles(found, kept_words))
     said = {*instruction} - _ARTICLES
     chosen = _Kind("chosen", _singles(expected, said), _singles(found, said))
-    options = _Kind("option", _singles({*expected} & {*found}, asked.offered), _singles({*found}, asked.offered))
+    offered = _Kind("option", _singles({*expected} & {*found}, asked.offered), _singles({*found}, asked.offered))
     replaced = [] if added[0].name == "number" else _all_replaced(asked, expected, found)
     num_keys = len({gram for gram in added[0].expected if gram[0] not in SMALL_WORDS}) or 1
-    share = _decided(asked, added, constants)
+    share = _decided(asked, added, found, constants)
+    in_place = 1.0
     for kind in added[1:]:
-        most = 1 - constants.replaced if kind.name == "order" else constants.detail
-        share *= 1 - most * (1 - (kind.recall if kind.name == "whole" else kind.agreement(constants)))
+        agreement = kind.recall if kind.name == "whole" else kind.agreement(constants)
+        if kind.name == "order":
+            in_place = 1 - (1 - constants.replaced) * (1 - agreement)
+        else:
+            share *= 1 - constants.detail * (1 - agreement)
+    share *= in_place
     # if a number decides, the words around it are details: "about 17.64 oz" is "approximately 17.64 ounces"
     share *= 1 - (constants.detail if added[0].name == "number" else 1) * (1 - kept.agreement(constants))
-    share *= constants.replaced ** (len(replaced) / num_keys) * options.agreement(replace(constants, beta=1))
-    return 100 * share, _reason([*added, kept, chosen, options], replaced)
+    share *= constants.replaced ** (len(replaced) / num_keys) * offered.agreement(replace(constants, beta=1))
+    if (words_said := _explained(asked, expected, found, constants)) is not None:
+        share = (share + in_place * words_said) / 2
+    return 100 * share, _reason([*added, kept, chosen, offered], replaced)
 
 
-def _decided(asked: Asked, added: Sequence[_Kind], constants: Constants) -> float:
+def _explained(asked: Asked, expected: Sequence[str], found: Sequence[str], constants: Constants) -> float | None:
+    """The share of the words that say something, if the reference explains and the answer has one of its key words."""
+    known, has = {*asked.instruction, *asked.given}, set(found)
+    content = [word for word in dict.fromkeys(expected) if word not in SMALL_WORDS]
+    keys = [word for word in content if word not in known]
+    if asked.is_list or len(keys) < constants.explained or has.isdisjoint(keys):
+        return None
+    return sum(len(word) for word in content if word in has) / sum(map(len, content))
+
+
+def _decided(asked: Asked, added: Sequence[_Kind], found: Sequence[str], constants: Constants) -> float:
     """The share of the kind that decides, 0-1."""
     first = added[0]
     if first.name == "number" and not first.found and added[1].name == "word":
         return constants.replaced * added[1].agreement(constants)  # it says the rest, and no other number
+    if asked.is_list and asked.is_ordered:
+        return first.agreement(constants) * in_order([word for (word,) in first.expected], found)
     if asked.is_list:
         return min(first.agreement(constants), first.agreement(replace(constants, beta=1)))
     return first.agreement(constants)
@@ -129,9 +176,14 @@ def _decided(asked: Asked, added: Sequence[_Kind], constants: Constants) -> floa
 
 def _all_replaced(asked: Asked, expected: list[str], found: list[str]) -> list[tuple[str, str]]:
     """In the whole answer, or else in one of its sentences: "It is Au. It is Ag." is not right."""
-    known = {*asked.instruction, *asked.given}
-    replaced = _replaced_words(expected, found, known)
-    return replaced or [pair for one in asked.sentences for pair in _replaced_words(expected, one, known)]
+    known, reference = {*asked.instruction, *asked.given}, set(expected)
+    between: dict[Gram, str] = {}
+    for left, word, right in _with_neighbours(expected):
+        between.setdefault((left, right), word)
+    for some in ([found], asked.sentences):
+        if replaced := [pair for words in some for pair in _replaced_words(between, reference, words, known)]:
+            return replaced
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +248,7 @@ def _added_kinds(asked: Asked, expected: list[str], found: list[str]) -> list[_K
     if kinds:  # frames differ ("it is X", "X"): only words that both have are ordered, and "the" stands everywhere
         shared = (set(expected) & set(found)) - SMALL_WORDS
         order = _order([w for w in expected if w in shared], [w for w in found if w in shared], asked.breaks)
+        order = _Kind("order", Counter(), Counter()) if asked.is_turned else order
         return [*kinds, order, _Kind("whole", _singles(expected, known | new), _singles(found, known | new))]
     wanted = {word for word in expected if word in asked.offered}
     if wanted and any(word in asked.offered and word not in wanted for word in instruction):
@@ -218,19 +271,20 @@ def _decisive_numbers(known: set[str], expected: list[str], found: list[str]) ->
     return offered | has if has and (is_choice or is_replaced) else set()
 
 
-def _replaced_words(expected: list[str], found: list[str], known: Container[str]) -> list[tuple[str, str]]:
+def _replaced_words(
+    between: Mapping[Gram, str], reference: Container[str], found: list[str], known: Container[str]
+) -> list[tuple[str, str]]:
     """Words of the reference, each with the unknown word between the same neighbours in the answer."""
-    words: dict[Gram, str] = {}
-    for left, word, right in _with_neighbours(expected):
-        words.setdefault((left, right), word)
-    answer, reference = set(found), set(expected)
-    pairs = [(words[left, right], other) for left, other, right in _with_neighbours(found) if (left, right) in words]
+    answer = set(found)
+    pairs = [
+        (between[left, right], other) for left, other, right in _with_neighbours(found) if (left, right) in between
+    ]
     return [
         (word, other)
         for word, other in pairs
         if word not in answer
         and other not in known
-        and other not in _ARTICLES
+        and SMALL_WORDS.isdisjoint((word, other))
         and (other not in reference or word in known)  # the answer in the place of what was asked about
     ]
 
@@ -294,7 +348,7 @@ def _listed(grams: Iterable[Gram]) -> str:
 _MOST_REFERENCES = 100
 """References of one item that are looked at, so that a page of them takes no time."""
 
-_RULES = 2
+_RULES = 3
 """Raise it with every change of the rules that changes a score."""
 
 
@@ -385,29 +439,90 @@ def _grade_one(item: JudgeItem, reference: str, constants: Constants) -> tuple[f
         return 0.0, "only repeats the question"
     if not expected:
         return 0.0, "the reference is empty"
-    is_other_unit = False
+    question = [*instruction, *given]
+    opposed, stands = "", Stance() if is_program else stance(reference, answer)
     if not is_strict:
-        found = match_rounded(match_forms(found, expected, [*instruction, *given]), expected)
-        found, is_other_unit = match_quantities(found, expected, [*instruction, *given])
+        answer = match_initials(answer, reference, item.instruction)
+        found, opposed = _in_the_words_of(expected, split_words(answer), question, stands)
     asked = Asked(
         instruction=instruction,
         given=given,
         offered=options(f"{item.instruction}\n{item.input}".casefold()),
-        breaks={(one[-1], other[0]) for one, other in itertools.pairwise(members(reference))},
+        breaks=_breaks(reference),
+        is_ordered=asks_for_order(item.instruction),
         sentences=() if is_strict else sentences(answer),
         is_list=is_list(reference) and is_list(answer),
+        is_turned=stands.is_turned and _VOICE.isdisjoint(instruction),
     )
     score, reason = _score(asked, expected, found, constants)
-    if is_other_unit:
-        return score * constants.reversed, "the number of the reference with another unit"
-    if has_other_sign(found, expected):
-        return score * constants.reversed, "another sign than in the reference"
-    if not is_program and score and (opposite := contradiction(reference, answer)):
-        return score * constants.reversed, opposite
-    if not is_strict and score and (symbols := other_case(reference, answer)):
-        told = _listed((other,) for _, other in symbols), _listed((symbol,) for symbol, _ in symbols)
-        return score * constants.replaced, "{} instead of {}".format(*told)
+    if not is_strict:
+        score, reason = _allow(item, reference, expected, found, (score, reason), constants)
+    opposed = opposed or ("another sign than in the reference" if has_other_sign(found, expected) else stands.opposed)
+    if opposed and score:
+        return score * constants.reversed, opposed
+    if not is_program and score:
+        for share, told in _doubts(item, reference, answer, found, constants):
+            return score * share, told
     return score, reason
+
+
+def _breaks(reference: str) -> set[Gram]:
+    return {(one[-1], other[0]) for one, other in itertools.pairwise(members(reference))}
+
+
+def _in_the_words_of(
+    expected: list[str], found: list[str], question: list[str], stands: Stance
+) -> tuple[list[str], str]:
+    """The answer with equal things in the reference's form, and what is there instead of an expected quantity."""
+    found, is_other_time = match_times(found, expected)
+    found = match_rounded(match_forms(found, expected, question), expected)
+    found, is_other_unit = match_quantities(found, expected, question)
+    if stands.has_opposites:
+        found = match_opposites(found, expected)
+    if is_other_time:
+        return found, "another date or time than in the reference"
+    return found, "the number of the reference with another unit" if is_other_unit else ""
+
+
+def _allow(
+    item: JudgeItem,
+    reference: str,
+    expected: list[str],
+    found: list[str],
+    graded: tuple[float, str],
+    constants: Constants,
+) -> tuple[float, str]:
+    """What is right without the reference's words."""
+    score, _ = graded
+    instruction = split_words(item.instruction)
+    nearly = 100 * (1 - constants.detail)
+    if score < nearly and has_last_name(item.instruction, reference, item.answer):
+        return nearly, "the last name of the reference"
+    if score < nearly and is_yes_or_no(item.instruction):
+        known = {*map(stem, instruction), *SMALL_WORDS, "yes"}
+        is_bare = all(stem(word) in known or is_negation(word) for word in expected)
+        wanted, says = says_yes(instruction, expected), says_yes(instruction, found)
+        if is_bare and wanted is not None and wanted == says:
+            return nearly, "the right one of yes and no"
+    if is_open(item.instruction, reference) and may_be_right(instruction, expected, found):
+        lifted = score + (100 - score) * constants.replaced
+        return lifted, "an open question: half of what is missing may be right in other words"
+    return graded
+
+
+def _doubts(
+    item: JudgeItem, reference: str, answer: str, found: list[str], constants: Constants
+) -> Iterator[tuple[float, str]]:
+    """What is left of the score if the answer does not stand by what it says, and why."""
+    if contradicts_itself(reference, answer):
+        yield constants.replaced**2, "contradicts itself"
+    expected = split_words(reference)
+    other = guesses(split_words(f"{item.instruction} {item.input}"), expected, answer)
+    if other:
+        yield 1 / (1 + len(other)), f"leaves open whether it is {_listed((word,) for word in sorted(other))}"
+    if symbols := other_case(reference, answer):
+        told = _listed((other,) for _, other in symbols), _listed((symbol,) for symbol, _ in symbols)
+        yield constants.replaced, "{} instead of {}".format(*told)
 
 
 def _score(asked: Asked, expected: list[str], found: list[str], constants: Constants) -> tuple[float, str]:

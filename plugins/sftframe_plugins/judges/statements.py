@@ -5,120 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sftframe_plugins.judges.wording import is_number, split_words, stem
+from sftframe_plugins.judges.opposites import is_opposing, match_opposites
+from sftframe_plugins.judges.parts import SENTENCE_END
+from sftframe_plugins.judges.wording import SMALL_WORDS, is_negation, is_number, split_words, stem
 
-SMALL_WORDS = frozenset(
-    [
-        "a",
-        "about",
-        "after",
-        "all",
-        "also",
-        "am",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "because",
-        "been",
-        "before",
-        "being",
-        "both",
-        "but",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "each",
-        "either",
-        "even",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "here",
-        "him",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "itself",
-        "just",
-        "longer",
-        "may",
-        "me",
-        "might",
-        "more",
-        "most",
-        "must",
-        "my",
-        "of",
-        "on",
-        "only",
-        "or",
-        "other",
-        "our",
-        "out",
-        "over",
-        "should",
-        "so",
-        "some",
-        "such",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "too",
-        "under",
-        "up",
-        "us",
-        "very",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "whom",
-        "whose",
-        "why",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-        "now",
-        "today",
-        "tomorrow",
-        "yesterday",
-    ]
-)
-_NOT = frozenset(["not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "cannot"])
 _BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "am", "get", "gets", "got"])
 
 _NEXT_CLAUSE = frozenset(
@@ -148,39 +40,37 @@ _REACH = 4
 """A word is negated by a `not` at most so many words before it, with small words between: `not to be given`."""
 
 
-def _is_negation(word: str) -> bool:
-    return word in _NOT or word.endswith("n't")
-
-
-def _polarities(words: Sequence[str]) -> dict[str, set[bool]]:
+def polarities(words: Sequence[str]) -> dict[str, set[bool]]:
     """By stem of a content word: whether it occurs negated, plain, or both."""
     found: dict[str, set[bool]] = {}
     reach = 0
     for place, word in enumerate(words):
-        if _is_negation(word):
+        if is_negation(word):
             is_answer = place == 0 and word == "no"  # "No, it is …" is about the whole
             is_only = place + 1 < len(words) and words[place + 1] == "only"
             reach = 0 if is_answer or is_only else _REACH
             continue
         if word in _NEXT_CLAUSE:
             reach = 0
-        is_small = word in SMALL_WORDS
+        is_small = not _is_content(word)
         if not is_small:
             found.setdefault(stem(word), set()).add(reach > 0)
         reach = reach - 1 if is_small and reach else 0
     return found
 
 
-def _is_denied(expected: Sequence[str], found: Sequence[str]) -> bool:
+def _is_denied(expected: Sequence[str], found: Sequence[str], only: set[str] | None = None) -> bool:
+    """Whether a word, or one of some stems only, is denied on one side only."""
     first, other = expected[0], found[0]
-    if {first, other} <= {"yes", "no"}:
+    if only is None and {first, other} <= {"yes", "no"}:
         return first != other
-    if any(map(_is_negation, expected)) and any(map(_is_negation, found)):
-        return False  # both deny something, and which part is a matter of style
-    wanted, has = _polarities(expected), _polarities(found)
-    if 2 * len(wanted.keys() & has.keys()) < len(wanted):
+    wanted, has = polarities(expected), polarities(found)
+    shared = wanted.keys() & has.keys()
+    if 2 * len(shared) < len(wanted):
         return False  # it says something else
-    return any(not wanted[word] & has[word] for word in wanted.keys() & has.keys())
+    if only is None and any(map(is_negation, expected)) and any(map(is_negation, found)):
+        return False  # both deny something, and which part is a matter of style
+    return any(not wanted[word] & has[word] for word in (shared if only is None else shared & only))
 
 
 _CLAUSE = re.compile(r"[,;:\n&/]|[.!?](?:\s|$)|\b(?:and|or|but|because|while|when|if|who|which|that)\b", re.IGNORECASE)
@@ -208,7 +98,7 @@ def _is_passive(words: Sequence[str], shared: set[str]) -> bool:
 def _order(words: Sequence[str]) -> list[str]:
     """Stems of the content words that occur once; adverbs may stand anywhere."""
     content = [
-        stem(word) for word in words if word not in SMALL_WORDS and not word.endswith("ly") and not _is_negation(word)
+        stem(word) for word in words if word not in SMALL_WORDS and not word.endswith("ly") and not is_negation(word)
     ]
     return [word for word in content if content.count(word) == 1]
 
@@ -224,13 +114,23 @@ def _longest(places: Sequence[int]) -> int:
     return len(ends)
 
 
-def _is_exchanged(expected: str, found: str) -> bool:
-    """Whether what stood before a word stands behind it, and the other way round: `A beat B`, `B beat A`."""
-    answers = [(words, _order(words)) for words in _clauses(found)]
+def _sides(expected: str, found: str, *, has_opposite: bool) -> tuple[bool, bool]:
+    """How the sides of a statement stand in the answer: `A beat B`.
+
+    Args:
+        has_opposite: the answer has opposites of the reference's words.
+
+    Returns:
+        Whether the roles are exchanged (`B beat A`), and whether only the words are (`B was beaten by A`).
+    """
+    words = split_words(expected)
+    answers = [match_opposites(clause, words) if has_opposite else clause for clause in _clauses(found)]
+    orders = [(clause, _order(clause)) for clause in answers]
+    is_voiced = False
     for clause in _clauses(expected):
         wanted = {word: place for place, word in enumerate(_order(clause))}
         verdicts = set()
-        for other, order in answers:
+        for other, order in orders:
             shared = [word for word in order if word in wanted]
             if len(shared) < 3:
                 continue
@@ -239,25 +139,144 @@ def _is_exchanged(expected: str, found: str) -> bool:
             is_voice = _is_passive(clause, set(shared)) != _is_passive(other, set(shared))
             is_straight = _longest(places) >= 3
             verdicts.add(is_straight if is_voice else is_turned)
+            is_voiced = is_voiced or (is_voice and is_turned)
         if verdicts == {True}:
-            return True
-    return False
+            return True, False
+    return False, is_voiced
 
 
-def contradiction(reference: str, answer: str) -> str:
-    """How the answer says the opposite of the reference with its words; empty if it does not.
+def in_order(expected: Sequence[str], found: Sequence[str]) -> float:
+    """The share of neighbours that stay in order if as few words as possible are moved, 0-1.
 
-    >>> contradiction("Aspirin should not be given.", "Aspirin should be given.")
-    'denies what the reference says, or says what it denies'
-    >>> contradiction("Germany beat Brazil.", "Brazil beat Germany.")
-    'the words of the reference with exchanged roles'
-    >>> contradiction("Germany beat Brazil.", "Brazil was beaten by Germany.")
-    ''
+    >>> in_order(["a", "b", "c"], ["c", "b", "a"]), in_order(["a", "b", "c"], ["b", "a", "c"])
+    (0.0, 0.5)
     """
-    expected, found = split_words(reference), split_words(answer)
-    if expected and found and _is_denied(expected, found):
-        return "denies what the reference says, or says what it denies"
-    return "the words of the reference with exchanged roles" if _is_exchanged(reference, answer) else ""
+    wanted = {word: place for place, word in enumerate(dict.fromkeys(expected))}
+    places = [wanted[word] for word in dict.fromkeys(found) if word in wanted]
+    return (_longest(places) - 1) / (len(places) - 1) if len(places) > 1 else 1.0
+
+
+_STEP = re.compile(
+    r"[,;.\n]|\b(?:and )?(?:then|next|finally|afterwards|after that|lastly)\b|\b(?P<turn>before|after)\b", re.IGNORECASE
+)
+_SEQUENCE = re.compile(r"\b(?:first|then|next|finally|afterwards|before|after)\b", re.IGNORECASE)
+
+
+def _steps(text: str) -> list[set[str]]:
+    """The stems of each step of a text that says what comes first, in the order of time; empty if it says no order."""
+    if not _SEQUENCE.search(text):
+        return []
+    steps: list[set[str]] = []
+    place, turn, is_lead = 0, "", False
+    for match in itertools.islice(itertools.chain(_STEP.finditer(text), [None]), _MOST_CLAUSES):
+        step = {
+            stem(word)
+            for word in split_words(text[place : match.start() if match else len(text)])
+            if word not in SMALL_WORDS and word != "first"
+        }
+        if step:
+            is_back = is_lead or (turn == "after" and len(steps) > 0)  # "A after B", "before B, A"
+            is_lead = turn == "before" and not steps
+            steps.insert(len(steps) - 1 if is_back else len(steps), step)
+            turn = ""
+        if match is None:
+            break
+        place, turn = match.end(), (match["turn"] or turn).lower()
+    return steps
+
+
+def _has_other_order(reference: str, answer: str) -> bool:
+    """Whether the steps of the reference stand in another order: `A, then B`, `first B, then A`."""
+    wanted, found = _steps(reference), _steps(answer)
+    places = []
+    for step in found:
+        shares = [len(step & one) / len(one) for one in wanted]
+        if shares and 2 * max(shares) > 1:
+            places.append(shares.index(max(shares)))
+    return len(places) > 1 and len(set(places)) == len(places) and _longest(places) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """How an answer stands to the reference, as far as both have the same words."""
+
+    opposed: str = ""
+    """How it says the opposite; empty if it does not."""
+    is_turned: bool = False
+    """It says the same from the other side: `Tea is cheaper than coffee`, `Coffee is more expensive than tea`."""
+    has_opposites: bool = False
+    """It says the same with an opposite: `not unsafe`."""
+
+
+def stance(reference: str, answer: str) -> Stance:
+    """Whether the answer says the opposite of the reference with its words.
+
+    >>> stance("Aspirin should not be given.", "Aspirin should be given.").opposed
+    'denies what the reference says, or says what it denies'
+    >>> stance("The price rose.", "The price fell.").opposed
+    'says the opposite of a word of the reference'
+    >>> stance("Germany beat Brazil.", "Brazil beat Germany.").opposed
+    'the words of the reference with exchanged roles'
+    >>> stance("Germany beat Brazil.", "Brazil was beaten by Germany.")
+    Stance(opposed='', is_turned=True, has_opposites=False)
+    """
+    expected, plain = split_words(reference), split_words(answer)
+    if not expected or not plain:
+        return Stance()
+    found = match_opposites(plain, expected)
+    turned = _turned(expected, found, plain) if found != plain else set()
+    is_opposite = bool(turned) and _is_denied(expected, found, turned)
+    is_denied = _is_denied(expected, plain)
+    if is_opposite:
+        is_denied = is_denied or any(map(is_negation, expected)) != any(map(is_negation, plain))
+    is_exchanged, is_turned = _sides(reference, answer, has_opposite=found != plain)
+    if found != plain and is_exchanged and "than" in expected and "than" in found:
+        return Stance(is_turned=True, has_opposites=True)
+    if is_denied != is_opposite:  # "not odd" is even
+        told = "denies what the reference says, or says what it denies"
+        return Stance("says the opposite of a word of the reference" if is_opposite else told)
+    if is_exchanged:
+        return Stance("the words of the reference with exchanged roles")
+    if _has_other_order(reference, answer):
+        return Stance("the steps of the reference in another order")
+    return Stance("", is_turned, bool(turned))
+
+
+def _turned(expected: Sequence[str], found: Sequence[str], plain: Sequence[str]) -> set[str]:
+    """Stems of the expected words whose opposite stands next to the same content word, or at the same end."""
+    candidates = {stem(word) for word in found} - {stem(word) for word in plain}
+    wanted, has = _neighbours(expected), _neighbours(found)
+    return {word for word in candidates if wanted.get(word, set()) & has.get(word, set())}
+
+
+def _neighbours(words: Sequence[str]) -> dict[str, set[tuple[str, str]]]:
+    content = ["", *(stem(word) for word in words if not is_negation(word) and _is_content(word)), ""]
+    found: dict[str, set[tuple[str, str]]] = {}
+    for before, word, after in zip(content, content[1:], content[2:], strict=False):
+        found.setdefault(word, set()).update({("before", before), ("after", after)})
+    return found
+
+
+def _is_content(word: str) -> bool:
+    return word not in SMALL_WORDS or is_opposing(word)
+
+
+def contradicts_itself(reference: str, answer: str) -> bool:
+    """Whether one sentence of several says the opposite of the reference, and the answer as a whole does not.
+
+    >>> contradicts_itself("Yes, it is a fruit.", "Yes, it is a fruit. No, it is not a fruit.")
+    True
+    """
+    if SENTENCE_END.search(reference.strip()):
+        return False  # each sentence of the answer may be about another one
+    parts = [part for part in SENTENCE_END.split(answer) if part.strip()]
+    if not 1 < len(parts) <= _MOST_CLAUSES:
+        return False
+    said = polarities(split_words(reference)).keys()
+    about = [
+        part for part in parts if polarities(match_opposites(split_words(part), split_words(reference))).keys() <= said
+    ]
+    return any(stance(reference, part).opposed for part in about)
 
 
 _NO_SYMBOL = frozenset(["a", "i"])
@@ -270,7 +289,7 @@ def _is_symbol(word: str) -> bool:
     letters = "".join(mark for mark in word if mark.isalpha())
     if len(letters) == 1:
         return True
-    if word.lower() in SMALL_WORDS or _is_negation(word.lower()) or letters.islower() or len(letters) > 4:
+    if word.lower() in SMALL_WORDS or is_negation(word.lower()) or letters.islower() or len(letters) > 4:
         return False
     return len(letters) == 2 or (letters != letters.capitalize() and letters != letters.upper())
 
@@ -278,11 +297,13 @@ def _is_symbol(word: str) -> bool:
 def other_case(reference: str, answer: str) -> list[tuple[str, str]]:
     """The symbols of the reference that the answer has in another case only.
 
+    In a text without any capital letter, case is no content.
+
     >>> other_case("It is Au.", "It is AU."), other_case("The UK won.", "the uk won")
     ([('Au', 'AU')], [])
     """
     wanted = {word for word in split_words(reference, strict=True) if _is_symbol(word)}
-    if not wanted:
+    if not wanted or (answer.islower() and len(answer.split()) > 1):
         return []
     has = set(split_words(answer, strict=True))
     forms: dict[str, str] = {}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+
+from sftframe_plugins.judges.times import plain_dates
 
 _GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:[,'’_\u00a0\u2009\u202f]\d{3})+(?!\d)")
 """A number with separators between thousands; a plain space does not count: it also separates the members of a list."""
 
-_LIST_MARKER = re.compile(r"^[ \t]*(?:\d+[.)]|[-*•])[ \t]+(?=\S)", re.MULTILINE)
+LIST_MARKER = re.compile(r"^[ \t]*(?:\d+[.)]|[-*•])[ \t]+(?=\S)", re.MULTILINE)
 
 _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 """Chinese and Japanese characters: their words have no spaces between them."""
@@ -34,7 +34,7 @@ _STRICT_TOKEN = re.compile(rf"(?P<number>{_NUMBER})|{_WORD}|{_SIGN}|[^\w\s]|_")
 _EMPHASIS = re.compile(r"(?<![\w*])\*\*(?=\S)([^*\n]{1,200})(?<=\S)\*\*(?![\w*])")
 """`**bold**` of Markdown; `x ** 2` is none."""
 
-_MAX_ROUNDED = 40
+MAX_ROUNDED = 40
 """In characters; nobody rounds a longer number."""
 
 _MARKS = str.maketrans(
@@ -75,11 +75,28 @@ def _split(text: str, strict: bool) -> tuple[str, ...]:
     text = unicodedata.normalize("NFKC", text).translate(_MARKS)
     if not strict:
         text = unicodedata.normalize("NFKC", text.casefold()).replace("per cent", "percent")
+        text = _spell(text)
         text = _EMPHASIS.sub(r"\1", _CURRENCY.sub(lambda match: _CURRENCIES[match[0].strip()], text))
-    text = _UNSPACED.sub(r" \1 ", _LIST_MARKER.sub("", text))
+    text = _UNSPACED.sub(r" \1 ", LIST_MARKER.sub("", text))
     tokens = (_STRICT_TOKEN if strict else _TOKEN).finditer(text)
     words = [_canonical(match[0]) if match["number"] else match[0] for match in tokens]
     return tuple(words if strict else _digits(_SPELLED.get(word, word) for word in words))
+
+
+_SPELLINGS = [
+    (re.compile(r"\b([ap])\.\s?m\b\.?"), r"\1m"),
+    (re.compile(r"(?<!\d )(?<!\b\w )\bminus (?=\d)"), "-"),
+    (re.compile(r"(?<=\d)(?:st|nd|rd|th)\b"), ""),
+    (re.compile(r"\b(?:a|one) dozen\b"), "12"),
+]
+
+
+def _spell(text: str) -> str:
+    """What is one thing in two spellings, in one of them: dates, `a.m.`, `minus 5`, `3rd`, `a dozen`."""
+    text = plain_dates(text)
+    for pattern, other in _SPELLINGS:
+        text = pattern.sub(other, text)
+    return text
 
 
 def is_number(word: str) -> bool:
@@ -96,8 +113,17 @@ _TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen
 _TENS = dict(
     zip(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], range(20, 100, 10), strict=True)
 )
-_SMALL = {"zero": 0, **_ONES, **dict(zip(_TEENS, range(10, 20), strict=True)), **_TENS}
-_LARGE = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_ORDINALS = {
+    **dict(
+        zip(["fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "twelfth"], [*range(4, 10), 12], strict=True)
+    ),
+    **{f"{word}th": 10 + place for place, word in enumerate(_TEENS) if word != "twelve"},
+    **{word.removesuffix("y") + "ieth": value for word, value in _TENS.items()},
+}
+"""Without those that are more often other words: a second, a third party, first of all."""
+_SMALL = {"zero": 0, **_ONES, **dict(zip(_TEENS, range(10, 20), strict=True)), **_TENS, **_ORDINALS}
+_AFTER_TENS = {**_ONES, "first": 1, "third": 3, **{word: value for word, value in _ORDINALS.items() if value < 10}}
+_LARGE = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
 def _digits(words: Iterable[str]) -> Iterator[str]:
@@ -120,7 +146,7 @@ def _spelled_number(words: Sequence[str], start: int) -> tuple[str | None, int]:
 
     first = words[start]
     follows = words[start + 1] if start + 1 < len(words) else ""
-    if first not in _SMALL and not (is_number(first) and follows in _LARGE and len(first) <= _MAX_ROUNDED):
+    if first not in _SMALL and not (is_number(first) and follows in _LARGE and len(first) <= MAX_ROUNDED):
         return None, start
     total, part, place = Decimal(0), Decimal(_SMALL.get(first, first)), start + 1
     while place < len(words):
@@ -130,8 +156,8 @@ def _spelled_number(words: Sequence[str], start: int) -> tuple[str | None, int]:
                 part *= 100
             else:
                 total, part = total + part * _LARGE[word], Decimal(0)
-        elif word in _ONES and part % 100 in _TENS.values():
-            part += _ONES[word]
+        elif word in _AFTER_TENS and part % 100 in _TENS.values():
+            part += _AFTER_TENS[word]
         elif words[place - 1] in _LARGE and word in _SMALL:
             part += _SMALL[word]
         elif not (
@@ -145,18 +171,60 @@ def _spelled_number(words: Sequence[str], start: int) -> tuple[str | None, int]:
     return _canonical(f"{total + part:f}"), place
 
 
+_SMALL_WORDS = """
+a about after all also am an and any are as at be because been before being both but by can could did do does each
+either even for from had has have he her here him his how i if in into is it its itself just longer may me might more
+most must my now of on only or other our out over should so some such than that the their them then there these they
+this those to today tomorrow too under up us very was we were what when where which while who whom whose why will with
+would yesterday you your
+"""
+SMALL_WORDS = frozenset(_SMALL_WORDS.split())
+"""Words that say little on their own."""
+
+_NOT = frozenset(["not", "no", "never", "none", "nobody", "nothing", "neither", "nor", "without", "cannot"])
+
+
+def is_negation(word: str) -> bool:
+    """Whether a word denies something."""
+    return word in _NOT or word.endswith("n't")
+
+
+_ABOUT = frozenset(["about", "almost", "approximately", "approx", "around", "circa", "nearly", "roughly"])
+_ROUNDED_SHARE = 0.01
+"""How far a number that is `about` another one may be from it."""
+_MOST_NUMBERS = 100
+"""Numbers of the reference that are rounded, so that a page of them takes no time."""
+
+
 def match_rounded(words: Sequence[str], expected: Sequence[str]) -> list[str]:
     """The words, with each number replaced by the expected one that it differs from by rounding only.
 
-    A rounded number keeps at least two digits: 18 and 17.6 stand for 17.64, but 3 does not stand for 3.14.
+    A rounded number keeps at least two digits: 18 and 17.6 stand for 17.64, but 3 does not stand for 3.14. Where one
+    side says `about`, 300 000 stands for 299 792.
 
     >>> match_rounded(["about", "50.3", "m"], ["50.27", "m"])
     ['about', '50.27', 'm']
+    >>> match_rounded(["299792"], ["about", "300000"]), match_rounded(["299792"], ["300000"])
+    (['300000'], ['299792'])
     """
     known = {number: number for number in expected if is_number(number)}
     rounded = {short: number for number in known for short in _roundings(number)}
     meant = {**rounded, **known}
-    return [_expected_number(word, meant, known) if is_number(word) else word for word in words]
+    found = [_expected_number(word, meant, known) if is_number(word) else word for word in words]
+    if not known or (_ABOUT.isdisjoint(words) and _ABOUT.isdisjoint(expected)):
+        return found
+    wanted = list(known)[:_MOST_NUMBERS]
+    near = {word: next((one for one in wanted if _is_about(word, one)), word) for word in found if is_number(word)}
+    return [near.get(word, word) for word in found]
+
+
+def _is_about(one: str, other: str) -> bool:
+    """Whether one whole number is the other rounded, and not far from it."""
+    if not (one.isdecimal() and other.isdecimal() and max(len(one), len(other)) <= MAX_ROUNDED):
+        return False
+    unit = 10 ** (max(len(word) - len(word.rstrip("0")) for word in (one, other)))
+    low, high = sorted((int(one), int(other)))
+    return high - low <= _ROUNDED_SHARE * high and (low + unit // 2) // unit == (high + unit // 2) // unit
 
 
 def _expected_number(number: str, meant: dict[str, str], known: dict[str, str]) -> str:
@@ -182,13 +250,30 @@ def _roundings(number: str) -> Iterator[str]:
     """Shorter ways to write a decimal fraction, the longest first; half rounds up, as people do."""
     from decimal import ROUND_HALF_UP, Context, Decimal
 
-    places = len(number.partition(".")[2]) if len(number) <= _MAX_ROUNDED else 0
+    places = len(number.partition(".")[2]) if len(number) <= MAX_ROUNDED else 0
     context = Context(prec=len(number) + 1, rounding=ROUND_HALF_UP)
     for kept in range(places - 1, -1, -1):
         short = str(Decimal(number).quantize(Decimal(1).scaleb(-kept), context=context))
         if len(short.lstrip("-0.").replace(".", "")) >= 2:
             yield _canonical(short)
 
+
+_FORMS = """
+be am is are was were been being; bear bore borne; beat beaten; become became; begin began begun; bend bent; bind
+bound; bite bitten; blow blew blown; break broke broken; bring brought; build built; burn burnt; buy bought; catch
+caught; choose chose chosen; come came; deal dealt; dig dug; do did done does; draw drew drawn; drink drank drunk;
+drive drove driven; eat ate eaten; fall fell fallen; feed fed; feel felt; fight fought; find found; fly flew flown;
+forget forgot forgotten; freeze froze frozen; get got gotten; give gave given; go went gone goes; grow grew grown;
+have had has; hide hid hidden; hold held; keep kept; know knew known; lead led; learn learnt; lend lent; lose lost;
+make made; mean meant; meet met; pay paid; ride rode ridden; ring rang rung; rise rose risen; run ran; say said; see
+seen; seek sought; sell sold; send sent; shake shook shaken; shine shone; shoot shot; show shown; shrink shrank
+shrunk; sing sang sung; sink sank sunk; sit sat; sleep slept; speak spoke spoken; spend spent; spin spun; stand stood;
+steal stole stolen; stick stuck; strike struck; swim swam swum; take took taken; teach taught; tear tore torn; tell
+told; think thought; throw threw thrown; understand understood; wear wore worn; win won; wind wound; write wrote
+written; child children; foot feet; man men; mouse mice; person people; tooth teeth; woman women
+"""
+_IRREGULAR = {form: word for word, *forms in map(str.split, _FORMS.split(";")) for form in forms}
+"""Forms of English words that no ending tells."""
 
 _ENDINGS = (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("s", ""))
 
@@ -203,6 +288,7 @@ def stem(word: str) -> str:
     if not word.isascii():
         word = "".join(mark for mark in unicodedata.normalize("NFD", word) if not unicodedata.combining(mark))
     word = word.removesuffix("'s")
+    word = _IRREGULAR.get(word, word)
     if len(word) >= 4 and not word.endswith(("ss", "us", "is")):
         end, other = next((pair for pair in _ENDINGS if word.endswith(pair[0])), ("", ""))
         word = word.removesuffix(end) + other
@@ -220,146 +306,93 @@ def stem(word: str) -> str:
     return word
 
 
+_ALL_SUFFIXES = """
+ability able al ally ance ant at ation ator ed ely ence ent er ful ial ibility ibl ic ical ically ie ier if ific
+ification ing ion ious ism ist it ition itive ity iv ive iz ization ly ment ness or ous tion y
+"""
+_SUFFIXES = tuple(sorted(_ALL_SUFFIXES.split(), key=len, reverse=True))
+_SHORTEST_ROOT = 5
+"""Letters; `general` and `generous` are not told apart, `relation` and `relief` are."""
+
+
+@functools.lru_cache(maxsize=4096)
+def root(word: str) -> str:
+    """What words of one family have in common: `evaporation`, `evaporates`, `evaporating`.
+
+    >>> root("evaporation") == root("evaporates"), root("station")
+    (True, 'station')
+    """
+    short = stem(word)
+    for end in _SUFFIXES:
+        if short.endswith(end) and len(short) - len(end) >= _SHORTEST_ROOT:
+            return short.removesuffix(end)
+    return short
+
+
+_LEAST_SPELT, _MOST_SPELT = 6, 30
+"""Letters of words in which a slip is forgiven: of two shorter words with one letter less, each is a word."""
+
+
+def _slips(word: str) -> Iterator[str]:
+    """The word with a letter left out, and with two neighbours exchanged; the first letter stays."""
+    for place in range(1, len(word)):
+        yield word[:place] + word[place + 1 :]
+        if place + 1 < len(word):
+            yield word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+
+
+def _is_spelt(word: str) -> bool:
+    return _LEAST_SPELT <= len(word) <= _MOST_SPELT and word.isalpha()
+
+
+class _Misspelt:
+    """Expected words by what a slip makes of them."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = {word: word for word in words if _is_spelt(word)}
+        self._slips = {slip: word for word in self._words for slip in _slips(word)}
+
+    def meant(self, word: str) -> str | None:
+        """The expected word that this one is but for a letter too many, a missing one, or two exchanged ones."""
+        if not self._words or not word.isalpha() or not _LEAST_SPELT - 1 <= len(word) <= _MOST_SPELT + 1:
+            return None
+        known = self._slips.get(word)
+        if known is None and len(word) > _LEAST_SPELT:
+            known = next((self._words[slip] for slip in _slips(word) if slip in self._words), None)
+        return known
+
+
 def match_forms(words: Sequence[str], expected: Sequence[str], question: Iterable[str]) -> list[str]:
     """The words, with each form of an expected word replaced by it; `one` and `1` are forms of each other.
 
-    If the question has a form of the word, then the form is what it asks for, and counts.
+    Words of one family and slips of the pen are forms too. If the question has a form of the word, then the form is
+    what it asks for, and counts.
 
     >>> match_forms(["it", "expanded"], ["expands"], ["why"]), match_forms(["walked"], ["walk"], ["she", "walks"])
     (['it', 'expands'], ['walked'])
+    >>> match_forms(["recursion", "budapset"], ["recursive", "budapest"], [])
+    ['recursive', 'budapest']
     """
-    asked, known = {stem(word) for word in question}, set(expected)
-    forms = {stem(word): word for word in reversed(expected) if not is_number(word)}
-    forms = {form: word for form, word in forms.items() if form not in asked}
+    asked_words = list(question)
+    asked, asked_roots, known = set(map(stem, asked_words)), set(map(root, asked_words)), set(expected)
+    plain = [word for word in reversed(expected) if not is_number(word)]
+    forms = {stem(word): word for word in plain if stem(word) not in asked}
+    families = {root(word): word for word in plain if root(word) not in asked_roots}
     if ("1" in known) != ("one" in known):
         forms |= {"one": "1"} if "1" in known else {"1": "one"}
-    return [word if word in known else forms.get(stem(word), word) for word in words]
-
-
-_UNITS_BY_KIND = {
-    "length": "1000 km kilometer kilometre; 1 m meter metre; .01 cm centimeter centimetre;"
-    ".001 mm millimeter millimetre; 1609.344 mi mile; .9144 yd yard; .3048 ft foot feet; .0254 inch inche",
-    "mass": "1000 t tonne; 1 kg kilogram kilo; .001 g gram gramme; .000001 mg milligram; .45359237 lb pound;"
-    ".028349523 oz ounce",
-    "volume": "1 l liter litre; .01 cl centiliter centilitre; .001 ml milliliter millilitre; 3.785411784 gal gallon;"
-    ".473176473 pint; .24 cup",
-    "time": ".001 ms millisecond; 1 s sec second; 60 min minute; 3600 h hr hour; 86400 day; 604800 week",
-    "months": "1 month; 12 year",
-    "temperature": "1 c celsius; 0.5555555555555556 f fahrenheit; 1 k kelvin",
-    "energy": "1 j joule; 1000 kj kilojoule; 4184 kcal kilocalorie",
-    "area": "10000 ha hectare; 4046.8564224 acre",
-}
-"""Factors by unit. A library such as pint knows hundreds, but takes `in`, `as` and `at` for units too (inch,
-attosecond, technical atmosphere), so a list of those that people write in answers is needed anyway, and is enough.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    kind: str
-    factor: float
-    zero: float = 0.0
-    """Where the scale begins, in the kind's first unit."""
-
-
-_ZEROS = {"f": -32 / 1.8, "fahrenheit": -32 / 1.8, "k": -273.15, "kelvin": -273.15}
-
-
-def _units() -> dict[str, _Unit]:
-    found = {"mph": _Unit("length/time", 0.44704), "kph": _Unit("length/time", 1 / 3.6)}
-    for kind, lines in _UNITS_BY_KIND.items():
-        for factor, *names in (line.split() for line in lines.split(";")):
-            for name in names:
-                found[name] = found[name + "s"] = _Unit(kind, float(factor), _ZEROS.get(name, 0.0))
-    return found
-
-
-_UNITS: Mapping[str, _Unit] = _units()
-
-_MOST_PARTS = 100
-"""Quantities or accepted answers that are looked at, so that a page of them takes no time."""
-
-_ROUNDED_SHARE = 0.01
-"""A converted quantity is rounded: 26 miles for a marathon are right, 25 and 27 are not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number with its unit in a list of words."""
-
-    start: int
-    end: int
-    number: str
-    unit: _Unit
-
-    @property
-    def value(self) -> float:
-        """In the kind's first unit."""
-        return float(self.number) * self.unit.factor + self.unit.zero
-
-    def is_same(self, other: Quantity) -> bool:
-        """Whether the other quantity, converted to this one's unit, is this one."""
-        if self.unit.kind != other.unit.kind:
-            return False
-        if self.unit == other.unit:
-            return self.number == other.number
-        converted = (other.value - self.unit.zero) / self.unit.factor
-        return abs(converted - float(self.number)) <= max(_ROUNDED_SHARE * abs(float(self.number)), 1e-6)
-
-
-def quantities(words: Sequence[str]) -> list[Quantity]:
-    """The quantities of a text.
-
-    >>> [(one.number, one.unit.kind) for one in quantities(split_words("At 60 km/h it took two hours at 5 °C."))]
-    [('60', 'length/time'), ('2', 'time'), ('5', 'temperature')]
-    """
+    for digit, ordinal in (("1", "first"), ("2", "second"), ("3", "third")):
+        if (digit in known) != (ordinal in known):
+            forms |= {ordinal: digit} if digit in known else {digit: ordinal}
+    misspelt = _Misspelt(word for word in known if stem(word) not in asked)
+    asked_words_set = set(asked_words)
     found = []
-    for place, word in enumerate(words):
-        if not is_number(word) or len(word) > _MAX_ROUNDED:
+    for word in words:
+        if word in known or word in asked_words_set:
+            found.append(word)
             continue
-        at = place + 1
-        if at < len(words) and words[at] in ("degree", "degrees", "deg"):
-            at += 1
-        unit = _UNITS.get(words[at]) if at < len(words) else None
-        if unit is None:
-            continue
-        below = _UNITS.get(words[at + 2]) if at + 2 < len(words) and words[at + 1] in ("/", "per") else None
-        if below is not None:
-            unit, at = _Unit(f"{unit.kind}/{below.kind}", unit.factor / below.factor), at + 2
-        found.append(Quantity(place, at + 1, word, unit))
+        meant = forms.get(stem(word)) or families.get(root(word)) or misspelt.meant(word)
+        found.append(meant or word)
     return found
-
-
-def match_quantities(words: Sequence[str], expected: Sequence[str], question: Sequence[str]) -> tuple[list[str], bool]:
-    """The words, with each quantity replaced by the expected one that is the same in another unit.
-
-    A quantity of the question is not converted: it may be what has to be converted.
-
-    Returns:
-        The words, and whether an expected number is there with another unit instead.
-
-    >>> match_quantities(["26.2", "miles"], ["42.195", "km"], [])
-    (['42.195', 'km'], False)
-    >>> match_quantities(["5", "g"], ["5", "kg"], [])
-    (['5', 'g'], True)
-    """
-    wanted = quantities(expected)[:_MOST_PARTS]
-    if not wanted:
-        return list(words), False
-    asked = quantities(question)[:_MOST_PARTS]
-    found, copied, met, others = [], 0, set(), set()
-    for one in quantities(words):
-        is_asked = any(one.unit == other.unit and one.number == other.number for other in asked)
-        alike = [other for other in wanted if other.is_same(one) and (other.unit == one.unit or not is_asked)]
-        same = next((other for other in alike if other.unit == one.unit), alike[0] if alike else None)
-        if same is None:
-            others.add(one.number)
-            continue
-        met.add(same.number)
-        found += [*words[copied : one.start], *expected[same.start : same.end]]
-        copied = one.end
-    is_other = any(one.number in others and one.number not in met for one in wanted)
-    return [*found, *words[copied:]], is_other
 
 
 def signs(words: Sequence[str]) -> dict[tuple[str, str], set[str]]:
@@ -396,122 +429,8 @@ def has_other_sign(found: Sequence[str], expected: Sequence[str]) -> bool:
     return False
 
 
-_BREAK = re.compile(r"[,;:\n]|[.!?](?:\s|$)|\b(?:and|or)\b", re.IGNORECASE)
-
-
-def members(text: str) -> list[list[str]]:
-    """The words between commas, ends of sentences and lines, `and` and `or`.
-
-    >>> members("Red, light blue and green.")
-    [['red'], ['light', 'blue'], ['green']]
-    """
-    return [words for words in map(split_words, _BREAK.split(_LIST_MARKER.sub("", text))) if words]
-
-
-_FORM = re.compile(r"^\s*(?:#+ |[-*•] |\d+[.)] )|\*\*\S|```", re.MULTILINE)
-
-
-def has_form(text: str) -> bool:
-    """Whether a text is more than plain words: a list, or Markdown."""
-    return _FORM.search(text.strip()) is not None
-
-
-_SENTENCE_END = re.compile(r"[.!?]\s+|\n+")
-
-
-def sentences(text: str) -> list[list[str]]:
-    """The words of each sentence of three words or more, if there are several.
-
-    >>> sentences("It is Au. No. Or it is Ag.")
-    [['it', 'is', 'au'], ['or', 'it', 'is', 'ag']]
-    """
-    found = [words for words in map(split_words, _SENTENCE_END.split(text)) if len(words) >= 3]
-    return found if len(found) > 1 else []
-
-
-_LONGEST_MEMBER = 3
-"""Words; a text of longer ones is no bare list."""
-
-
-def is_list(text: str) -> bool:
-    """Whether a text is a list and nothing else."""
-    found = members(text)
-    return len(found) > 1 and max(map(len, found)) <= _LONGEST_MEMBER
-
-
-_OPTION_TOKEN = re.compile(r"[\w.-]+|,")
-
-
-def options(question: str) -> set[str]:
-    """The words that a question lets choose from.
-
-    >>> sorted(options("Is it a noun, verb or both? Answer 'yes' or 'no'."))
-    ['both', 'no', 'noun', 'verb', 'yes']
-    """
-    tokens = _OPTION_TOKEN.findall(question)
-    found: list[str] = []
-    for place in (place for place, token in enumerate(tokens[:-1]) if token == "or" and place):
-        found.append(tokens[place + 1])
-        before = place - 1
-        if tokens[before] == ",":
-            before -= 1
-        while before >= 0:
-            found.append(tokens[before])
-            if before < 2 or tokens[before - 1] != ",":
-                break
-            before -= 2
-    return {word for token in found for word in split_words(token)}
-
-
 def _marked(words: Sequence[str], others: Sequence[str]) -> bool:
     """Whether a word such as `c++` stands among the others without its sign only."""
     marked = {word for word in words if word[-1] in "+#" and word[0].isalpha()}
     plain = set(others).difference(words)
     return any(word not in others and word.rstrip("+#") in plain for word in marked)
-
-
-_CODE = re.compile(
-    r"^\s*(?:def|class|return|import|for|while|if)\b.*[:(]|[{};]\s*$|\w\([^()\n]{0,200}\)[.:;]?|==|\+=|```", re.M
-)
-
-
-def is_code(text: str) -> bool:
-    """Whether a text is a program, in which case and marks count.
-
-    >>> is_code("def f(x):\\n    return x"), is_code("The sky is blue (mostly).")
-    (True, False)
-    """
-    lines = [line for line in text.splitlines() if line.strip()]
-    return bool(lines) and 2 * sum(bool(_CODE.search(line)) for line in lines) >= len(lines)
-
-
-def fenced_code(text: str) -> str:
-    """The program in a text of Markdown; the text itself if it has none."""
-    blocks = text.split("```")[1::2]
-    return "\n".join(block.partition("\n")[2] for block in blocks) if blocks else text
-
-
-_ALTERNATIVE_BREAK = re.compile(r"(?<=[^\s/])/(?=[^\s/])")
-_NO_ALTERNATIVES = re.compile(r"[=*<>]|://|[.!?]\s*$|[A-Z]{1,3}/[A-Z]{1,3}\s*$")
-_PARTS = frozenset(["and", "or", "he", "she", "his", "her", "him", "hers", "her's", "s/he"])
-
-
-def alternatives(reference: str) -> list[str]:
-    """The accepted answers `a/b/c`; the reference itself if it is one answer.
-
-    A sentence, a formula, a fraction, a unit, an address, `TCP/IP` and `and/or` are one answer.
-
-    >>> alternatives("Lyon/city of Lyon"), alternatives("60 km/h"), alternatives("1/2")
-    (['Lyon', 'city of Lyon'], ['60 km/h'], ['1/2'])
-    """
-    parts = _ALTERNATIVE_BREAK.split(reference)
-    if not 1 < len(parts) <= _MOST_PARTS or _NO_ALTERNATIVES.search(reference) or "\n" in reference.strip():
-        return [reference]
-    words = [split_words(part) for part in parts]
-    is_whole = all(words)
-    for one, other in itertools.pairwise(words if is_whole else []):
-        is_whole = is_whole and not (one[-1] in _PARTS and other[0] in _PARTS)
-        is_whole = is_whole and not (one[-1] in _UNITS and other[0] in _UNITS)
-        is_whole = is_whole and not (is_number(one[-1]) and is_number(other[0]) and len(one[-1]) < 3)
-    is_whole = is_whole and any(len(part) > 1 for part in parts)
-    return parts if is_whole else [reference]

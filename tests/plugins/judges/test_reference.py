@@ -244,19 +244,86 @@ def test_what_is_equal_costs_little(reference, answer):
     assert graded(answer, instruction="Tell me.", reference=reference)[0] > 75
 
 
+@pytest.mark.parametrize(
+    ("instruction", "reference", "answer"),
+    [
+        ("When was it?", "3 June 1987", "June 3rd, 1987"),
+        ("When was it?", "On 3 June 1987.", "1987-06-03"),
+        ("When does it begin?", "At 8 pm.", "20:00"),
+        ("Which floor?", "On the 14th floor.", "on the fourteenth floor"),
+        ("How many?", "24 cups", "two dozen cups"),
+        ("How much is left?", "1/4", "25%"),
+        ("How much is left?", "50%", "half of it"),
+        ("How far is it?", "About 150,000,000 km", "149,597,870 km"),
+        ("Which body is it?", "The World Health Organization", "The WHO"),
+        ("Which body is it?", "WHO", "the World Health Organization"),
+        ("Who wrote it?", "Virginia Woolf", "Woolf"),
+        ("Who wrote it?", "Herbert George Wells", "H. G. Wells"),
+        ("Do whales lay eggs?", "No", "Whales do not lay eggs."),
+        ("Do whales lay eggs?", "No, whales do not lay eggs.", "No."),
+        ("What does the wind do?", "It accelerates the erosion of rocks.", "it acelerates erosion of the rocks"),
+        ("Who eats whom?", "The heron eats the frog.", "The frog is eaten by the heron."),
+    ],
+)
+def test_what_is_said_in_another_form_costs_little(instruction, reference, answer):
+    assert graded(answer, instruction=instruction, reference=reference)[0] >= 75
+
+
+@pytest.mark.parametrize(
+    ("instruction", "reference", "answer"),
+    [
+        ("When was it?", "3 June 1987", "30 June 1987"),
+        ("When was it?", "In June 1987.", "In July 1987."),
+        ("When does it begin?", "At 8 pm.", "At 8 am."),
+        ("How did the level change?", "The level rose by 2 m.", "The level fell by 2 m."),
+        ("Who wrote it?", "Virginia Woolf", "Leonard Woolf"),
+        ("Do whales lay eggs?", "No", "Whales lay eggs."),
+        ("How many?", "17", "16, 17, 18 or 19"),
+        ("Does it float?", "Yes, it floats.", "Yes, it floats. No, it does not float."),
+        ("Name the phases in order.", "Egg, larva, pupa, adult", "Adult, pupa, larva, egg"),
+    ],
+)
+def test_what_only_looks_alike_costs_much(instruction, reference, answer):
+    assert graded(answer, instruction=instruction, reference=reference)[0] <= 50
+
+
+def test_two_guesses_are_half_right_and_named():
+    case = {"instruction": "Which metal is it?", "reference": "Zinc"}
+    score, reason = graded("It is either tin or zinc.", **case)
+    assert score == pytest.approx(50, abs=1)
+    assert reason == "leaves open whether it is tin"
+    assert graded("Zinc, which is used in or on batteries.", **case)[0] > 90
+
+
+def test_half_of_what_an_open_question_misses_is_given_back():
+    case = {"instruction": "Name a prime colour.", "reference": "Red"}
+    assert graded("Blue", **case) == (50.0, "an open question: half of what is missing may be right in other words")
+    for no_answer in ("", "It is not known.", "blue blue blue", "Name a prime colour.", "A prime colour."):
+        assert graded(no_answer, **case)[0] == 0
+    assert graded("Blue", instruction="Name the colour of blood.", reference="Red")[0] == 0
+    assert graded("15", instruction="Name a multiple of 7 under 10.", reference="7")[0] == 0
+
+
+def test_half_of_an_explanations_score_is_the_share_of_its_words_by_hand():
+    # 4 key words of 5 letters each, 2 found: the F-measure with beta 20 is 401 * 10 / (400 * 20 + 10); half of the
+    # reference is there, which takes a fifth of the lack; the mean of that and of 10 of 20 letters
+    score, _ = graded("alpha gamma", instruction="?", reference="alpha hotel gamma tango")
+    assert score == pytest.approx(100 * (401 * 10 / 8010 * (1 - 0.2 * 0.5) + 0.5) / 2)
+
+
 def test_a_symbol_in_another_case_costs_half_and_is_named():
     case = {"instruction": "Which symbol has iron?", "reference": "The symbol is Fe."}
     assert graded("The symbol is FE.", **case) == (50.0, "FE instead of Fe")
 
 
 def test_many_added_words_cost_little_and_a_missing_one_much():
-    case = {"instruction": "Who wrote it?", "reference": "Gabriel Mistral"}
+    case = {"instruction": "Which agreement was it?", "reference": "Geneva Protocol"}
     wordy = (
-        "The poem was written by Gabriel Mistral, who lived for many years in the mountains, taught at a small school, "
-        "and later travelled widely as a diplomat before the prize made the name known everywhere."
+        "The agreement was the Geneva Protocol, which many states signed in the years after the war, later extended, "
+        "and finally replaced by a convention that also forbids to make and to store such weapons."
     )
     assert graded(wordy, **case)[0] > 85
-    assert graded("Mistral", **case)[0] < 60
+    assert graded("Protocol", **case)[0] < 60
 
 
 def test_the_right_thing_and_then_another_one_in_its_place_is_half_right():
@@ -267,9 +334,9 @@ def test_the_right_thing_and_then_another_one_in_its_place_is_half_right():
 
 
 def test_the_identity_has_the_number_of_the_rules():
-    assert ReferenceJudge().identity == "reference@2"
+    assert ReferenceJudge().identity == "reference@3"
     verdict = next(ReferenceJudge().score([JudgeItem(index=0, instruction="", input="", reference="a", answer="b")]))
-    assert verdict.judge == "reference@2"
+    assert verdict.judge == "reference@3"
 
 
 def sides(*answers):
@@ -315,7 +382,9 @@ def test_a_megabyte_takes_no_time():
     assert len(reason) < 300
 
 
-@pytest.mark.parametrize("text", ["a(", "** a **b", "```x\n", "a/", "1 km ", "a, b or ", "not ", "<>"])
+@pytest.mark.parametrize(
+    "text", ["a(", "** a **b", "```x\n", "a/", "1 km ", "a, b or ", "not ", "<>", "first a, then b. ", "1/2 "]
+)
 def test_a_page_of_one_thing_takes_no_time(text):
     page = text * 20_000
     assert 0 <= graded(f"b {page}", instruction=page, reference=page)[0] <= 100

@@ -1,5 +1,5 @@
 import pytest
-from sftframe_plugins.judges.statements import contradiction, other_case
+from sftframe_plugins.judges.statements import contradicts_itself, in_order, other_case, stance
 
 DENIES = "denies what the reference says, or says what it denies"
 EXCHANGED = "the words of the reference with exchanged roles"
@@ -17,7 +17,7 @@ EXCHANGED = "the words of the reference with exchanged roles"
     ],
 )
 def test_a_not_more_or_less_is_the_opposite(reference, answer):
-    assert contradiction(reference, answer) == DENIES
+    assert stance(reference, answer).opposed == DENIES
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_not_more_or_less_is_the_opposite(reference, answer):
     ],
 )
 def test_a_not_about_something_else_is_no_denial(reference, answer):
-    assert contradiction(reference, answer) == ""
+    assert stance(reference, answer).opposed == ""
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_not_about_something_else_is_no_denial(reference, answer):
     ],
 )
 def test_exchanged_roles_are_the_opposite(reference, answer):
-    assert contradiction(reference, answer) == EXCHANGED
+    assert stance(reference, answer).opposed == EXCHANGED
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_exchanged_roles_are_the_opposite(reference, answer):
     ],
 )
 def test_another_order_of_the_same_statement_is_none(reference, answer):
-    assert contradiction(reference, answer) == ""
+    assert stance(reference, answer).opposed == ""
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,8 @@ def test_another_order_of_the_same_statement_is_none(reference, answer):
     [
         ("Fe", "FE", [("Fe", "FE")]),
         ("The element is Co.", "The element is CO.", [("Co", "CO")]),
-        ("It is written in C.", "it is written in c", [("C", "c")]),
+        ("It is written in C.", "It is written in c", [("C", "c")]),
+        ("It is written in C.", "it is written in c", []),
         ("pH", "ph", [("pH", "ph")]),
         ("I saw it in Rome.", "i saw it in rome", []),
         ("NASA and the EU", "nasa and the eu", []),
@@ -78,6 +79,68 @@ def test_case_is_content_in_symbols_only(reference, answer, found):
     assert other_case(reference, answer) == found
 
 
+OPPOSITE = "says the opposite of a word of the reference"
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("The gas expands.", "It contracts."),
+        ("Wages rose by 3 percent.", "Wages fell by 3 percent."),
+        ("Wash the fruit before eating it.", "Wash the fruit after eating it."),
+        ("The oak is taller than the birch.", "The oak is shorter than the birch."),
+        ("The procedure is safe.", "The procedure is unsafe."),
+        ("The berries are harmless.", "The berries are harmful."),
+    ],
+)
+def test_the_opposite_of_a_word_in_its_place_is_the_opposite(reference, answer):
+    assert stance(reference, answer).opposed == OPPOSITE
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("The oak is taller than the birch.", "The birch is shorter than the oak."),
+        ("The procedure is safe.", "The procedure is not unsafe."),
+        ("The berries are not edible.", "The berries are inedible."),
+        ("The window is not open.", "The window is closed."),
+        ("Cold air sinks.", "Cold air sinks and warm air rises."),
+        ("The first ship was large.", "A small boat followed the first ship."),
+    ],
+)
+def test_the_same_thing_from_the_other_side_is_no_opposite(reference, answer):
+    assert stance(reference, answer).opposed == ""
+
+
+@pytest.mark.parametrize(
+    "reference", ["First knead the dough, then bake the bread.", "Knead the dough before you bake the bread."]
+)
+@pytest.mark.parametrize(
+    ("answer", "is_other"),
+    [
+        ("First bake the bread, then knead the dough.", True),
+        ("Bake the bread, and after that knead the dough.", True),
+        ("After you bake the bread, knead the dough.", True),
+        ("Bake the bread after you knead the dough.", False),
+        ("Before you bake the bread, knead the dough.", False),
+        ("Knead the dough first. Then bake the bread.", False),
+    ],
+)
+def test_the_order_of_steps_is_content(reference, answer, is_other):
+    assert bool(stance(reference, answer).opposed) is is_other
+
+
+def test_an_answer_may_contradict_itself():
+    assert contradicts_itself("Spiders have 8 legs.", "Spiders have 8 legs. But spiders do not have 8 legs.")
+    assert not contradicts_itself("Spiders have 8 legs.", "Spiders have 8 legs. Insects do not have 8 legs.")
+    assert not contradicts_itself("It is hot. It is not dry.", "It is hot. It is not dry.")
+
+
+def test_moving_one_of_four_words_keeps_two_of_three_neighbours():
+    assert in_order(list("abcd"), list("bcad")) == pytest.approx(2 / 3)
+    assert in_order(list("abcd"), ["b"]) == 1
+
+
 def test_a_page_takes_no_time():
     page = "The fox hunts the hare and is not seen. " * 5_000
-    assert contradiction(page, page.upper()) == ""
+    assert stance(page, page.upper()).opposed == ""

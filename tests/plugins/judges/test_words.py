@@ -3,14 +3,9 @@ import unicodedata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sftframe_plugins.judges.wording import (
-    alternatives,
-    is_code,
-    is_number,
-    match_quantities,
-    match_rounded,
-    split_words,
-)
+from sftframe_plugins.judges.parts import alternatives, is_code
+from sftframe_plugins.judges.quantities import match_quantities
+from sftframe_plugins.judges.wording import is_number, match_rounded, split_words
 
 
 @pytest.mark.parametrize(
