@@ -220,6 +220,7 @@ def compare_on_all_yardsticks(
             judge_variance=judge_variance if yardstick.key == "judge" else None,
             unit=yardstick.unit,
             equal_answers=equal,
+            is_about_answers=yardstick.is_about_answers,
             groups=groups,
         )
         missing = {
@@ -303,6 +304,7 @@ def _axis_table(
         labels={value: settings_in_words({axis.axis: value}) for value in axis.arms},
         adjust=adjust,
         groups=groups_of(arms),
+        is_about_answers=yardstick.is_about_answers,
     )
     return AxisTable(axis=axis.axis, table=table, num_arms=num_arms)
 

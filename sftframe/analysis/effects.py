@@ -45,9 +45,9 @@ def matches_in_words(difference: float, means: tuple[float, float] | None) -> st
     """Of exact matches.
 
     >>> matches_in_words(-5.0, (63.3, 58.3))
-    '5.0 fewer of 100 answers are equal to the reference: 58.3 instead of 63.3'
+    '5.0 fewer of 100 answers are equal to a reference answer: 58.3 instead of 63.3'
     """
-    return _of_100(difference, means, "are equal to the reference")
+    return _of_100(difference, means, "are equal to a reference answer")
 
 
 def stops_in_words(difference: float, means: tuple[float, float] | None) -> str:

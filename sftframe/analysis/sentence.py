@@ -77,11 +77,21 @@ def effect(claim: Claim, design: Design) -> str:
     up, down = yardstick.sides
     averaged = " averaged over the seeds," if found.num_seeds > 1 else ""
     told = yardstick.effect_in_words(found.difference, claim.means)
+    counted = found.num_better + found.num_worse + found.num_tied
+    labelled = " with people's labels" if counted < found.num_items else ""
     return (
-        f"With {claim.candidate} {told}. Of {found.num_items:,} item{'s' * (found.num_items != 1)},{averaged} "
+        f"With {claim.candidate} {told}. Of {counted:,} item{'s' * (counted != 1)}{labelled},{averaged} "
         f"{found.num_better:,} {'is' if found.num_better == 1 else 'are'} {up}, {found.num_worse:,} {down} and "
-        f"{found.num_tied:,} the same."
+        f"{found.num_tied:,} the same.{_agreement(found)}"
     )
+
+
+def _agreement(found: Comparison) -> str:
+    """In how many seeds the difference has the sign of their mean; empty with one seed, or without a difference."""
+    if len(found.seed_differences) < 2 or figure(found.difference, 1) == "0":
+        return ""
+    num_agreeing = sum(one * found.difference > 0 for one in found.seed_differences)
+    return f" The difference has this direction in {num_agreeing} of {len(found.seed_differences)} seeds."
 
 
 SAME_WORTH = 0.02

@@ -73,21 +73,26 @@ def explain(
     missing: Missing | None = None,
     grouping: Grouping | None = None,
     settles: str = "",
+    is_about_answers: bool = True,
 ) -> Explanation:
     """The verdict with its figures, what would settle it, and what it does not cover.
 
-    With one seed the sentence is about the answers, since another seed could give others.
+    With one seed the sentence is about the answers, or the runs, since another seed could give others.
 
     Args:
         interval: the one that decided: at level 0.90 for `equivalent`, else at 0.95.
         settles: what would settle it, instead of `needed`.
+        is_about_answers: False where scores are of something else, as likelihoods are.
     """
     baseline, candidate = names
     figures = f"{_number(difference, unit)}"
     if interval is not None:
         figures += f", {100 * interval.level:.0f} % interval {interval.low:+.3g} to {interval.high:+.3g}"
     if covers == "items":
-        one, other, are, differ = f"The answers of {candidate}", f"those of {baseline}", "are", "differ"
+        if is_about_answers:
+            one, other, are, differ = f"The answers of {candidate}", f"those of {baseline}", "are", "differ"
+        else:
+            one, other, are, differ = f"The one run of {candidate}", f"that of {baseline}", "is", "differs"
     else:
         one, other, are, differ = candidate, baseline, "is", "differs"
     said = {
@@ -222,6 +227,7 @@ def compare_arms(
     equal_answers: Mapping[str, float] | None = None,
     adjust: Adjust = holm,
     groups: Mapping[int, str] | None = None,
+    is_about_answers: bool = True,
 ) -> ComparisonTable:
     """Compare every arm with the baseline.
 
@@ -240,6 +246,7 @@ def compare_arms(
         adjust: p values for the number of tests; by default Holm's, over the arms of this table.
         groups: by item its group. Items of one group are one unit; an item without one, or with an empty one, is a unit
             of its own.
+        is_about_answers: for the explanations; False where scores are of something else, as likelihoods are.
 
     Raises:
         ConfigError: an unknown baseline, fewer than two arms, a margin that is not positive.
@@ -259,6 +266,7 @@ def compare_arms(
         equal_answers=equal_answers or {},
         adjust=adjust,
         groups=groups or {},
+        is_about_answers=is_about_answers,
     )
     return ComparisonTable(
         arms=tuple(
@@ -308,6 +316,7 @@ class _Question:
     equal_answers: Mapping[str, float]
     adjust: Adjust
     groups: Mapping[int, str]
+    is_about_answers: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,6 +397,7 @@ def _comparison(
         num_items=pair.values.shape[1],
         missing=missing,
         grouping=groups,
+        is_about_answers=question.is_about_answers,
     )
     return Comparison(
         baseline=names[0],

@@ -12,7 +12,7 @@ import pytest
 from sftframe.analysis import compare, compare_arms, find_yardstick, group_into_arms
 from sftframe.analysis.intervals import Spread
 from sftframe.analysis.planning import worth_of_more
-from sftframe.analysis.sentence import worth
+from sftframe.analysis.sentence import effect, worth
 from sftframe.runs import LoadedRun
 
 from .test_sentence import BETTER, JUDGED, UNJUDGED, claim
@@ -123,11 +123,22 @@ def test_the_effect_says_what_is_counted_and_for_how_many_items(run: Runs) -> No
     # means: 150 / 4 and 250 / 4; "right" is the answer where the score is 100: 1 and 2 of 4
     assert compare(arms).effects == (
         "With collate pad-only 25.0 points of 100 more: a mean of 62.5 instead of 37.5. Of 4 items, averaged over the "
-        "seeds, 2 are better, 1 worse and 1 the same.",
+        "seeds, 2 are better, 1 worse and 1 the same. The difference has this direction in 2 of 2 seeds.",
     )
     assert compare(arms, yardstick="exact_match").effects == (
-        "With collate pad-only 25.0 more of 100 answers are equal to the reference: 50.0 instead of 25.0. Of 4 items, "
-        "averaged over the seeds, 2 are better, 1 worse and 1 the same.",
+        "With collate pad-only 25.0 more of 100 answers are equal to a reference answer: 50.0 instead of 25.0. Of 4 "
+        "items, "
+        "averaged over the seeds, 2 are better, 1 worse and 1 the same. The difference has this direction in 2 of 2 "
+        "seeds.",
+    )
+
+
+def test_counts_of_labelled_items_are_said_to_be_of_these() -> None:
+    labelled = claim(dataclasses.replace(BETTER, num_better=3, num_worse=1))
+    assert effect(labelled, JUDGED) == (
+        "With collate mask-instruction 9.2 points of 100 more. Of 4 items with people's labels, averaged over the "
+        "seeds, "
+        "3 are better, 1 worse and 0 the same."
     )
 
 
@@ -145,7 +156,9 @@ def test_the_differences_of_the_seeds_have_the_difference_as_their_mean(run: Run
         for seed, scores in pairs.items()
         for number, name in enumerate(("mask-pad", "pad-only"))
     ]
-    (found,) = compare(group_into_arms(runs)).main.table.comparisons
+    result = compare(group_into_arms(runs))
+    (found,) = result.main.table.comparisons
+    assert result.effects[0].endswith(" The difference has this direction in 1 of 2 seeds.")
     assert found.seed_differences == (3.0, -0.5)
     assert found.difference == pytest.approx(1.25)
 

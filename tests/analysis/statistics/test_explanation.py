@@ -69,3 +69,9 @@ def test_no_way_out_is_said_and_a_margin_proposed_only_where_there_is_none():
     out_of_reach = "No number of items or seeds in reach would settle it with a chance of 80%: show a difference"
     assert sentence(None).endswith(f"{out_of_reach}, or that it is within ±1.")
     assert f"{out_of_reach}. If there is none, only a margin can settle it" in sentence(None, margin=None)
+
+
+def test_with_one_seed_a_likelihood_is_of_the_run_and_not_of_its_answers():
+    asked = {"names": ("a", "b"), "difference": -0.5, "interval": None, "is_significant_alone": True, "margin": None}
+    told = explain(verdict="better", needed=None, covers="items", unit="nats per byte", is_about_answers=False, **asked)
+    assert told.said == "The one run of b is better than that of a (-0.5 nats per byte)."

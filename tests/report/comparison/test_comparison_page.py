@@ -64,7 +64,8 @@ def test_the_questions_that_follow_a_verdict_are_answered_below_it(page: Any) ->
     # means by hand: 280 / 6 and 385 / 6, and half a point per seed for three of six items: 1.5 seeds on average
     assert (
         "How large With collate mask-instruction 17.5 points of 100 more: a mean of 64.9 instead of 47.4. Of 6 items, "
-        "averaged over the seeds, 5 are better, 0 worse and 1 the same." in page.text
+        "averaged over the seeds, 5 are better, 0 worse and 1 the same. The difference has this direction in 2 of 2 "
+        "seeds." in page.text
     )
     assert (
         "How sure The uncertainty comes from items (100%). 6 more items would narrow the interval to about" in page.text
