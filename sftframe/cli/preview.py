@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sftframe.cli.options import Json
+from sftframe.cli.options import Json, option
 from sftframe.cli.settings import Settings, takes_settings
 
 if TYPE_CHECKING:
-    from sftframe.pipeline import Previewed
+    from sftframe.config import RunConfig
+    from sftframe.pipeline import Components, Previewed
+    from sftframe.progress import Observer
 
 
 @takes_settings("--judge", "--epochs", "--max-steps", "--lr", "--device", "--dtype", "--threads")
@@ -41,6 +44,15 @@ def preview(
             "--epoch", min=0, metavar="E", help="Show batches in the order of this epoch. Default: file order."
         ),
     ] = None,
+    against: Annotated[
+        Path | None,
+        option(
+            "--against",
+            help="Compare all rows with what another trainer fed its model: input_ids and labels as .jsonl, .parquet "
+            "or a folder of datasets.save_to_disk.",
+            metavar="DUMP",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show examples as the model will see them: roles, targets that count, lengths, batches.
@@ -64,6 +76,9 @@ def preview(
     config = resolve(settings.layer(asks_judge=False), registry)
     components = Components.choose(config, registry)
     observer = MessageObserver()
+    if against is not None:
+        _show_against(against, count, (config, components), observer, as_json=as_json)
+        return
     is_listing = batches or tensors
     data = read_data(
         config, components, observer, indices=set(index or ()), measures_all=lengths or is_listing or count > _MANY
@@ -85,6 +100,20 @@ def preview(
     ]
     facts = preview_render.Facts.of(config, data, counts)
     preview_render.show_examples(shown, facts, with_ids=ids, as_json=as_json)
+
+
+def _show_against(
+    path: Path, most: int, made: tuple[RunConfig, Components], observer: Observer, *, as_json: bool
+) -> None:
+    from sftframe.cli.preview_render import show_against
+    from sftframe.pipeline import announce_data, compare_dump, our_rows, read_data, read_dump
+
+    theirs = read_dump(path)
+    config, components = made
+    data = read_data(config, components, observer, indices=(), measures_all=True)
+    announce_data(data.prepared.dataset, observer)
+    found = compare_dump(theirs, our_rows(config, components, data), components.tokenizer)
+    show_against(path, found, most, collate=config.collate.name, as_json=as_json)
 
 
 _MANY = 2000

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -16,11 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.cli.console import out
+from sftframe.cli.console import out, prose
 from sftframe.cli.streams import write_json
 from sftframe.config import RunConfig
 from sftframe.escaping import escape_controls
-from sftframe.pipeline import BatchView, Previewed, TokenView
+from sftframe.pipeline import Against, BatchView, Previewed, RowDifference, TokenView
+from sftframe.pipeline import Token as DumpToken
 from sftframe.prompts.tokens import LengthReport
 from sftframe.records import Batch, TokenizedExample
 from sftframe.training import LABELS, PADDING, TargetCounts
@@ -102,6 +104,80 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
     if console.is_terminal and not console.no_color:
         console.print(_legend())
     _show_totals(console, facts, _weights(token for _, _, tokens in shown for token in tokens))
+
+
+def show_against(path: Path, found: Against, most: int, *, collate: str, as_json: bool) -> None:
+    """Print where another trainer's rows differ from ours, in sum and for the first rows.
+
+    Args:
+        most: rows that are shown.
+        collate: the name of our collate strategy.
+    """
+    if as_json:
+        write_json({"dump": str(path), "collate": collate, **found.document()})
+        return
+    console = out()
+    part = "training rows" if found.part == "train" else "rows of all parts"
+    prose(console, f"{path}: {found.num_theirs:,} rows, compared with our {found.num_ours:,} {part} ({collate})")
+    if found.is_same:
+        prose(console, "All are the same: every token, and every label.")
+        return
+    if found.is_reordered:
+        prose(console, "The order is another one: each row is compared with the one of ours that is most like it.")
+    if found.num_unmatched:
+        prose(console, f"{found.num_unmatched:,} rows of the dump are like none of ours.")
+    num_labels_only = found.num_labels_differ - sum(1 for row in found.differences if row.kind and row.label)
+    prose(
+        console,
+        f"{found.num_same:,} rows are the same; in {found.num_tokens_differ:,} tokens differ, in {num_labels_only:,} "
+        "only labels.",
+    )
+    for kind, number in list(found.kinds.items())[:_MOST_KINDS]:
+        prose(console, f"  {number:,} × {kind}")
+    _show_labels(console, found)
+    for row in found.differences[:most]:
+        for line in _difference_lines(row):
+            prose(console, line)
+    if len(found.differences) > most:
+        prose(console, f"… and {len(found.differences) - most:,} more rows; -n shows more, --json lists all")
+
+
+_MOST_KINDS = 8
+
+
+def _show_labels(console: Console, found: Against) -> None:
+    if any(counts.ours or counts.theirs for counts in found.labels.values()):
+        table = Table("role", "count in both", "only in ours", "only in theirs", "in none", title_justify="left")
+        table.title = "labels of the tokens that both have"
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for role, counts in found.labels.items():
+            table.add_row(
+                role, *(f"{number:,}" for number in (counts.both, counts.ours, counts.theirs, counts.neither))
+            )
+        console.print(table)
+    if found.has_weights:
+        prose(console, "Some of our targets count with a weight other than 1; a dump has no weights.")
+
+
+def _difference_lines(row: RowDifference) -> Iterator[str]:
+    yield f"{row.place}, our example {row.index}:"
+    if row.kind:
+        ours = "our row ends" if row.ours is None else f"ours {_named(row.ours)}"
+        theirs = "theirs ends" if row.theirs is None else f"theirs {_named(row.theirs)}"
+        at = row.ours or row.theirs
+        yield f"  {row.kind}; first at token {at.position if at else 0}: {ours}, {theirs}"
+        yield f"    ours   {row.our_text!r}"
+        yield f"    theirs {row.their_text!r}"
+    if row.label is not None:
+        other = "not in theirs" if row.counts_in == "ours" else "not in ours"
+        token = f"token {row.label.position}, {_named(row.label)}"
+        yield f"  first label that differs: {token} counts in {row.counts_in}, {other}"
+
+
+def _named(token: DumpToken) -> str:
+    role = f" ({token.role})" if token.role else ""
+    return f"{token.text!r} [{token.id}]{role}"
 
 
 def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> None:

@@ -1,5 +1,7 @@
 """A whole run, and its stages one by one, as Python functions."""
 
+from sftframe.pipeline.against import Against, RowDifference, Token, compare_dump, our_rows
+from sftframe.pipeline.dumps import read_dump
 from sftframe.pipeline.manifest import check_made_with
 from sftframe.pipeline.preview import (
     BatchView,
@@ -24,12 +26,15 @@ from sftframe.pipeline.setup import (
 from sftframe.pipeline.tuned_model import FinishedRun, TunedModel
 
 __all__ = [
+    "Against",
     "BatchView",
     "Components",
     "FinishedRun",
     "PreparedData",
     "Previewed",
+    "RowDifference",
     "Session",
+    "Token",
     "TokenView",
     "TunedModel",
     "announce_data",
@@ -37,10 +42,13 @@ __all__ = [
     "check_made_with",
     "check_resources",
     "chosen_components",
+    "compare_dump",
     "count_targets",
     "count_tokens",
+    "our_rows",
     "prepare_data",
     "read_data",
+    "read_dump",
     "resolve",
     "resume",
     "run",

@@ -167,3 +167,15 @@ def test_a_field_that_is_neither_a_name_nor_false_is_refused(cli) -> None:
     outcome = cli("preview", "--set", "data.fields.input=3")
     assert outcome.code == 2
     assert "data.fields.input: expected the name of a field in the file, or false" in outcome.last_line
+
+
+def test_a_dump_of_another_trainer_is_compared(cli):
+    dump = Path(__file__).parents[1] / "pipeline" / "dumps" / "trl-completion.jsonl"
+    same = cli("preview", "--limit", "24", "--collate", "mask-instruction", "--against", dump)
+    assert (same.code, "All are the same: every token, and every label." in same.out) == (0, True)
+    other = cli("preview", "--limit", "24", "--collate", "mask-pad", "--against", dump, "-n", "1")
+    assert "0 rows are the same; in 0 tokens differ, in 20 only labels." in other.out
+    assert "row 0, our example 0:" in other.out
+    assert "(template) counts in ours, not in theirs" in other.out
+    found = cli("preview", "--limit", "24", "--collate", "mask-pad", "--against", dump, "--json").json
+    assert (found["same"], found["num_labels_differ"], len(found["differences"])) == (False, 20, 20)
