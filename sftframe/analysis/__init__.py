@@ -22,9 +22,17 @@ from sftframe.analysis.compare import (
 )
 from sftframe.analysis.corrections import CorrectedMean, correct_mean
 from sftframe.analysis.intervals import judge_variance, sign_flip_p
-from sftframe.analysis.label_files import PeopleLabels, read_labels, read_scale, rescaled_csv
-from sftframe.analysis.labelled_comparison import with_labels
-from sftframe.analysis.labels import Corrected
+from sftframe.analysis.label_files import (
+    DrawnItem,
+    PeopleLabels,
+    draw_items,
+    labels_csv,
+    read_labels,
+    read_scale,
+    rescaled_csv,
+)
+from sftframe.analysis.labelled_comparison import draw_for_labels, with_labels
+from sftframe.analysis.labels import LEAST_LABELS, Corrected
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Interval, VarianceComponents
 from sftframe.analysis.planning import minimum_detectable_difference
 from sftframe.analysis.runs import ComparedArm, group_into_arms
@@ -34,6 +42,7 @@ from sftframe.analysis.yardsticks import COMPARED, YARDSTICKS, Measured, Yardsti
 
 __all__ = [
     "COMPARED",
+    "LEAST_LABELS",
     "MAX_FULL",
     "YARDSTICKS",
     "Agreement",
@@ -45,6 +54,7 @@ __all__ = [
     "ComparisonTable",
     "Corrected",
     "CorrectedMean",
+    "DrawnItem",
     "FlippedItem",
     "Interval",
     "Measured",
@@ -57,9 +67,12 @@ __all__ = [
     "compare",
     "compare_arms",
     "correct_mean",
+    "draw_for_labels",
+    "draw_items",
     "find_yardstick",
     "group_into_arms",
     "judge_variance",
+    "labels_csv",
     "measure",
     "minimum_detectable_difference",
     "read_labels",

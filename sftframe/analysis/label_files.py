@@ -506,7 +506,7 @@ def draw_items(
     Args:
         scores: of the judge, by arm, seed and item. Items that lack one are not drawn.
         number: of items; more than there are gives all.
-        seed: of the draw; the same seed draws the same items.
+        seed: of the draw; the same seed draws the same items, and of a larger number these and more.
 
     Raises:
         ConfigError: fewer items are wanted than can be used.
@@ -523,12 +523,13 @@ def draw_items(
             f"{len(complete)} items have a score of the judge everywhere, expected at least {LEAST_LABELS}: judge the "
             "answers first"
         )
-    generator = random.Random(seed)
     strata = _strata(complete)
     drawn = []
     for (name, items), wanted in zip(strata.items(), _allocation(list(map(len, strata.values())), number), strict=True):
-        drawn += [(index, name, wanted / len(items)) for index in generator.sample(items, wanted)]
-    generator.shuffle(drawn)
+        order = list(items)
+        random.Random(f"{seed} {name}").shuffle(order)  # a larger number draws the same items and more
+        drawn += [(index, name, wanted / len(items)) for index in order[:wanted]]
+    random.Random(seed).shuffle(drawn)
     by_index = {
         (arm, one): {item.index: (item, name) for item, name in zip(items, answer_ids(items), strict=True)}
         for arm, runs in arms.items()
@@ -537,6 +538,7 @@ def draw_items(
     }
     found = []
     for index, stratum, probability in drawn:
+        generator = random.Random(f"{seed} item {index}")
         chosen = generator.choice(seeds)
         pairs = [by_index[arm, chosen][index] for arm in arms]
         answers = list({name: _drawn_answer(item, name) for item, name in pairs}.values())

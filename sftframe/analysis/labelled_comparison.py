@@ -16,12 +16,13 @@ from sftframe.analysis.compare import (
 )
 from sftframe.analysis.corrections import CorrectedArms, agreement_of, compare_labelled, few_labels
 from sftframe.analysis.intervals import holm
-from sftframe.analysis.label_files import MatchedLabels, PeopleLabels, match_labels
+from sftframe.analysis.label_files import DrawnItem, MatchedLabels, PeopleLabels, draw_items, match_labels
 from sftframe.analysis.pairs import ComparisonTable, Scores
 from sftframe.analysis.runs import groups_of
 from sftframe.analysis.verdicts import Adjust
 from sftframe.analysis.yardsticks import Yardstick
 from sftframe.errors import ConfigError, DataError
+from sftframe.records import AnsweredItem
 
 KEY = "judge_and_people"
 """Key of the corrected yardstick."""
@@ -42,10 +43,7 @@ def with_labels(result: ComparisonResult, labels: PeopleLabels) -> ComparisonRes
         )
     arms = {arm.name: {seed: run.items for seed, run in arm.runs.items()} for arm in result.arms}
     matched = match_labels(labels, arms)
-    scores: Scores = {
-        name: {seed: {item.index: item.score for item in items} for seed, items in runs.items()}
-        for name, runs in arms.items()
-    }
+    scores = _judged(arms)
     groups = groups_of(result.arms)
     found = compare_labelled(
         scores,
@@ -70,6 +68,19 @@ def with_labels(result: ComparisonResult, labels: PeopleLabels) -> ComparisonRes
             agreement=agreement_of(matched, arms, scores, groups), pairs=found.pairs, judged=judged.table
         ),
     )
+
+
+def draw_for_labels(result: ComparisonResult, number: int, *, seed: int = 0) -> list[DrawnItem]:
+    """Items of a comparison for people to label, see `draw_items`."""
+    arms = {arm.name: {one: run.items for one, run in arm.runs.items()} for arm in result.arms}
+    return draw_items(arms, _judged(arms), number, seed=seed)
+
+
+def _judged(arms: Mapping[str, Mapping[int, Sequence[AnsweredItem]]]) -> Scores:
+    return {
+        name: {seed: {item.index: item.score for item in items} for seed, items in runs.items()}
+        for name, runs in arms.items()
+    }
 
 
 def _about_cautions(result: ComparisonResult) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from sftframe.cli import completion
-from sftframe.cli.judge import LabelFile, LabelScale, read_people, read_scale_of
+from sftframe.cli.labels import LabelFile, Labelling, LabelScale, WriteLabels, labelling, write_for_people
 from sftframe.cli.options import option
 from sftframe.cli.settings import Settings, flag_values, takes_settings
 from sftframe.cli.streams import saved
@@ -124,6 +125,7 @@ def ablate(
     resume: Resume = None,
     labels: LabelFile = None,
     label_scale: LabelScale = None,
+    write_labels: WriteLabels = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -131,12 +133,13 @@ def ablate(
 
     Give --prompt, --collate, --model, --epochs, --lr or --set several values, with commas between.
 
-    With --resume DIR --labels FILE people's labels correct the judge; the folder keeps them for later reports.
+    With --resume DIR, --write-labels draws answers for people to label, and --labels FILE lets the labels correct the
+    judge; the folder keeps them for later reports.
 
     Example: sftframe ablate --prompt alpaca,phi3 --collate mask-pad,mask-instruction --seeds 5
     """
     from sftframe.ablation import Ablation, conclude, detectable_difference, write_gradient_cosines
-    from sftframe.analysis import rescaled_csv
+    from sftframe.analysis import draw_for_labels, rescaled_csv
     from sftframe.cli.ablate_render import GridObserver, show_comparison, show_plan
     from sftframe.files import write_whole
 
@@ -149,9 +152,9 @@ def ablate(
         "repeats": repeats,
     }
     given = {key: value for key, value in table.items() if value is not None}
-    people = read_people(labels, label_scale)
-    if people is not None and resume is None:
-        raise ConfigError("--labels are of answers, which a new ablation does not have yet: add --resume DIR")
+    people = labelling(labels, label_scale, write_labels)
+    if people != Labelling() and resume is None:
+        raise ConfigError("labels are of answers, which a new ablation does not have yet: add --resume DIR")
     settings = settings if resume else settings.with_found_config()
     registry = settings.registry()
     ablation = _reopened(resume, settings, given, out, registry) if resume else None
@@ -165,11 +168,15 @@ def ablate(
         cells = ablation.run(observer, jobs=plan.config.jobs, disabled=settings.disabled)
         if gradients:
             write_gradient_cosines(ablation, registry, observer)
-        result = conclude(ablation, cells, people=people)
-    if labels is not None and result is not None:
-        write_whole(ablation.folder.labels_path, rescaled_csv(labels, scale=read_scale_of(label_scale)))
+        result = conclude(ablation, cells, people=people.people)
+    if people.people is not None and result is not None:
+        write_whole(ablation.folder.labels_path, rescaled_csv(people.path, scale=people.scale))
     with saved(ablation.folder.path):
-        show_comparison(ablation, cells, result, as_json=as_json)
+        if people.num_items is not None and result is not None:
+            command = shlex.join(["sftframe", "ablate", "--resume", str(resume)])
+            write_for_people(draw_for_labels(result, people.num_items), people.path, command, as_json=as_json)
+        else:
+            show_comparison(ablation, cells, result, as_json=as_json)
     _leave_if_partial(ablation, cells)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,8 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.ablate import Baseline, Margin, YardstickKey
-from sftframe.cli.judge import LabelFile, LabelScale, NoCache, read_people, without_cache
+from sftframe.cli.judge import NoCache, without_cache
+from sftframe.cli.labels import LabelFile, Labelling, LabelScale, WriteLabels, labelling, write_for_people
 from sftframe.cli.options import argument, option
 from sftframe.cli.settings import Settings, takes_only
 from sftframe.cli.streams import write, write_json, write_page
@@ -19,7 +21,7 @@ from sftframe.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sftframe.analysis import ComparisonResult, PeopleLabels
+    from sftframe.analysis import ComparisonResult
     from sftframe.judging import HeadToHead
     from sftframe.registry import Registry
 
@@ -68,6 +70,7 @@ def compare(
     baseline: Baseline = None,
     labels: LabelFile = None,
     label_scale: LabelScale = None,
+    write_labels: WriteLabels = None,
     no_cache: NoCache = False,
     output_format: Annotated[Format, FormatOption] = Format.TEXT,
     as_json: Json = False,
@@ -79,20 +82,21 @@ def compare(
     With --judge, --by or a file of answers, the judge gets the two sides. Judges of pairs see each pair in both orders.
 
     With --labels, people's labels of some of the answers correct the judge, and the verdict is from both.
+    --write-labels draws the answers for people to label.
 
     Example: sftframe compare runs/one runs/two
     """
     if len(paths) < 2:
         raise ConfigError(f"compare {paths[0]}: expected at least two runs, or two files of answers")
     is_json = as_json or output_format is Format.JSON
-    people = read_people(labels, label_scale)
-    if people is not None and by is By.PAIRS:
+    people = labelling(labels, label_scale, write_labels)
+    if people != Labelling() and by is By.PAIRS:
         raise ConfigError("--labels are of single answers, so they cannot correct --by pairs: use --by scores")
     if by is None and "judge.name" not in settings.flags and all(path.is_dir() for path in paths):
         result = _runs_compared(paths, (yardstick, margin), baseline, people, settings.registry())
-        _show(result, {"comparison": None}, output_format, is_json=is_json)
+        _show_or_draw(result, {"comparison": None}, people, paths, output_format, is_json=is_json)
         return
-    by = By.SCORES if people is not None else by
+    by = By.SCORES if people != Labelling() else by
     _head_to_head(paths, settings, by, (yardstick, margin), people, no_cache, output_format, is_json=is_json)
 
 
@@ -100,7 +104,7 @@ def _runs_compared(
     paths: Sequence[Path],
     question: tuple[str | None, float | None],
     baseline: str | None,
-    people: PeopleLabels | None,
+    people: Labelling,
     registry: Registry,
 ) -> ComparisonResult:
     from sftframe.analysis import compare as compare_arms
@@ -112,7 +116,7 @@ def _runs_compared(
     arms = group_into_arms([load_run(path) for path in paths])
     judge = judge_behind(arms[0].any_run().judge, registry)
     result = compare_arms(arms, yardstick=yardstick or "judge", margin=margin, baseline=baseline, judge=judge)
-    return result if people is None else with_labels(result, people)
+    return result if people.people is None else with_labels(result, people.people)
 
 
 def _head_to_head(
@@ -120,7 +124,7 @@ def _head_to_head(
     settings: Settings,
     by: By | None,
     question: tuple[str | None, float | None],
-    people: PeopleLabels | None,
+    people: Labelling,
     no_cache: bool,
     output_format: Format,
     *,
@@ -151,7 +155,7 @@ def _head_to_head(
         )
     result = _scores_compared(found, *question, people, settings.registry())
     if result is not None:
-        _show(result, comparison_document(found), output_format, is_json=is_json)
+        _show_or_draw(result, comparison_document(found), people, paths, output_format, is_json=is_json)
     elif is_json:
         write_json(comparison_document(found))
     else:
@@ -160,7 +164,7 @@ def _head_to_head(
 
 
 def _scores_compared(
-    found: HeadToHead, yardstick: str | None, margin: float | None, people: PeopleLabels | None, registry: Registry
+    found: HeadToHead, yardstick: str | None, margin: float | None, people: Labelling, registry: Registry
 ) -> ComparisonResult | None:
     """The statistics of two sets of scores; None for pairs, or if no item has scores on both sides."""
     from sftframe.analysis import arms_of_answers, with_labels
@@ -171,15 +175,33 @@ def _scores_compared(
         return None
     judge = judge_behind(found.judge, registry)
     result = compare_arms(arms_of_answers(found), yardstick=yardstick or "judge", margin=margin, judge=judge)
-    if people is None:
+    if people.people is None:
         return result
     moved = any((place, place) != (one.index, other.index) for place, (one, other) in enumerate(found.matches))
-    if people.is_by_position and moved:
+    if people.people.is_by_position and moved:
         raise ConfigError(
             f"{people.path} names items by 'index', but the two sides do not have all items in the same order: use the "
             "ids of answers"
         )
-    return with_labels(result, people)
+    return with_labels(result, people.people)
+
+
+def _show_or_draw(
+    result: ComparisonResult,
+    document: dict[str, Any],
+    people: Labelling,
+    paths: Sequence[Path],
+    output_format: Format,
+    *,
+    is_json: bool,
+) -> None:
+    from sftframe.analysis import draw_for_labels
+
+    if people.num_items is None:
+        _show(result, document, output_format, is_json=is_json)
+        return
+    drawn = draw_for_labels(result, people.num_items)
+    write_for_people(drawn, people.path, shlex.join(["sftframe", "compare", *map(str, paths)]), as_json=is_json)
 
 
 def _show(result: ComparisonResult, document: dict[str, Any], output_format: Format, *, is_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftframe.cli import completion
+from sftframe.cli.labels import LabelFile, Labelling, LabelScale, WriteLabels, labelling, write_for_people
 from sftframe.cli.options import argument, option
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.cli.streams import saved
@@ -19,7 +20,7 @@ from sftframe.errors import ConfigError, JudgeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sftframe.analysis import CorrectedMean, PeopleLabels
+    from sftframe.analysis import CorrectedMean
     from sftframe.judging import Judgement
     from sftframe.records import JudgeItem
 
@@ -39,18 +40,6 @@ VerdictFile = Annotated[
     option("--out", metavar="FILE", help="File to write the verdicts to; only for a file of answers."),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask the judge again, even if its verdict exists.")]
-LabelFile = Annotated[
-    Path | None,
-    option("--labels", help="People's labels of some answers, as CSV: they correct the judge.", metavar="FILE"),
-]
-LabelScale = Annotated[
-    str | None,
-    option(
-        "--label-scale",
-        help="Lowest and highest label, for instance 1-5. Default: 0 to 1, 0 to 100, or yes and no.",
-        metavar="LOW-HIGH",
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print mean, interval and every verdict as JSON.")]
 
 
@@ -62,19 +51,21 @@ def judge(
     out: VerdictFile = None,
     labels: LabelFile = None,
     label_scale: LabelScale = None,
+    write_labels: WriteLabels = None,
     no_cache: NoCache = False,
     as_json: Json = False,
 ) -> None:
     """Score the answers of a run or a file; verdicts that exist are reused.
 
-    With --labels, people's labels of some of the answers correct the judge's mean and its interval.
+    With --labels, people's labels of some of the answers correct the judge's mean and its interval. --write-labels
+    draws the answers for people to label.
 
     Example: sftframe judge answers.json --judge ollama --set judge.model=llama3
     """
     from sftframe.judging import is_answer_file
 
     settings = without_cache(settings) if no_cache else settings
-    people = read_people(labels, label_scale)
+    people = labelling(labels, label_scale, write_labels)
     if is_answer_file(path):
         _judge_file(path, settings, num_repeats, out, people, as_json=as_json)
     elif out is not None:
@@ -83,30 +74,12 @@ def judge(
         _judge_run(path, settings, num_repeats, people, as_json=as_json)
 
 
-def read_people(labels: Path | None, scale: str | None) -> PeopleLabels | None:
-    """The labels that were asked for."""
-    from sftframe.analysis import read_labels
-
-    if labels is None:
-        if scale is not None:
-            raise ConfigError("--label-scale is the scale of --labels FILE: name the file too")
-        return None
-    return read_labels(labels, scale=read_scale_of(scale))
-
-
-def read_scale_of(text: str | None) -> tuple[float, float] | None:
-    """Lowest and highest label, if `--label-scale` says so."""
-    from sftframe.analysis import read_scale
-
-    return None if text is None else read_scale(text)
-
-
 def without_cache(settings: Settings) -> Settings:
     """These settings, with `judge.cache` off."""
     return replace(settings, flags={**settings.flags, "judge.cache": False})
 
 
-def _judge_run(path: Path, settings: Settings, num_repeats: int, people: PeopleLabels | None, *, as_json: bool) -> None:
+def _judge_run(path: Path, settings: Settings, num_repeats: int, people: Labelling, *, as_json: bool) -> None:
     from sftframe.cli.judge_render import show_judgement_document, show_noise
     from sftframe.cli.labels_render import show_corrected_mean
     from sftframe.cli.render import TerminalObserver, show_result
@@ -129,7 +102,9 @@ def _judge_run(path: Path, settings: Settings, num_repeats: int, people: PeopleL
     if "after" in judgements:
         with saved(path):
             corrected = _corrected(people, judgements["after"], session.folder.items(), path)
-            if as_json:
+            if people.num_items is not None:
+                _write_for_people(people, judgements["after"], session.folder.items(), path, as_json=as_json)
+            elif as_json:
                 show_judgement_document(judgements["after"], corrected)
             else:
                 show_noise(judgements["after"])
@@ -140,15 +115,24 @@ def _judge_run(path: Path, settings: Settings, num_repeats: int, people: PeopleL
         raise failure
 
 
-def _corrected(
-    people: PeopleLabels | None, judgement: Judgement, items: Sequence[JudgeItem], path: Path
-) -> CorrectedMean | None:
+def _corrected(people: Labelling, judgement: Judgement, items: Sequence[JudgeItem], path: Path) -> CorrectedMean | None:
     from sftframe.analysis import correct_mean
 
-    if people is None:
+    if people.people is None:
         return None
     scores = {verdict.index: verdict.score for verdict in judgement.verdicts}
-    return correct_mean(items, scores, people, name=str(path), groups=judgement.groups)
+    return correct_mean(items, scores, people.people, name=str(path), groups=judgement.groups)
+
+
+def _write_for_people(
+    people: Labelling, judgement: Judgement, items: Sequence[JudgeItem], path: Path, *, as_json: bool
+) -> None:
+    from sftframe.analysis import draw_items
+
+    only = 0
+    scores = {verdict.index: verdict.score for verdict in judgement.verdicts}
+    drawn = draw_items({str(path): {only: items}}, {str(path): {only: scores}}, people.num_items or 0)
+    write_for_people(drawn, people.path, f"sftframe judge {path}", as_json=as_json)
 
 
 def _judge_file(
@@ -156,7 +140,7 @@ def _judge_file(
     settings: Settings,
     num_repeats: int,
     out: Path | None,
-    people: PeopleLabels | None,
+    people: Labelling,
     *,
     as_json: bool,
 ) -> None:
@@ -179,7 +163,9 @@ def _judge_file(
         write_json(out, judgement_document(judgement))
     with nullcontext() if out is None else saved(out):
         corrected = _corrected(people, judgement, items, path)
-        if as_json:
+        if people.num_items is not None:
+            _write_for_people(people, judgement, items, path, as_json=as_json)
+        elif as_json:
             show_judgement_document(judgement, corrected)
         else:
             show_judgement(judgement, items, path, out, corrected)

@@ -4,6 +4,7 @@ from sftframe.report.comparison_charts import read_arm_curves
 from sftframe.report.comparison_page import PageInput, comparison_page
 from sftframe.report.curves import Curves, loss_chart, read_curves
 from sftframe.report.documents import comparison_csv, comparison_document, comparison_markdown, next_questions
+from sftframe.report.label_page import label_page
 from sftframe.report.rendering import render_page
 from sftframe.report.run_page import ReportInput, report_page
 from sftframe.report.summary import summary_document
@@ -16,6 +17,7 @@ __all__ = [
     "comparison_document",
     "comparison_markdown",
     "comparison_page",
+    "label_page",
     "loss_chart",
     "next_questions",
     "read_arm_curves",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Mapping
@@ -50,7 +51,7 @@ def test_the_corrected_verdict_is_told_and_the_judges_own_stands_beside_it(cli: 
         ("judge_and_people", "better"),
         ("judge", "worse"),
     ]
-    assert found["people"]["pairs"]["b.json"]["judge_alone"] == -100
+    assert found["people"]["pairs"]["b.json"]["judge_alone"] == pytest.approx(-100)
     assert found["people"]["agreement"]["accuracy"] == 0
     assert found["people"]["judged"]["comparisons"][0]["difference"] == -100
 
@@ -109,3 +110,41 @@ def test_an_ablation_is_corrected_later_and_its_report_keeps_that(cli: Any, fini
     assert any(note.startswith("people's labels are not used: ") for note in without["notes"])
     other = cli("ablate", "--resume", "grid", "--labels", "kept.csv", "--yardstick", "exact_match")
     assert (other.code, "the yardstick is exact_match" in other.last_line) == (2, True)
+
+
+def test_drawn_answers_are_labelled_and_correct_the_comparison(cli: Any, sides: Path, tmp_path: Path) -> None:
+    drawn = cli("compare", "a.json", "b.json", "--write-labels", "20", "--labels", "people.csv")
+    assert drawn.code == 0, drawn.err
+    assert drawn.out.splitlines()[-1] == "Next      sftframe compare a.json b.json --labels people.csv"
+    assert "20 items with 40 answers" in drawn.out
+    assert (tmp_path / "people.html").read_text(encoding="utf-8").count('class="answer"') == 40
+    with (tmp_path / "people.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(0.4 < float(row["probability"]) < 0.6 for row in rows)
+    for row in rows:
+        row["label"] = "yes" if row["answer"] == "No." else "no"
+    with (tmp_path / "people.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    found = cli("compare", "a.json", "b.json", "--labels", "people.csv", "--json").json["comparison"]
+    assert found["yardsticks"][0]["comparisons"][0]["difference"] == pytest.approx(100)
+    again = cli("compare", "a.json", "b.json", "--write-labels", "20", "--labels", "people.csv")
+    assert (again.code, "people.csv exists, and may have labels" in again.last_line) == (2, True)
+
+
+def test_answers_of_one_file_are_drawn(cli: Any, sides: Path, tmp_path: Path) -> None:
+    sides.unlink()
+    drawn = cli("judge", "a.json", "--write-labels", "12", "--json")
+    assert drawn.json == {"csv": "labels.csv", "page": "labels.html", "num_items": 12, "num_answers": 12}
+    assert (tmp_path / "labels.csv").is_file()
+
+
+def test_what_cannot_be_drawn_is_refused(cli: Any, sides: Path) -> None:
+    for arguments, message in (
+        (("--write-labels", "3"), "expected at least 10 items"),
+        (("--write-labels", "20", "--labels", "people.txt"), "expected a name that ends in .csv"),
+        (("--write-labels", "20", "--label-scale", "1-5"), "leave it out with --write-labels"),
+    ):
+        outcome = cli("compare", "a.json", "b.json", *arguments)
+        assert (outcome.code, message in outcome.last_line) == (2, True), outcome.last_line
