@@ -327,7 +327,7 @@ def _place_claims(
     section, _, option = key.partition(".")
     if key == "out":
         return [] if not reads_files or _is_inside(text, inside) else [_claim("write to", text, key)]
-    if section == "data" and option != "source":
+    if section == "data" and option not in ("source", "test", "validation"):
         return []
     if section not in ("data", "prompt", "collate", "model"):
         return []

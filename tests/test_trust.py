@@ -207,6 +207,8 @@ def secret(tmp_path: Path) -> Path:
     ("key", "document"),
     [
         ("data.source", {"data": {"source": "{}"}}),
+        ("data.test", {"data": {"test": "{}"}}),
+        ("data.validation", {"data": {"validation": "{}"}}),
         ("prompt.name", {"prompt": "hf:{}"}),
         ("prompt.name", {"prompt": {"name": "toml:{}"}}),
         ("prompt.name", {"ablate": {"prompt": ["alpaca", "jinja:{}"]}}),

@@ -61,8 +61,9 @@ class Plan:
         other = {key: listed for key, listed in values.items() if not key.endswith(".name")}
         table = self.config.model_dump(mode="json", exclude_none=True, exclude={"prompt", "collate", "model", "set"})
         base = _toml_value(self.base)
-        if "source" in base.get("data", {}):
-            base["data"]["source"] = absolute_source(base["data"]["source"])
+        for key in ("source", "test", "validation"):
+            if key in base.get("data", {}):
+                base["data"][key] = absolute_source(base["data"][key])
         return {**base, "ablate": {**table, **named, "seeds": list(self.grid.seeds), "set": other}}
 
 

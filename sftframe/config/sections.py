@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -62,6 +64,15 @@ DataField = Literal[
 ]
 
 
+def _checked_shares(value: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?(/\d+(\.\d+)?){2}", value, re.ASCII):
+        raise ValueError("three percentages for training, test and validation, as 85/10/5")
+    shares = [Fraction(part) for part in value.split("/")]
+    if not all(shares) or sum(shares) != 100:
+        raise ValueError("three percentages above 0 that add up to 100, as 85/10/5")
+    return value
+
+
 class DataConfig(Section):
     """Where the examples come from and how they are split."""
 
@@ -88,8 +99,16 @@ class DataConfig(Section):
     group: FieldName | None = None
     """a field of the file: entries with the same value are one group, which counts as one unit in intervals and is
     not torn apart by the split; `starter` has its families without it; false = no groups"""
+    test: str | None = None
+    """a file (folder, pattern) with the test part, read as the source is; then nothing else of the source is tested"""
+    validation: str | None = None
+    """the same for the validation part"""
+    part: str | None = None
+    """a field of the file that names each entry's part: train, test or validation (also valid, val, dev)"""
+    split: Annotated[str, AfterValidator(_checked_shares)] = "85/10/5"
+    """percentages for training, test and validation; parts that have a file or entries of their own are not cut off"""
     limit: int | None = Field(default=None, ge=1)
-    """use only the first N examples"""
+    """use only the first N examples (of each file)"""
     shuffle_split: int | None = None
     """seed of a random split; default: split in file order"""
 

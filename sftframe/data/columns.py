@@ -42,6 +42,8 @@ class FieldNames:
     """A model's answer to judge; None: the file is training data and need not have one."""
     group: str | None = None
     """The field with an entry's group; None: there are no groups. It may be one of the other fields too."""
+    part: str | None = None
+    """The field that names an entry's part of the split; None: the entries have none."""
     is_input_mapped: bool = False
     """The user named the input; then at least one entry must have it."""
     is_input_named: bool = False
@@ -71,6 +73,7 @@ class FieldNames:
         *,
         has_response: bool = False,
         group: str | Literal[False] | None = None,
+        part: str | None = None,
         shape: ShapeName | None = None,
         unread: Collection[str] = (),
     ) -> FieldNames:
@@ -119,6 +122,7 @@ class FieldNames:
             output=names["output"],
             response=names["response"],
             group=group or None,
+            part=part,
             is_input_mapped=bool(mapped.get("input")),
             is_input_named="input" in mapped,
             mapped=dict(mapped),
@@ -147,7 +151,7 @@ class FieldNames:
     @property
     def read(self) -> set[str]:
         """All names that are read."""
-        others = (self.group, self.messages, self.system, self.history, self.tools)
+        others = (self.group, self.part, self.messages, self.system, self.history, self.tools)
         return {*self.wanted.values(), *(name for name in others if name is not None)}
 
     def listed(self) -> str:
@@ -379,6 +383,11 @@ def missing_group(name: str, available: Collection[str]) -> NoSuchGroupError:
         f"data.group: no field {name!r}{hint} Available: {quoted(available)}. Name the field whose equal values make a "
         "group, or leave data.group out"
     )
+
+
+def missing_part(name: str, available: Collection[str]) -> str:
+    """The message about a field with parts that no entry has."""
+    return f"data.part: no field {name!r}. Available: {quoted(available)}"
 
 
 def _letters(name: str) -> str:

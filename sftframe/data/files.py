@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sftframe.data.columns import FieldNames, UnusedColumn
 from sftframe.data.formats import READERS, Entries, FilePart, Reader, Unreadable, read_parquet
+from sftframe.data.parts import PartName, parts_of_files
 from sftframe.errors import DataError, suggestion
 from sftframe.files import check_plain, content_kind, path_hint, read_named_file
 
@@ -64,19 +65,20 @@ def read_files(source: str, names: FieldNames, limit: int | None = None) -> Read
         found = source_files(source)
     left = most_bytes()
     hashes: list[str] = []
-    parts: list[tuple[str, Entries]] = []
+    parts: list[tuple[str, PartName | None, Entries]] = []
+    part_names = parts_of_files(found.names)
     num_read = 0
-    for path, label in zip(found.paths, found.labels, strict=True):
+    for path, label, part in zip(found.paths, found.labels, part_names, strict=True):
         with _explained(label):
             data = read_named_file(path, most=left)
         left -= len(data)
         hashes.append(hashlib.sha256(data).hexdigest())
         if limit is None or num_read < limit:
             entries = parse_entries(unpacked(data, label, most=left), ending(path), label, names)
-            parts.append((label, entries))
+            parts.append((label, part, entries))
             num_read += len(entries.values)
     if found.is_one:
-        return ReadFiles(entries=first_entries(parts[0][1], limit), sha256=hashes[0])
+        return ReadFiles(entries=first_entries(parts[0][2], limit), sha256=hashes[0])
     lines = "".join(f"{name}\0{sha256}\n" for name, sha256 in zip(found.names, hashes, strict=True))
     number = "1 file" if len(found.paths) == 1 else f"{len(found.paths):,} files"
     others = (
@@ -85,8 +87,17 @@ def read_files(source: str, names: FieldNames, limit: int | None = None) -> Read
     return ReadFiles(
         entries=first_entries(_merged(parts), limit),
         sha256=hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest(),
-        notes=[f"{source}: {number} read in the order of their names{others}"],
+        notes=[
+            f"{source}: {number} read in the order of their names{others}",
+            *_about_parts(source, found, part_names),
+        ],
     )
+
+
+def _about_parts(source: str, found: SourceFiles, parts: Sequence[PartName | None]) -> Iterator[str]:
+    if any(parts):
+        pairs = (f"{name} is {part or 'train'}" for name, part in zip(found.names, parts, strict=True))
+        yield f"{source}: parts by the names of the files: {', '.join(pairs)}"
 
 
 def source_files(source: str) -> SourceFiles:
@@ -332,24 +343,28 @@ def first_entries(entries: Entries, limit: int | None) -> Entries:
     return replace(entries, values=entries.values[:limit], lines=lines)
 
 
-def _merged(parts: Sequence[tuple[str, Entries]]) -> Entries:
+def _merged(parts: Sequence[tuple[str, PartName | None, Entries]]) -> Entries:
     """The entries of several files; each one still knows its file."""
     values: list[object] = []
     lines: list[int | None] = []
     files: list[FilePart] = []
-    for label, entries in parts:
-        files.append(FilePart(label=label, start=len(values)))
+    for label, part, entries in parts:
+        files.append(FilePart(label=label, start=len(values), part=part))
         for place, value in enumerate(entries.values):
             if isinstance(value, Unreadable):
                 value = replace(value, message=f"{label}: {value.message}")
             values.append(value)
             lines.append(entries.line(place))
     return Entries(
-        values=values, lines=lines, unread=_summed(one for _, part in parts for one in part.unread), files=files
+        values=values,
+        lines=lines,
+        unread=summed_columns(one for _, _, entries in parts for one in entries.unread),
+        files=files,
     )
 
 
-def _summed(columns: Iterable[UnusedColumn]) -> tuple[UnusedColumn, ...]:
+def summed_columns(columns: Iterable[UnusedColumn]) -> tuple[UnusedColumn, ...]:
+    """The columns of several files, each name once."""
     found: dict[str, UnusedColumn] = {}
     for column in columns:
         before = found.get(column.name)

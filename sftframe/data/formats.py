@@ -25,7 +25,9 @@ from sftframe.data.columns import (
     may_be_input,
     missing_fields,
     missing_group,
+    missing_part,
 )
+from sftframe.data.parts import PartName
 from sftframe.data.shapes import missing_messages, recognised
 from sftframe.errors import DataError, brief
 from sftframe.files import content_kind, wide_encoding
@@ -48,6 +50,8 @@ class FilePart:
     """Its name in messages."""
     start: int
     """Index of its first entry."""
+    part: PartName | None = None
+    """The part of the split that the file is, by its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,6 +360,8 @@ def _check_columns(
         raise DataError(f"{where}: {missing_fields(names, columns, absent, hint)}")
     if names.group is not None and names.group not in columns:
         raise NoSuchGroupError(f"{where}: {missing_group(names.group, columns)}")
+    if names.part is not None and names.part not in columns:
+        raise DataError(f"{where}: {missing_part(names.part, columns)}")
     if names.messages is not None and names.messages not in columns:
         raise DataError(f"{where}: {missing_messages(names, columns)}")
     return names

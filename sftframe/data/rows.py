@@ -18,8 +18,9 @@ from sftframe.data.conversations import (
     read_conversation,
 )
 from sftframe.data.formats import Entries, Unreadable
+from sftframe.data.parts import PartName, part_called
 from sftframe.data.shapes import check_required, recognised
-from sftframe.errors import DataError
+from sftframe.errors import DataError, brief
 from sftframe.records import Example, Turn
 
 Turns = Literal["last", "first", "each"]
@@ -66,6 +67,8 @@ class ReadRows:
     examples: tuple[Example, ...]
     answers: tuple[str, ...] = ()
     """One per example, if the names have a response."""
+    parts: tuple[PartName | None, ...] = ()
+    """One per example, if entries or files name their part; None = not named."""
     dropped: tuple[DroppedRow, ...] = ()
     changes: Mapping[str, int] = field(default_factory=dict)
     """Rows that were changed, by what was done."""
@@ -93,16 +96,21 @@ def read_rows(entries: Entries, label: str, names: FieldNames, rules: RowRules |
     changes = Changes()
     examples: list[Example] = []
     answers: list[str] = []
+    parts: list[PartName | None] = []
+    has_parts = names.part is not None or any(file.part for file in entries.files)
     faults: list[tuple[int, RowError]] = []
     for index, entry in enumerate(entries.values):
         try:
             found = _examples(entry, index, names, rules, changes)
+            part = _part(entry, index, entries, names) if has_parts else None
             if names.response is not None:
                 answers.append(text_of(entry, names.response))  # type: ignore[arg-type]
         except RowError as error:
             faults.append((index, error))
             continue
         examples.extend(found)
+        if has_parts:
+            parts.extend([part] * len(found))
     if faults and (not rules.is_dropping or not examples):
         raise _first_fault(faults, entries, label, none_is_left=rules.is_dropping)
     if rules.turns == "each":
@@ -111,10 +119,27 @@ def read_rows(entries: Entries, label: str, names: FieldNames, rules: RowRules |
         names=names,
         examples=tuple(examples),
         answers=tuple(answers),
+        parts=tuple(parts),
         dropped=tuple(_dropped(index, error, entries, label) for index, error in faults),
         changes=dict(changes.done),
         unread_keys=dict(changes.unread_keys),
     )
+
+
+def _part(entry: object, index: int, entries: Entries, names: FieldNames) -> PartName | None:
+    """The part that an entry names, or its file."""
+    if names.part is None:
+        file = entries.file_of(index)
+        return None if file is None else file.part
+    assert isinstance(entry, dict)
+    part = part_called(text_of(entry, names.part))
+    if part is None:
+        found = brief(entry[names.part])
+        raise RowError(
+            f"field {names.part!r} (data.part) is {found}, expected train, test or validation",
+            f"field {names.part!r} (data.part) is {found}",
+        )
+    return part
 
 
 def _dropped(index: int, error: RowError, entries: Entries, label: str) -> DroppedRow:

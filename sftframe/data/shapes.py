@@ -14,6 +14,7 @@ from sftframe.data.columns import (
     may_be_question,
     missing_fields,
     missing_group,
+    missing_part,
     quoted,
     setting_for,
 )
@@ -184,6 +185,8 @@ def check_required(entries: Sequence[object], names: FieldNames, columns: Collec
         raise DataError(missing_fields(names, columns, absent))
     if names.group is not None and names.group not in columns:
         raise missing_group(names.group, columns)
+    if names.part is not None and names.part not in columns:
+        raise DataError(missing_part(names.part, columns))
 
 
 def missing_messages(names: FieldNames, columns: Collection[str]) -> str:

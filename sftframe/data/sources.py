@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from sftframe.data.columns import FieldNames, NoSuchGroupError, UnusedColumn, lost_inputs, missing_group, unused_columns
 from sftframe.data.conversations import Rules
-from sftframe.data.files import ReadFiles, first_entries, parse_entries, read_files
+from sftframe.data.files import NAMED, ReadFiles, first_entries, parse_entries, read_files, summed_columns
+from sftframe.data.parts import PartName
 from sftframe.data.rows import DroppedRow, RowRules, read_rows
 from sftframe.data.shapes import shape_text
 from sftframe.errors import ConfigError, DataError
@@ -55,6 +57,10 @@ class Dataset:
     """Entries that cannot be used and were left out (`data.invalid`)."""
     changes: Mapping[str, int] = field(default_factory=dict)
     """What was done to entries, in words, with the number of entries."""
+    parts: tuple[PartName | None, ...] = ()
+    """One per example, if some have a part of their own; None = not named."""
+    part_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By part with a file of its own, the file's `source` and `sha256`; the hash of all data includes it."""
 
 
 def load_examples(
@@ -81,7 +87,9 @@ def load_examples(
         ConfigError: `data.fields` gives two fields the same name in the file.
     """
     is_starter = config.source == "starter"
-    names = FieldNames.of(config.fields, group=None if is_starter else config.group, shape=config.shape, unread=unread)
+    names = FieldNames.of(
+        config.fields, group=None if is_starter else config.group, part=config.part, shape=config.shape, unread=unread
+    )
     say = report or (lambda line: None)
     if is_starter:
         read = _read_bytes((files("sftframe") / "datasets" / "starter.jsonl").read_bytes(), ".jsonl", config, names)
@@ -95,10 +103,65 @@ def load_examples(
     dataset, _ = make_dataset(read, config, names, on_lost_inputs=on_lost_inputs)
     if is_starter:
         dataset = _with_families(dataset, config.group)
+    own: dict[PartName, str | None] = {"test": config.test, "validation": config.validation}
+    for part, source in own.items():
+        if source is not None:
+            dataset = _with_part(dataset, part, _file_of_part(part, source, config, unread, say, on_lost_inputs))
     num_empty = sum(not example.output or example.output.isspace() for example in dataset.examples)
     if num_empty:
         say(f"{config.source}: {num_empty} of {len(dataset.examples)} entries have an empty output")
     return dataset
+
+
+def _file_of_part(
+    part: PartName,
+    source: str,
+    config: DataConfig,
+    unread: Collection[str],
+    say: Report,
+    on_lost_inputs: Report | None,
+) -> Dataset:
+    """The examples of `data.test` or `data.validation`."""
+    if source in NAMED:
+        raise ConfigError(f"data.{part}: expected a file, a folder or a pattern, found {source!r}")
+    try:
+        return load_examples(
+            config.model_copy(update={"source": source, "test": None, "validation": None, "part": None}),
+            report=say,
+            on_lost_inputs=on_lost_inputs,
+            unread=unread,
+        )
+    except DataError as error:
+        raise DataError(f"data.{part}: {error}") from error
+
+
+def _with_part(dataset: Dataset, part: PartName, other: Dataset) -> Dataset:
+    """A dataset with another one as one of its parts; the indices of the other one follow its own.
+
+    Raises:
+        ConfigError: the dataset has such a part already.
+    """
+    if part in dataset.parts:
+        raise ConfigError(
+            f"data.{part}: {dataset.source} has a {part} part of its own; leave data.{part} out, or give a source "
+            "without this part"
+        )
+    start = max(dataset.num_rows, dataset.examples[-1].index + 1)
+    moved = tuple(replace(example, index=start + example.index) for example in other.examples)
+    hashes = f"{dataset.sha256}\n{part} {other.sha256}\n"
+    changes = Counter(dataset.changes)
+    changes.update(other.changes)
+    return replace(
+        dataset,
+        sha256=hashlib.sha256(hashes.encode()).hexdigest(),
+        examples=(*dataset.examples, *moved),
+        unused_columns=summed_columns([*dataset.unused_columns, *other.unused_columns]),
+        num_rows=dataset.num_rows + other.num_rows,
+        dropped=(*dataset.dropped, *other.dropped),
+        changes=dict(changes),
+        parts=(*(dataset.parts or [None] * len(dataset.examples)), *([part] * len(moved))),
+        part_files={**dataset.part_files, part: {"source": other.source, "sha256": other.sha256}},
+    )
 
 
 STARTER_GROUP = "family"
@@ -153,6 +216,7 @@ def make_dataset(
         num_rows=len(entries.values),
         dropped=rows.dropped,
         changes=rows.changes,
+        parts=rows.parts,
     )
     return dataset, rows.answers
 

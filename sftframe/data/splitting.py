@@ -1,10 +1,11 @@
 """The three parts of a dataset: for training, for answers and their judge, and for validation during training.
 
-Only an example's position, or a seed, decides its part; never its content.
+An example's position, a seed, its file or a field that names the part decide; never its content.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,6 @@ from sftframe.records import Example
 
 if TYPE_CHECKING:
     from sftframe.config import DataConfig
-
-
-TRAIN_SHARE = 0.85
-TEST_SHARE = 0.10
-MIN_EXAMPLES = 10
-"""The smallest number of which `int(0.10 n)` is not 0; nine examples would give no test example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,30 +36,65 @@ class Duplicates:
 
 
 def split(dataset: Dataset, config: DataConfig) -> Split:
-    """Cut into train, test and validation: first `int(0.85 n)`, next `int(0.10 n)`, the rest, as in the chapter.
+    """Cut into train, test and validation; by default the first `int(0.85 n)`, the next `int(0.10 n)`, and the rest.
 
-    In file order, or with `shuffle_split` in the order of `numpy.random.default_rng(seed).permutation(n)`: a seed and
-    a number of examples always give the same parts.
+    In file order, as in the chapter, or with `shuffle_split` in the order of
+    `numpy.random.default_rng(seed).permutation(n)`: a seed and a number of examples always give the same parts.
+    Examples that are in a part by their file or by a field stay there; what else is missing is cut from the training
+    examples, in the same proportions.
 
     Raises:
-        DataError: there are too few examples for three parts.
+        DataError: a part would be empty.
         ConfigError: the seed is negative.
     """
-    examples = dataset.examples
-    if len(examples) < MIN_EXAMPLES:
-        remedy = "raise data.limit" if config.limit is not None and config.limit < MIN_EXAMPLES else "add more"
-        raise DataError(
-            f"{dataset.source}: found {len(examples)} entries, expected at least {MIN_EXAMPLES}: with fewer, the split "
-            f"into 85 % train, 10 % test and 5 % validation has an empty part; {remedy}"
-        )
-    if config.shuffle_split is not None:
-        examples = _shuffled(examples, config.shuffle_split)
-    num_train, num_test = int(TRAIN_SHARE * len(examples)), int(TEST_SHARE * len(examples))
-    return Split(
-        train=examples[:num_train],
-        test=examples[num_train : num_train + num_test],
-        validation=examples[num_train + num_test :],
+    named = dataset.parts or (None,) * len(dataset.examples)
+    own = {
+        part: tuple(example for example, name in zip(dataset.examples, named, strict=True) if name == part)
+        for part in ("test", "validation")
+    }
+    rest = tuple(
+        example for example, name in zip(dataset.examples, named, strict=True) if name not in ("test", "validation")
     )
+    shares = tuple(float(share) for share in config.split.split("/"))
+    cut = (shares[0], *(0.0 if own[part] else share for part, share in zip(own, shares[1:], strict=True)))
+    if 0 in _counts(len(rest), cut, needed=cut):
+        raise _too_few(dataset, config, len(rest), cut)
+    if config.shuffle_split is not None:
+        rest = _shuffled(rest, config.shuffle_split)
+    num_train, num_test, _ = _counts(len(rest), cut)
+    return Split(
+        train=rest[:num_train],
+        test=own["test"] or rest[num_train : num_train + num_test],
+        validation=own["validation"] or rest[num_train + num_test :],
+    )
+
+
+def _counts(num: int, shares: Sequence[float], needed: Sequence[float] = ()) -> tuple[int, ...]:
+    """How many examples each part gets; the last part with a share gets the rest.
+
+    Args:
+        needed: leave out the parts that have no share here.
+    """
+    total = sum(shares)
+    last = max(place for place, share in enumerate(shares) if share)
+    counts = [int(share / total * num) for share in shares]
+    counts[last] = num - sum(counts[:last])
+    return tuple(count for place, count in enumerate(counts) if not needed or needed[place])
+
+
+def _too_few(dataset: Dataset, config: DataConfig, found: int, cut: Sequence[float]) -> DataError:
+    needed = next(num for num in range(1, _MOST_NEEDED) if 0 not in _counts(num, cut, needed=cut))
+    remedy = "raise data.limit" if config.limit is not None and config.limit < needed else "add more"
+    names = [f"{share:g} % {part}" for share, part in zip(cut, ("train", "test", "validation"), strict=True) if share]
+    into = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    rest = "" if all(cut) else " for the parts that have no file or entries of their own"
+    return DataError(
+        f"{dataset.source}: found {found} entries{rest}, expected at least {needed}: with fewer, the split into {into} "
+        f"has an empty part; {remedy}"
+    )
+
+
+_MOST_NEEDED = 10_000_000
 
 
 def num_duplicates(split: Split) -> Duplicates:

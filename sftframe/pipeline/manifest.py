@@ -76,7 +76,9 @@ _PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", 
 def write_config(folder: RunStore, config: RunConfig, components: Components) -> None:
     """Write `config.toml` with every option of every component spelled out."""
     document = config.model_dump(mode="json", exclude_none=True, exclude={"out"})
-    document["data"]["source"] = absolute_source(config.data.source)
+    for key in ("source", "test", "validation"):
+        if key in document["data"]:
+            document["data"][key] = absolute_source(document["data"][key])
     for seam, component in _by_seam(components).items():
         document[seam.value] = {"name": getattr(config, seam.value).name, **dumped_options(component)}
     document[Seam.JUDGE.value]["cache"] = config.judge.cache
@@ -160,6 +162,7 @@ def _reading(prepared: PreparedData) -> dict[str, Any]:
     """How the entries were read, and what the data contain and the run does not use; nothing stands for none."""
     dataset = prepared.dataset
     found = {
+        "files": dict(dataset.part_files),
         "changed": dict(dataset.changes),
         "dropped": counted([row.reason for row in dataset.dropped]),
         "unused_columns": [column.name for column in dataset.unused_columns],

@@ -50,12 +50,12 @@ def read_changed_config(run: RunStore, layer: Layer) -> RunConfig:
 
 
 def fixed_settings(config: RunConfig) -> dict[str, Any]:
-    """What a run keeps from beginning to end, by full key; the data's hash takes the place of their path."""
+    """What a run keeps from beginning to end, by full key; the data's hash takes the place of their paths."""
     pairs = flattened(config.model_dump(mode="json", exclude=set(_CHANGEABLE)))
     return {
         key: absolute_path_or_text(value) if isinstance(value, str) else value
         for key, value in pairs
-        if key != "data.source"
+        if key not in ("data.source", "data.test", "data.validation")
     }
 
 

@@ -1,9 +1,12 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sftframe.config import DataConfig
+from sftframe.config import DataConfig, validate
 from sftframe.data import Dataset, Split, load_examples, num_duplicates, split
+from sftframe.data.parts import PartName
 from sftframe.data.splitting import Duplicates
 from sftframe.errors import ConfigError, DataError
 from sftframe.records import Example
@@ -86,6 +89,121 @@ def test_other_seeds_give_other_orders_of_the_same_examples() -> None:
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^data\.shuffle_split: expected a seed of 0 or more, found -1$"):
         split(dataset(12), DataConfig(shuffle_split=-1))
+
+
+def with_parts(*parts: PartName | None) -> Dataset:
+    return replace(dataset(len(parts)), parts=parts)
+
+
+def test_other_shares_can_be_set() -> None:
+    parts = split(dataset(10), DataConfig(split="60/20/20"))
+    assert (indices(parts.train), indices(parts.test), indices(parts.validation)) == ([*range(6)], [6, 7], [8, 9])
+    parts = split(dataset(400), DataConfig(split="99/0.5/0.5"))
+    assert (len(parts.train), len(parts.test), len(parts.validation)) == (396, 2, 2)
+    with pytest.raises(
+        DataError, match=r"found 10 entries, expected at least 200: with fewer, the split into 99 % train"
+    ):
+        split(dataset(10), DataConfig(split="99/0.5/0.5"))
+
+
+@pytest.mark.parametrize("shares", ["85/10", "85/10/6", "100/0/0", "a/b/c", "-5/100/5", "90/5/5/0", "85 / 10 / 5"])
+def test_shares_that_are_no_split_are_refused(shares: str) -> None:
+    with pytest.raises(ConfigError, match=r"data\.split: .*three percentages"):
+        validate({"data": {"split": shares}})
+
+
+def test_examples_stay_in_their_part_and_the_missing_one_is_cut_in_proportion() -> None:
+    made = with_parts(*["test"] * 2, *["train"] * 18)
+    parts = split(made, DataConfig())  # of 18, 85 : 5 is 17 : 1
+    assert (indices(parts.train), indices(parts.test), indices(parts.validation)) == ([*range(2, 19)], [0, 1], [19])
+    parts = split(with_parts("test", "validation", "train", None), DataConfig())
+    assert (indices(parts.train), indices(parts.test), indices(parts.validation)) == ([2, 3], [0], [1])
+    shuffled = split(made, DataConfig(shuffle_split=1))
+    assert indices(shuffled.test) == [0, 1]
+    assert sorted(indices(shuffled.train) + indices(shuffled.validation)) == list(range(2, 20))
+
+
+def test_too_few_for_the_missing_part_are_refused() -> None:
+    message = r"found 1 entries for the parts that have no file or entries of their own, expected at least 2: with "
+    with pytest.raises(DataError, match=message + r"fewer, the split into 85 % train and 5 % validation has an empty"):
+        split(with_parts("test", "train"), DataConfig())
+    with pytest.raises(
+        DataError, match=r"found 0 entries .*, expected at least 1: with fewer, the split into 85 % train"
+    ):
+        split(with_parts("test", "validation"), DataConfig())
+
+
+def entries(*texts: str, **more: str) -> str:
+    return "\n".join(json.dumps({"instruction": text, "output": "x", **more}) for text in texts)
+
+
+def texts(part: tuple[Example, ...]) -> list[str]:
+    return [example.instruction for example in part]
+
+
+def test_a_field_names_the_parts(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    rows = [("a", "train"), ("b", "Test"), ("c", "dev"), ("d", "train")]
+    path.write_text("\n".join(entries(text, fold=part) for text, part in rows))
+    config = DataConfig(source=str(path), part="fold")
+    found = load_examples(config)
+    parts = split(found, config)
+    assert (texts(parts.train), texts(parts.test), texts(parts.validation)) == (["a", "d"], ["b"], ["c"])
+    assert found.unused_columns == ()
+    with pytest.raises(DataError, match=r"data\.part: no field 'part'\. Available: 'fold', 'instruction', 'output'"):
+        load_examples(DataConfig(source=str(path), part="part"))
+    path.write_text(f"{path.read_text()}\n{entries('e', fold='holdout')}")
+    with pytest.raises(
+        DataError, match=r"entry 4 \(line 5\): field 'fold' \(data\.part\) is 'holdout', expected train, "
+    ):
+        load_examples(config)
+
+
+def test_parts_may_be_files_with_the_names_of_the_parts(tmp_path: Path) -> None:
+    for name, text in (("train-1.jsonl", "a"), ("train-2.jsonl", "b"), ("test.jsonl", "c"), ("valid.jsonl", "d")):
+        (tmp_path / name).write_text(entries(text))
+    config = DataConfig(source=str(tmp_path))
+    told: list[str] = []
+    parts = split(load_examples(config, report=told.append), config)
+    assert (texts(parts.train), texts(parts.test), texts(parts.validation)) == (["a", "b"], ["c"], ["d"])
+    assert told[1] == (
+        f"{tmp_path}: parts by the names of the files: test.jsonl is test, train-1.jsonl is train, train-2.jsonl is "
+        "train, valid.jsonl is validation"
+    )
+
+
+def test_parts_may_be_other_files(tmp_path: Path) -> None:
+    source, test, validation = (tmp_path / name for name in ("d.jsonl", "t.json", "v.csv"))
+    source.write_text(entries("a", "b"))
+    test.write_text(json.dumps([{"instruction": "c", "output": "x"}, {"instruction": "d", "output": None}]))
+    validation.write_text("instruction,output\ne,x\n")
+    config = DataConfig(source=str(source), test=str(test), validation=str(validation), invalid="drop")
+    found = load_examples(config)
+    parts = split(found, config)
+    assert (texts(parts.train), texts(parts.test), texts(parts.validation)) == (["a", "b"], ["c"], ["e"])
+    assert indices(found.examples) == [0, 1, 2, 4]
+    assert found.num_rows == 5
+    assert [(row.file, row.entry) for row in found.dropped] == [(str(test), 1)]
+    alone = load_examples(DataConfig(source=str(source)))
+    assert found.sha256 != alone.sha256
+    assert {part: file["source"] for part, file in found.part_files.items()} == {
+        "test": str(test),
+        "validation": str(validation),
+    }
+    test.write_text(json.dumps([{"instruction": "f", "output": "x"}]))
+    assert load_examples(config).sha256 != found.sha256
+
+
+def test_files_of_parts_that_cannot_be_are_told(tmp_path: Path) -> None:
+    source, test = tmp_path / "d.jsonl", tmp_path / "t.jsonl"
+    source.write_text("\n".join(entries("a", fold=part) for part in ("train", "test")))
+    with pytest.raises(DataError, match=r"^data\.test: data: no file .*t\.jsonl"):
+        load_examples(DataConfig(source=str(source), test=str(test)))
+    with pytest.raises(ConfigError, match=r"^data\.test: expected a file, a folder or a pattern, found 'starter'"):
+        load_examples(DataConfig(source=str(source), test="starter"))
+    test.write_text(entries("b", fold="test"))
+    with pytest.raises(ConfigError, match=r"^data\.test: .*d\.jsonl has a test part of its own; leave data\.test out"):
+        load_examples(DataConfig(source=str(source), test=str(test), part="fold"))
 
 
 def test_duplicates_are_equal_in_all_three_texts() -> None:

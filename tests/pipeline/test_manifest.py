@@ -1,5 +1,6 @@
 """What exactly went into a run, and the refusal to go on where it has changed."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -146,6 +147,29 @@ def test_columns_that_are_not_used_are_recorded(
     whole_run(data={"source": str(path)}, before=False, out=tmp_path / "wide")
     assert manifest_of(tmp_path / "wide")["data"]["unused_columns"] == ["topic", "id"]
     assert "unused_columns" in (tmp_path / "wide" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_test_part_of_its_own_is_recorded_and_may_move(
+    start: Callable[..., Session], toys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"instruction": f"Say {n}.", "output": "x"} for n in range(22)]
+    Path("d.json").write_text(json.dumps(rows[:20]))
+    Path("t.json").write_text(json.dumps(rows[20:]))
+    start(data={"source": "d.json", "test": "t.json"}, before=False)
+    data = manifest_of(tmp_path / "run")["data"]
+    assert (data["train"], data["test"], data["validation"]) == (18, 2, 2)
+    assert data["files"]["test"] == {
+        "source": "t.json",
+        "sha256": hashlib.sha256(Path("t.json").read_bytes()).hexdigest(),
+    }
+    Path("t.json").rename("moved.json")
+    with pytest.raises(DataError, match=r"data\.test: data: no file .*t\.json"):
+        Session.resume(tmp_path / "run", toys.registry, Observer())
+    Session.resume(tmp_path / "run", toys.registry, Observer(), layer={"data": {"test": "moved.json"}})
+    Path("moved.json").write_text(json.dumps(rows[19:]))
+    with pytest.raises(ConfigError, match="have changed since this run was started"):
+        Session.resume(tmp_path / "run", toys.registry, Observer(), layer={"data": {"test": "moved.json"}})
 
 
 def test_rows_that_are_left_out_are_counted_listed_and_shown(
