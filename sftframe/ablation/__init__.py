@@ -5,8 +5,9 @@ from sftframe.ablation.conclusion import conclude, detectable_difference
 from sftframe.ablation.folder import AblationFolder
 from sftframe.ablation.gradients import write_gradient_cosines
 from sftframe.ablation.grid import Axis, Cell, Request, read_request, split_axes, split_values
-from sftframe.ablation.planning import Plan, estimated_training_s, make_plan
+from sftframe.ablation.planning import Cost, Plan, cost, estimated_training_s, make_plan
 from sftframe.ablation.running import Ablation, CellResult
+from sftframe.ablation.until_decided import Finished, run_and_conclude
 
 __all__ = [
     "Ablation",
@@ -16,13 +17,17 @@ __all__ = [
     "Cell",
     "CellEvent",
     "CellResult",
+    "Cost",
+    "Finished",
     "Plan",
     "Request",
     "conclude",
+    "cost",
     "detectable_difference",
     "estimated_training_s",
     "make_plan",
     "read_request",
+    "run_and_conclude",
     "split_axes",
     "split_values",
     "write_gradient_cosines",

@@ -137,7 +137,7 @@ def run_cell(job: Job, registry: Registry, tell: Tell) -> Outcome:
     Raises:
         Interrupted: the user asked for a stop; the cell is saved.
     """
-    start = time.monotonic()
+    start, was_done = time.monotonic(), is_done(job.path)
     tell(CellEvent(number=job.number, kind="started"))
     try:
         summary = _summary(job, registry, CellObserver(job.number, tell))
@@ -147,7 +147,8 @@ def run_cell(job: Job, registry: Registry, tell: Tell) -> Outcome:
         return failed(job, str(error), time.monotonic() - start, tell)
     except Exception as error:  # a plugin's or our own mistake: the other arms may still be fine
         return failed(job, f"internal error: {type(error).__name__}: {error}", time.monotonic() - start, tell)
-    tell(CellEvent(number=job.number, kind="done", summary=summary, seconds=time.monotonic() - start))
+    seconds = 0.0 if was_done else time.monotonic() - start
+    tell(CellEvent(number=job.number, kind="done", summary=summary, seconds=seconds))
     return Outcome(number=job.number)
 
 

@@ -16,7 +16,9 @@ from sftframe.ablation.running import Ablation, CellResult
 from sftframe.analysis import (
     ComparedArm,
     ComparisonResult,
+    Looks,
     PeopleLabels,
+    TakenLook,
     VarianceComponents,
     compare,
     find_yardstick,
@@ -186,7 +188,12 @@ def conclude(
         JudgeError: the judge's noise is wanted, and the judge is not there.
     """
     variance = measured_judge_variance(ablation, cells, asks_judge=asks_judge, warn=warn)
-    result = _labelled(_compared(ablation, cells, variance), ablation.folder, people)
+    compared = _compared(ablation, cells, variance)
+    if compared is not None and not any(one.error for one in cells):
+        ablation.folder.write_looks(_recorded(ablation.folder.read_looks(), compared))
+    result = _labelled(compared, ablation.folder, people)
+    if result is not None and compared is not None and result.main.yardstick != compared.main.yardstick:
+        result = replace(result, looks=_uncorrected(compared.looks))
     write_json(
         ablation.folder.results_path,
         {
@@ -206,6 +213,19 @@ def conclude(
     if result is not None:
         write_ablation_report(ablation, result, cells, warn=warn)
     return result
+
+
+def _uncorrected(looks: Looks | None) -> Looks | None:
+    """The looks for a verdict that does not allow for them: one with people's labels."""
+    return replace(looks, planned=()) if looks is not None and len(looks.taken) > 1 else None
+
+
+def _recorded(earlier: Sequence[TakenLook], result: ComparisonResult) -> list[TakenLook]:
+    """The looks with this one. If it was taken before with another yardstick or margin, it stays as it was."""
+    now = result.look
+    before = next((look for look in earlier if look.seeds == now.seeds), now)
+    is_same = (before.yardstick, before.margin) == (now.yardstick, now.margin)
+    return [*(look for look in earlier if len(look.seeds) < len(now.seeds)), now if is_same else before]
 
 
 def detectable_difference(plan: Plan, registry: Registry, *, sd: float | None = None, pilot: Path | None = None) -> str:
@@ -268,6 +288,10 @@ def remedy(result: ComparisonResult, path: Path, *, num_seeds: int) -> str:
         path: of the ablation.
         num_seeds: the number it has now.
     """
+    if result.looks is not None and result.looks.is_corrected and result.looks.next is not None:
+        if result.look.is_decided:
+            return ""
+        return f"Continue with: {shlex.join(['sftframe', 'ablate', '--resume', str(path)])}"
     plans = [found.needed for found in result.told if found.verdict == "cannot tell" and found.needed]
     num_more = max((plan.seeds for plan in plans if plan.seeds), default=0)
     if num_more:
@@ -303,6 +327,11 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
         for name, paths in runs.items()
     ]
     baseline = plan.config.baseline
+    seeds = tuple(sorted(set.intersection(*(set(arm.runs) for arm in arms))))
+    earlier = ablation.folder.read_looks()
+    known = tuple(look for look in earlier if len(look.seeds) < len(seeds))
+    looks = Looks(taken=(*(look.seeds for look in known), seeds), planned=plan.config.planned_looks)
+    is_only = not known and not looks.planned
     result = compare(
         arms,
         yardstick=plan.config.yardstick,
@@ -312,8 +341,13 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
         settings={arm.name: dict(arm.settings) for arm in plan.grid.arms if arm.name in runs},
         judge_variance=variance,
         judge=judge_behind(arms[0].any_run().judge, ablation.registry),
+        looks=None if is_only else looks,
     )
-    return replace(result, remedy=remedy(result, ablation.folder.path, num_seeds=len(plan.grid.seeds)))
+    return replace(
+        result,
+        path=() if is_only else (*known, result.look),
+        remedy=remedy(result, ablation.folder.path, num_seeds=len(plan.grid.seeds)),
+    )
 
 
 def _labelled(

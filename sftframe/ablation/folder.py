@@ -5,7 +5,7 @@ Its runs are ordinary runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,10 @@ import tomli_w
 from annotated_types import Ge
 
 from sftframe.ablation.grid import Cell
+from sftframe.analysis import TakenLook
 from sftframe.config import read_toml
 from sftframe.errors import ConfigError
-from sftframe.files import check_inside, check_target, next_numbered, write_whole
+from sftframe.files import check_inside, check_target, next_numbered, write_json, write_whole
 from sftframe.files.locks import hold
 from sftframe.runs import read_json, read_record, read_records
 
@@ -51,6 +52,13 @@ class Results:
     cells: tuple[CellState, ...] = ()
     judge_noise: KnownNoise | None = None
     comparison: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLooks:
+    """What `looks.json` contains."""
+
+    looks: tuple[TakenLook, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +110,7 @@ class AblationFolder:
         if not folder.plan_path.is_file():
             raise ConfigError(f"no ablation in {path}: it has no {_PLAN}; `sftframe ablate` makes one")
         check_inside(path)
-        folder.read_results(), folder.read_gradients()  # checked before its cells are run
+        folder.read_results(), folder.read_gradients(), folder.read_looks()  # checked before its cells are run
         return folder
 
     @property
@@ -114,6 +122,11 @@ class AblationFolder:
     def results_path(self) -> Path:
         """Cells, arms, comparisons and verdicts."""
         return self.path / "ablation.json"
+
+    @property
+    def looks_path(self) -> Path:
+        """What was seen each time that all cells were complete, with how many seeds."""
+        return self.path / "looks.json"
 
     @property
     def report_path(self) -> Path:
@@ -157,6 +170,24 @@ class AblationFolder:
             return Results()
         return read_record(Results, read_json(self.results_path), self.results_path)
 
+    def write_looks(self, looks: Sequence[TakenLook]) -> None:
+        """Replace the looks."""
+        write_json(self.looks_path, {"looks": list(looks)})
+
+    def read_looks(self) -> tuple[TakenLook, ...]:
+        """The looks so far; of an ablation of an older version the last one, if its results are complete.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        if self.looks_path.exists():
+            return read_record(KnownLooks, read_json(self.looks_path), self.looks_path).looks
+        results = self.read_results()
+        tables = (results.comparison or {}).get("yardsticks")
+        if not tables or any(cell.error for cell in results.cells):
+            return ()
+        return (read_record(_OlderLook, {"yardstick": tables[0].get("key"), **tables[0]}, self.results_path).look,)
+
     def read_gradients(self) -> list[GradientCosine]:
         """The measured gradients; empty if they were not measured.
 
@@ -174,6 +205,19 @@ class AblationFolder:
             ConfigError: another process has the lock; the message says which.
         """
         return hold(self.path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OlderLook:
+    """A table in the results of a version that kept no looks."""
+
+    yardstick: str
+    margin: float
+    seeds: tuple[int, ...]
+
+    @property
+    def look(self) -> TakenLook:
+        return TakenLook(seeds=self.seeds, yardstick=self.yardstick, margin=self.margin, is_corrected=False)
 
 
 def _taken_over(path: Path) -> Path:

@@ -306,6 +306,10 @@ else:
     YardstickKey = Literal[tuple(yardstick.key for yardstick in COMPARED)]
 
 
+DEFAULT_LOOKS = (3, 5, 8, 12, 20)
+"""Numbers of seeds; fewer looks cost less of the chance to find a difference, more looks fewer seeds."""
+
+
 class AblateConfig(Section):
     """The table `[ablate]`."""
 
@@ -321,6 +325,12 @@ class AblateConfig(Section):
     """other settings with several values each: set.train.lr = [1e-4, 5e-5]"""
     seeds: Annotated[StrictInt, Field(ge=1)] | tuple[Annotated[StrictInt, Field(ge=0)], ...] = 3
     """number of seeds, counted from `seed`, or a list of seeds"""
+    until_decided: bool = False
+    """add seeds until every comparison has a verdict"""
+    looks: tuple[Annotated[StrictInt, Field(ge=2)], ...] = DEFAULT_LOOKS
+    """with `until_decided`: numbers of seeds at which the arms are compared"""
+    max_seeds: Annotated[StrictInt, Field(ge=2)] | None = None
+    """with `until_decided`: the largest number of seeds; by default that of the last look"""
     yardstick: YardstickKey = "judge"
     """the yardstick of the verdict"""
     margin: float | None = Field(default=None, gt=0)
@@ -333,6 +343,18 @@ class AblateConfig(Section):
     """how often the answers of one run are graded, to measure the judge's own noise"""
     before: bool = False
     """measure the untuned model in every cell too"""
+
+    @property
+    def planned_looks(self) -> tuple[int, ...]:
+        """Numbers of seeds of all looks; empty without `until_decided`.
+
+        >>> AblateConfig(until_decided=True, max_seeds=10).planned_looks
+        (3, 5, 8, 10)
+        """
+        if not self.until_decided:
+            return ()
+        most = max(self.looks) if self.max_seeds is None else self.max_seeds
+        return (*sorted({number for number in self.looks if number < most}), most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 from sftframe.ablation.grid import AblateConfig, Arm, Grid, Request, make_grid, read_request, seeds_from
 from sftframe.config import Layer, option_fields
@@ -35,6 +35,13 @@ _CHANGES_ORDER = tuple(
 )
 
 
+class HasError(Protocol):
+    """A cell's state."""
+
+    @property
+    def error(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A grid in which every arm can be run."""
@@ -42,6 +49,12 @@ class Plan:
     config: AblateConfig
     base: Layer
     grid: Grid
+
+    @property
+    def num_seeds(self) -> tuple[int, int]:
+        """The smallest and the largest number of seeds that it may take; both the same without `until_decided`."""
+        now = len(self.grid.seeds)
+        return now, max(now, *self.config.planned_looks, 0)
 
     @property
     def designed_differences(self) -> Mapping[str, str]:
@@ -87,7 +100,7 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
 
     varied = {axis.key.removesuffix(".name") for axis in request.axes if axis.key.endswith(".name")}
     base = _with_named_components(request.base, registry, varied)
-    seeds = seeds_from(request.config.seeds, resolve(base, registry).seed)
+    seeds = seeds_from(_first_seeds(request.config), resolve(base, registry).seed)
     grid = make_grid(
         base, request.axes, seeds, has_option, lambda seam, option: registry.names_with_option(Seam(seam), option)
     )
@@ -99,6 +112,20 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
     if is_run:
         _check_arms(grid.arms, registry)
     return Plan(config=request.config.model_copy(update={"prompt_texts": texts}), base=base, grid=grid)
+
+
+def _first_seeds(config: AblateConfig) -> int | tuple[int, ...]:
+    """The seeds of the plan; where seeds are added until it is decided, those of the first look."""
+    if not config.until_decided:
+        return config.seeds
+    if "seeds" not in config.model_fields_set:
+        return config.planned_looks[0]
+    if isinstance(config.seeds, int):
+        raise ConfigError(
+            f"seeds: {config.seeds} seeds and until_decided contradict each other: leave one of them out; looks and "
+            "max_seeds say how many seeds there are at first and at most"
+        )
+    return config.seeds  # of an ablation that exists
 
 
 def read_plan(document: Mapping[str, Any], registry: Registry, *, is_run: bool = True) -> Plan:
@@ -158,6 +185,38 @@ def _toml_value(layer: Any) -> Any:
     if isinstance(layer, list | tuple):
         return [_toml_value(value) for value in layer]
     return layer if isinstance(layer, str | int | float | bool) else str(layer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What is left to run; two figures each: with the smallest and with the largest number of seeds."""
+
+    num_arms: int
+    num_seeds: tuple[int, int]
+    num_runs: tuple[int, int]
+    """Without those that are complete."""
+    training_s: tuple[float, float]
+    """Judging by the first steps of the first arm; answers and verdicts come on top."""
+
+
+def cost(plan: Plan, registry: Registry, cells: Sequence[HasError] = ()) -> Cost:
+    """What a plan costs; a few steps are trained, and nothing is written.
+
+    Args:
+        cells: of an ablation that exists; those without an error are complete.
+
+    Raises:
+        SftframeError: the first arm's run could not be started.
+    """
+    num_done = sum(not one.error for one in cells)
+    fewest, most = (len(plan.grid.arms) * number - num_done for number in plan.num_seeds)
+    seconds = estimated_training_s(plan.grid.arms[0].layer, registry) if most else 0.0
+    return Cost(
+        num_arms=len(plan.grid.arms),
+        num_seeds=plan.num_seeds,
+        num_runs=(fewest, most),
+        training_s=(fewest * seconds, most * seconds),
+    )
 
 
 NUM_STEPS = 4

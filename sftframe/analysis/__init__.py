@@ -33,6 +33,7 @@ from sftframe.analysis.label_files import (
 )
 from sftframe.analysis.labelled_comparison import draw_for_labels, with_labels
 from sftframe.analysis.labels import LEAST_LABELS, Corrected
+from sftframe.analysis.looks import LookedAt, Looks, TakenLook
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Interval, VarianceComponents
 from sftframe.analysis.planning import minimum_detectable_difference
 from sftframe.analysis.runs import ComparedArm, group_into_arms
@@ -57,9 +58,12 @@ __all__ = [
     "DrawnItem",
     "FlippedItem",
     "Interval",
+    "LookedAt",
+    "Looks",
     "Measured",
     "PeopleFindings",
     "PeopleLabels",
+    "TakenLook",
     "VarianceComponents",
     "Yardstick",
     "YardstickTable",

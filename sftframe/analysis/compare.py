@@ -12,6 +12,7 @@ from typing import Any
 from sftframe.analysis.agreement import Agreement
 from sftframe.analysis.intervals import holm
 from sftframe.analysis.labels import Corrected
+from sftframe.analysis.looks import LookedAt, Looks, TakenLook
 from sftframe.analysis.pairs import Comparison, ComparisonTable, Scores
 from sftframe.analysis.runs import (
     ComparedArm,
@@ -193,6 +194,7 @@ def compare_on_all_yardsticks(
     baseline: str | None = None,
     margins: Mapping[str, float] | None = None,
     judge_variance: float | None = None,
+    looks: Looks | None = None,
 ) -> list[YardstickTable]:
     """A table for every yardstick for which all arms have scores.
 
@@ -200,6 +202,7 @@ def compare_on_all_yardsticks(
         baseline: the first arm unless named.
         margins: by yardstick key, instead of the yardstick's own margin.
         judge_variance: of one score of the judge, if it was measured.
+        looks: as for `compare_arms`.
 
     Raises:
         DataError: no common item or seed.
@@ -222,6 +225,7 @@ def compare_on_all_yardsticks(
             equal_answers=equal,
             is_about_answers=yardstick.is_about_answers,
             groups=groups,
+            looks=looks,
         )
         missing = {
             name: sum(value is None for seed in arm.values() for value in seed.values()) for name, arm in scores.items()
@@ -256,6 +260,7 @@ def compare_levels(
     *,
     baselines: Mapping[str, str] | None = None,
     judge_variance: float | None = None,
+    looks: Looks | None = None,
 ) -> list[AxisTable]:
     """The values of each axis, averaged over all other choices: the general effect of the axis.
 
@@ -264,11 +269,12 @@ def compare_levels(
     Args:
         baselines: by axis the value that the others are compared with; by default the first.
         judge_variance: of one score of the judge, if it was measured; an average over arms has less.
+        looks: as for `compare_arms`.
     """
 
     def tables(adjust: Adjust) -> list[AxisTable]:
         return [
-            _axis_table(arms, axis, yardstick, margin, (baselines or {}).get(axis.axis), judge_variance, adjust)
+            _axis_table(arms, axis, yardstick, margin, (baselines or {}).get(axis.axis), judge_variance, adjust, looks)
             for axis in levels
         ]
 
@@ -289,6 +295,7 @@ def _axis_table(
     baseline: str | None,
     judge_variance: float | None,
     adjust: Adjust,
+    looks: Looks | None,
 ) -> AxisTable:
     scores = _scores(arms, yardstick)
     num_arms = {value: len(names) for value, names in axis.arms.items()}
@@ -305,6 +312,7 @@ def _axis_table(
         adjust=adjust,
         groups=groups_of(arms),
         is_about_answers=yardstick.is_about_answers,
+        looks=looks,
     )
     return AxisTable(axis=axis.axis, table=table, num_arms=num_arms)
 
@@ -413,6 +421,10 @@ class ComparisonResult:
     """On the main yardstick: per candidate the items that changed, largest first."""
     notes: tuple[str, ...]
     """What the arms do not share, one line each."""
+    looks: Looks | None = None
+    """The looks so far; None = this is the only one."""
+    path: tuple[TakenLook, ...] = ()
+    """What every look so far found, the present one last; empty if there is no other."""
     remedy: str = ""
     """The command that may settle open comparisons, in a sentence; empty if none is known."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -506,6 +518,7 @@ class ComparisonResult:
             is_averaged=bool(self.axes),
             doubtful=[self.in_words(name) for name in self.cautions] if is_judged else (),
             is_judge_noise_unknown=is_judged and self.is_judge_noise_unknown,
+            looks=self.looks,
         )
 
     @property
@@ -513,6 +526,30 @@ class ComparisonResult:
         """The comparisons in the verdict: axis by axis if there are axes, else arm by arm."""
         by_axis = [comparison for axis in self.axes for comparison in axis.table.comparisons]
         return by_axis or list(self.main.table.comparisons)
+
+    @property
+    def look(self) -> TakenLook:
+        """What this look found."""
+        return TakenLook(
+            seeds=self.main.table.seeds,
+            yardstick=self.main.yardstick.key,
+            margin=self.main.margin,
+            is_corrected=self.looks is not None and self.looks.is_corrected,
+            comparisons=tuple(map(_looked_at, self.told)),
+        )
+
+
+def _looked_at(found: Comparison) -> LookedAt:
+    return LookedAt(
+        baseline=found.baseline,
+        candidate=found.candidate,
+        difference=found.difference,
+        low=found.interval.low if found.interval else None,
+        high=found.interval.high if found.interval else None,
+        z=found.look.z if found.look else None,
+        bound=found.look.bound if found.look else None,
+        verdict=found.verdict,
+    )
 
 
 def compare(
@@ -525,6 +562,7 @@ def compare(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     judge_variance: float | None = None,
     judge: Judge | None = None,
+    looks: Looks | None = None,
 ) -> ComparisonResult:
     """Compare arms on all yardsticks; the verdict is about one of them.
 
@@ -536,6 +574,7 @@ def compare(
         settings: per arm its value by axis, if the arms are a grid.
         judge_variance: of one score, if it was measured.
         judge: the one whose scores the arms have; its cautions become notes.
+        looks: as for `compare_arms`.
 
     Raises:
         ConfigError: an unknown baseline or yardstick, a yardstick without measurements, or different judges.
@@ -548,7 +587,11 @@ def compare(
     wanted = find_yardstick(yardstick)
     _check_one_judge(arms)
     tables = compare_on_all_yardsticks(
-        arms, baseline=baseline, margins={wanted.key: margin} if margin else {}, judge_variance=judge_variance
+        arms,
+        baseline=baseline,
+        margins={wanted.key: margin} if margin else {},
+        judge_variance=judge_variance,
+        looks=looks,
     )
     main = next((table for table in tables if table.yardstick == wanted), None)
     if main is None:
@@ -572,6 +615,7 @@ def compare(
                 main.margin,
                 baselines={axis: str(value) for axis, value in (settings or {}).get(first, {}).items()},
                 judge_variance=judge_variance if wanted.key == "judge" else None,
+                looks=looks,
             )
         ),
         flips={arm.name: tuple(flipped_items(base_arm, arm, wanted)) for arm in arms if arm.name != first},
@@ -579,6 +623,7 @@ def compare(
         settings=settings or differing_settings(arms),
         cautions=cautions,
         is_judge_noise_unknown=judge is not None and not judge.is_deterministic and judge_variance is None,
+        looks=looks,
     )
 
 

@@ -203,6 +203,24 @@ class Comparison:
     """None where there is no interval, or where it has no width."""
     seed_differences: tuple[float, ...] = ()
     """One per seed, in their order; their mean is `difference`."""
+    look: LookTest | None = None
+    """How this look tests, where seeds are added until it is decided. Intervals and p values are then for all looks
+    together (repeated confidence intervals); None = there is one look, or looks are not allowed for.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookTest:
+    """How one look tests one comparison."""
+
+    number: int
+    """Of the look, from 1."""
+    share: float
+    """Of the information that the last planned look would have."""
+    z: float | None
+    """The normal value of this look's p, with the sign of the difference; None = there is no p."""
+    bound: float | None
+    """The |z| from which this look shows a difference, for one comparison alone; None = no |z| is enough yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sftframe.analysis.effects import figure, size
+from sftframe.analysis.looks import Looks
 from sftframe.analysis.pairs import Comparison, Interval, VerdictKind
 from sftframe.analysis.yardsticks import Yardstick
 
@@ -51,6 +52,8 @@ class Design:
     """Arms, in words, on which the judge itself warns that it should not decide."""
     is_judge_noise_unknown: bool = False
     """The judge may grade the same answer differently, and nobody measured how much."""
+    looks: Looks | None = None
+    """While seeds were added; None = the arms were compared once."""
 
 
 def sentence(claims: Sequence[Claim], design: Design) -> str:
@@ -297,6 +300,10 @@ def _limits(claims: Sequence[Claim], design: Design) -> list[str]:
         found.append(f"items without a score could turn {num_open} of the verdicts round")
     if len(claims) > 1:
         found.append(f"verdicts are corrected for {len(claims)} comparisons, intervals are not")
+    if design.looks is not None and design.looks.is_corrected:
+        found.append(f"verdicts and intervals allow for all {len(design.looks.planned)} planned looks")
+    elif design.looks is not None and design.looks.is_uncorrected:
+        found.append(design.looks.uncorrected)
     if design.is_judge_noise_unknown:
         found.append("the judge's own noise was not measured")
     others = ["models"] if not design.is_model_varied else []

@@ -19,6 +19,7 @@ from sftframe.analysis.intervals import (
     spread_of,
     variance_components,
 )
+from sftframe.analysis.looks import Correction, Looks, information
 from sftframe.analysis.pairs import (
     ArmScores,
     ArmSummary,
@@ -74,6 +75,7 @@ def explain(
     grouping: Grouping | None = None,
     settles: str = "",
     is_about_answers: bool = True,
+    looks: Looks | None = None,
 ) -> Explanation:
     """The verdict with its figures, what would settle it, and what it does not cover.
 
@@ -83,11 +85,14 @@ def explain(
         interval: the one that decided: at level 0.90 for `equivalent`, else at 0.95.
         settles: what would settle it, instead of `needed`.
         is_about_answers: False where scores are of something else, as likelihoods are.
+        looks: if there are others than the present one.
     """
     baseline, candidate = names
     figures = f"{_number(difference, unit)}"
     if interval is not None:
         figures += f", {100 * interval.level:.0f} % interval {interval.low:+.3g} to {interval.high:+.3g}"
+        if looks is not None and looks.is_corrected:
+            figures += " for all looks together"
     if covers == "items":
         if is_about_answers:
             one, other, are, differ = f"The answers of {candidate}", f"those of {baseline}", "are", "differ"
@@ -107,13 +112,16 @@ def explain(
     if verdict == "cannot tell" and not (missing and missing.changes_verdict):
         if is_significant_alone:
             comments.append("Alone it would count as a difference, but not among so many arms.")
-        if covers in ("items", "items and seeds"):
+        if looks is not None and looks.is_corrected and looks.next is not None:
+            comments.append(f"The next look is at {looks.next} seeds.")
+        elif covers in ("items", "items and seeds"):
             comments.append(settles or _settle(needed, margin))
     limits = []
     if verdict != "identical":
         limits = [
             _grouped(grouping, num_items),
             _limits(covers, is_one_group=grouping is not None and grouping.num_groups == 1),
+            f"{looks.uncorrected[:1].upper()}{looks.uncorrected[1:]}." if looks and looks.uncorrected else "",
         ]
     return Explanation(said=said, comments=tuple(comments), limits=tuple(limit for limit in limits if limit))
 
@@ -208,6 +216,8 @@ def _limits(covers: Coverage | None, *, is_one_group: bool = False) -> str:
 
 ALPHA = 0.05
 POWER = 0.8
+SMALLEST_LEVEL = 1e-12
+"""Of an interval at a look that has next to nothing of alpha."""
 
 Adjust = Callable[[Sequence[float | None]], Sequence[float | None]]
 """Adjusts the p values of several tests; None = not tested."""
@@ -228,6 +238,7 @@ def compare_arms(
     adjust: Adjust = holm,
     groups: Mapping[int, str] | None = None,
     is_about_answers: bool = True,
+    looks: Looks | None = None,
 ) -> ComparisonTable:
     """Compare every arm with the baseline.
 
@@ -247,6 +258,8 @@ def compare_arms(
         groups: by item its group. Items of one group are one unit; an item without one, or with an empty one, is a unit
             of its own.
         is_about_answers: for the explanations; False where scores are of something else, as likelihoods are.
+        looks: the looks so far, the last with all these seeds. Planned looks are allowed for: intervals, p values and
+            verdicts hold for all looks together. It is said if looks were not planned.
 
     Raises:
         ConfigError: an unknown baseline, fewer than two arms, a margin that is not positive.
@@ -267,6 +280,7 @@ def compare_arms(
         adjust=adjust,
         groups=groups or {},
         is_about_answers=is_about_answers,
+        looks=looks,
     )
     return ComparisonTable(
         arms=tuple(
@@ -317,6 +331,16 @@ class _Question:
     adjust: Adjust
     groups: Mapping[int, str]
     is_about_answers: bool
+    looks: Looks | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tests:
+    """The p values of one pair, for all looks together."""
+
+    p: float | None
+    p_equivalence: float | None
+    correction: Correction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,19 +371,53 @@ def _comparisons(
                     common=common,
                 )
             )
-    margin, score_range = question.margin, question.score_range
-    p_values = [p_value(pair.differences, score_range=score_range) for pair in pairs]
-    equivalences = [margin and equivalence_p_value(pair.differences, margin, score_range=score_range) for pair in pairs]
-    tests = zip(p_values, question.adjust(p_values), question.adjust(equivalences), strict=True)
+    tests = [_tests(pair.differences, _correction(pair, question.looks), question) for pair in pairs]
+    p_values = question.adjust([test.p for test in tests])
+    equivalences = question.adjust([test.p_equivalence for test in tests])
     return tuple(
-        _comparison(pair, *found, alpha=ALPHA / len(pairs), question=question)
-        for pair, found in zip(pairs, tests, strict=True)
+        _comparison(pair, test, p, same, alpha=ALPHA / len(pairs), question=question)
+        for pair, test, p, same in zip(pairs, tests, p_values, equivalences, strict=True)
     )
+
+
+def _correction(pair: _Pair, looks: Looks | None) -> Correction | None:
+    """What a look must allow for, from the seeds' and items' variance as each look so far saw them."""
+    if looks is None or not looks.is_corrected:
+        return None
+    seeds, found = pair.common.seeds, pair.differences
+    known, numbers = [], list[int]()
+    for taken in looks.taken:
+        rows = [row for row, seed in enumerate(seeds) if seed in taken]
+        if len(rows) > max(numbers, default=0):
+            numbers.append(len(rows))
+            spread = spread_of(replace(found, values=found.values[rows]), is_adjusted=False)
+            known.append(information(spread, numbers, looks.planned[-1]))
+    return Correction(known=tuple(known)) if known else None
+
+
+def _tests(pair: PairedDifferences, correction: Correction | None, question: _Question) -> _Tests:
+    margin, score_range = question.margin, question.score_range
+    p = p_value(pair, score_range=score_range)
+    same = equivalence_p_value(pair, margin, score_range=score_range) if margin else None
+    if correction is not None:
+        p, same = correction.p(p), correction.one_sided_p(same)
+    return _Tests(p=p, p_equivalence=same, correction=correction)
+
+
+def _interval(
+    pair: PairedDifferences, correction: Correction | None, alpha: float, score_range: float | None
+) -> Interval | None:
+    """At level 1 - alpha; where looks are allowed for, it holds for all of them together."""
+    if correction is None:
+        return confidence_interval(pair, level=1 - alpha, score_range=score_range)
+    strict = max(correction.level(alpha), SMALLEST_LEVEL)
+    found = confidence_interval(pair, level=1 - strict, score_range=score_range)
+    return None if found is None else replace(found, level=1 - alpha)
 
 
 def _comparison(
     of: _Pair,
-    p: float | None,
+    tests: _Tests,
     p_holm: float | None,
     p_equivalence: float | None,
     *,
@@ -374,13 +432,14 @@ def _comparison(
     pair, names = of.differences, of.names
     equal = question.equal_answers.get(names[1], 0.0)
     verdict = verdict_of(pair.mean, p_holm, p_equivalence, question.direction)
-    missing = _missing_of(of, verdict, p, p_holm, question)
+    p, correction, score_range = tests.p, tests.correction, question.score_range
+    missing = _missing_of(of, verdict, tests, p_holm, question)
     if missing is not None and missing.changes_verdict:
         verdict = "cannot tell"
     if equal == 1 and missing is None and not pair.values.any():
         verdict = "identical"
-    interval = confidence_interval(pair, level=1 - ALPHA, score_range=question.score_range)
-    narrow = confidence_interval(pair, level=1 - 2 * ALPHA, score_range=question.score_range)
+    interval = _interval(pair, correction, ALPHA, score_range)
+    narrow = _interval(pair, correction, 2 * ALPHA, score_range)
     needed = _needed(pair, alpha, question) if verdict == "cannot tell" else None
     num_better, num_worse, num_tied = _counts(pair, question.direction)
     groups = grouping(pair, level=1 - ALPHA, score_range=question.score_range)
@@ -398,6 +457,7 @@ def _comparison(
         missing=missing,
         grouping=groups,
         is_about_answers=question.is_about_answers,
+        looks=question.looks,
     )
     return Comparison(
         baseline=names[0],
@@ -429,11 +489,12 @@ def _comparison(
         if interval is not None and verdict != "identical"
         else None,
         seed_differences=tuple(pair.values.mean(axis=1).tolist()),
+        look=None if correction is None else correction.test(p_value(pair, score_range=score_range), pair.mean, ALPHA),
     )
 
 
 def _missing_of(
-    of: _Pair, verdict: VerdictKind, p: float | None, p_holm: float | None, question: _Question
+    of: _Pair, verdict: VerdictKind, tests: _Tests, p_holm: float | None, question: _Question
 ) -> Missing | None:
     """What items without a score may hide: how the verdict is if they are as bad for one arm, then for the other, as
     the scale allows.
@@ -454,8 +515,8 @@ def _missing_of(
     low, high = (
         _filled(of, *ends, question.groups) for ends in ((question.score_range, 0.0), (0.0, question.score_range))
     )
-    factor = p_holm / p if p and p_holm else 1.0
-    extremes = [_verdict_alone(pair, question, factor=factor) for pair in (low, high)]
+    factor = p_holm / tests.p if tests.p and p_holm else 1.0
+    extremes = [_verdict_alone(pair, question, tests.correction, factor=factor) for pair in (low, high)]
     return replace(
         missing,
         low=low.mean,
@@ -479,11 +540,12 @@ def _or(score: float | None, fill: float) -> float:
     return fill if score is None or np.isnan(score) else float(score)
 
 
-def _verdict_alone(pair: PairedDifferences, question: _Question, *, factor: float) -> VerdictKind:
+def _verdict_alone(
+    pair: PairedDifferences, question: _Question, correction: Correction | None, *, factor: float
+) -> VerdictKind:
     """The verdict on one pair; its p values are multiplied as Holm's adjustment did."""
-    p = p_value(pair, score_range=question.score_range)
-    same = question.margin and equivalence_p_value(pair, question.margin, score_range=question.score_range)
-    p, same = (None if found is None else min(1.0, factor * found) for found in (p, same))
+    tests = _tests(pair, correction, question)
+    p, same = (None if found is None else min(1.0, factor * found) for found in (tests.p, tests.p_equivalence))
     return verdict_of(pair.mean, p, same, question.direction)
 
 

@@ -27,6 +27,36 @@ Seeds = Annotated[
     str | None,
     option("--seeds", help="Number of seeds, or a list: 5, or 1,2,3. Default: 3.", panel=_PANEL, metavar="N"),
 ]
+UntilDecided = Annotated[
+    bool,
+    option(
+        "--until-decided",
+        help="Add seeds until every comparison has a verdict. The verdict allows for the looks on the way.",
+        panel=_PANEL,
+    ),
+]
+LookNumbers = Annotated[
+    str | None,
+    option(
+        "--looks",
+        help="With --until-decided: the numbers of seeds at which the arms are compared. Default: 3,5,8,12,20.",
+        panel=_PANEL,
+        metavar="N,N,…",
+    ),
+]
+MaxSeeds = Annotated[
+    int | None,
+    option(
+        "--max-seeds",
+        help="With --until-decided: the largest number of seeds. Default: that of the last look.",
+        panel=_PANEL,
+        metavar="N",
+    ),
+]
+DryRun = Annotated[
+    bool,
+    option("--dry-run", help="Show the grid and what its training costs, and run nothing.", panel=_PANEL),
+]
 YardstickKey = Annotated[
     str | None,
     option(
@@ -113,6 +143,9 @@ Json = Annotated[bool, option("--json", help="Print the result as JSON.", panel=
 def ablate(
     settings: Settings,
     seeds: Seeds = None,
+    until_decided: UntilDecided = False,
+    looks: LookNumbers = None,
+    max_seeds: MaxSeeds = None,
     yardstick: YardstickKey = None,
     margin: Margin = None,
     baseline: Baseline = None,
@@ -126,6 +159,7 @@ def ablate(
     labels: LabelFile = None,
     label_scale: LabelScale = None,
     write_labels: WriteLabels = None,
+    dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -138,13 +172,16 @@ def ablate(
 
     Example: sftframe ablate --prompt alpaca,phi3 --collate mask-pad,mask-instruction --seeds 5
     """
-    from sftframe.ablation import Ablation, conclude, detectable_difference, write_gradient_cosines
+    from sftframe.ablation import Ablation, cost, detectable_difference, run_and_conclude, write_gradient_cosines
     from sftframe.analysis import draw_for_labels, rescaled_csv
-    from sftframe.cli.ablate_render import GridObserver, show_comparison, show_plan
+    from sftframe.cli.ablate_render import GridObserver, show_comparison, show_cost, show_plan
     from sftframe.files import write_whole
 
     table = {
         "seeds": _seeds(seeds),
+        "until_decided": until_decided or None,
+        "looks": _looks(looks),
+        "max_seeds": max_seeds,
         "yardstick": yardstick,
         "margin": margin,
         "baseline": baseline,
@@ -161,14 +198,24 @@ def ablate(
     plan = ablation.plan if ablation else _planned(settings, given, registry)
     knows_spread = sd is not None or pilot is not None
     show_plan(plan, detectable_difference(plan, registry, sd=sd, pilot=pilot) if knows_spread else None)
+    if dry_run:
+        show_cost(cost(plan, registry, ablation.state() if ablation else ()), as_json=as_json)
+        return
     if ablation is None:
         _check_size(plan, registry, is_wanted=yes)
         ablation = Ablation.start(plan, registry, out)
+    begun = ablation
     with GridObserver() as observer:
-        cells = ablation.run(observer, jobs=plan.config.jobs, disabled=settings.disabled)
-        if gradients:
-            write_gradient_cosines(ablation, registry, observer)
-        result = conclude(ablation, cells, people=people.people)
+        finished = run_and_conclude(
+            begun,
+            observer,
+            changes={key: value for key, value in given.items() if key != "seeds"},
+            jobs=plan.config.jobs,
+            disabled=settings.disabled,
+            before_conclusion=lambda: write_gradient_cosines(begun, registry, observer) if gradients else None,
+            people=people.people,
+        )
+    ablation, cells, result = finished.ablation, finished.cells, finished.result
     if people.people is not None and result is not None:
         write_whole(ablation.folder.labels_path, rescaled_csv(people.path, scale=people.scale))
     with saved(ablation.folder.path):
@@ -196,13 +243,59 @@ def _seeds(text: str | None) -> int | list[int] | None:
     return numbers[0] if "," not in text else numbers
 
 
+def _looks(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 2:
+        raise ConfigError(
+            f"--looks: expected numbers of seeds (2 or more) with commas between, as in 3,5,8,12,20, found {text!r}"
+        )
+    return numbers
+
+
+_LOOK_FLAGS = {"until_decided": "--until-decided", "looks": "--looks", "max_seeds": "--max-seeds"}
+
+
+def _check_looks(table: dict[str, Any], plan: Plan, *, is_new: bool) -> None:
+    """Check that flags about looks belong to what is run, and do not change looks that were planned before."""
+    given = [flag for key, flag in _LOOK_FLAGS.items() if key in table]
+    if not given:
+        return
+    if is_new:
+        if not plan.config.until_decided:
+            raise ConfigError(f"{given[0]} says when seeds are added: give --until-decided too")
+        return
+    if given != ["--until-decided"]:
+        raise ConfigError(
+            f"{given[-1]}: the looks of an ablation are planned before its first one and stay as they are: "
+            "leave it out, or start a new ablation"
+        )
+    if not plan.config.until_decided:
+        raise ConfigError(
+            "--until-decided: this ablation was started without it, so its first verdict has used up the 5 % in which "
+            "a verdict may be wrong: add seeds with --seeds, or start a new ablation with --until-decided"
+        )
+
+
 def _planned(settings: Settings, table: dict[str, Any], registry: Registry) -> Plan:
     """The plan of flags, which win over `--set`, which wins over the file. Several values make an axis."""
     from sftframe.ablation import make_plan, read_request
     from sftframe.config import merge
 
     axes, fixed = _varied(settings)
-    return make_plan(read_request(merge(settings.file_layer(), {"ablate": table}), axes, settings=fixed), registry)
+    if "until_decided" in table and "seeds" in table:
+        raise ConfigError(
+            "--seeds and --until-decided contradict each other: leave one of them out; --looks and --max-seeds say how "
+            "many seeds there are at first and at most"
+        )
+    request = read_request(merge(settings.file_layer(), {"ablate": table}), axes, settings=fixed)
+    plan = make_plan(request, registry)
+    _check_looks(table, plan, is_new=True)
+    return plan
 
 
 def _varied(settings: Settings) -> tuple[list[Axis], Layer]:
@@ -231,9 +324,11 @@ def _reopened(path: Path, settings: Settings, table: dict[str, Any], out: Path |
             "seeds and values with --seeds, --prompt, --collate, --model and --set"
         )
     axes, fixed = _varied(settings)
+    changes = {key: value for key, value in table.items() if key != "seeds"}
+    if table.keys() & _LOOK_FLAGS.keys():
+        _check_looks(table, Ablation.reopen(path, registry).plan, is_new=False)
     if not axes and not fixed and "seeds" not in table:
         return Ablation.reopen(path, registry, table)
-    changes = {key: value for key, value in table.items() if key != "seeds"}
     return Ablation.extend(path, registry, changes, seeds=table.get("seeds"), axes=axes, settings=fixed)
 
 
@@ -241,12 +336,14 @@ def _check_size(plan: Plan, registry: Registry, *, is_wanted: bool) -> None:
     from sftframe.ablation import estimated_training_s
     from sftframe.formatting import duration
 
-    num_cells = len(plan.grid.arms) * len(plan.grid.seeds)
+    fewest, most = plan.num_seeds
+    num_cells = len(plan.grid.arms) * most
     if num_cells <= _MANY_CELLS or is_wanted:
         return
     seconds = num_cells * estimated_training_s(plan.grid.arms[0].layer, registry)
+    up_to = "up to " * (most > fewest)
     raise ConfigError(
-        f"this grid has {num_cells:,} cells ({len(plan.grid.arms):,} arms by {len(plan.grid.seeds)} seeds); training "
+        f"this grid has {up_to}{num_cells:,} cells ({len(plan.grid.arms):,} arms by {up_to}{most} seeds); training "
         f"alone would take about {duration(seconds)}, judging by the first steps of the first arm: "
         "vary less, or start it with --yes"
     )

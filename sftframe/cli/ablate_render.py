@@ -15,12 +15,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sftframe.ablation import Ablation, AblationObserver, Cell, CellEvent, CellResult, Plan
+from sftframe.ablation import Ablation, AblationObserver, Cell, CellEvent, CellResult, Cost, Plan
 from sftframe.analysis import ComparisonResult
 from sftframe.cli import console
 from sftframe.cli.comparison_render import show_comparison_result
 from sftframe.cli.render import note, warn
 from sftframe.cli.streams import write_json
+from sftframe.files import plain
 from sftframe.formatting import duration
 from sftframe.report import comparison_document
 
@@ -33,18 +34,43 @@ _SHOWN = (("judge", "judge", 1, 1), ("exact_match", "exact %", 100, 1), ("respon
 def show_plan(plan: Plan, detectable: str | None) -> None:
     """Print the grid that will run."""
     grid = plan.grid
-    num_cells = len(grid.arms) * len(grid.seeds)
+    fewest, most = plan.num_seeds
     axes = ", ".join(f"{axis.label} ({len(axis.values)})" for axis in grid.axes)
     note(
-        f"{len(grid.arms)} arms by {len(grid.seeds)} seed{'s' * (len(grid.seeds) != 1)} = {num_cells} runs; "
-        f"varied: {axes}; verdict on {plan.config.yardstick}"
+        f"{len(grid.arms)} arms by {_from_to(fewest, most)} seed{'s' * (most != 1)} = "
+        f"{_from_to(len(grid.arms) * fewest, len(grid.arms) * most)} runs; varied: {axes}; verdict on "
+        f"{plan.config.yardstick}"
     )
+    if plan.config.until_decided:
+        looks = ", ".join(map(str, plan.config.planned_looks))
+        note(f"seeds are added until every comparison is decided; looks at {looks} seeds")
     for line in grid.notes:
         note(line)
     if len(grid.seeds) == 1:
         warn("one seed: the verdict covers other items, but not other runs; --seeds 3 or more covers both")
     if detectable is not None:
         note(detectable)
+
+
+def show_cost(found: Cost, *, as_json: bool) -> None:
+    """Print what a plan costs."""
+    if as_json:
+        write_json(plain(found))
+        return
+    fewest, most = found.num_runs
+    seconds = [duration(one) for one in found.training_s]
+    time_text = seconds[0] if fewest == most else f"{seconds[0]} to {seconds[1]}"
+    console.prose(
+        console.out(),
+        Text(
+            f"Nothing was run. To run: {_from_to(fewest, most)} runs, about {time_text} of training, judging by the "
+            "first steps of the first arm; answers and verdicts take extra time."
+        ),
+    )
+
+
+def _from_to(fewest: int, most: int) -> str:
+    return f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
 
 
 class GridObserver(AblationObserver):

@@ -12,7 +12,7 @@ from rich.text import Text
 from sftframe.analysis import ComparisonResult, YardstickTable
 from sftframe.cli.console import one_line, out, prose, untitled_columns
 from sftframe.formatting import p_text
-from sftframe.report import next_questions
+from sftframe.report import LOOK_COLUMNS, look_rows, next_questions
 
 NUM_FLIPS = 3
 """Number of changed answers that are shown."""
@@ -25,6 +25,8 @@ def show_comparison_result(result: ComparisonResult) -> None:
     _show(console, _differences(result.main), _differences_as_lines(result.main))
     if len(result.tables) > 1:
         _show(console, _all_yardsticks(result), _yardsticks_as_lines(result))
+    if rows := look_rows(result):
+        _show(console, _looks(rows), _looks_as_lines(rows))
     for question, lines in next_questions(result):
         prose(console, Text.assemble((f"{question}: ", "bold"), lines[0]))
         for line in lines[1:]:
@@ -127,6 +129,23 @@ def _all_yardsticks(result: ComparisonResult) -> Table:
     for name in names:
         shown.add_row(Text(name), *(Text(_summed_up(table, name)) for table in result.tables))
     return shown
+
+
+def _looks(rows: Sequence[Sequence[str]]) -> Table:
+    """A table of what every look found."""
+    shown = Table(title=Text("looks, one after the other"), title_justify="left")
+    for column in LOOK_COLUMNS:
+        is_text = column in ("arm", "verdict")
+        shown.add_column(Text(column), justify="left" if is_text else "right", overflow="fold")
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    return shown
+
+
+def _looks_as_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for row in rows:
+        named = zip(LOOK_COLUMNS[1:], row[1:], strict=True)
+        yield f"{row[0]} seeds: {', '.join(f'{name} {text}' for name, text in named if text)}"
 
 
 def _summed_up(table: YardstickTable, name: str) -> str:

@@ -31,7 +31,15 @@ from sftframe.report.comparison_charts import (
 )
 from sftframe.report.costs import Cost, cost_in_words, cost_of_arm, cost_of_run, total
 from sftframe.report.curves import MAX_ROWS, even_steps
-from sftframe.report.documents import comparison_facts, comparison_methods, counted_share, next_questions
+from sftframe.report.documents import (
+    LOOK_COLUMNS,
+    comparison_facts,
+    comparison_methods,
+    counted_share,
+    look_rows,
+    looks_sentence,
+    next_questions,
+)
 from sftframe.report.rendering import Headline, Table, manifest_tables, render_page
 from sftframe.report.run_tables import show_example
 from sftframe.runs import LoadedRun
@@ -422,6 +430,9 @@ def _content(page: PageInput) -> dict[str, Any]:
             "wide": Markup(forest_svg(result)),
             "narrow": Markup(forest_svg(result, is_narrow=True)),
         },
+        "look_columns": LOOK_COLUMNS,
+        "look_rows": look_rows(result),
+        "looks_sentence": looks_sentence(result),
         "interval_text": interval_text,
         "p_text": p_text,
         "spread_text": spread_text,

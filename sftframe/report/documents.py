@@ -15,6 +15,7 @@ from sftframe.analysis import (
     FlippedItem,
     Yardstick,
     YardstickTable,
+    find_yardstick,
 )
 from sftframe.escaping import escape_controls
 from sftframe.files import plain
@@ -91,6 +92,7 @@ def _statistics(result: ComparisonResult) -> list[str]:
         f"seed{'s' * (num_seeds != 1)} that all arms share, by means of paired differences.",
         *([f"Intervals are at 95 % and {luck[covers]}."] if covers else []),
         *([told] if (told := groups_cost(main)) else []),
+        *([told] if (told := looks_sentence(result)) else []),
         f"P-values are two-sided{adjusted}; the level is 0.05{none}.",
     ]
 
@@ -110,6 +112,44 @@ def next_questions(result: ComparisonResult) -> tuple[tuple[str, tuple[str, ...]
     )
     answers = ((question, tuple(line for line in lines if line)) for question, lines in told)
     return tuple((question, lines) for question, lines in answers if lines)
+
+
+def looks_sentence(result: ComparisonResult) -> str:
+    """How often the arms were compared while seeds were added, and what allows for it; empty for one look alone."""
+    looks = result.looks
+    if looks is None:
+        return ""
+    taken = _and(str(len(seeds)) for seeds in looks.taken)
+    if not looks.is_corrected:
+        return f"The arms were compared with {taken} seeds; the last comparison does not allow for the ones before it."
+    return (
+        f"The arms were compared with {taken} seeds; looks at {_and(map(str, looks.planned))} seeds were planned, with "
+        "a stop as soon as all was decided. Intervals are repeated confidence intervals and p-values are adjusted, so "
+        "that they hold for all looks together (Lan and DeMets' spending of O'Brien and Fleming's type, by the "
+        "information of items and seeds)."
+    )
+
+
+LOOK_COLUMNS = ("seeds", "arm", "difference", "95 % interval", "z", "decides from", "verdict")
+
+
+def look_rows(result: ComparisonResult) -> list[tuple[str, ...]]:
+    """The path of looks, one line per look and comparison, with `LOOK_COLUMNS`; empty for one look alone."""
+    rows: list[tuple[str, ...]] = []
+    for look in result.path:
+        yardstick = find_yardstick(look.yardstick)
+        if not look.comparisons:
+            rows.append((str(len(look.seeds)), "", "", "", "", "", "not kept"))
+        for found in look.comparisons:
+            bounds = "–"
+            if found.low is not None and found.high is not None:
+                bounds = f"{yardstick.signed(found.low)} to {yardstick.signed(found.high)}"
+            z = "–" if found.z is None else f"{found.z:+.2f}"
+            bound = "not corrected" if not look.is_corrected else "–" if found.bound is None else f"±{found.bound:.2f}"
+            other = f" {yardstick.key}" if yardstick.key != result.main.yardstick.key else ""
+            difference = f"{yardstick.signed(found.difference)}{other}"
+            rows.append((str(len(look.seeds)), found.candidate, difference, bounds, z, bound, found.verdict))
+    return rows
 
 
 def groups_cost(table: YardstickTable) -> str:
@@ -188,6 +228,11 @@ def comparison_document(result: ComparisonResult) -> dict[str, Any]:
             for arm in result.arms
         ],
         "yardsticks": [_table(table) for table in result.tables],
+        "looks": {
+            "planned": list(result.looks.planned) if result.looks else [],
+            "is_corrected": result.looks.is_corrected if result.looks else None,
+            "path": plain(result.path),
+        },
         "axes": [{"axis": axis.axis, "num_arms": dict(axis.num_arms), **plain(axis.table)} for axis in result.axes],
         "flipped": {candidate: [_flip(flip) for flip in flips] for candidate, flips in result.flips.items()},
         **({"people": plain(result.people)} if result.people else {}),
@@ -232,6 +277,9 @@ def comparison_markdown(result: ComparisonResult) -> str:
         f"| {_code(result.baseline)} | {main.yardstick.text(means[result.baseline])} | | | | baseline |",
     ]
     lines += [_markdown_row(main, comparison, means) for comparison in first.comparisons]
+    if looks := look_rows(result):
+        lines += ["", looks_sentence(result), "", f"| {' | '.join(LOOK_COLUMNS)} |", "|---" * len(LOOK_COLUMNS) + "|"]
+        lines += [f"| {seeds} | {_code(arm) if arm else ''} | {' | '.join(rest)} |" for seeds, arm, *rest in looks]
     others = [table for table in result.tables if table is not main]
     lines += ["", "| arm | " + " | ".join(f"{t.yardstick.label} ({t.yardstick.unit})" for t in others) + " |"]
     lines += ["|---|" + "---|" * len(others)]
@@ -298,6 +346,8 @@ def _csv_row(table: YardstickTable, found: Comparison, cost: Cost) -> dict[str, 
         "train_seconds": _or_empty(cost.seconds),
         "train_steps": _or_empty(cost.steps),
         "train_tokens": _or_empty(cost.tokens),
+        "look": _or_empty(found.look.number if found.look else None),
+        "share_of_information": _or_empty(found.look.share if found.look else None),
     }
 
 

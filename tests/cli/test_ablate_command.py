@@ -90,6 +90,21 @@ def test_a_resume_adds_seeds_and_arms_and_refuses_what_would_change_the_cells(cl
     assert (refused.code, "train.batch_size is None in all cells of grid" in refused.last_line) == (2, True)
 
 
+def test_a_dry_run_tells_the_cost_and_leaves_nothing(cli, data_file, tmp_path):
+    outcome = cli(*masks(data_file, "--until-decided", "--looks", "2,5", "--out", "grid", "--dry-run", "--json"))
+    assert outcome.code == 0, outcome.err
+    assert (outcome.json["num_seeds"], outcome.json["num_runs"]) == ([2, 5], [4, 10])
+    assert "looks at 2, 5 seeds" in outcome.err
+    assert not (tmp_path / "grid").exists()
+
+
+def test_looks_are_not_added_to_an_ablation_that_was_started_without_them(cli, grid):
+    for flags in (("--until-decided",), ("--until-decided", "--looks", "2,3")):
+        refused = cli("ablate", "--resume", "grid", *flags)
+        assert refused.code == 2
+    assert "the looks of an ablation are planned before its first one" in refused.last_line
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
@@ -115,6 +130,14 @@ def test_a_resume_adds_seeds_and_arms_and_refuses_what_would_change_the_cells(cl
         ),
         (("--seeds", "0"), 2, "--seeds: expected a number of seeds (1 or more)"),
         (("--set", "collate.weight=0.2,0.7"), 2, "no arm's --collate has such an option; prompt-weight has it"),
+        (
+            ("--collate", "mask-pad,pad-only", "--seeds", "4", "--until-decided"),
+            2,
+            "--seeds and --until-decided contradict each other",
+        ),
+        (("--collate", "mask-pad,pad-only", "--looks", "3,x"), 2, "--looks: expected numbers of seeds (2 or more)"),
+        (("--collate", "mask-pad,pad-only", "--looks", "1,3"), 2, "--looks: expected numbers of seeds (2 or more)"),
+        (("--collate", "mask-pad,pad-only", "--max-seeds", "9"), 2, "--max-seeds says when seeds are added"),
         (("--resume", "nowhere"), 2, "no ablation in nowhere"),
         (("--resume", "nowhere", "--out", "there"), 2, "do not give --config or --out"),
         (("--collate", "mask-pad,pad-only", "--sd", "-3"), 2, "expected a positive standard deviation"),

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calibration import Row, families_tables, limits_table, plans_table, simulate
+from benchmarks.calibration import Row, families_tables, limits_table, looks_table, plans_table, simulate
 from benchmarks.families import FamilyPlace, follow_family_plans, simulate_families
 from benchmarks.followed_plans import follow_plans
 from benchmarks.limits import simulate_limit
 from benchmarks.simulated_arms import SEED_BY_ARM, YARDSTICKS
+from benchmarks.simulated_looks import simulate_looks
 
 BY_NAME = {yardstick.name: yardstick for yardstick in YARDSTICKS}
 
@@ -133,3 +134,14 @@ def test_the_benchmark_prints_json():
     rows = json.loads(done.stdout)["rows"]
     assert len(rows["sftframe"]) == 12
     assert {"coverage", "half_width", "true_difference"} <= set(rows["sftframe"][0])
+
+
+def test_looks_until_it_is_decided_are_wrong_no_more_often_than_one_and_take_fewer_seeds():
+    null = {row.way: row for row in simulate_looks(BY_NAME["judge"], 0.0, "small", 110, 400)}
+    assert null["--until-decided"].better + null["--until-decided"].worse <= 0.07
+    assert null["as people do it"].better + null["as people do it"].worse >= 0.08
+    rows = simulate_looks(BY_NAME["judge"], 4 / 3, "small", 110, 200)
+    found = {row.way: row for row in rows}
+    assert found["--until-decided"].better >= found["once"].better - 0.03
+    assert found["--until-decided"].num_seeds <= 17
+    assert looks_table(rows).count("\n") == 2
