@@ -35,7 +35,10 @@ def configuration_page() -> str:
     lines = [GENERATED_NOTE, *_INTRODUCTION.splitlines(), "", "## Top level", ""]
     fields = RunConfig.model_fields
     top = [(name, field) for name, field in fields.items() if _section_of(field) is None or name in tuple(Seam)]
-    lines += [*table(_HEAD, [_field_row(name, field) for name, field in top]), ""]
+    lines += [
+        *table(_HEAD, [row for name, field in top for row in (_field_row(name, field), *_of_seam(name, field))]),
+        "",
+    ]
     for name, field in fields.items():
         section = _section_of(field)
         if section is not None and name not in tuple(Seam):
@@ -44,6 +47,13 @@ def configuration_page() -> str:
     lines += [*table(_HEAD, [_field_row(name, field) for name, field in AblateConfig.model_fields.items()]), ""]
     lines += _components(load_registry())
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _of_seam(name: str, field: FieldInfo) -> list[tuple[str, str, str, str]]:
+    """What can be set for every component of a seam."""
+    choice = _section_of(field)
+    fields = choice.model_fields if choice is not None else {}
+    return [_field_row(f"{name}.{key}", own, key) for key, own in fields.items() if key != "name"]
 
 
 def _section(name: str, section: type[BaseModel]) -> list[str]:
@@ -57,8 +67,8 @@ def _section(name: str, section: type[BaseModel]) -> list[str]:
     return [f"## `[{name}]`", "", *note, *table(_HEAD, rows), "", *nested]
 
 
-def _field_row(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
-    schema = _property(name, field)
+def _field_row(name: str, field: FieldInfo, key: str = "") -> tuple[str, str, str, str]:
+    schema = _property(key or name, field)
     return _row(name, schema, field.get_default(call_default_factory=True), field.description)
 
 

@@ -63,6 +63,7 @@ def preview(
     from sftframe.cli.render import MessageObserver
     from sftframe.pipeline import (
         Components,
+        about_turns,
         announce_data,
         count_targets,
         read_data,
@@ -85,6 +86,8 @@ def preview(
     )
     prepared = data.prepared
     announce_data(prepared.dataset, observer)
+    for line in about_turns(config, prepared.dataset):
+        observer.note(line)
     if is_listing:
         views, counts = view_batches(config, components, prepared, epoch=epoch, num_tensors=count if tensors else 0)
         preview_render.show_batches(views, preview_render.Facts.of(config, data, counts), as_json=as_json)

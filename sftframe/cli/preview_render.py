@@ -39,6 +39,8 @@ _STYLES = {
     "input": "magenta",
     "response": "green",
     "end": "bold yellow",
+    "system": "blue",
+    "tool": "bright_magenta",
     "padding": "dim red",
 }
 
@@ -83,7 +85,12 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
             {
                 "collate": facts.collate,
                 "examples": [
-                    {"index": example.index, "part": part, "tokens": [asdict(token) for token in tokens]}
+                    {
+                        "index": example.index,
+                        "part": part,
+                        "turn_weights": list(example.turn_weights),
+                        "tokens": [asdict(token) for token in tokens],
+                    }
                     for part, example, tokens in shown
                 ],
                 **facts.document(),
@@ -95,12 +102,13 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
         tokens = list(_with_padding_counted(every_token)) if not with_ids else every_token
         of_part = "" if part == "train" else f" ({part})"
         console.rule(f"example {example.index}{of_part}, {len(example.ids)} tokens", align="left")
-        if with_ids:
-            console.print(_id_table(tokens))
-        elif console.is_terminal and not console.no_color:
-            console.print(_coloured(tokens), soft_wrap=False)
-        else:
-            console.print(Text("\n".join(_marked(tokens, console.width))), soft_wrap=True)
+        first = 0
+        for turn, group in itertools.groupby(tokens, key=lambda token: token.turn):
+            own = list(group)
+            if len(example.turn_weights) > 1:
+                console.print(Text(_about_exchange(turn, example)))
+            _show_tokens(console, own, first=first, with_ids=with_ids)
+            first += len(own)
     if console.is_terminal and not console.no_color:
         console.print(_legend())
     _show_totals(console, facts, _weights(token for _, _, tokens in shown for token in tokens))
@@ -178,6 +186,21 @@ def _difference_lines(row: RowDifference) -> Iterator[str]:
 def _named(token: DumpToken) -> str:
     role = f" ({token.role})" if token.role else ""
     return f"{token.text!r} [{token.id}]{role}"
+
+
+def _about_exchange(turn: int, example: TokenizedExample) -> str:
+    weight = example.turn_weights[turn]
+    counts = "" if weight == 1 else f"; its answer has the weight {weight:g}"
+    return f"exchange {turn + 1} of {len(example.turn_weights)}{counts}"
+
+
+def _show_tokens(console: Console, tokens: Sequence[TokenView], *, first: int, with_ids: bool) -> None:
+    if with_ids:
+        console.print(_id_table(tokens, first))
+    elif console.is_terminal and not console.no_color:
+        console.print(_coloured(tokens), soft_wrap=False)
+    else:
+        console.print(Text("\n".join(_marked(tokens, console.width))), soft_wrap=True)
 
 
 def show_batches(views: Sequence[BatchView], facts: Facts, *, as_json: bool) -> None:
@@ -307,11 +330,11 @@ def _wrapped(tokens: Sequence[TokenView], width: int) -> Iterator[tuple[str, str
         yield text, marks
 
 
-def _id_table(tokens: Sequence[TokenView]) -> Table:
+def _id_table(tokens: Sequence[TokenView], first: int) -> Table:
     table = Table("position", "id", "token", "role", "weight as a target")
     for column in ("position", "id", "weight as a target"):
         next(c for c in table.columns if c.header == column).justify = "right"
-    for position, token in enumerate(tokens):
+    for position, token in enumerate(tokens, start=first):
         weight = f"{token.weight:g}" if token.weight > 0 else "–"
         table.add_row(
             str(position), str(token.id), Text(repr(token.text)), Text(token.role, _STYLES[token.role]), weight

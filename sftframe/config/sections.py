@@ -45,6 +45,13 @@ class Choice(Section):
         return dict(self.model_extra or {})
 
 
+class CollateChoice(Choice):
+    """The collate strategy's name, and the setting of every strategy."""
+
+    turns: Literal["all", "last"] = "all"
+    """which answers of a conversation count as the strategy says: all of them, or the last one alone"""
+
+
 class JudgeChoice(Choice):
     """The judge's name, and the settings of every judge."""
 
@@ -242,7 +249,7 @@ class RunConfig(Section):
 
     prompt: Choice = Choice(name="alpaca")
     """prompt style"""
-    collate: Choice = Choice(name="mask-pad")
+    collate: CollateChoice = CollateChoice(name="mask-pad")
     """collate strategy"""
     model: Choice = Choice(name="gpt2-nano")
     """model backend"""

@@ -13,7 +13,7 @@ from sftframe.pipeline.preview import (
     view_batches,
     view_examples,
 )
-from sftframe.pipeline.session import Session, announce_data, resume, run
+from sftframe.pipeline.session import Session, about_turns, announce_data, resume, run
 from sftframe.pipeline.setup import (
     Components,
     PreparedData,
@@ -37,6 +37,7 @@ __all__ = [
     "Token",
     "TokenView",
     "TunedModel",
+    "about_turns",
     "announce_data",
     "backend_defaults",
     "check_made_with",

@@ -82,6 +82,8 @@ def write_config(folder: RunStore, config: RunConfig, components: Components) ->
     for seam, component in _by_seam(components).items():
         document[seam.value] = {"name": getattr(config, seam.value).name, **dumped_options(component)}
     document[Seam.JUDGE.value]["cache"] = config.judge.cache
+    if config.collate.turns != "all":
+        document[Seam.COLLATE.value]["turns"] = config.collate.turns
     folder.write_config(document)
 
 
@@ -95,11 +97,8 @@ def check_made_with(folder: RunStore, layer: Layer, registry: Registry) -> None:
         read_changed_config(folder, layer)
         wanted, found = (fixed_settings(config) for config in (resolve(layer, registry), folder.config()))
         for key in sorted({*wanted, *found}):
-            is_components = key.partition(".")[0] in (
-                "prompt",
-                "collate",
-                "model",
-            )  # the run has all options spelled out
+            # the run has all options spelled out
+            is_components = key.partition(".")[0] in ("prompt", "collate", "model") and key != "collate.turns"
             if not is_components and wanted.get(key) != found.get(key):
                 raise ConfigError(
                     f"{key} is {setting_in_words(found.get(key))}, expected {setting_in_words(wanted.get(key))}"

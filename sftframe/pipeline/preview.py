@@ -41,6 +41,8 @@ class TokenView:
     """`Role.label`, or `padding`."""
     weight: float
     """As a target: 0 = it does not count. A row's first token is never a target."""
+    turn: int = 0
+    """The number of its exchange in a conversation, counted from 0; padding follows the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +169,7 @@ def _tokenized(
             components.tokenizer,
             used,
             context_length=2**31 if is_whole else context_length,
+            counted_turns=config.collate.turns,
         )
     if not is_whole:
         return store, lengths
@@ -250,9 +253,11 @@ def _row(batch: Batch, examples: Sequence[TokenizedExample], row: int, tokenizer
     ids = [*known, *([int(batch.inputs[row, -1])] * (len(weights) + 1 - len(known)))]
     first = LABELS[int(examples[row].roles[0])]
     labels = [first, *(LABELS[code] for code in roles)]
+    turns = examples[row].turns.tolist()[: len(known)]
+    turns += [turns[-1]] * (len(ids) - len(turns))
     return [
-        TokenView(id=int(i), text=_shown(int(i), label, tokenizer), role=label, weight=weight)
-        for i, label, weight in zip(ids, labels, [0.0, *weights], strict=True)
+        TokenView(id=int(i), text=_shown(int(i), label, tokenizer), role=label, weight=weight, turn=turn)
+        for i, label, weight, turn in zip(ids, labels, [0.0, *weights], turns, strict=True)
     ]
 
 

@@ -142,6 +142,8 @@ def announce(setup: Setup, observer: Observer) -> None:
         f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
     )
     announce_data(setup.prepared.dataset, observer)
+    for line in about_turns(setup.config, setup.prepared.dataset):
+        observer.note(line)
     if lengths.over_long:
         observer.warn(
             f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} dropped, "
@@ -174,6 +176,18 @@ def _about_words(setup: Setup) -> Iterator[str]:
                 f"{numbers} outputs contain {stop!r}, the text at which prompt style {style.name!r} stops an answer: "
                 "answers end there and are never the whole output; choose another style, or change the data"
             )
+
+
+def about_turns(config: RunConfig, dataset: Dataset) -> Iterator[str]:
+    """Which answers of conversations count; nothing about data without any."""
+    number = sum(bool(example.turns) for example in dataset.examples)
+    if number:
+        which = "the last answer alone counts" if config.collate.turns == "last" else "every answer counts"
+        other = "all counts every answer" if config.collate.turns == "last" else "last counts the last one alone"
+        yield (
+            f"{number:,} of {len(dataset.examples):,} examples are conversations: {which}, as collate "
+            f"{config.collate.name} says (collate.turns={other})"
+        )
 
 
 def announce_data(dataset: Dataset, observer: Observer) -> None:

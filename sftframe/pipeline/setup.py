@@ -213,6 +213,7 @@ def prepare_data(
             on_examples=observer.advance,
             on_shortened=lambda example: shortened.update({example.index: example}),
             cuts_beginning=cuts_beginning,
+            counted_turns=config.collate.turns,
         )
     observer.end()
     kept = {

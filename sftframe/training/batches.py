@@ -100,28 +100,80 @@ class TargetCounts:
 
     all: Tensor = field(default_factory=lambda: torch.zeros(len(LABELS), dtype=torch.int64))
     counted: Tensor = field(default_factory=lambda: torch.zeros(len(LABELS), dtype=torch.int64))
+    left_out: Tensor = field(default_factory=lambda: torch.zeros(len(LABELS), dtype=torch.int64))
+    """Of answers whose exchange has the weight 0; no strategy can make them count."""
 
     def add(self, batch: Batch, examples: Sequence[TokenizedExample]) -> None:
         """Count one batch."""
-        roles = target_roles(examples, batch.targets.shape[1]).long()
+        num_positions = batch.targets.shape[1]
+        roles = target_roles(examples, num_positions).long()
         self.all += torch.bincount(roles.flatten(), minlength=len(LABELS))
         self.counted += torch.bincount(roles[counted_weights(batch) > 0], minlength=len(LABELS))
+        factors = turn_factors(examples, num_positions)
+        if factors is not None:
+            self.left_out += torch.bincount(roles[factors == 0], minlength=len(LABELS))
 
     @property
     def state(self) -> dict[str, list[int]]:
         """The counts as JSON values."""
-        return {"all": self.all.tolist(), "counted": self.counted.tolist()}
+        return {"all": self.all.tolist(), "counted": self.counted.tolist(), "left_out": self.left_out.tolist()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, list[int]]) -> TargetCounts:
         """The counts of a `state`; older ones know fewer roles."""
-        return cls(all=_for_all_roles(state["all"]), counted=_for_all_roles(state["counted"]))
+        left_out = state.get("left_out", [0])
+        return cls(*(_for_all_roles(numbers) for numbers in (state["all"], state["counted"], left_out)))
 
     @property
     def shares(self) -> dict[str, float]:
         """Share of targets that count, per role that occurs, 0-1."""
         pairs = zip(LABELS, self.counted.tolist(), self.all.tolist(), strict=True)
         return {label: counted / total for label, counted, total in pairs if total}
+
+
+def turn_factors(examples: Sequence[TokenizedExample], num_positions: int) -> Tensor | None:
+    """What the weight of every target is multiplied with: the weight of its exchange at targets of an answer, else 1.
+
+    float32 (B, T); None where all are 1, as without conversations.
+    """
+    if all(weight == 1 for example in examples for weight in example.turn_weights):
+        return None
+    factors = torch.ones(len(examples), num_positions)
+    for row, example in enumerate(examples):
+        roles = np.asarray(example.roles)[1 : num_positions + 1]
+        own = np.asarray(example.turn_weights, dtype=np.float32)[example.turns[1 : num_positions + 1]]
+        is_answer = (roles == Role.RESPONSE) | (roles == Role.END)
+        factors[row, : len(roles)] = torch.from_numpy(np.where(is_answer, own, np.float32(1)))
+    return factors
+
+
+def _weighted(batch: Batch, examples: Sequence[TokenizedExample]) -> Batch:
+    """The batch with the weights of its exchanges; a target of weight 0 does not count."""
+    factors = turn_factors(examples, batch.targets.shape[1])
+    if factors is None:
+        return batch
+    targets = batch.targets.masked_fill(factors == 0, IGNORED)
+    weights = torch.where(targets != IGNORED, counted_weights(batch) * factors, 0)
+    is_plain = bool(((weights == 0) | (weights == 1)).all())
+    return replace(batch, targets=targets, weights=None if is_plain else weights)
+
+
+def _check_turn_ends(strategy: CollateStrategy, batch: Batch, examples: Sequence[TokenizedExample]) -> None:
+    """Check that every exchange of which an answer's target counts has an end that counts."""
+    for row, example in enumerate(examples):
+        if len(example.turn_starts) == 1:
+            continue
+        counted = (counted_weights(batch)[row] > 0).numpy()
+        roles, turns = np.asarray(example.roles)[1:], example.turns[1:]
+        counted = counted[: len(roles)]
+        for turn in np.unique(turns[counted & (roles == Role.RESPONSE)]):
+            ends = np.flatnonzero((turns == turn) & (roles == Role.END))
+            if len(ends) and not counted[ends[-1]]:
+                raise _broken(
+                    strategy,
+                    f"counts the answer of exchange {turn} of example {example.index}, but not its end",
+                    "expected both or neither, or a role_weight of 0 for Role.END; without ends no answer stops",
+                )
 
 
 def _for_all_roles(numbers: Sequence[int]) -> Tensor:
@@ -145,11 +197,13 @@ def check_promise(strategy: CollateStrategy, counts: TargetCounts) -> None:
     if kind.target_weights is CollateStrategy.target_weights:
         roles = {role.label: float(strategy.role_weight(strategy.known_role(role)) > 0) for role in Role}
         promised |= {label: share for label, share in roles.items() if not (is_own_batch and share)}
-    for label, share in counts.shares.items():
-        if label in promised and share != promised[label]:
+    numbers = zip(LABELS, counts.all.tolist(), counts.counted.tolist(), counts.left_out.tolist(), strict=True)
+    for label, total, counted, left_out in numbers:
+        if label in promised and counted != promised[label] * (total - left_out):
+            of_turns = ", without answers of weight 0" if left_out else ""
             raise PluginError(
-                f"collate strategy {strategy.name!r} promises to count {promised[label]:.0%} of {label} targets, "
-                f"but {share:.1%} counted"
+                f"collate strategy {strategy.name!r} promises to count {promised[label]:.0%} of {label} targets"
+                f"{of_turns}, but {counted / max(total - left_out, 1):.1%} counted"
             )
 
 
@@ -225,17 +279,25 @@ def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> 
         DataError: a row in which no target counts.
         PluginError: the strategy failed, or its result is no batch of these examples.
     """
-    batch = _made(strategy, examples)
-    _check_shapes(strategy, batch, len(examples))
+    made = _made(strategy, examples)
+    _check_shapes(strategy, made, len(examples))
+    batch = _weighted(made, examples)
     is_usable = counted_weights(batch).sum(dim=1) > 0  # (B,)
     if not bool(is_usable.all()):
         example = examples[int(is_usable.logical_not().nonzero()[0])]
+        of_turns = "" if example.turn_weights == (1.0,) else _weights_in_words(example)
         raise DataError(
             f"example {example.index}: no target counts with collate strategy {strategy.name!r}, so it would train "
-            f"on nothing ({len(example.ids)} tokens, {example.num_truncated} cut off)"
+            f"on nothing ({len(example.ids)} tokens, {example.num_truncated} cut off{of_turns})"
         )
-    check_rows(strategy, batch, examples)
+    check_rows(strategy, made, examples)
+    if strategy.role_weight(Role.END) > 0:
+        _check_turn_ends(strategy, batch, examples)
     return batch
+
+
+def _weights_in_words(example: TokenizedExample) -> str:
+    return f"; weights of its answers: {', '.join(f'{weight:g}' for weight in example.turn_weights)}"
 
 
 def evaluation_batches(

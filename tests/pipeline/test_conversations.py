@@ -1,6 +1,10 @@
 """Runs whose data are conversations."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,3 +70,46 @@ def test_a_run_from_before_there_were_conversations_goes_on_and_a_changed_conver
     check_template(_Folder(older, tokenizer.fingerprint), style, tokenizer)
     with pytest.raises(Exception, match="prompt style 'phi3' renders differently"):
         check_template(_Folder({**identity, "conversation": "another"}, tokenizer.fingerprint), style, tokenizer)
+
+
+@pytest.fixture
+def talks(tmp_path: Path) -> str:
+    """Twenty conversations of two exchanges, with a system message."""
+    rows = [
+        {
+            "messages": [
+                {"role": "system", "content": "Count."},
+                {"role": "user", "content": f"After {n}?"},
+                {"role": "assistant", "content": f"{n + 1}", "weight": 1 - n % 2},
+                {"role": "user", "content": "And then?"},
+                {"role": "assistant", "content": f"{n + 2}"},
+            ]
+        }
+        for n in range(20)
+    ]
+    path = tmp_path / "talks.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("turns", ["all", "last"])
+def test_a_run_counts_the_answers_that_it_is_told_to(
+    start: Callable[..., Any], talks: str, turns: str, heard: Any
+) -> None:
+    session = start(
+        heard,
+        data={"source": talks},
+        prompt="chatml",
+        collate={"name": "mask-instruction", "turns": turns},
+        train={"max_steps": 2, "batch_size": 4, "shuffle": False},
+        generate={"max_new_tokens": 2},
+        before=False,
+    )
+    summary = session.run_all()
+    shares = summary.train.counted_share
+    # the first answer ends in ten tokens of <|im_end|>, the last one in these and the end token; with `all` half of the
+    # eight first answers have the weight 0
+    assert (shares["instruction"], shares["system"]) == (0, 0)
+    assert shares["end"] == pytest.approx({"all": (4 * 10 + 8 * 11) / (8 * 21), "last": 11 / 21}[turns])
+    assert any(f"collate.turns={'all' if turns == 'last' else 'last'}" in line for line in heard.notes)
+    assert session.folder.config().collate.turns == turns

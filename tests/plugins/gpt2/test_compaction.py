@@ -15,6 +15,7 @@ from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 
 from sftframe import IGNORED, Batch, Role, TokenizedExample, compact, load_registry
+from sftframe.training import collate
 
 VOCABULARY = 60
 
@@ -108,6 +109,36 @@ def test_all_strategies_agree_on_twelve_layers(tokenizer: BytePairTokenizer, str
     strategy.pad_id = VOCABULARY - 1
     batch = strategy(example_rows()[:num_rows])
     assert worst_difference(model_of(tokenizer, num_layers=12, dtype=torch.float64), batch) < 1e-12
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[TokenizedExample]:
+    """Rows of one to four exchanges with any lengths and weights; in every row something counts."""
+    rows = []
+    for index in range(draw(st.integers(1, 4))):
+        ids: list[int] = []
+        roles: list[Role] = []
+        starts: list[int] = []
+        num_turns = draw(st.integers(1, 4))
+        weights = [draw(st.sampled_from([0.0, 0.25, 1.0, 2.0])) for _ in range(num_turns - 1)] + [1.0]
+        for _ in range(num_turns):
+            starts.append(len(ids))
+            kinds = [Role.TEMPLATE, Role.SYSTEM, Role.INSTRUCTION, Role.TOOL]
+            own = [draw(st.sampled_from(kinds)) for _ in range(draw(st.integers(1, 3)))]
+            own += [Role.RESPONSE] * draw(st.integers(1, 4)) + [Role.END]
+            roles += own
+            ids += [draw(st.integers(0, VOCABULARY - 2)) for _ in own]
+        rows.append(
+            TokenizedExample(ids=ids, roles=roles, index=index, turn_starts=tuple(starts), turn_weights=tuple(weights))
+        )
+    return rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=conversations(), which=st.sampled_from([MaskInstruction, MaskPad, PadOnly, PromptWeight]))
+def test_masks_over_exchanges_agree_to_1e12(tokenizer: BytePairTokenizer, rows, which) -> None:
+    batch = collate(which(pad_id=VOCABULARY - 1), rows)
+    assert worst_difference(model_of(tokenizer, num_layers=2, dtype=torch.float64), batch) < 1e-12
 
 
 def test_measured_likelihoods_are_those_of_the_padded_computation(tokenizer: BytePairTokenizer) -> None:
