@@ -18,7 +18,6 @@ from sftframe.progress import Observer, Sample
 from sftframe.records import EvalRecord, StepRecord
 from sftframe.runs import RunStore, last_change, read_record
 from sftframe.training import (
-    LABELS,
     Callback,
     Checkpoint,
     Pause,
@@ -209,8 +208,7 @@ def read_state(checkpoint: Checkpoint) -> SavedState:
     if isinstance(last, Mapping):  # JSON has no NaN
         value["last"] = {key: math.nan if found is None else found for key, found in last.items()}
     state = read_record(SavedState, value, checkpoint.folder / "state.json")
-    shapes = {key: len(counts) for key, counts in state.counts.items()}
-    if state.last.step != checkpoint.step or shapes != {"all": len(LABELS), "counted": len(LABELS)}:
+    if state.last.step != checkpoint.step or not TargetCounts.is_state(state.counts):
         raise ConfigError(f"{checkpoint.folder} is of another step than its name says, or counts other roles")
     return state
 

@@ -77,6 +77,8 @@ PADDING = len(Role)
 """The code of padding positions, after the codes of the roles."""
 
 LABELS = (*(role.label for role in Role), "padding")
+_NUM_OLD_LABELS = 6
+"""Before there were the roles `system` and `tool`."""
 
 
 def counted_weights(batch: Batch) -> Tensor:
@@ -123,6 +125,14 @@ class TargetCounts:
         """The counts of a `state`; older ones know fewer roles."""
         left_out = state.get("left_out", [0])
         return cls(*(_for_all_roles(numbers) for numbers in (state["all"], state["counted"], left_out)))
+
+    @staticmethod
+    def is_state(state: Mapping[str, list[int]]) -> bool:
+        """Whether these are counts of this version or of one that had fewer roles."""
+        sizes = {len(numbers) for numbers in state.values()}
+        if state.keys() == {"all", "counted"}:
+            return sizes == {_NUM_OLD_LABELS}
+        return state.keys() == {"all", "counted", "left_out"} and sizes == {len(LABELS)}
 
     @property
     def shares(self) -> dict[str, float]:

@@ -84,7 +84,11 @@ def test_counts_survive_a_checkpoint(example: Callable, strategies: Strategies) 
 
 
 def test_a_checkpoint_from_before_there_were_system_and_tool_is_read() -> None:
-    counts = TargetCounts.from_state({"all": [1, 2, 3, 4, 5, 6], "counted": [0, 0, 0, 4, 5, 0]})
+    state = {"all": [1, 2, 3, 4, 5, 6], "counted": [0, 0, 0, 4, 5, 0]}
+    assert TargetCounts.is_state(state)
+    assert TargetCounts.is_state(TargetCounts().state)
+    assert not TargetCounts.is_state({"all": [1, 2], "counted": [0, 0]})
+    counts = TargetCounts.from_state(state)
     assert counts.all.tolist() == [1, 2, 3, 4, 5, 0, 0, 6]
     assert counts.counted.tolist() == [0, 0, 0, 4, 5, 0, 0, 0]
 
