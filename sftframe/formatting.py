@@ -57,7 +57,7 @@ def groups_text(num_groups: int, *effective: float | None) -> str:
         effective: of each figure that is told: its number of independent items; None = not known.
 
     >>> groups_text(12, 26.3), groups_text(12), groups_text(1, 1.0)
-    ('12 groups, which count like 26 independent items', '12 groups', 'one group')
+    ('12 groups, which count like 26 independent items', '12 groups, which count as units', 'one group')
     >>> groups_text(12, 26.3, 31.0, None)
     '12 groups, which count like 26 to 31 independent items'
     """
@@ -65,7 +65,7 @@ def groups_text(num_groups: int, *effective: float | None) -> str:
         return "one group"
     known = sorted({max(1, round(number)) for number in effective if number is not None})
     if not known:
-        return f"{num_groups:,} groups"
+        return f"{num_groups:,} groups, which count as units"
     ends = " to ".join(f"{number:,}" for number in dict.fromkeys((known[0], known[-1])))
     return f"{num_groups:,} groups, which count like {ends} independent item{'s' * (known[-1] != 1)}"
 

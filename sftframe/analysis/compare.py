@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from sftframe.analysis.agreement import Agreement
+from sftframe.analysis.families import families_note
 from sftframe.analysis.intervals import holm
 from sftframe.analysis.labels import Corrected
 from sftframe.analysis.looks import LookedAt, Looks, TakenLook
@@ -195,6 +196,8 @@ def compare_on_all_yardsticks(
     margins: Mapping[str, float] | None = None,
     judge_variance: float | None = None,
     looks: Looks | None = None,
+    groups: Mapping[int, str] | None = None,
+    yardsticks: Sequence[Yardstick] = COMPARED,
 ) -> list[YardstickTable]:
     """A table for every yardstick for which all arms have scores.
 
@@ -203,12 +206,15 @@ def compare_on_all_yardsticks(
         margins: by yardstick key, instead of the yardstick's own margin.
         judge_variance: of one score of the judge, if it was measured.
         looks: as for `compare_arms`.
+        groups: by item its group; by default those that the runs know.
+        yardsticks: those that are tried.
 
     Raises:
         DataError: no common item or seed.
     """
-    tables, equal, groups = [], _equal_answers(arms, baseline), groups_of(arms)
-    for yardstick in COMPARED:
+    tables, equal = [], _equal_answers(arms, baseline)
+    groups = groups_of(arms) if groups is None else groups
+    for yardstick in yardsticks:
         scores = _scores(arms, yardstick)
         if not any(value is not None for arm in scores.values() for seed in arm.values() for value in seed.values()):
             continue  # never judged
@@ -563,6 +569,7 @@ def compare(
     judge_variance: float | None = None,
     judge: Judge | None = None,
     looks: Looks | None = None,
+    looks_for_families: bool = True,
 ) -> ComparisonResult:
     """Compare arms on all yardsticks; the verdict is about one of them.
 
@@ -575,6 +582,7 @@ def compare(
         judge_variance: of one score, if it was measured.
         judge: the one whose scores the arms have; its cautions become notes.
         looks: as for `compare_arms`.
+        looks_for_families: note where items look like families and no group is named.
 
     Raises:
         ConfigError: an unknown baseline or yardstick, a yardstick without measurements, or different judges.
@@ -602,6 +610,21 @@ def compare(
     base_arm = arms[names.index(first)]
     cautions, doubt = _cautions(judge, base_arm, arms)
     warnings = [f"{first} and {name}: {caution}" for name, caution in cautions.items()] + ([doubt] if doubt else [])
+
+    def grouped(groups: Mapping[int, str]) -> Sequence[Comparison]:
+        margins = {wanted.key: main.margin}
+        again = compare_on_all_yardsticks(
+            arms,
+            baseline=baseline,
+            margins=margins,
+            judge_variance=judge_variance,
+            looks=looks,
+            groups=groups,
+            yardsticks=(wanted,),
+        )
+        return again[0].table.comparisons
+
+    found = (note_on_groups(arms), families_note(arms, main.table.comparisons, grouped) if looks_for_families else "")
     return ComparisonResult(
         arms=tuple(arms),
         baseline=first,
@@ -619,7 +642,7 @@ def compare(
             )
         ),
         flips={arm.name: tuple(flipped_items(base_arm, arm, wanted)) for arm in arms if arm.name != first},
-        notes=(*notes, *([note] if (note := note_on_groups(arms)) else []), *warnings),
+        notes=(*notes, *(note for note in found if note), *warnings),
         settings=settings or differing_settings(arms),
         cautions=cautions,
         is_judge_noise_unknown=judge is not None and not judge.is_deterministic and judge_variance is None,

@@ -153,18 +153,26 @@ def _head_to_head(
             registry=settings.registry(),
             observer=observer,
         )
-    result = _scores_compared(found, *question, people, settings.registry())
+    result = _scores_compared(
+        found, *question, people, settings.registry(), looks_for_families=config.data.group is not False
+    )
     if result is not None:
         _show_or_draw(result, comparison_document(found), people, paths, output_format, is_json=is_json)
     elif is_json:
         write_json(comparison_document(found))
     else:
-        show_comparison(found)
+        show_comparison(found, looks_for_families=config.data.group is not False)
     found.check(config.max_failures)
 
 
 def _scores_compared(
-    found: HeadToHead, yardstick: str | None, margin: float | None, people: Labelling, registry: Registry
+    found: HeadToHead,
+    yardstick: str | None,
+    margin: float | None,
+    people: Labelling,
+    registry: Registry,
+    *,
+    looks_for_families: bool,
 ) -> ComparisonResult | None:
     """The statistics of two sets of scores; None for pairs, or if no item has scores on both sides."""
     from sftframe.analysis import arms_of_answers, with_labels
@@ -174,7 +182,13 @@ def _scores_compared(
     if found.scores is None or not found.scores.num_items:
         return None
     judge = judge_behind(found.judge, registry)
-    result = compare_arms(arms_of_answers(found), yardstick=yardstick or "judge", margin=margin, judge=judge)
+    result = compare_arms(
+        arms_of_answers(found),
+        yardstick=yardstick or "judge",
+        margin=margin,
+        judge=judge,
+        looks_for_families=looks_for_families,
+    )
     if people.people is None:
         return result
     moved = any((place, place) != (one.index, other.index) for place, (one, other) in enumerate(found.matches))

@@ -73,8 +73,12 @@ def show_noise(judgement: Judgement) -> None:
     prose(out(), Text(f"Judge's own noise: {text}"))
 
 
-def show_comparison(comparison: HeadToHead) -> None:
-    """Print both sides, the judge's verdicts on them, and the conclusion."""
+def show_comparison(comparison: HeadToHead, *, looks_for_families: bool = True) -> None:
+    """Print both sides, the judge's verdicts on them, and the conclusion.
+
+    Args:
+        looks_for_families: say where questions look like families and no group is named.
+    """
     table = untitled_columns(f"judge {comparison.judge}")
     for name, side in (("A", comparison.a), ("B", comparison.b)):
         table.add_row(name, Text(f"{side.label} ({len(side.items)} items)"))
@@ -85,8 +89,9 @@ def show_comparison(comparison: HeadToHead) -> None:
     out().print(table)
     sentence = _scores_say(comparison.scores) if comparison.scores else _pairs_say(comparison.pairs)
     prose(out(), Text(sentence, style="bold"))
-    if comparison.note:
-        prose(out(), Text(f"{comparison.note[:1].upper()}{comparison.note[1:]}."))
+    for note in (comparison.note, comparison.families_note() if looks_for_families else ""):
+        if note:
+            prose(out(), Text(f"{note[:1].upper()}{note[1:]}."))
     prose(out(), "The interval is over items only: another training seed may give another result.")
 
 

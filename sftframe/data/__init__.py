@@ -1,6 +1,7 @@
 """Reads a named source or a file into checked examples, and splits them into three parts."""
 
 from sftframe.data.columns import unused_columns_text
+from sftframe.data.families import Families, likely_families
 from sftframe.data.files import absolute_source, source_places
 from sftframe.data.rows import DroppedRow, counted
 from sftframe.data.sources import Dataset, load_answered, load_examples
@@ -9,9 +10,11 @@ from sftframe.data.splitting import Split, num_duplicates, split
 __all__ = [
     "Dataset",
     "DroppedRow",
+    "Families",
     "Split",
     "absolute_source",
     "counted",
+    "likely_families",
     "load_answered",
     "load_examples",
     "num_duplicates",

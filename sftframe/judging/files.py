@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sftframe.confidence import groups_note, merged_groups
 from sftframe.config import RunConfig
-from sftframe.data import load_answered
+from sftframe.data import likely_families, load_answered
 from sftframe.errors import ConfigError, DataError, Interrupted, SftframeError
 from sftframe.files import plain
 from sftframe.interrupts import interruptible
@@ -221,6 +221,20 @@ class HeadToHead:
     def note(self) -> str:
         """A line if the two sides do not have the same groups; empty if they do."""
         return groups_note(_groups(self.a, self.b, self.matches))
+
+    def families_note(self) -> str:
+        """For pairs a line if no group is named and questions look like families; else empty."""
+        asked = [one for one, _ in self.matches]
+        families = None if self.groups else likely_families(asked, [one.reference for one in asked])
+        if families is None or self.pairs is None:
+            return ""
+        names = {one.index: f"family {number}" for one, number in zip(asked, families.groups, strict=False)}
+        found = summarise_pairs(self.outcomes, (), (), names)
+        would = ""
+        if found.ci95:
+            low, high = (100 * end for end in found.ci95)
+            would = f"; with them as groups the interval of the win rate would be {low:.1f} to {high:.1f} %"
+        return f"{families.told}, and no group is named{would}: {families.setting}"
 
     def check(self, max_failures: float) -> None:
         """Check that the judge answered enough questions.

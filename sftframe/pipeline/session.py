@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge
-from sftframe.data import Dataset, counted, num_duplicates, unused_columns_text
+from sftframe.data import Dataset, counted, likely_families, num_duplicates, unused_columns_text
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
 from sftframe.errors import ConfigError, DataError, Interrupted, JudgeError, TrainingError
 from sftframe.files import RUNS_DIR, DiskError, check_inside, remove_leftovers
@@ -154,6 +154,13 @@ def announce(setup: Setup, observer: Observer) -> None:
     num_repeated = num_duplicates(parts).test_in_train
     if num_repeated:
         observer.warn(f"{num_repeated} test examples are in the training data too")
+    if config.data.group is None and not any(example.group for example in parts.test):
+        families = likely_families(parts.test, [example.output for example in parts.test])
+        if families is not None:
+            observer.note(
+                f"{families.told}: if these go together, all count like as few as {families.fewest:,.0f} independent "
+                f"ones, so {families.setting}, or say that they do not belong together with --set data.group=false"
+            )
 
 
 def _about_words(setup: Setup) -> Iterator[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sftframe.config import flattened
+from sftframe.data import likely_families
 from sftframe.formatting import duration, fixed, memory_size, signed
 from sftframe.records import Example, JudgeSummary, Response, Summary, Verdict, Yardsticks
 from sftframe.report.curves import Curves, curve_rows, loss_svg
@@ -190,12 +191,12 @@ def _content(report: ReportInput) -> dict[str, Any]:
     )
     groups = {example.index: example.group for example in report.examples if example.group}
     change = paired_change(report.verdicts_before, report.verdicts, groups)
-    facts = _facts(report)
+    facts, headline = _facts(report), outcome(summary, change)
     return {
         "sections": SECTIONS,
         "title": summary.run,
         "summary": summary,
-        "headline": outcome(summary, change),
+        "headline": replace(headline, notes=(*headline.notes, *_families(report, facts))),
         "pieces": _pieces(summary),
         "yardsticks": yardstick_rows(
             summary.before,
@@ -230,6 +231,22 @@ def _content(report: ReportInput) -> dict[str, Any]:
         "facts": setup_facts([facts]),
         "methods": run_methods(facts) if facts.settings else "",
     }
+
+
+def _families(report: ReportInput, facts: RunFacts) -> Iterator[str]:
+    """A note if no group is named and test questions look like families, with what these would change."""
+    if facts.settings.get("data.group") is not None or any(example.group for example in report.examples):
+        return
+    families = likely_families(report.examples, [example.output for example in report.examples])
+    if families is None:
+        return
+    names = {one.index: f"family {number}" for one, number in zip(report.examples, families.groups, strict=False)}
+    change = paired_change(report.verdicts_before, report.verdicts, names)
+    would = ""
+    if change is not None and change.ci95 is not None:
+        ends = " to ".join(signed(end) for end in change.ci95)
+        would = f"; with them as groups the 95 % interval of the change would be {ends}"
+    yield f"{families.told[:1].upper()}{families.told[1:]}, and no group is named{would}: {families.setting}."
 
 
 def _pieces(summary: Summary) -> list[tuple[str, str]]:

@@ -80,3 +80,38 @@ def test_documents_say_what_the_groups_cost(arms):
     assert float(row["half_width"]) == pytest.approx(grouping["half_width"])
     assert "The 8 items are in 4 groups (the largest has 2), and a group is one unit." in comparison_markdown(found)
     assert isinstance(found.arms[0], ComparedArm)
+
+
+ALIKE = [f"What is {number} times {number}?" for number in range(4)] + [f"How many legs has {n} cats" for n in range(4)]
+
+
+def alike(scores, **more):
+    return [item(index, score, instruction=ALIKE[index], **more) for index, score in enumerate(scores)]
+
+
+def test_families_without_a_name_are_noted_with_what_they_would_change(run):
+    # within a family all differences are the same: +20 in one and +10 in the other, which is one difference per group
+    better = [score + (20 if index < 4 else 10) for index, score in enumerate(SCORES)]
+    runs = [run("a", items=alike(SCORES)), run("b", items=alike(better), collate="pad-only")]
+    found = compare(group_into_arms(runs))
+    assert found.main.table.comparisons[0].verdict == "better"
+    (note,) = (note for note in found.notes if "look alike" in note)
+    assert note.startswith("8 of the 8 test questions look alike in 2 families (the largest has 4, such as 'What is 0")
+    # 15 with deviations of 5 and -5: two groups give t(1) * 5 = 63.5, eight items t(7) * sqrt(200 / 7 / 8) = 4.47
+    assert "the interval of pad-only would be ±63.5 instead of ±4.47 (14 times as wide)" in note
+    assert "pad-only would be 'cannot tell'" in note
+    assert "--set data.group=FIELD" in note
+    assert note in comparison_markdown(found)
+
+
+def test_families_are_not_noted_where_groups_are_named_or_ruled_out(run):
+    named = [
+        run("a", items=[*alike(SCORES[:7]), item(7, 85, instruction=ALIKE[7])]),
+        run("b", items=[item(i, s, instruction=ALIKE[i], group="g") for i, s in enumerate(BETTER)], collate="pad-only"),
+    ]
+    ruled_out = [
+        run("c", items=alike(SCORES), data={"group": False}),
+        run("d", items=alike(BETTER), data={"group": False}, collate="pad-only"),
+    ]
+    for runs in (named, ruled_out):
+        assert not any("look alike" in note for note in compare(group_into_arms(runs)).notes)

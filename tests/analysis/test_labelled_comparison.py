@@ -195,7 +195,7 @@ def test_groups_are_units_and_are_told():
     ).table.comparisons[0]
     assert found.grouping is not None
     assert (found.grouping.num_groups, found.grouping.largest) == (20, 3)
-    assert "The 60 items are in 20 groups." in found.explanation
+    assert "The 60 items are in 20 groups, which count as units." in found.explanation
 
 
 def test_a_grid_is_told_by_its_axes_where_all_arms_are_labelled(run):

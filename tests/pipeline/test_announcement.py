@@ -60,6 +60,25 @@ def test_test_examples_that_are_trained_on_are_a_warning(announced: Callable[...
     assert announced(data={"source": str(path)}).warnings == ["2 test examples are in the training data too"]
 
 
+@pytest.mark.parametrize("group", [None, "output", False], ids=["nothing said", "named", "ruled out"])
+def test_test_examples_that_look_like_families_are_told_unless_a_group_is_named_or_ruled_out(
+    announced: Callable[..., Any], tmp_path: Path, group: str | bool | None
+) -> None:
+    words = [" ".join(f"w{n}x{k}" for k in range(6)) for n in range(40)]
+    # test examples 34 to 37: two of one family, and two others; 4^2 / (4 + 1 + 1) is 2.7
+    entries = [{"instruction": f"Say {n}." if n in (34, 35) else words[n], "output": f"x{n}"} for n in range(40)]
+    path = tmp_path / "alike.json"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    said = {} if group is None else {"group": group}
+    notes = [line for line in announced(data={"source": str(path), **said}).notes if "look alike" in line]
+    told = (
+        "2 of the 4 test questions look alike in 1 family (the largest has 2, such as 'Say 34.'): if these go "
+        "together, all count like as few as 3 independent ones, so give the entries a field with their group and name "
+        "it with --set data.group=FIELD, or say that they do not belong together with --set data.group=false"
+    )
+    assert notes == ([told] if group is None else [])
+
+
 def test_outputs_that_contain_the_stop_string_are_a_warning(
     announced: Callable[..., Any], data_file: Path, tmp_path: Path
 ) -> None:

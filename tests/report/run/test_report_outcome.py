@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import html
+from collections.abc import Callable
 
 import pytest
 
 from sftframe.records import JudgeSummary, Summary, Verdict, Yardsticks
+from sftframe.report import ReportInput, report_page
 from sftframe.report.run_page import outcome
 from sftframe.report.run_tables import paired_change
 
@@ -170,3 +173,19 @@ def test_a_run_that_was_not_evaluated_has_no_result(summary: Summary) -> None:
 
 def test_every_comparison_says_that_one_seed_is_no_proof(summary: Summary) -> None:
     assert "one run with one seed" in outcome(summary, None).notes[-1]
+
+
+def test_families_without_a_name_are_noted_unless_a_group_is_named_or_ruled_out(
+    report_input: Callable[[int], ReportInput],
+) -> None:
+    report = report_input(70)  # seven questions, ten times each
+    page = html.unescape(report_page(report))
+    assert "70 of the 70 test questions look alike in 7 families (the largest has 10, such as" in page
+    assert "with them as groups the 95 % interval of the change would be" in page
+    assert "--set data.group=FIELD" in page
+    ruled_out = dataclasses.replace(report, config_toml=f"{report.config_toml}[data]\ngroup = false\n")
+    assert "look alike" not in report_page(ruled_out)
+    named = dataclasses.replace(
+        report, examples=[dataclasses.replace(example, group="g") for example in report.examples]
+    )
+    assert "look alike" not in report_page(named)
