@@ -36,7 +36,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         name="near-duplicate",
-        title="nearly the same question and answer as an earlier row",
+        title="rows that are nearly an earlier row",
         remedy="--write FILE --drop near-duplicate keeps the first; or name what they have in common as data.group",
     ),
     Kind(

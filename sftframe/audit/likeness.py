@@ -2,8 +2,9 @@
 
 Two questions are nearly the same if the sets of their runs of five characters have a Jaccard index of at least 0.7 and
 they have the same numbers and quoted words. In templates a single word makes another question ("… of gold?", "… of
-tin?"), so two rows are near duplicates only if their answers are nearly the same too. Candidates come from MinHash and
-locality-sensitive hashing (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3); every
+tin?"), so two rows are near duplicates only if their answers are nearly the same too; or if their questions differ in
+nothing but words such as "the" and "please", whatever the answers. Candidates come from MinHash and locality-sensitive
+hashing (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of Massive Datasets, chapter 3); every
 one is then compared exactly.
 """
 
@@ -53,6 +54,41 @@ def normal(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(_UNIMPORTANT.sub(" ", plain).split())
 
+
+def gist(question: str) -> str:
+    """A normalised question without words that do not change what is asked; the order of the others stays.
+
+    >>> gist("please edit the following sentence"), gist("edit this sentence")
+    ('edit sentence', 'edit sentence')
+    """
+    words = [word for word in question.replace("what's", "what is").split() if word not in _POLITE]
+    return " ".join(words)
+
+
+_POLITE = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "this",
+        "these",
+        "following",
+        "given",
+        "below",
+        "above",
+        "provided",
+        "please",
+        "kindly",
+        "can",
+        "could",
+        "would",
+        "you",
+        "me",
+        "is",
+        "are",
+    ]
+)
+"""Articles, politeness and words that point at the input. Prepositions and negations change what is asked."""
 
 _UNIMPORTANT = re.compile(r"""["“”„«»`‘]|(?<!\w)['’]|['’](?!\w)|[.,;:!?]+(?=["'”’»)]*(?:\s|\Z))""")
 
@@ -132,6 +168,10 @@ def compare_rows(
         _pair(examples, place, first, note=f"likeness of the questions {likeness:.2f}")
         for place, (first, likeness) in near.items()
         if examples[place].index not in copies
+        and not (
+            questions[place] == questions[first]
+            and normal(examples[place].output) != normal(examples[first].output)  # a contradiction
+        )
     ]
     leaks, leaked = _leaks(examples, parts, questions, _groups_of_equals(questions))
     groups = _groups_of_likes(near, len(examples))
@@ -186,7 +226,7 @@ def _near(
     hashed: Sequence[Signature],
     on_rows: Callable[[int], object],
 ) -> dict[int, tuple[int, float]]:
-    """By place, an earlier row with nearly the same question and answer, and the Jaccard index of the questions.
+    """By place, an earlier row that is nearly the same, and the Jaccard index of the questions.
 
     Every row is compared with earlier rows that are like none before them, so that a thousand variants of one row need
     a thousand comparisons and not half a million.
@@ -214,8 +254,13 @@ def _near(
             return 0.0
         return shared if jaccard(answered(one)[0], answered(other)[0]) >= LIKE else 0.0
 
+    first: dict[str, int] = {}
     for place, values in enumerate(hashed):
         on_rows(1)
+        same = first.setdefault(gist(questions[place]) or questions[place], place)
+        if same != place:
+            found[place] = (found.get(same, (same, 0.0))[0], jaccard(asked(place)[0], asked(same)[0]))
+            continue
         signature = MinHash(
             num_perm=NUM_HASHES, seed=_SEED, scheme=_SCHEME, hashvalues=values, permutations=permutations
         )

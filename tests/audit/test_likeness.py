@@ -43,6 +43,20 @@ def test_one_changed_word_in_a_long_row_makes_a_near_duplicate():
     assert pairs(found.near_duplicates) == [(11, 10)]
 
 
+def test_a_question_in_other_words_that_mean_nothing_is_a_near_duplicate_whatever_the_answer():
+    rows = [
+        ("Edit the following sentence to make it more formal.", "Hey, come over!", "Please come here."),
+        ("Please edit this sentence to make it more formal.", "Hey, come over!", "You are invited to visit us."),
+        ("Edit the sentence to make it less formal.", "Hey, come over!", "Come!"),
+    ]
+    assert pairs(likeness(rows).near_duplicates) == [(11, 10)]
+
+
+def test_a_contradiction_is_no_near_duplicate():
+    found = likeness([MELT, (*MELT[:2], "It is 505 kelvin.")])
+    assert (pairs(found.contradictions), found.near_duplicates) == ([(11, 10)], ())
+
+
 def test_exercises_of_one_template_are_different():
     rows = [
         ("Add the two numbers and give only the sum.", f"{a} {b}", f"The sum is {a + b}.")
