@@ -104,8 +104,10 @@ class DataConfig(Section):
     turns: Literal["last", "first", "each"] | None = None
     """one exchange of every conversation, or each one as an example, without the others; default: all as one example"""
     group: FieldName | None = None
-    """a field of the file: entries with the same value are one group, which counts as one unit in intervals and is
-    not torn apart by the split; `starter` has its families without it; false = no groups"""
+    """a field of the file: entries with the same value are one group, which counts as one unit in intervals;
+    `starter` has its families without it; false = no groups"""
+    keep_groups_together: bool = False
+    """split between groups, so that no group is in two parts; the parts' sizes are as near as groups allow"""
     test: str | None = None
     """a file (folder, pattern) with the test part, read as the source is; then nothing else of the source is tested"""
     validation: str | None = None

@@ -5,7 +5,7 @@ from sftframe.data.families import Families, likely_families
 from sftframe.data.files import absolute_source, source_places
 from sftframe.data.rows import DroppedRow, counted
 from sftframe.data.sources import Dataset, load_answered, load_examples
-from sftframe.data.splitting import Split, num_duplicates, split
+from sftframe.data.splitting import Split, num_duplicates, split, torn_groups
 
 __all__ = [
     "Dataset",
@@ -20,5 +20,6 @@ __all__ = [
     "num_duplicates",
     "source_places",
     "split",
+    "torn_groups",
     "unused_columns_text",
 ]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, TypeVar
 
 from sftframe.data.sources import Dataset
 from sftframe.errors import ConfigError, DataError
@@ -15,6 +16,8 @@ from sftframe.records import Example
 
 if TYPE_CHECKING:
     from sftframe.config import DataConfig
+
+_Shuffled = TypeVar("_Shuffled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +46,13 @@ def split(dataset: Dataset, config: DataConfig) -> Split:
     Examples that are in a part by their file or by a field stay there; what else is missing is cut from the training
     examples, in the same proportions.
 
+    With `keep_groups_together` the groups follow each other in the order of their first examples, or with
+    `shuffle_split` in that of `permutation(number of groups)`, and the cuts move to the ends of groups: a group goes to
+    the part in which its middle is, unless a part would be empty. An example without a group is a group of its own.
+
     Raises:
         DataError: a part would be empty.
-        ConfigError: the seed is negative.
+        ConfigError: the seed is negative, or there are no groups to keep together.
     """
     named = dataset.parts or (None,) * len(dataset.examples)
     own = {
@@ -59,14 +66,56 @@ def split(dataset: Dataset, config: DataConfig) -> Split:
     cut = (shares[0], *(0.0 if own[part] else share for part, share in zip(own, shares[1:], strict=True)))
     if 0 in _counts(len(rest), cut, needed=cut):
         raise _too_few(dataset, config, len(rest), cut)
-    if config.shuffle_split is not None:
+    counts = _counts(len(rest), cut)
+    if config.keep_groups_together:
+        rest, counts = _by_groups(rest, counts, config, dataset.source)
+    elif config.shuffle_split is not None:
         rest = _shuffled(rest, config.shuffle_split)
-    num_train, num_test, _ = _counts(len(rest), cut)
+    num_train, num_test, _ = counts
     return Split(
         train=rest[:num_train],
         test=own["test"] or rest[num_train : num_train + num_test],
         validation=own["validation"] or rest[num_train + num_test :],
     )
+
+
+def _by_groups(
+    examples: tuple[Example, ...], counts: Sequence[int], config: DataConfig, source: str
+) -> tuple[tuple[Example, ...], tuple[int, ...]]:
+    """The examples group by group, and the counts that tear no group apart; parts without examples stay so."""
+    if not any(example.group for example in examples):
+        raise ConfigError(
+            f"data.keep_groups_together: no entry of {source} has a group; name the field with --set data.group=FIELD"
+        )
+    found: dict[object, list[Example]] = {}
+    for example in examples:
+        found.setdefault(example.group or example.index, []).append(example)
+    groups = tuple(tuple(members) for members in found.values())
+    if config.shuffle_split is not None:
+        groups = _shuffled(groups, config.shuffle_split)
+    parts = [place for place, count in enumerate(counts) if count]
+    if len(groups) < len(parts):
+        raise DataError(
+            f"{source}: {len(groups)} group{'s' * (len(groups) != 1)}, expected at least {len(parts)} for a split that "
+            "tears no group apart: leave data.keep_groups_together out, or name another data.group"
+        )
+    ends = list(accumulate(len(group) for group in groups))
+    cuts = [0]
+    for number, edge in enumerate(accumulate(counts[place] for place in parts[:-1]), start=1):
+        middles = sum(end - len(group) / 2 < edge for end, group in zip(ends, groups, strict=True))
+        cuts.append(min(max(middles, cuts[-1] + 1), len(groups) - (len(parts) - number)))
+    cuts.append(len(groups))
+    sizes = [sum(len(group) for group in groups[start:end]) for start, end in pairwise(cuts)]
+    known = dict(zip(parts, sizes, strict=True))
+    whole = tuple(example for group in groups for example in group)
+    return whole, tuple(known.get(place, 0) for place in range(len(counts)))
+
+
+def torn_groups(split: Split) -> tuple[int, int]:
+    """How many test examples are of a group that is in the training part too, and how many groups these are."""
+    trained = {example.group for example in split.train if example.group}
+    torn = [example.group for example in split.test if example.group in trained]
+    return len(torn), len(set(torn))
 
 
 def _counts(num: int, shares: Sequence[float], needed: Sequence[float] = ()) -> tuple[int, ...]:
@@ -107,13 +156,13 @@ def num_duplicates(split: Split) -> Duplicates:
     )
 
 
-def _shuffled(examples: tuple[Example, ...], seed: int) -> tuple[Example, ...]:
+def _shuffled(some: Sequence[_Shuffled], seed: int) -> tuple[_Shuffled, ...]:
     import numpy as np
 
     if seed < 0:
         raise ConfigError(f"data.shuffle_split: expected a seed of 0 or more, found {seed}")
-    order = np.random.default_rng(seed).permutation(len(examples))
-    return tuple(examples[i] for i in order)
+    order = np.random.default_rng(seed).permutation(len(some))
+    return tuple(some[i] for i in order)
 
 
 def _contents(examples: tuple[Example, ...]) -> set[tuple[object, ...]]:

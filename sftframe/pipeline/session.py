@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge
-from sftframe.data import Dataset, counted, likely_families, num_duplicates, unused_columns_text
+from sftframe.data import Dataset, counted, likely_families, num_duplicates, torn_groups, unused_columns_text
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
 from sftframe.errors import ConfigError, DataError, Interrupted, JudgeError, TrainingError
 from sftframe.files import RUNS_DIR, DiskError, check_inside, remove_leftovers
@@ -154,6 +154,8 @@ def announce(setup: Setup, observer: Observer) -> None:
     num_repeated = num_duplicates(parts).test_in_train
     if num_repeated:
         observer.warn(f"{num_repeated} test examples are in the training data too")
+    for line in _about_groups(setup):
+        observer.note(line)
     if config.data.group is None and not any(example.group for example in parts.test):
         families = likely_families(parts.test, [example.output for example in parts.test])
         if families is not None:
@@ -161,6 +163,25 @@ def announce(setup: Setup, observer: Observer) -> None:
                 f"{families.told}: if these go together, all count like as few as {families.fewest:,.0f} independent "
                 f"ones, so {families.setting}, or say that they do not belong together with --set data.group=false"
             )
+
+
+def _about_groups(setup: Setup) -> Iterator[str]:
+    """That named groups are in two parts: what is measured on them is not about new groups.
+
+    Nothing is said of the bundled data, whose families are in all parts on purpose.
+    """
+    data, parts = setup.config.data, setup.prepared.split
+    num_examples, num_groups = torn_groups(parts)
+    if not num_examples or not (data.group or data.keep_groups_together):
+        return
+    told = (
+        f"{num_examples:,} of {len(parts.test):,} test examples are of {num_groups:,} "
+        f"group{'s' * (num_groups != 1)} that the training data have too, so the answers say little about new groups"
+    )
+    if data.keep_groups_together:
+        yield f"{told}: parts that have a file or entries of their own are kept as they are"
+    else:
+        yield f"{told}; data.keep_groups_together=true keeps every group in one part"
 
 
 def _about_words(setup: Setup) -> Iterator[str]:

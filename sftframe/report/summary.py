@@ -194,6 +194,8 @@ def _split(run: RunFacts) -> str:
         return ""
     shuffled = run.settings.get("data.shuffle_split")
     how = "in file order" if shuffled is None else f"shuffled with seed {shuffled}"
+    if run.settings.get("data.keep_groups_together"):
+        how += ", no group in two parts"
     return ", ".join([*(f"{_figure(data.get(part, 0))} {part}" for part in ("train", "test", "validation")), how])
 
 

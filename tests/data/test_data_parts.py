@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sftframe.config import DataConfig, validate
-from sftframe.data import Dataset, Split, load_examples, num_duplicates, split
+from sftframe.data import Dataset, Split, load_examples, num_duplicates, split, torn_groups
 from sftframe.data.parts import PartName
 from sftframe.data.splitting import Duplicates
 from sftframe.errors import ConfigError, DataError
@@ -47,6 +47,91 @@ def test_no_part_is_empty_from_ten_examples_on() -> None:
         assert parts.test
         assert parts.validation
         assert len(parts.train) + len(parts.test) + len(parts.validation) == num_examples
+
+
+def in_groups(*groups: str) -> Dataset:
+    """A data set with one example for each group's name; '' = no group."""
+    examples = (replace(one, group=group) for one, group in zip(dataset(len(groups)).examples, groups, strict=True))
+    return replace(dataset(len(groups)), examples=tuple(examples))
+
+
+TOGETHER = DataConfig(group="topic", keep_groups_together=True)
+
+
+def parts_of(found: Split) -> tuple[list[int], list[int], list[int]]:
+    return indices(found.train), indices(found.test), indices(found.validation)
+
+
+def test_a_group_goes_to_the_part_in_which_its_middle_is() -> None:
+    # 20 examples, cuts at 17 and 19: a 0-10, b 10-15, c 15-18 (middle 16.5), d 18-19 (18.5), e 19-20 (19.5)
+    letters = [*"a" * 10, *"b" * 5, *"c" * 3, "d", "e"]
+    train, test, validation = parts_of(split(in_groups(*letters), TOGETHER))
+    assert (train, test, validation) == ([*range(18)], [18], [19])
+    # a 0-10, b 10-16 (13), c 16-18 (17, which is not before the cut), d 18-20 (19)
+    letters = [*"a" * 10, *"b" * 6, *"c" * 2, *"d" * 2]
+    assert parts_of(split(in_groups(*letters), TOGETHER)) == ([*range(16)], [16, 17], [18, 19])
+
+
+def test_members_that_are_far_apart_come_together_where_the_first_one_is() -> None:
+    # groups in their order: x (0, 19), then one of its own for 1 to 18: 0 19 1 2 … 15 | 16 17 | 18
+    found = split(in_groups("x", *[""] * 18, "x"), TOGETHER)
+    assert parts_of(found) == ([0, 19, *range(1, 16)], [16, 17], [18])
+    assert torn_groups(found) == (0, 0)
+
+
+def test_no_part_is_empty_where_there_are_as_many_groups_as_parts() -> None:
+    # by their middles (6, 15, 19) the first two of 12, 6 and 2 would be trained on, and none tested
+    letters = [*"a" * 12, *"b" * 6, *"c" * 2]
+    assert parts_of(split(in_groups(*letters), TOGETHER)) == ([*range(12)], [*range(12, 18)], [18, 19])
+    with pytest.raises(DataError, match=r"made\.json: 2 groups, expected at least 3 for a split that tears no group"):
+        split(in_groups(*"a" * 12, *"b" * 8), TOGETHER)
+
+
+def test_whole_groups_are_shuffled_with_a_seed() -> None:
+    # np.random.default_rng(7).permutation(12) is 4 6 10 0 1 3 8 7 2 5 | 9 | 11, of twelve groups of two
+    letters = [letter for letter in "abcdefghijkl" for _ in range(2)]
+    config = TOGETHER.model_copy(update={"shuffle_split": 7})
+    found = split(in_groups(*letters), config)
+    order = "".join(example.group for part in parts_in_order(found) for example in part)
+    assert order == "eeggkkaabbddiihhccffjjll"
+    # cuts at 20 and 22 of 24
+    assert [len(part) for part in parts_in_order(found)] == [20, 2, 2]
+
+
+def parts_in_order(found: Split) -> tuple[tuple[Example, ...], ...]:
+    return found.train, found.test, found.validation
+
+
+def test_groups_are_kept_together_in_what_is_cut_off_beside_parts_of_their_own() -> None:
+    # the test part is given; 85 : 5 of 18 is a cut at 17, and c is 15-18 (middle 16.5); so the last group moves
+    letters = ["a"] * 15 + ["c"] * 3 + ["a", "z"]
+    data = replace(in_groups(*letters), parts=(*[None] * 18, "test", "test"))
+    found = split(data, TOGETHER)
+    assert parts_of(found) == ([*range(15)], [18, 19], [15, 16, 17])
+    assert torn_groups(found) == (1, 1)
+
+
+def test_without_the_setting_the_split_does_not_depend_on_groups() -> None:
+    letters = [*"a" * 16, *"b" * 4]
+    found = split(in_groups(*letters), DataConfig(group="topic"))
+    assert parts_of(found) == parts_of(split(dataset(20), DataConfig()))
+    # b is 16 in the training part, 17 and 18 in the test part
+    assert torn_groups(found) == (2, 1)
+
+
+def test_keeping_groups_together_needs_groups() -> None:
+    with pytest.raises(ConfigError, match=r"no entry of made\.json has a group; name the field with --set data\.group"):
+        split(dataset(20), DataConfig(keep_groups_together=True))
+
+
+def test_the_bundled_families_are_in_all_parts_unless_they_are_kept_together() -> None:
+    found = load_examples(DataConfig())
+    as_ever = split(found, DataConfig())
+    assert indices(as_ever.test) == list(range(1648, 1841))
+    whole = split(found, DataConfig(keep_groups_together=True))
+    assert torn_groups(whole) == (0, 0)
+    assert sum(len(part) for part in parts_in_order(whole)) == 1939
+    assert 0.8 < len(whole.train) / 1939 < 0.9
 
 
 @pytest.mark.parametrize("num_examples", [1, 3, 9])

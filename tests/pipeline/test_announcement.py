@@ -79,6 +79,27 @@ def test_test_examples_that_look_like_families_are_told_unless_a_group_is_named_
     assert notes == ([told] if group is None else [])
 
 
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_groups_in_the_test_and_the_training_part_are_told_with_the_setting_that_keeps_them_together(
+    announced: Callable[..., Any], tmp_path: Path, is_kept: bool
+) -> None:
+    words = [" ".join(f"w{n}x{k}" for k in range(6)) for n in range(40)]
+    entries = [{"instruction": words[n], "output": f"x{n}", "topic": (n + 8) // 5} for n in range(40)]
+    path = tmp_path / "topics.json"
+    path.write_text(json.dumps(entries), encoding="utf-8")
+    data = {"source": str(path), "group": "topic", "keep_groups_together": is_kept}
+    notes = [line for line in announced(data=data).notes if "test examples are of" in line]
+    # topic 8 is 32 to 36: 32 and 33 are trained on, 34 to 36 tested
+    assert notes == (
+        []
+        if is_kept
+        else [
+            "3 of 4 test examples are of 1 group that the training data have too, so the answers say little about new "
+            "groups; data.keep_groups_together=true keeps every group in one part"
+        ]
+    )
+
+
 def test_outputs_that_contain_the_stop_string_are_a_warning(
     announced: Callable[..., Any], data_file: Path, tmp_path: Path
 ) -> None:
