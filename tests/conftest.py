@@ -12,6 +12,7 @@ import signal
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before torch, as the command does it: busy machines stay fast
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -232,17 +233,31 @@ def _draw_an_empty_png(canvas: Any, file: Any, **_: Any) -> None:
     file.write(b"\x89PNG\r\n\x1a\n")
 
 
+@contextmanager
+def _drawing_nothing() -> Iterator[None]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasSVG, "print_svg", _draw_an_empty_svg)
+        patch.setattr(FigureCanvasAgg, "print_png", _draw_an_empty_png)
+        yield
+
+
 @pytest.fixture
-def plain_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain_drawings() -> Iterator[None]:
     """For tests that write reports and do not look at their charts: matplotlib draws nothing.
 
     All else of a report is as ever, the figures too; drawing them takes half of a small run's time.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    with _drawing_nothing():
+        yield
 
-    monkeypatch.setattr(FigureCanvasSVG, "print_svg", _draw_an_empty_svg)
-    monkeypatch.setattr(FigureCanvasAgg, "print_png", _draw_an_empty_png)
+
+@pytest.fixture(scope="session")
+def drawing_nothing() -> Callable[[], AbstractContextManager[None]]:
+    """`with drawing_nothing():` in a fixture that outlives a test; see `plain_drawings`."""
+    return _drawing_nothing
 
 
 @pytest.fixture

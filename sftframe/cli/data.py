@@ -144,17 +144,12 @@ def _parts(found: Dataset, config: RunConfig, observer: TerminalObserver) -> dic
     return {name: [example.index for example in part] for name, part in named.items()}
 
 
-def _tokens(found: Dataset, config: RunConfig, registry: Registry, observer: TerminalObserver) -> TokenLengths | None:
-    """None if the prompt style cannot write these data; what they contain can be looked at all the same."""
+def _tokens(found: Dataset, config: RunConfig, registry: Registry, observer: TerminalObserver) -> TokenLengths:
     from sftframe.audit import TokenLengths
     from sftframe.pipeline import Components, count_tokens
 
     components = Components.choose(config, registry)
-    try:
-        prompts, answers = count_tokens(found.examples, config, components, observer)
-    except DataError as error:
-        observer.warn(f"tokens are not counted: {error}; another --prompt may write these data")
-        return None
+    prompts, answers = count_tokens(found.examples, config, components, observer)
     context_length = components.backend.context_length()
     return TokenLengths(
         style=config.prompt.name,

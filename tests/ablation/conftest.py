@@ -77,11 +77,14 @@ def plan(toy_layer: Layer, toys: Any) -> Callable[..., Plan]:
 
 @pytest.fixture(scope="session")
 def finished_once(
-    toy_layer: Layer, make_toys: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    toy_layer: Layer,
+    make_toys: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+    drawing_nothing: Callable[..., Any],
 ) -> Callable[..., Path]:
     """`finished_once(ablate={"seeds": 1})`: a toy ablation whose cells are run, once for all tests; not to be changed.
 
-    Half a second per cell, most of it for the cell's report.
+    The cells' reports have no charts.
     """
     folders: dict[str, Path] = {}
     registry = make_toys().registry
@@ -91,7 +94,8 @@ def finished_once(
         if key not in folders:
             plan = make_plan(read_request(merge(toy_layer, changes)), registry)
             ablation = Ablation.start(plan, registry, tmp_path_factory.mktemp("finished") / "grid")
-            ablation.run(AblationObserver())
+            with drawing_nothing():
+                ablation.run(AblationObserver())
             folders[key] = ablation.folder.path
         return folders[key]
 

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sftframe.ablation import Ablation, CellResult, Plan, conclude
+
+pytestmark = pytest.mark.usefixtures("plain_drawings")
 
 Plans = Callable[..., Plan]
 

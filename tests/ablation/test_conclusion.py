@@ -10,6 +10,8 @@ import pytest
 from sftframe.ablation import CellResult, Plan, conclude, detectable_difference
 from sftframe.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 Plans = Callable[..., Plan]
 
 

@@ -152,7 +152,7 @@ def test_the_verdict_says_the_command_that_adds_the_seeds_which_would_settle_it_
         "Add 4 seeds (about 12 min 0 s of training) and keep the existing runs with: "
         "sftframe ablate --resume 'my grid' --seeds 6"
     )
-    assert f"- {told}" in comparison_markdown(replace(is_open, remedy=told))
+    assert f"{told}\n" in comparison_markdown(replace(is_open, remedy=told))
     assert remedy(open_with(None), Path("my grid"), num_seeds=2) == ""
 
 

@@ -44,11 +44,14 @@ def registry(make_toys: Callable[..., Any]) -> Registry:
 
 
 @pytest.fixture(scope="module")
-def grid(toy_layer: Layer, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Ablation:
+def grid(
+    toy_layer: Layer, registry: Registry, tmp_path_factory: pytest.TempPathFactory, drawing_nothing: Callable[..., Any]
+) -> Ablation:
     """Two masks by two seeds, scored by the judge that wavers; run, and concluded once."""
     plan = make_plan(read_request(merge(toy_layer, {"judge": "wavering", "ablate": {"repeats": 2}})), registry)
     ablation = Ablation.start(plan, registry, tmp_path_factory.mktemp("wavering") / "grid")
-    conclude(ablation, ablation.run(AblationObserver()))
+    with drawing_nothing():
+        conclude(ablation, ablation.run(AblationObserver()))
     return ablation
 
 

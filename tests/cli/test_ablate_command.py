@@ -53,7 +53,7 @@ def test_the_result_as_json_is_all_of_stdout(finished_grid):
 def half_failed(make_cli, tmp_path_factory):
     """What an ablation says of which one arm fails, on data with a column that nobody reads."""
     folder = tmp_path_factory.mktemp("half-failed")
-    rows = [{"instruction": f"Say {n}.", "output": f"It is {n}.", "topic": "numbers"} for n in range(20)]
+    rows = [{"instruction": f"Say {n}.", "output": f"It is {n}.", "difficulty": "low"} for n in range(20)]
     (folder / "data.json").write_text(json.dumps(rows), encoding="utf-8")
     arms = ("--collate", "prompt-weight", "--set", "train.lr=1e-3,1e30", "--set", "collate.weight=0.5")
     return make_cli(folder)("ablate", *arms, "--data", "data.json", *SMALL, "--seeds", "1")
@@ -61,7 +61,7 @@ def half_failed(make_cli, tmp_path_factory):
 
 def test_what_is_wrong_with_the_data_is_told_once_for_all_cells(half_failed):
     assert "2 arms by 1 seed = 2 runs" in half_failed.err
-    assert half_failed.err.count("unused columns: 'topic'") == 1
+    assert half_failed.err.count("unused columns: 'difficulty'") == 1
 
 
 def test_a_failed_cell_is_named_and_the_exit_code_says_partial(half_failed):

@@ -16,6 +16,8 @@ from sftframe.pipeline import Session
 from sftframe.pipeline.answers import read_yardsticks
 from sftframe.progress import Observer
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 
 @pytest.fixture
 def session(finished: Path, toys: Any) -> Session:

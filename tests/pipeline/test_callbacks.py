@@ -15,6 +15,8 @@ from sftframe.errors import ConfigError, PluginError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 
 class Tracker(Callback):
     """Keeps all that it hears."""

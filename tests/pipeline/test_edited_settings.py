@@ -16,6 +16,8 @@ from sftframe.pipeline import Session
 from sftframe.progress import Observer
 from sftframe.runs import load_run
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 
 class Killed(BaseException):
     """The process ends here."""

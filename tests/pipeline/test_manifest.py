@@ -17,6 +17,8 @@ from sftframe.pipeline import Session
 from sftframe.pipeline.session import resume
 from sftframe.progress import Observer
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 
 def manifest_of(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))

@@ -19,6 +19,8 @@ from sftframe.progress import Observer
 from sftframe.report import summary_document
 from sftframe.training import checkpoints
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 SETTINGS: dict[str, Any] = {
     "model": {"name": "toy", "dropout": 0.2},
     "train": {"epochs": 1, "checkpoint_every": 2, "eval_every": 3},

@@ -16,6 +16,8 @@ from sftframe.pipeline import Session
 from sftframe.progress import Observer
 from sftframe.report import summary_document
 
+pytestmark = pytest.mark.usefixtures("plain_drawings")
+
 ANSWERING = {"response_nll_per_token", "response_nll_per_byte", "prompt_nll_per_token"} | {
     "exact_match",
     "stop_rate",

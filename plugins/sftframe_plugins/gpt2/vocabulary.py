@@ -10,6 +10,7 @@ import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,13 @@ def merges(ranks: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
     Raises:
         ModelError: a token cannot be made from a pair of earlier ones.
     """
-    made = sorted((rank, token) for token, rank in ranks.items() if len(token) > 1)
-    return [_last_pair(token, ranks) for _, token in made]
+    return list(_merges(tuple(sorted(ranks.items(), key=lambda item: item[1]))))
+
+
+@lru_cache(maxsize=2)  # a run reads and writes the same vocabulary several times; GPT-2's takes half a second
+def _merges(ranked: tuple[tuple[bytes, int], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    ranks = dict(ranked)
+    return tuple(_last_pair(token, ranks) for token, _ in ranked if len(token) > 1)
 
 
 def _last_pair(token: bytes, ranks: Mapping[bytes, int]) -> tuple[bytes, bytes]:
@@ -332,7 +338,7 @@ def _pair(pair: tuple[str, ...], number: int, source: Path) -> tuple[bytes, byte
 
 def _bytes(characters: str, source: Path) -> bytes:
     try:
-        return bytes(BYTE_OF[character] for character in characters)
+        return bytes(map(BYTE_OF.__getitem__, characters))
     except KeyError as error:
         raise ModelError(
             f"{source}: token {reprlib.repr(characters)} has {error.args[0]!r}, which means no byte; "
