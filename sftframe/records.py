@@ -274,6 +274,10 @@ class JudgeItem:
     """The model's response."""
     references: tuple[str, ...] = ()
     """Further references, each as good as `reference`; most data has none."""
+    system: str = ""
+    """What the assistant was told before; empty = nothing."""
+    turns: tuple[Turn, ...] = ()
+    """The exchanges before the question, oldest first; empty for a single question."""
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -312,6 +316,10 @@ class JudgePair:
     second: str
     references: tuple[str, ...] = ()
     """As `JudgeItem.references`."""
+    system: str = ""
+    """As `JudgeItem.system`."""
+    turns: tuple[Turn, ...] = ()
+    """As `JudgeItem.turns`."""
 
 
 Winner = Literal["first", "second", "tie"]
@@ -360,6 +368,8 @@ class AnsweredItem(JudgeItem):
             reference=self.reference,
             answer=self.answer if answer is None else answer,
             references=self.references,
+            system=self.system,
+            turns=self.turns,
         )
 
     @property

@@ -142,6 +142,8 @@ def _result(index: int, item: JudgeItem, verdict: Verdict, group: str) -> Answer
         reference=item.reference,
         answer=item.answer,
         references=item.references,
+        system=item.system,
+        turns=item.turns,
         stop_reason=None,
         response_nll=None,
         num_response_bytes=len(item.reference.encode()),

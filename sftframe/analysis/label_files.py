@@ -38,7 +38,9 @@ def answer_ids(items: Sequence[JudgeItem]) -> list[str]:
     seen: dict[tuple[str, ...], int] = {}
     found = []
     for item in items:
-        question = (item.instruction, item.input, *item.accepted)
+        before = [item.system] if item.system else []
+        before += [text for turn in item.turns for text in (turn.instruction, turn.input, turn.output)]
+        question = (*before, item.instruction, item.input, *item.accepted)
         seen[question] = seen.get(question, 0) + 1
         parts = (*question, item.answer, str(seen[question]))
         digest = hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "replace"))

@@ -91,11 +91,14 @@ class VerdictCache:
     def _key(self, item: JudgeItem | JudgePair, repeat: int) -> bytes:
         """SHA-256 of all that the judge sees and of the judge's identity; the index is not included.
 
-        No further references leave no trace, so that verdicts from before there were any are found.
+        What is empty in most data leaves no trace, so that verdicts from before there was any are found.
         """
-        seen = {key: value for key, value in dataclasses.asdict(item).items() if key != "index"}
-        if not item.references:
-            del seen["references"]
+        later = ("references", "system", "turns")
+        seen = {
+            key: value
+            for key, value in dataclasses.asdict(item).items()
+            if key != "index" and (value or key not in later)
+        }
         asked = [type(item).__name__, list(self._judge), seen, repeat]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
 

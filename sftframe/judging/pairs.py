@@ -87,6 +87,8 @@ def make_pairs(matches: Iterable[tuple[JudgeItem, JudgeItem]]) -> list[JudgePair
             first=a.answer,
             second=b.answer,
             references=a.references,
+            system=a.system,
+            turns=a.turns,
         )
         for a, b in matches
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -132,11 +132,13 @@ def judge_item(example: Example, answer: str) -> JudgeItem:
         reference=example.output,
         answer=answer,
         references=example.references,
+        system=example.system,
+        turns=example.turns,
     )
 
 
 def match_items(first: Iterable[JudgeItem], second: Iterable[JudgeItem]) -> list[tuple[JudgeItem, JudgeItem]]:
-    """The items that both lists have, in the first one's order: same instruction, input and reference.
+    """The items that both lists have, in the first one's order: same conversation and reference.
 
     An item that occurs several times is matched as often as it occurs in both lists, in order.
 
@@ -145,14 +147,14 @@ def match_items(first: Iterable[JudgeItem], second: Iterable[JudgeItem]) -> list
     >>> [(one.index, other.index) for one, other in match_items(asked("a", "b", "a"), asked("c", "a", "b"))]
     [(0, 1), (1, 2)]
     """
-    waiting: defaultdict[tuple[str, str, str], deque[JudgeItem]] = defaultdict(deque)
+    waiting: defaultdict[tuple[Hashable, ...], deque[JudgeItem]] = defaultdict(deque)
     for item in second:
         waiting[_question(item)].append(item)
     return [(item, waiting[_question(item)].popleft()) for item in first if waiting[_question(item)]]
 
 
-def _question(item: JudgeItem) -> tuple[str, str, str]:
-    return item.instruction, item.input, item.reference
+def _question(item: JudgeItem) -> tuple[Hashable, ...]:
+    return item.system, item.turns, item.instruction, item.input, item.reference
 
 
 def _found(texts: Mapping[int, str], example: Example) -> str:

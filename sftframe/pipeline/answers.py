@@ -22,7 +22,7 @@ from sftframe.pipeline.setup import Components, PreparedData
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
 from sftframe.prompts.tokens import encode_prompts
-from sftframe.records import AnsweredItem, Example, Likelihood, Response, Verdict, Yardsticks
+from sftframe.records import AnsweredItem, Example, Likelihood, Response, Turn, Verdict, Yardsticks
 from sftframe.runs import AnswerFiles, RunStore, read_record
 from sftframe.training import evaluation_batches
 
@@ -143,6 +143,8 @@ def _item(example: Example, response: Response, likelihood: Likelihood | None, v
         reference=example.output,
         answer=response.text,
         references=example.references,
+        system=example.system,
+        turns=example.turns,
         stop_reason=response.stop_reason,
         response_nll=likelihood.response_nll if likelihood else None,
         num_response_bytes=likelihood.num_response_bytes if likelihood else len(example.output.encode()),
@@ -246,11 +248,18 @@ def write_responses_document(prepared: PreparedData, folder: RunStore) -> None:
             "instruction": example.instruction,
             "input": example.input,
             "output": [example.output, *example.references] if example.references else example.output,
+            **({"system": example.system} if example.system else {}),
+            **({"history": [_as_pair(turn) for turn in example.turns]} if example.turns else {}),
             "model_response": answers[example.index],
         }
         for example in prepared.test_examples()
     ]
     write_json(folder.responses_json_path, document)
+
+
+def _as_pair(turn: Turn) -> list[str]:
+    """An earlier exchange as files of instruction data have it: what was asked, and the answer."""
+    return ["\n".join(filter(None, (turn.instruction, turn.input))), turn.output]
 
 
 def _write_likelihoods(

@@ -313,6 +313,8 @@ def _answered(item: ReportedItem, answer: JudgedAnswer) -> AnsweredItem:
         reference=item.example.output,
         answer=answer.response.text,
         references=item.example.references,
+        system=item.example.system,
+        turns=item.example.turns,
         stop_reason=answer.response.stop_reason,
         response_nll=None,
         num_response_bytes=len(item.example.output.encode(errors="surrogatepass")),

@@ -432,9 +432,9 @@ def _records(path: Path, kind: type[Record]) -> list[Record]:
 
 
 def _line(item: AnsweredItem) -> dict[str, Any]:
-    """An item as a JSON object; without a group as older versions wrote it."""
+    """An item as a JSON object; without group and conversation as older versions wrote it."""
     line: dict[str, Any] = plain(item)
-    return line if item.group else {key: value for key, value in line.items() if key != "group"}
+    return {key: value for key, value in line.items() if value or key not in ("group", "system", "turns")}
 
 
 def _nearest(path: Path) -> str:
