@@ -42,7 +42,7 @@ def chat(
     ] = None,
     history: Annotated[bool, typer.Option("--history/--no-history", help="Keep typed lines for the next chat.")] = True,
 ) -> None:
-    """Ask a run's model. It sees one question at a time, as in training; /help lists the commands.
+    """Ask a run's model. If it was trained on conversations, it sees what was said before; /help lists the commands.
 
     Example: sftframe chat runs/mine --temperature 0.7
     """
@@ -57,14 +57,16 @@ def chat(
     run = FinishedRun.open(path, settings.registry(), merge(settings.layer(asks_judge=False), {"generate": decoding}))
     with TerminalObserver() as observer:
         tuned = run.load(observer)
-    conversation = Chat(tuned, seed=run.config.seed if seed is None else seed)
+    keeps_turns = run.knows_conversations
+    conversation = Chat(tuned, seed=run.config.seed if seed is None else seed, keeps_turns=keeps_turns)
     if not (sys.stdin.isatty() and output().results.isatty()):
         answer_lines(conversation, sys.stdin.buffer)
         return
     from sftframe.cli.chat_turns import history_path, line_editing
 
     prose(err(), f"{run.config.model.name} · prompt {run.config.prompt.name} · {path}")
-    prose(err(), "The model sees one question at a time; it does not see earlier ones.")
+    sees = "sees what was said before; /reset forgets it" if keeps_turns else "sees one question at a time"
+    prose(err(), f"The model {sees}{'.' if keeps_turns else '; it does not see earlier ones.'}")
     prose(err(), "/help lists the commands, Ctrl-D quits.")
     with line_editing(history_path() if history else None):
         talk(conversation)

@@ -1,6 +1,7 @@
 """The turns of a chat: reads entries from a terminal or a pipe, runs their commands and answers their instructions.
 
-The model sees one instruction at a time, because it is tuned on single turns. In a terminal a mistake gives a message
+A model that was tuned on conversations sees the earlier ones of this chat, any other one instruction at a time. In a
+terminal a mistake gives a message
 and the chat continues; in a pipe it ends the command.
 """
 
@@ -17,7 +18,7 @@ from sftframe.cli.streams import output
 from sftframe.errors import ConfigError, DataError, OutputError, SftframeError, suggestion
 from sftframe.escaping import escape_controls
 from sftframe.pipeline import TunedModel
-from sftframe.records import Example
+from sftframe.records import Example, Turn
 
 MAX_LINES = 1000
 """Typed lines that are kept; the oldest are dropped."""
@@ -73,10 +74,11 @@ BLOCK = '"""'
 
 HELP = (
     ("/input TEXT", "set the input of the next instruction; without TEXT, remove it"),
-    ("/reset", "remove the input, and start again with the first seed"),
+    ("/system TEXT", "the system message of what follows; without TEXT, remove it"),
+    ("/reset", "remove the input, forget what was said, and start again with the first seed"),
     ("/help", "this list"),
     ("/quit", "end the chat, as exit, quit and Ctrl-D do"),
-    (BLOCK, f"starts an instruction (or, after /input, an input) of several lines; {BLOCK} ends it"),
+    (BLOCK, f"starts an instruction (or, after /input or /system, that text) of several lines; {BLOCK} ends it"),
     ("//…", "an instruction that starts with one /"),
     ("Ctrl-C", "stops an answer, or clears the line"),
 )
@@ -92,10 +94,14 @@ class Chat:
 
     Args:
         seed: of the first answer's sampling; each next answer uses the next number.
+        keeps_turns: the model sees what was said before.
     """
 
-    def __init__(self, tuned: TunedModel, *, seed: int) -> None:
+    def __init__(self, tuned: TunedModel, *, seed: int, keeps_turns: bool = False) -> None:
         self._tuned = tuned
+        self._keeps_turns = keeps_turns
+        self._system = ""
+        self._turns: tuple[Turn, ...] = ()
         self._seed = seed
         self._num_asked = 0
         self._input = ""
@@ -118,25 +124,50 @@ class Chat:
         match command:
             case "/input":
                 self._input = text.strip()
+            case "/system":
+                self._set_system(text.strip())
             case "/reset":
-                self._input, self._num_asked = "", 0
+                self._input, self._num_asked, self._turns = "", 0, ()
             case "/help":
                 _help()
             case "/quit":
                 return False
             case _:
-                near = suggestion(command, ("/input", "/reset", "/help", "/quit"))
+                near = suggestion(command, ("/input", "/system", "/reset", "/help", "/quit"))
                 raise ConfigError(f"no command {command!r}{near}; write // to start an instruction with a slash")
         return True
 
     def _ask(self, instruction: str) -> None:
-        example = Example(index=self._num_asked, instruction=instruction, input=self._input, output="")
+        asked = Example(
+            index=self._num_asked,
+            instruction=instruction,
+            input=self._input,
+            output="",
+            system=self._system,
+            turns=self._turns,
+        )
+        example = self._tuned.within_context(asked) if asked.turns else asked
         self._input = ""
         self._num_asked += 1
+        if num_forgotten := len(asked.turns) - len(example.turns):
+            self._turns = example.turns
+            what = "question and its answer are" if num_forgotten == 1 else f"{num_forgotten} questions and answers are"
+            _note(f"(the oldest {what} forgotten: they do not fit the model's context)")
         response = self._tuned.answer(example, _write, seed=self._seed + example.index)
         _write("\n")
         if response.stop_reason == "length":
             _note(f"(cut after {len(response.ids)} tokens; --max-new-tokens sets the longest answer)")
+        if self._keeps_turns:
+            said = Turn(instruction=instruction, input=example.input, output=response.text)
+            self._turns = (*self._turns, said)
+
+    def _set_system(self, text: str) -> None:
+        example = Example(index=0, instruction="x", output="", system=text)
+        if not self._tuned.writes(example):
+            raise ConfigError(
+                f"prompt style {self._tuned.style.name!r} writes no system message, so this model has never seen one"
+            )
+        self._system = text
 
 
 def talk(chat: Chat) -> None:
@@ -184,7 +215,7 @@ def read_entry(read: Callable[[str], str]) -> str:
     """
     first = read("> ")
     command, opening, text = first.partition(BLOCK)
-    if not opening or command.strip() not in ("", "/input"):
+    if not opening or command.strip() not in ("", "/input", "/system"):
         return first
     while BLOCK not in text:
         text += "\n" + read(". ")

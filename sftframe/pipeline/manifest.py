@@ -137,6 +137,7 @@ def write_manifest(folder: RunStore, setup: Setup, model: CausalLM) -> None:
             "test": len(parts.test),
             "validation": len(parts.validation),
             "duplicates": asdict(num_duplicates(parts)),
+            **_conversations(prepared),
             **_reading(prepared),
         },
         "lengths": asdict(prepared.lengths),
@@ -155,6 +156,12 @@ def write_manifest(folder: RunStore, setup: Setup, model: CausalLM) -> None:
         },
     }
     folder.write_manifest(document)
+
+
+def _conversations(prepared: PreparedData) -> dict[str, int]:
+    """How many examples have earlier exchanges; empty if none has."""
+    number = sum(bool(example.turns) for example in prepared.dataset.examples)
+    return {"conversations": number} if number else {}
 
 
 def _reading(prepared: PreparedData) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from sftframe.inference import generation_settings
 from sftframe.pipeline import manifest
 from sftframe.plugins import CausalLM, ModelBackend, PromptStyle
 from sftframe.progress import Observer
-from sftframe.prompts.tokens import encode_prompts
+from sftframe.prompts.tokens import encode_prompts, writes
 from sftframe.records import Example, GenerationSettings, Response
 from sftframe.registry import Registry
-from sftframe.runs import RunStore, read_changed_config
+from sftframe.runs import RunStore, manifest_entry, read_changed_config
 from sftframe.trust import require_run
 
 
@@ -54,6 +54,11 @@ class FinishedRun:
         manifest.check_template(folder, style, backend.tokenizer(folder.model_dir))
         return cls(folder=folder, config=config, style=style, backend=backend)
 
+    @property
+    def knows_conversations(self) -> bool:
+        """Whether it was trained on conversations of several exchanges."""
+        return bool(manifest_entry(self.folder.manifest(), "data.conversations"))
+
     def load(self, observer: Observer) -> TunedModel:
         """Load the model."""
         set_up_threads(self.config.threads)
@@ -72,6 +77,26 @@ class TunedModel:
     style: PromptStyle
     model: CausalLM
 
+    def within_context(self, example: Example) -> Example:
+        """The example without its oldest exchanges, as few as are needed so that prompt and answer fit the context.
+
+        What is left begins with a question of the user. If the question alone does not fit, it stays alone.
+        """
+        room = self.model.context_length - self.config.generate.max_new_tokens
+        for number in range(len(example.turns)):
+            shorter = replace(example, turns=example.turns[number:])
+            if len(self._prompt(shorter)) <= room:
+                return shorter
+        return replace(example, turns=())
+
+    def writes(self, example: Example) -> bool:
+        """Whether the prompt style writes all that an example has, its system message for instance."""
+        return writes(self.style, example)
+
+    def _prompt(self, example: Example) -> list[int]:
+        (prompt,) = encode_prompts([example], self.style, self.model.tokenizer, boundary=self.config.tokens.boundary)
+        return prompt
+
     def answer(self, example: Example, on_text: Callable[[str], None], *, seed: int | None = None) -> Response:
         """Answer an example's instruction as the run does, and pass on the answer while it is written.
 
@@ -83,7 +108,7 @@ class TunedModel:
         Raises:
             ModelError: the prompt leaves no room for an answer.
         """
-        (prompt,) = encode_prompts([example], self.style, self.model.tokenizer, boundary=self.config.tokens.boundary)
+        prompt = self._prompt(example)
         seed = self.config.seed if seed is None else seed
         settings = self._fitted(generation_settings(self.config.generate, self.style, seed=seed), len(prompt))
         stream = _AnswerStream(self.style, on_text)

@@ -7,17 +7,20 @@ The model is a parrot (`installed/sftframe_parrot.py`): its answer is what stood
 from __future__ import annotations
 
 import io
+import json
 import os
 import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from sftframe import load_registry
-from sftframe.pipeline import Session
+from sftframe import Example, Response, load_registry
+from sftframe.cli.chat_turns import Chat, answer_lines
+from sftframe.pipeline import FinishedRun, Session, TunedModel
 from sftframe.progress import Observer
 
 pytestmark = pytest.mark.usefixtures("plain_drawings")
@@ -284,3 +287,70 @@ def test_typed_lines_come_back_in_the_next_chat_unless_they_are_not_kept(
     third.read_until("\n> ")
     third.type("\x10\x10\r")  # twice Ctrl-P, the line before; the last one was Exit
     third.read_until("But this.\r\nBut this.\r\n> ")
+
+
+@pytest.fixture
+def talk_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of the parrot's on conversations, with the prompt style `phi3`."""
+    monkeypatch.syspath_prepend(INSTALLED)
+    said = [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "One."}]
+    rows = [{"messages": [*said, *said[:1], {"role": "assistant", "content": str(n)}]} for n in range(20)]
+    path = tmp_path / "talks.json"
+    path.write_text(json.dumps(rows))
+    pieces = {"prompt": "phi3", "model": "parrot", "judge": "reference"}
+    layer = {**pieces, "data": {"source": str(path)}, "threads": 1, "out": tmp_path / "talk"}
+    folder = Session.start(layer, load_registry(), Observer()).folder
+    folder.model_dir.mkdir()
+    return folder.path
+
+
+class Listening(TunedModel):
+    """Remembers what it was asked."""
+
+    asked: ClassVar[list[Example]] = []
+
+    def answer(self, example: Example, on_text: Callable[[str], None], *, seed: int | None = None) -> Response:
+        self.asked.append(example)
+        return super().answer(example, on_text, seed=seed)
+
+
+@pytest.fixture
+def prompts(talk_dir: Path, capsys: pytest.CaptureFixture[str]) -> Callable:
+    """`prompts(text, max_new_tokens)`: prompt and example of every question of a chat, and what was said on stderr."""
+
+    def ask(text: str, max_new_tokens: int = 256):
+        layer = {"generate": {"max_new_tokens": max_new_tokens}}
+        run = FinishedRun.open(talk_dir, load_registry(), layer)
+        tuned = run.load(Observer())
+        listening = Listening(config=tuned.config, style=tuned.style, model=tuned.model)
+        listening.asked.clear()
+        chat = Chat(listening, seed=0, keeps_turns=run.knows_conversations)
+        answer_lines(chat, text.encode().splitlines())
+        asked = [(tuned.style.prompt_text(example), example) for example in listening.asked]
+        return asked, capsys.readouterr().err
+
+    return ask
+
+
+def test_a_model_of_conversations_sees_what_was_said_before(prompts) -> None:
+    asked, _ = prompts("/system Be brief.\nFirst?\n/input b\nSecond?\n/reset\nThird?\n/system\nFourth?\n")
+    answer = asked[1][1].turns[0].output
+    assert asked[0][0] == "<|system|>\nBe brief.<|end|>\n<|user|>\nFirst?<|end|>\n<|assistant|>\n"
+    assert asked[1][0] == f"{asked[0][0]}{answer}<|end|>\n<|user|>\nSecond?\nb<|end|>\n<|assistant|>\n"
+    assert asked[2][0] == "<|system|>\nBe brief.<|end|>\n<|user|>\nThird?<|end|>\n<|assistant|>\n"
+    assert asked[3][0].startswith("<|user|>\nThird?<|end|>\n<|assistant|>\n")
+
+
+def test_what_does_not_fit_the_context_is_forgotten_oldest_first(prompts) -> None:
+    asked, said = prompts("".join(f"Question {n} {'x' * 60}?\n" for n in range(6)), 100)
+    kept = [[turn.instruction.split()[1] for turn in example.turns] for _, example in asked]
+    assert kept[1] == ["0"]
+    assert len(kept[5]) < 5
+    assert kept[5] == [str(n) for n in range(5 - len(kept[5]), 5)]
+    assert "forgotten: they do not fit the model's context" in said
+
+
+def test_a_style_without_system_messages_says_so(piped) -> None:
+    outcome = piped("/system Be brief.\n")
+    assert outcome.code == 2
+    assert "prompt style 'alpaca' writes no system message" in outcome.err
