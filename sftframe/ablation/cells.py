@@ -101,6 +101,13 @@ class Job:
     path: Path
     layer: Layer
     """The run's whole configuration, folder aside."""
+    is_tuning: bool = False
+    """Only train and measure the validation part: no answers, no judge, no test item."""
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing is left to do."""
+        return is_run(self.path) and RunStore(self.path).is_trained if self.is_tuning else is_done(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +144,7 @@ def run_cell(job: Job, registry: Registry, tell: Tell) -> Outcome:
     Raises:
         Interrupted: the user asked for a stop; the cell is saved.
     """
-    start, was_done = time.monotonic(), is_done(job.path)
+    start, was_done = time.monotonic(), job.is_done
     tell(CellEvent(number=job.number, kind="started"))
     try:
         summary = _summary(job, registry, CellObserver(job.number, tell))
@@ -159,6 +166,9 @@ def failed(job: Job, message: str, seconds: float, tell: Tell) -> Outcome:
 
 
 def _summary(job: Job, registry: Registry, observer: CellObserver) -> dict[str, Any]:
+    if job.is_tuning:
+        _train_only(job, registry, observer)
+        return {}
     if is_run(job.path):
         check_made_with(RunStore(job.path), job.layer, registry)
     if is_done(job.path):
@@ -170,6 +180,19 @@ def _summary(job: Job, registry: Registry, observer: CellObserver) -> dict[str, 
         check_vacant(job.path)
         session = Session.start({**job.layer, "out": job.path}, registry, observer, skip_memory_check=True)
     return dict(summary_document(session.run_all()))
+
+
+def _train_only(job: Job, registry: Registry, observer: CellObserver) -> None:
+    if job.is_done:
+        return
+    if is_run(job.path):
+        session = Session.reopen(job.path, registry, observer)
+    else:
+        check_vacant(job.path)
+        layer = {**job.layer, "out": job.path}
+        session = Session.start(layer, registry, observer, skip_memory_check=True, needs_judge=False)
+    with session.at_work():
+        session.train()
 
 
 _LOOK_S = 0.25

@@ -134,7 +134,7 @@ def _token_examples(
         words = "; ".join(claim.words for claim in unknown)
         warn(f"no example is shown as tokens, because sftframe would {words}; accept it with: {trust_command(path)}")
         return {}
-    arms = {arm.name: arm for arm in ablation.plan.grid.arms}
+    arms = {arm.name: arm for arm in ablation.arms}
     found: dict[str, ShownTokens] = {}
     for compared in result.arms:
         with suppress(SftframeError):  # without its vocabulary the example is missing, not the report
@@ -207,6 +207,7 @@ def conclude(
                 for one in cells
             ],
             "judge_noise": {"repeats": ablation.plan.config.repeats, "variance": variance},
+            "tuning": ablation.tuning,
             "comparison": None if result is None else comparison_document(result),
         },
     )
@@ -346,6 +347,7 @@ def _compared(ablation: Ablation, cells: Sequence[CellResult], variance: float |
     return replace(
         result,
         path=() if is_only else (*known, result.look),
+        notes=(*ablation.tuning.notes, *result.notes),
         remedy=remedy(result, ablation.folder.path, num_seeds=len(plan.grid.seeds)),
     )
 

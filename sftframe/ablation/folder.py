@@ -14,7 +14,8 @@ from typing import Annotated, Any, Self
 import tomli_w
 from annotated_types import Ge
 
-from sftframe.ablation.grid import Cell
+from sftframe.ablation.grid import Arm, Cell
+from sftframe.ablation.tuning import Tuning
 from sftframe.analysis import TakenLook
 from sftframe.config import read_toml
 from sftframe.errors import ConfigError
@@ -110,7 +111,8 @@ class AblationFolder:
         if not folder.plan_path.is_file():
             raise ConfigError(f"no ablation in {path}: it has no {_PLAN}; `sftframe ablate` makes one")
         check_inside(path)
-        folder.read_results(), folder.read_gradients(), folder.read_looks()  # checked before its cells are run
+        folder.read_results(), folder.read_gradients()  # checked before its cells are run
+        folder.read_looks(), folder.read_tuning()
         return folder
 
     @property
@@ -169,6 +171,29 @@ class AblationFolder:
         if not self.results_path.exists():
             return Results()
         return read_record(Results, read_json(self.results_path), self.results_path)
+
+    @property
+    def tuning_path(self) -> Path:
+        """What every arm tried and chose, once all have chosen."""
+        return self.path / "tuning.json"
+
+    def tried_path(self, arm: Arm, number: int, seed: int) -> Path:
+        """The folder of the run with an arm's value of this number."""
+        return self.path / "tuning" / arm.slug / f"value-{number}" / f"seed-{seed}"
+
+    def write_tuning(self, tuning: Tuning) -> None:
+        """Replace it."""
+        write_json(self.tuning_path, tuning)
+
+    def read_tuning(self) -> Tuning:
+        """What the arms chose so far; empty before.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        if not self.tuning_path.exists():
+            return Tuning()
+        return read_record(Tuning, read_json(self.tuning_path), self.tuning_path)
 
     def write_looks(self, looks: Sequence[TakenLook]) -> None:
         """Replace the looks."""

@@ -41,8 +41,9 @@ def write_gradient_cosines(ablation: Ablation, registry: Registry, observer: Abl
     if folder.gradients_path.exists():
         return
     grid = ablation.plan.grid
-    named = next((arm for arm in grid.arms if arm.name == ablation.plan.config.baseline), grid.arms[0])
-    others = [arm for arm in grid.arms if arm is not named]
+    arms = ablation.arms
+    named = next((arm for arm in arms if arm.name == ablation.plan.config.baseline), arms[0])
+    others = [arm for arm in arms if arm is not named]
     observer.note(f"gradients of {len(grid.arms)} arms on the same batches, during the training of {named.name}")
     found = list(gradient_cosines(named, others, registry, seed=grid.seeds[0]))
     write_whole(folder.gradients_path, "".join(f"{json.dumps(asdict(one))}\n" for one in found))

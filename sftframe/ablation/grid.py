@@ -109,7 +109,7 @@ def make_grid(
     chosen: list[dict[str, Any]] = []
     for settings in components:
         layer = _layer(base, settings)
-        applying = [axis for axis in axes if axis.seam is None or _applies(axis, layer, has_option)]
+        applying = [axis for axis in axes if axis.seam is None or option_applies(axis, layer, has_option)]
         chosen += [
             {**settings, **options} for options in _product([axis for axis in applying if axis.seam is not None])
         ]
@@ -270,7 +270,8 @@ def _product(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
         yield dict(zip((axis.key for axis in axes), values, strict=True))
 
 
-def _applies(axis: Axis, layer: Layer, has_option: HasOption) -> bool:
+def option_applies(axis: Axis, layer: Layer, has_option: HasOption) -> bool:
+    """Whether the layer's component has the option of this axis."""
     assert axis.seam is not None, "only called for a component's options"
     component = layer.get(axis.seam, {}).get("name", "")
     option = axis.key.partition(".")[2].partition(".")[0]
@@ -323,6 +324,10 @@ class AblateConfig(Section):
     """texts of the prompt styles from files, saved when an ablation starts"""
     set: dict[str, Any] = Field(default_factory=dict)
     """other settings with several values each: set.train.lr = [1e-4, 5e-5]"""
+    tune: dict[str, Any] = Field(default_factory=dict)
+    """settings that every arm chooses for itself on the validation part: tune.train.lr = [1e-4, 3e-4, 1e-3]"""
+    tune_seeds: Annotated[StrictInt, Field(ge=1)] = 2
+    """runs of every value that is tuned, with seeds that the comparison does not use"""
     seeds: Annotated[StrictInt, Field(ge=1)] | tuple[Annotated[StrictInt, Field(ge=0)], ...] = 3
     """number of seeds, counted from `seed`, or a list of seeds"""
     until_decided: bool = False
@@ -382,7 +387,7 @@ def read_request(layer: Layer, axes: Sequence[Axis] = (), *, settings: Layer | N
     base = merge({key: value for key, value in layer.items() if key != "ablate"}, fixed)
     config = _validated(layer.get("ablate", {}))
     named = [Axis(key=f"{seam}.name", values=getattr(config, seam)) for seam in ("prompt", "collate", "model")]
-    table = [*(axis for axis in named if axis.values), *_flat_axes(config.set)]
+    table = [*(axis for axis in named if axis.values), *flat_axes(config.set)]
     found = [axis for axis in table if not _is_set(fixed, axis.key)]
     given = {axis.key: axis for axis in axes}
     merged = [given.pop(axis.key, axis) for axis in found] + list(given.values())
@@ -399,17 +404,22 @@ def _validated(table: Any) -> AblateConfig:
         raise ConfigError(explain(error, AblateConfig, table, prefix=("ablate",))) from error
 
 
-def _flat_axes(table: Mapping[str, Any], prefix: str = "") -> list[Axis]:
+def flat_axes(table: Mapping[str, Any], prefix: str = "", *, of: str = "set") -> list[Axis]:
+    """The axes of a nested table with a list of values under each key.
+
+    Args:
+        of: name of the table, for messages.
+    """
     axes: list[Axis] = []
     for key, value in table.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            axes += _flat_axes(value, f"{name}.")
+            axes += flat_axes(value, f"{name}.", of=of)
         elif isinstance(value, list) and value:
             axes.append(Axis(key=full_key(name), values=tuple(value)))
         else:
             raise ConfigError(
-                f"ablate.set.{name}: expected a list of values, found {value!r}; "
+                f"ablate.{of}.{name}: expected a list of values, found {value!r}; "
                 f"a single one belongs to [{_section(name)}]"
             )
     return axes

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Protocol
 
-from sftframe.ablation.grid import AblateConfig, Arm, Grid, Request, make_grid, read_request, seeds_from
+from sftframe.ablation.grid import (
+    AblateConfig,
+    Arm,
+    Axis,
+    Grid,
+    HasOption,
+    Request,
+    flat_axes,
+    make_grid,
+    option_applies,
+    read_request,
+    seeds_from,
+)
+from sftframe.ablation.tuning import SEEDS_FROM, candidates, check_tunable, with_settings
 from sftframe.config import Layer, option_fields
 from sftframe.data import absolute_source, load_examples, split
 from sftframe.device import choose_device, set_up_threads
@@ -49,6 +62,10 @@ class Plan:
     config: AblateConfig
     base: Layer
     grid: Grid
+    tried: Mapping[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    """By slug of an arm the settings among which it chooses; arms that choose nothing are left out."""
+    tune_seeds: tuple[int, ...] = ()
+    """Seeds for that choice."""
 
     @property
     def num_seeds(self) -> tuple[int, int]:
@@ -60,7 +77,7 @@ class Plan:
     def designed_differences(self) -> Mapping[str, str]:
         """Pairing hashes that an axis changes on purpose, with the axis."""
         differing = {}
-        for axis in self.grid.axes:
+        for axis in (*self.grid.axes, *flat_axes(self.config.tune, of="tune")):
             if axis.key.startswith(_CHANGES_WEIGHTS):
                 differing["initial_weights"] = axis.label
             if axis.key in _CHANGES_ORDER:
@@ -109,9 +126,45 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
         raise ConfigError(f"ablate.baseline: no arm {baseline!r}{suggestion(baseline, names)}")
     texts = _prompt_texts(request)
     grid = replace(grid, arms=tuple(_with_prompt_text(arm, texts) for arm in grid.arms))
+    tuned = flat_axes(request.config.tune, of="tune")
+    check_tunable(tuned, request.axes, base)
+    tried = _tried(grid, tuned, has_option)
     if is_run:
         _check_arms(grid.arms, registry)
-    return Plan(config=request.config.model_copy(update={"prompt_texts": texts}), base=base, grid=grid)
+        for arm in grid.arms:
+            for settings in tried.get(arm.slug, ()):
+                resolve(with_settings(arm, settings).layer, registry)
+    return Plan(
+        config=request.config.model_copy(update={"prompt_texts": texts}),
+        base=base,
+        grid=grid,
+        tried=tried,
+        tune_seeds=_tune_seeds(request.config, resolve(base, registry).seed, seeds) if tried else (),
+    )
+
+
+def _tried(grid: Grid, tuned: Sequence[Axis], has_option: HasOption) -> dict[str, tuple[dict[str, Any], ...]]:
+    """What each arm chooses among: options that its components do not have are left out.
+
+    Raises:
+        ConfigError: a key that no arm has.
+    """
+    own = {
+        arm.slug: [axis for axis in tuned if axis.seam is None or option_applies(axis, arm.layer, has_option)]
+        for arm in grid.arms
+    }
+    unused = next((axis.key for axis in tuned if not any(axis in axes for axes in own.values())), None)
+    if unused is not None:
+        raise ConfigError(f"{unused} is tuned, but no arm's component has such an option: leave it out")
+    return {slug: tuple(candidates(axes)) for slug, axes in own.items() if axes}
+
+
+def _tune_seeds(config: AblateConfig, base_seed: int, seeds: Sequence[int]) -> tuple[int, ...]:
+    found = tuple(base_seed + SEEDS_FROM + number for number in range(config.tune_seeds))
+    twice = next((seed for seed in found if seed in seeds), None)
+    if twice is not None:
+        raise ConfigError(f"seed {twice} is used for tuning, so the comparison cannot use it: choose another seed")
+    return found
 
 
 def _first_seeds(config: AblateConfig) -> int | tuple[int, ...]:
@@ -195,6 +248,8 @@ class Cost:
     num_seeds: tuple[int, int]
     num_runs: tuple[int, int]
     """Without those that are complete."""
+    num_tuning_runs: int
+    """With which every arm chooses its settings; those that were run are counted too."""
     training_s: tuple[float, float]
     """Judging by the first steps of the first arm; answers and verdicts come on top."""
 
@@ -210,12 +265,14 @@ def cost(plan: Plan, registry: Registry, cells: Sequence[HasError] = ()) -> Cost
     """
     num_done = sum(not one.error for one in cells)
     fewest, most = (len(plan.grid.arms) * number - num_done for number in plan.num_seeds)
-    seconds = estimated_training_s(plan.grid.arms[0].layer, registry) if most else 0.0
+    num_tuning = sum(len(tried) for tried in plan.tried.values()) * len(plan.tune_seeds)
+    seconds = estimated_training_s(plan.grid.arms[0].layer, registry) if most or num_tuning else 0.0
     return Cost(
         num_arms=len(plan.grid.arms),
         num_seeds=plan.num_seeds,
         num_runs=(fewest, most),
-        training_s=(fewest * seconds, most * seconds),
+        num_tuning_runs=num_tuning,
+        training_s=((num_tuning + fewest) * seconds, (num_tuning + most) * seconds),
     )
 
 

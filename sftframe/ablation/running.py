@@ -5,8 +5,10 @@ The runs are compared elsewhere.
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,19 @@ from sftframe.ablation.cells import (
     run_in_processes,
 )
 from sftframe.ablation.folder import AblationFolder
-from sftframe.ablation.grid import Axis, Cell
+from sftframe.ablation.grid import Arm, Axis, Cell
 from sftframe.ablation.planning import Plan, read_plan
-from sftframe.config import Layer, flattened, merge, nested
+from sftframe.ablation.tuning import ALL_EXAMPLES, TriedValue, TunedArm, Tuning, with_settings
+from sftframe.config import Layer, flattened, merge, nested, settings_in_words
 from sftframe.device import physical_cores
-from sftframe.errors import ConfigError, Interrupted
+from sftframe.errors import ConfigError, Interrupted, TrainingError
+from sftframe.files import read_json_lines
 from sftframe.interrupts import interruptible
+from sftframe.pipeline import resolve
 from sftframe.plugins import SEAMS
 from sftframe.registry import Registry, Seam
-from sftframe.runs import RunStore
+from sftframe.report import read_curves
+from sftframe.runs import RunStore, read_object
 from sftframe.trust import claims_of, remember, require
 
 
@@ -117,6 +123,14 @@ class CellResult:
     """Why it failed, one line; empty if the run is complete."""
 
 
+def _validation_loss(run: RunStore) -> tuple[float, float]:
+    """Response NLL per byte on the validation part of the model that a run ended with, and its seconds of training."""
+    evals = read_curves(read_json_lines(run.metrics_path)).evals
+    losses = [record.response_nll_per_byte for record in evals]
+    seconds = float(read_object(run.train_path)["seconds"])
+    return (min(losses) if run.config().train.selects_best else losses[-1]), seconds
+
+
 class Ablation:
     """A plan in a folder. Made by `start` or `reopen`."""
 
@@ -127,6 +141,7 @@ class Ablation:
         self.folder = folder
         self.registry = registry
         self._extension = extension  # a new plan, written when its cells are run
+        self.tuning = folder.read_tuning()
 
     @classmethod
     def start(cls, plan: Plan, registry: Registry, out: Path | None = None) -> Ablation:
@@ -196,7 +211,12 @@ class Ablation:
     @property
     def cells(self) -> tuple[Cell, ...]:
         """All cells, in the order in which they start."""
-        return tuple(self.plan.grid.cells())
+        return tuple(replace(self.plan.grid, arms=self.arms).cells())
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """All arms, with the settings that they have chosen."""
+        return tuple(map(self.tuning.applied, self.plan.grid.arms))
 
     def state(self) -> list[CellResult]:
         """Every cell's state, read from its folder; nothing is run."""
@@ -217,7 +237,8 @@ class Ablation:
             Interrupted: the user asked for a stop; the cells at work are saved.
         """
         cells = self.cells
-        observer.planned(cells)
+        if not self._untuned:
+            observer.planned(cells)
         errors: dict[int, str] = {}
         with self.folder.lock(), interruptible():
             try:
@@ -225,18 +246,84 @@ class Ablation:
                 self._check_pieces(cells)
                 if self._extension is not None:
                     self.folder.write_plan(self._extension)
+                if self._untuned:
+                    self._tune(observer, jobs, disabled)
+                    cells = self.cells
+                    observer.planned(cells)
                 for outcome in self._outcomes(self._jobs(cells, jobs), observer, jobs, disabled):
                     errors[outcome.number] = outcome.error
             except (KeyboardInterrupt, Interrupted):
+                while_tuning = "while the arms were tuned, " if self._untuned else ""
                 num_done = sum(is_done(self.folder.run_path(cell)) for cell in cells)
                 raise Interrupted(
-                    f"stopped with {num_done} of {len(cells)} cells complete, the running cells are saved; "
-                    f"continue with: sftframe ablate --resume {self.folder.path}"
+                    f"stopped {while_tuning}with {num_done} of {len(cells)} cells complete, the running cells are "
+                    f"saved; continue with: sftframe ablate --resume {self.folder.path}"
                 ) from None
         return [
             CellResult(cell=cell, path=self.folder.run_path(cell), error=errors[number])
             for number, cell in enumerate(cells)
         ]
+
+    @property
+    def _untuned(self) -> list[Arm]:
+        """Arms that still have to choose."""
+        return [arm for arm in self.plan.grid.arms if arm.slug in self.plan.tried and not self.tuning.of(arm.slug)]
+
+    def _tune(self, observer: AblationObserver, jobs: int, disabled: Sequence[str]) -> None:
+        """Let every arm choose, with runs that only train.
+
+        Raises:
+            TrainingError: all runs of an arm failed.
+        """
+        cells, work, arms = [], list[Job](), self._untuned
+        for arm in arms:
+            for number, settings in enumerate(self.plan.tried[arm.slug]):
+                tried = with_settings(arm, settings)
+                named = replace(tried, name=f"{arm.name} · {settings_in_words(settings)}", slug=f"{arm.slug}-{number}")
+                for seed in self.plan.tune_seeds:
+                    cells.append(Cell(arm=named, seed=seed))
+                    work.append(
+                        Job(
+                            number=len(work),
+                            path=self.folder.tried_path(arm, number, seed),
+                            layer=merge(tried.layer, self._shared(jobs), self._measured_once(tried), {"seed": seed}),
+                            is_tuning=True,
+                        )
+                    )
+        observer.note(f"tuning: {len(work)} runs that only train, measured on the validation part")
+        observer.planned(cells)
+        errors = {one.number: one.error for one in self._outcomes(work, observer, jobs, disabled)}
+        left = iter(work)
+        found = [self._tuned_arm(arm, left, errors) for arm in arms]
+        tuning = Tuning(seeds=self.plan.tune_seeds, arms=(*self.tuning.arms, *found))
+        self.folder.write_tuning(tuning)
+        self.tuning = tuning
+        for job in work:
+            shutil.rmtree(RunStore(job.path).model_dir, ignore_errors=True)  # nothing reads these weights again
+
+    def _tuned_arm(self, arm: Arm, jobs: Iterator[Job], errors: Mapping[int, str]) -> TunedArm:
+        values = []
+        for settings in self.plan.tried[arm.slug]:
+            own = [next(jobs) for _ in self.plan.tune_seeds]
+            measured = [(None, 0.0) if errors[job.number] else _validation_loss(RunStore(job.path)) for job in own]
+            values.append(
+                TriedValue(
+                    settings=settings,
+                    losses=tuple(loss for loss, _ in measured),
+                    seconds=sum(seconds for _, seconds in measured),
+                    error=next((errors[job.number] for job in own if errors[job.number]), ""),
+                )
+            )
+        tuned = TunedArm(arm=arm.name, slug=arm.slug, values=tuple(values))
+        if tuned.chosen.loss == math.inf:
+            raise TrainingError(f"no value that is tuned can be trained in arm {arm.name}: {tuned.chosen.error}")
+        return tuned
+
+    def _measured_once(self, arm: Arm) -> Layer:
+        """Settings that measure the whole validation part, at the end only if nothing depends on evaluations."""
+        train = resolve(arm.layer, self.registry).train
+        every = {} if train.keeps_best or train.patience else {"eval_every": ALL_EXAMPLES}
+        return {"train": {"eval_examples": ALL_EXAMPLES, **every}}
 
     def _check_pieces(self, cells: Sequence[Cell]) -> None:
         """Check that every plugin has the version of the complete cells: cells of two versions cannot be compared."""
@@ -261,7 +348,7 @@ class Ablation:
     def _outcomes(
         self, jobs: Sequence[Job], observer: AblationObserver, num_processes: int, disabled: Sequence[str]
     ) -> Iterator[Outcome]:
-        left = [job for job in jobs if not is_done(job.path)]
+        left = [job for job in jobs if not job.is_done]
         yield from run_here([job for job in jobs if job not in left], self.registry, observer)
         if num_processes == 1:
             yield from run_here(left, self.registry, observer)
@@ -274,11 +361,15 @@ class Ablation:
                 observer=observer,
             )
 
+    def _shared(self, num_processes: int) -> Layer:
+        """Settings of a cell that depend on how many are run at a time."""
+        if num_processes == 1:
+            return {}
+        total = self.plan.base.get("threads") or physical_cores()
+        return {"threads": max(1, total // num_processes)}
+
     def _jobs(self, cells: Sequence[Cell], num_processes: int) -> list[Job]:
-        shared: dict[str, Any] = {"before": self.plan.config.before}
-        if num_processes > 1:
-            total = self.plan.base.get("threads") or physical_cores()
-            shared["threads"] = max(1, total // num_processes)
+        shared = {"before": self.plan.config.before, **self._shared(num_processes)}
         return [
             Job(
                 number=number,

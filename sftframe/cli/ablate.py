@@ -53,6 +53,25 @@ MaxSeeds = Annotated[
         metavar="N",
     ),
 ]
+Tune = Annotated[
+    list[str],
+    option(
+        "--tune",
+        help="Let every arm choose this setting for itself, on the validation part: train.lr=1e-4,3e-4,1e-3; "
+        "repeatable.",
+        panel=_PANEL,
+        metavar="KEY=V,V,…",
+    ),
+]
+TuneSeeds = Annotated[
+    int | None,
+    option(
+        "--tune-seeds",
+        help="Runs of every value of --tune, with seeds that the comparison does not use. Default: 2.",
+        panel=_PANEL,
+        metavar="N",
+    ),
+]
 DryRun = Annotated[
     bool,
     option("--dry-run", help="Show the grid and what its training costs, and run nothing.", panel=_PANEL),
@@ -146,6 +165,8 @@ def ablate(
     until_decided: UntilDecided = False,
     looks: LookNumbers = None,
     max_seeds: MaxSeeds = None,
+    tune: Tune = [],  # noqa: B006 - typer reads the default, nobody changes it
+    tune_seeds: TuneSeeds = None,
     yardstick: YardstickKey = None,
     margin: Margin = None,
     baseline: Baseline = None,
@@ -182,6 +203,8 @@ def ablate(
         "until_decided": until_decided or None,
         "looks": _looks(looks),
         "max_seeds": max_seeds,
+        "tune": _tuned(tune),
+        "tune_seeds": tune_seeds,
         "yardstick": yardstick,
         "margin": margin,
         "baseline": baseline,
@@ -257,6 +280,19 @@ def _looks(text: str | None) -> list[int] | None:
     return numbers
 
 
+def _tuned(words: list[str]) -> Layer | None:
+    """The table `[ablate.tune]` of the given words."""
+    from sftframe.ablation import split_axes
+    from sftframe.config import merge, nested
+
+    if not words:
+        return None
+    single, axes = split_axes(words)
+    if single:
+        raise ConfigError(f"--tune {words[0]}: expected several values with commas between, as in train.lr=1e-4,1e-3")
+    return merge(*(nested(axis.key, list(axis.values)) for axis in axes))
+
+
 _LOOK_FLAGS = {"until_decided": "--until-decided", "looks": "--looks", "max_seeds": "--max-seeds"}
 
 
@@ -295,6 +331,8 @@ def _planned(settings: Settings, table: dict[str, Any], registry: Registry) -> P
     request = read_request(merge(settings.file_layer(), {"ablate": table}), axes, settings=fixed)
     plan = make_plan(request, registry)
     _check_looks(table, plan, is_new=True)
+    if "tune_seeds" in table and not plan.tried:
+        raise ConfigError("--tune-seeds says how often every value of --tune is run: give --tune too")
     return plan
 
 
@@ -322,6 +360,11 @@ def _reopened(path: Path, settings: Settings, table: dict[str, Any], out: Path |
         raise ConfigError(
             "--resume DIR keeps the settings and the folder of the ablation: do not give --config or --out; add "
             "seeds and values with --seeds, --prompt, --collate, --model and --set"
+        )
+    if table.keys() & {"tune", "tune_seeds"}:
+        raise ConfigError(
+            "--tune and --tune-seeds: what arms choose among stays as it is in an ablation: leave them out, or start a "
+            "new one"
         )
     axes, fixed = _varied(settings)
     changes = {key: value for key, value in table.items() if key != "seeds"}

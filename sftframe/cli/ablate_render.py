@@ -44,6 +44,12 @@ def show_plan(plan: Plan, detectable: str | None) -> None:
     if plan.config.until_decided:
         looks = ", ".join(map(str, plan.config.planned_looks))
         note(f"seeds are added until every comparison is decided; looks at {looks} seeds")
+    if plan.tried:
+        num_tried = sum(map(len, plan.tried.values()))
+        note(
+            f"before that every arm chooses among its settings: {num_tried} in all, {len(plan.tune_seeds)} "
+            f"run{'s' * (len(plan.tune_seeds) != 1)} of each"
+        )
     for line in grid.notes:
         note(line)
     if len(grid.seeds) == 1:
@@ -58,13 +64,14 @@ def show_cost(found: Cost, *, as_json: bool) -> None:
         write_json(plain(found))
         return
     fewest, most = found.num_runs
+    tuning = f"{found.num_tuning_runs:,} runs for tuning, then " if found.num_tuning_runs else ""
     seconds = [duration(one) for one in found.training_s]
     time_text = seconds[0] if fewest == most else f"{seconds[0]} to {seconds[1]}"
     console.prose(
         console.out(),
         Text(
-            f"Nothing was run. To run: {_from_to(fewest, most)} runs, about {time_text} of training, judging by the "
-            "first steps of the first arm; answers and verdicts take extra time."
+            f"Nothing was run. To run: {tuning}{_from_to(fewest, most)} runs, about {time_text} of training, judging "
+            "by the first steps of the first arm; answers and verdicts take extra time."
         ),
     )
 
@@ -269,6 +276,7 @@ def show_comparison(
                 {"arm": one.cell.arm.name, "seed": one.cell.seed, "run": str(one.path), "error": one.error}
                 for one in cells
             ],
+            "tuning": plain(ablation.tuning),
             "comparison": None if result is None else comparison_document(result),
         }
         write_json(document)
