@@ -338,6 +338,8 @@ def _place_claims(
         return _file_claims(key, str(file.path), inside) if reads_files and file and text not in kept else []
     if _URL.fullmatch(text):
         return [_claim("read from", text, key)]
+    if section == "data" and text.startswith("hf:"):
+        return [_claim("download", text, key)]
     if section == "data":
         return _source_claims(key, text, inside) if reads_files else []
     files = _file_claims(key, text, inside) if reads_files else []

@@ -261,6 +261,7 @@ def test_folders_and_patterns_are_asked_about_with_the_links_in_them(
     [
         ({"model": {"name": "gpt2-small", "mirror": "http://evil/x"}}, ["read from http://evil/x (model.mirror)"]),
         ({"model": {"weights": r"\\evil\share"}}, [r"read from \\evil\share (model.weights)"]),
+        ({"data": {"source": "hf:evil/data@main"}}, ["download hf:evil/data@main (data.source)"]),
         ({"model": {"weights": "evil/gpt2"}}, ["download evil/gpt2 (model.weights)"]),
         ({"out": "/somewhere/else"}, ["write to /somewhere/else (out)"]),
         ({"judge": "open"}, ["send questions and answers to http://localhost:80 (judge open)"]),

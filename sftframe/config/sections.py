@@ -85,7 +85,7 @@ class DataConfig(Section):
 
     source: str = "starter"
     """`starter` (bundled), `ch07` (downloaded), or a file, a folder, or a pattern as `data/*.jsonl`: .json, .jsonl,
-    .csv, .tsv, .parquet, each also .gz or .zst"""
+    .csv, .tsv, .parquet, each also .gz or .zst; or `hf:OWNER/NAME` from the Hugging Face hub"""
     shape: Literal["instruction", "prompt-completion", "messages", "sharegpt"] | None = None
     """how an entry is written: instruction, input and output (also with system and history); prompt and completion;
     OpenAI messages; ShareGPT conversations; default: recognised"""
@@ -109,7 +109,7 @@ class DataConfig(Section):
     keep_groups_together: bool = False
     """split between groups, so that no group is in two parts; the parts' sizes are as near as groups allow"""
     test: str | None = None
-    """a file (folder, pattern) with the test part, read as the source is; then nothing else of the source is tested"""
+    """a file (folder, pattern, hf:) with the test part, read as the source is; nothing of the source is tested then"""
     validation: str | None = None
     """the same for the validation part"""
     part: str | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sftframe.data.columns import FieldNames, UnusedColumn
@@ -18,6 +19,8 @@ from sftframe.files import check_plain, content_kind, path_hint, read_named_file
 
 NAMED = ("starter", "ch07")
 """Sources that are no files."""
+HUB = "hf:"
+"""How a source begins that is a dataset of the Hugging Face hub."""
 PACKED = (".gz", ".zst")
 """Endings of compressed files, after the ending of what is inside."""
 KINDS = f"{', '.join(READERS)}, each also with {' or '.join(PACKED)}"
@@ -50,13 +53,27 @@ class ReadFiles:
     """Of the file's bytes; of several files, of their names and hashes."""
     notes: Sequence[str] = ()
     """What is worth saying."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Of a dataset of the hub its `revision`, `configuration` and `fingerprint`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of several files or tables of a source."""
+
+    label: str
+    """Its name in messages."""
+    part: PartName | None
+    """The part of the split that it is; None = not named."""
+    entries: Entries
 
 
 def read_files(source: str, names: FieldNames, limit: int | None = None) -> ReadFiles:
     """The entries of a file, or of all data files of a folder or pattern in the order of their names.
 
     Args:
-        limit: no more than these first entries; files after them are not looked at, but they count in the hash.
+        limit: no more than these first entries, of each part if the files have parts; files after them are not looked
+            at, but they count in the hash.
 
     Raises:
         DataError: there is no such file, or one of them cannot be read.
@@ -65,27 +82,28 @@ def read_files(source: str, names: FieldNames, limit: int | None = None) -> Read
         found = source_files(source)
     left = most_bytes()
     hashes: list[str] = []
-    parts: list[tuple[str, PartName | None, Entries]] = []
+    parts: list[Part] = []
     part_names = parts_of_files(found.names)
-    num_read = 0
+    num_read: Counter[PartName | None] = Counter()
     for path, label, part in zip(found.paths, found.labels, part_names, strict=True):
         with _explained(label):
             data = read_named_file(path, most=left)
         left -= len(data)
         hashes.append(hashlib.sha256(data).hexdigest())
-        if limit is None or num_read < limit:
+        if limit is None or num_read[part] < limit:
             entries = parse_entries(unpacked(data, label, most=left), ending(path), label, names)
-            parts.append((label, part, entries))
-            num_read += len(entries.values)
+            entries = first_entries(entries, None if limit is None else limit - num_read[part])
+            parts.append(Part(label=label, part=part, entries=entries))
+            num_read[part] += len(entries.values)
     if found.is_one:
-        return ReadFiles(entries=first_entries(parts[0][2], limit), sha256=hashes[0])
+        return ReadFiles(entries=parts[0].entries, sha256=hashes[0])
     lines = "".join(f"{name}\0{sha256}\n" for name, sha256 in zip(found.names, hashes, strict=True))
     number = "1 file" if len(found.paths) == 1 else f"{len(found.paths):,} files"
     others = (
         f"; not read: {', '.join(found.others[:5])}{', …' if len(found.others) > 5 else ''}" if found.others else ""
     )
     return ReadFiles(
-        entries=first_entries(_merged(parts), limit),
+        entries=merged(parts),
         sha256=hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest(),
         notes=[
             f"{source}: {number} read in the order of their names{others}",
@@ -119,10 +137,12 @@ def source_files(source: str) -> SourceFiles:
 
 def source_places(source: str) -> tuple[Path, ...]:
     """The files and folders that are read for a source; empty if it is no file, or is not there."""
-    if source in NAMED:
+    if source in NAMED or source.startswith(HUB):
         return ()
     try:
         path = Path(source).expanduser()
+        if is_saved(path):
+            return (path, *sorted(path.rglob("*")))
         if path.is_file() or not (path.exists() or is_pattern(source)):
             return (path,) if path.exists() else ()
         folder = path if path.is_dir() else fixed_part(str(path))
@@ -131,6 +151,13 @@ def source_places(source: str) -> tuple[Path, ...]:
         return (folder,)
     except (OSError, ValueError, RuntimeError):
         return ()
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether a folder was written by `save_to_disk` of `datasets`."""
+    return (folder / "dataset_dict.json").is_file() or (
+        (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    )
 
 
 def is_pattern(source: str) -> bool:
@@ -144,7 +171,7 @@ def is_pattern(source: str) -> bool:
 
 def absolute_source(source: str) -> str:
     """A source that is a file, folder or pattern, made absolute, so that a run can be resumed from elsewhere."""
-    if source in NAMED:
+    if source in NAMED or source.startswith(HUB):
         return source
     try:
         path = Path(source).expanduser()
@@ -343,22 +370,22 @@ def first_entries(entries: Entries, limit: int | None) -> Entries:
     return replace(entries, values=entries.values[:limit], lines=lines)
 
 
-def _merged(parts: Sequence[tuple[str, PartName | None, Entries]]) -> Entries:
+def merged(parts: Sequence[Part]) -> Entries:
     """The entries of several files; each one still knows its file."""
     values: list[object] = []
     lines: list[int | None] = []
     files: list[FilePart] = []
-    for label, part, entries in parts:
-        files.append(FilePart(label=label, start=len(values), part=part))
-        for place, value in enumerate(entries.values):
+    for one in parts:
+        files.append(FilePart(label=one.label, start=len(values), part=one.part))
+        for place, value in enumerate(one.entries.values):
             if isinstance(value, Unreadable):
-                value = replace(value, message=f"{label}: {value.message}")
+                value = replace(value, message=f"{one.label}: {value.message}")
             values.append(value)
-            lines.append(entries.line(place))
+            lines.append(one.entries.line(place))
     return Entries(
         values=values,
         lines=lines,
-        unread=summed_columns(one for _, _, entries in parts for one in entries.unread),
+        unread=summed_columns(one for part in parts for one in part.entries.unread),
         files=files,
     )
 

@@ -204,7 +204,7 @@ def _read_table(data: bytes, label: str, names: FieldNames, delimiter: str) -> E
         header = next(rows, [])
         if header and re.match(r'\s*(\[\s*)?\{\s*"?$|\s*\[?\s*\{\s*"', header[0]):
             raise DataError(f"{label}: it looks like JSON, expected a table of comma-separated values: name it .json")
-        _check_columns(header, f"{label}: line 1", names, hint=_header_hint(header, delimiter))
+        check_columns(header, f"{label}: line 1", names, hint=_header_hint(header, delimiter))
         line = rows.line_num + 1
         for row in rows:
             if row:
@@ -235,9 +235,8 @@ def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         columns = list(file.schema_arrow.names)
         first = next(file.iter_batches(batch_size=1), None)
-        names = _check_columns(columns, label, names, entries=first.to_pylist() if first is not None else ())
-        wanted = {*names.read, *names.media}
-        read = [name for name in columns if name in wanted or (may_be_input(name) and not names.is_input_named)]
+        names = check_columns(columns, label, names, entries=first.to_pylist() if first is not None else ())
+        read = columns_to_read(columns, names)
         unread = [_parquet_column(file, name) for name in columns if name not in read]
         return Entries(
             values=list(_parquet_rows(file, read, label, num_bytes=len(data))),
@@ -280,17 +279,15 @@ def _parquet_rows(file: Any, columns: list[str], label: str, *, num_bytes: int) 
 
 def _parquet_column(file: Any, name: str) -> UnusedColumn:
     """A column, from the file's own statistics."""
-    import pyarrow
-
-    kind = file.schema_arrow.field(name).type
-    has_text = not (pyarrow.types.is_primitive(kind) or pyarrow.types.is_null(kind))
     metadata, num_null = file.metadata, 0
     for group in range(metadata.num_row_groups):
         for position in range(metadata.num_columns):
             column = metadata.row_group(group).column(position)
             if column.path_in_schema == name and column.statistics is not None and column.statistics.has_null_count:
                 num_null += column.statistics.null_count
-    return UnusedColumn(name=name, num_filled=metadata.num_rows - num_null, has_text=has_text)
+    return UnusedColumn(
+        name=name, num_filled=metadata.num_rows - num_null, has_text=has_text(file.schema_arrow.field(name).type)
+    )
 
 
 def decode(data: bytes, label: str) -> str:
@@ -340,7 +337,20 @@ def _json_hint(text: str, line: int | None, error: json.JSONDecodeError) -> str:
     return ""
 
 
-def _check_columns(
+def columns_to_read(columns: Sequence[str], names: FieldNames) -> list[str]:
+    """The columns of a table that are needed: those of the fields, and those with nearly the name of the input."""
+    wanted = {*names.read, *names.media}
+    return [name for name in columns if name in wanted or (may_be_input(name) and not names.is_input_named)]
+
+
+def has_text(kind: Any) -> bool:
+    """Whether a column of this Arrow type contains more than numbers."""
+    import pyarrow
+
+    return not (pyarrow.types.is_primitive(kind) or pyarrow.types.is_null(kind))
+
+
+def check_columns(
     columns: Sequence[str], where: str, names: FieldNames, hint: str = "", entries: Sequence[object] = ()
 ) -> FieldNames:
     """The names with the shape that the columns have.

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Literal
 
 from sftframe.data.columns import FieldNames, NoSuchGroupError, UnusedColumn, lost_inputs, missing_group, unused_columns
 from sftframe.data.conversations import Rules
-from sftframe.data.files import NAMED, ReadFiles, first_entries, parse_entries, read_files, summed_columns
+from sftframe.data.files import (
+    HUB,
+    NAMED,
+    ReadFiles,
+    first_entries,
+    is_saved,
+    parse_entries,
+    read_files,
+    summed_columns,
+)
+from sftframe.data.hub import read_hub, read_saved
 from sftframe.data.parts import PartName
 from sftframe.data.rows import DroppedRow, RowRules, read_rows
 from sftframe.data.shapes import shape_text
@@ -59,8 +69,10 @@ class Dataset:
     """What was done to entries, in words, with the number of entries."""
     parts: tuple[PartName | None, ...] = ()
     """One per example, if some have a part of their own; None = not named."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Of a dataset of the hub its `revision`, `configuration` and `fingerprint`."""
     part_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By part with a file of its own, the file's `source` and `sha256`; the hash of all data includes it."""
+    """By part with a file of its own, the file's `source`, `sha256` and origin; the hash of all data includes it."""
 
 
 def load_examples(
@@ -97,7 +109,9 @@ def load_examples(
         data = _chapter_data(cache_dir or downloads.cache_dir(), say, on_bytes)
         read = _read_bytes(data, ".json", config, names)
     else:
-        read = read_files(config.source, names, config.limit)
+        if config.source.startswith(HUB):
+            say(f"{config.source}: from the Hugging Face hub, or from its cache")
+        read = read_source(config.source, names, config.limit)
     for note in read.notes:
         say(note)
     dataset, _ = make_dataset(read, config, names, on_lost_inputs=on_lost_inputs)
@@ -160,7 +174,10 @@ def _with_part(dataset: Dataset, part: PartName, other: Dataset) -> Dataset:
         dropped=(*dataset.dropped, *other.dropped),
         changes=dict(changes),
         parts=(*(dataset.parts or [None] * len(dataset.examples)), *([part] * len(moved))),
-        part_files={**dataset.part_files, part: {"source": other.source, "sha256": other.sha256}},
+        part_files={
+            **dataset.part_files,
+            part: {"source": other.source, "sha256": other.sha256, **other.origin},
+        },
     )
 
 
@@ -180,6 +197,22 @@ def _with_families(dataset: Dataset, group: str | Literal[False] | None) -> Data
     families = (files("sftframe") / "datasets" / "starter-families.txt").read_text(encoding="utf-8").split("\n")
     examples = zip(dataset.examples, families, strict=False)  # `data.limit` leaves examples out
     return replace(dataset, examples=tuple(replace(example, group=family) for example, family in examples))
+
+
+def read_source(source: str, names: FieldNames, limit: int | None) -> ReadFiles:
+    """The entries of a dataset of the hub, of a folder that `datasets` has saved, or of files.
+
+    Raises:
+        DataError: it cannot be read.
+        ConfigError: the name of a dataset of the hub is none.
+    """
+    if source.startswith(HUB):
+        return read_hub(source, names, limit)
+    try:
+        is_folder_of_datasets = is_saved(Path(source).expanduser())
+    except (OSError, ValueError, RuntimeError):
+        is_folder_of_datasets = False  # reading it says what is wrong
+    return (read_saved if is_folder_of_datasets else read_files)(source, names, limit)
 
 
 def _read_bytes(data: bytes, suffix: str, config: DataConfig, names: FieldNames) -> ReadFiles:
@@ -217,6 +250,7 @@ def make_dataset(
         dropped=rows.dropped,
         changes=rows.changes,
         parts=rows.parts,
+        origin=read.origin,
     )
     return dataset, rows.answers
 
@@ -272,5 +306,5 @@ def load_answered(config: DataConfig, *, needs_group: bool = True) -> AnsweredDa
     names = FieldNames.of(config.fields, has_response=True, group=config.group, shape=config.shape)
     if config.turns in ("first", "each"):
         raise ConfigError(f"data.turns={config.turns}: an answer belongs to the last exchange; leave data.turns out")
-    dataset, answers = make_dataset(read_files(config.source, names, config.limit), config, names)
+    dataset, answers = make_dataset(read_source(config.source, names, config.limit), config, names)
     return AnsweredDataset(dataset=dataset, answers=answers)

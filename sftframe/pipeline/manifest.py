@@ -168,6 +168,7 @@ def _reading(prepared: PreparedData) -> dict[str, Any]:
     """How the entries were read, and what the data contain and the run does not use; nothing stands for none."""
     dataset = prepared.dataset
     found = {
+        "origin": dict(dataset.origin),
         "files": dict(dataset.part_files),
         "changed": dict(dataset.changes),
         "dropped": counted([row.reason for row in dataset.dropped]),
