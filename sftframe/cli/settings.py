@@ -166,7 +166,7 @@ _FLAGS = (
         "--data",
         str,
         "data.source",
-        "starter (the default), ch07, or a .json, .jsonl, .csv or .parquet file.",
+        "starter (the default), ch07, a file, folder or pattern, or hf:OWNER/NAME.",
         _TRAINING,
         "SOURCE",
         values("starter", "ch07"),

@@ -179,9 +179,8 @@ def _first_fault(
         words += f"; {error.remedy}"
     if len(faults) == total:
         return DataError(words)
-    return DataError(
-        f"{words}; --set data.invalid=drop leaves {'it' if len(faults) == 1 else f'all {len(faults):,}'} out"
-    )
+    them = {1: "it", 2: "both"}.get(len(faults), f"all {len(faults):,}")
+    return DataError(f"{words}; --set data.invalid=drop leaves {them} out")
 
 
 def counted(words: Sequence[str]) -> Mapping[str, int]:
@@ -278,9 +277,15 @@ def _chosen(example: Example, turns: Turns, changes: Changes) -> Iterator[Exampl
         changes.done["each exchange is an example (data.turns), in one group with its others"] += 1
         whole = replace(example, turns=(), group=example.group or f"conversation {example.index}")
         each = [*(_of_turn(whole, turn) for turn in example.turns), whole]
-        if not all(one.weight for one in each):
+        asked = [one for one in each if one.speaker == "user"]
+        if len(asked) < len(each):
+            changes.done["exchanges that answer a tool left out: without the call they say nothing"] += 1
+        counted_ones = [one for one in asked if one.weight]
+        if len(counted_ones) < len(asked):
             changes.done["exchanges whose answer has the weight 0 left out"] += 1
-        yield from (one for one in each if one.weight)
+        if not counted_ones:
+            raise RowError("no exchange counts without the others (data.turns=each)")
+        yield from counted_ones
 
 
 def _check_counts(weight: float, turns: Turns) -> None:

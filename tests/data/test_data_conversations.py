@@ -248,6 +248,16 @@ def test_exchanges_can_be_read_alone(load: Load, turns: str, expected: list[tupl
     assert ("exchanges whose answer has the weight 0 left out" in dataset.changes) == (turns == "each")
 
 
+def test_an_exchange_that_answers_a_tool_cannot_stand_alone(load: Load) -> None:
+    called = [USER, says("assistant", "", tool_calls=[{"name": "add"}]), says("tool", "2"), BOT]
+    dataset = read(load, called, turns="each")
+    assert [(one.instruction, one.output) for one in dataset.examples] == [("Hi.", '{"name": "add"}')]
+    assert dataset.changes["exchanges that answer a tool left out: without the call they say nothing"] == 1
+    called[1]["weight"] = 0
+    with pytest.raises(DataError, match=r"entry 0: no exchange counts without the others \(data\.turns=each\)"):
+        read(load, called, turns="each")
+
+
 def test_exchanges_of_a_group_stay_in_it(load: Load) -> None:
     rows = [{"messages": THREE, "topic": "numbers"}]
     dataset = load("d.json", json.dumps(rows), turns="each", group="topic")
