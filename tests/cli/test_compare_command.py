@@ -58,7 +58,7 @@ def test_answers_of_different_length_are_noted_with_the_figure(cli: Any, tmp_pat
     b = written(tmp_path / "b.json", "Yes, I think so.", "No, I do not.", "It is so indeed.")
     (note,) = cli("compare", a, b, "--json").json["comparison"]["notes"]
     assert "not to be trusted" in note
-    assert "1.0 and 4.0 words on average (4.0 times)" in note
+    assert "1.0 and 4.0 words on average (4.0 times as many)" in note
     assert cli("compare", a, a, "--json").json["comparison"]["notes"] == []
 
 

@@ -15,6 +15,10 @@ _MOST_INITIALS, _MOST_WORDS = 20, 400
 """Abbreviations, and words of a text in which their long forms are looked for, so that a page takes no time."""
 
 
+_MOST_LETTERS = 200
+"""Before brackets."""
+
+
 def match_initials(answer: str, reference: str, instruction: str) -> str:
     """The answer with the form of an abbreviation that the reference has; a question about abbreviations is left alone.
 
@@ -32,6 +36,21 @@ def match_initials(answer: str, reference: str, instruction: str) -> str:
         if (span := _long_form(short, answer)) is not None and short not in instruction:
             answer = answer[: span[0]] + short + answer[span[1] :]
     return answer
+
+
+_IN_BRACKETS = re.compile(r"\s?\(([A-Z]{2,6})\)")
+
+
+def without_initials(text: str) -> str:
+    """The text without an abbreviation in brackets after its long form.
+
+    >>> without_initials("The World Bank (WB)"), without_initials("The Bank (USA)")
+    ('The World Bank', 'The Bank (USA)')
+    """
+    for match in reversed(list(itertools.islice(_IN_BRACKETS.finditer(text), _MOST_INITIALS))):
+        span = _long_form(match[1], text[: match.start()][-_MOST_LETTERS:])
+        text = text[: match.start()] + text[match.end() :] if span is not None else text
+    return text
 
 
 def _all_initials(text: str, other: str) -> list[str]:

@@ -60,7 +60,7 @@ def options(question: str) -> set[str]:
     >>> sorted(options("Is it a noun, verb or both? Answer 'yes' or 'no'."))
     ['both', 'no', 'noun', 'verb', 'yes']
     """
-    tokens = _OPTION_TOKEN.findall(question)
+    tokens = [token for token in _OPTION_TOKEN.findall(question) if token not in ("a", "an", "the")]
     found: list[str] = []
     for place in (place for place, token in enumerate(tokens[:-1]) if token == "or" and place):
         found.append(tokens[place + 1])
@@ -80,6 +80,10 @@ _CODE = re.compile(
 )
 
 
+_PROSE = re.compile(r"(?:\b[a-z]{2,},? ){3}[a-z]{2,}\b[^\"']*$")
+"""Four words in a row, of two letters or more, outside of quotation marks."""
+
+
 def is_code(text: str) -> bool:
     """Whether a text is a program, in which case and marks count.
 
@@ -87,7 +91,9 @@ def is_code(text: str) -> bool:
     (True, False)
     """
     lines = [line for line in text.splitlines() if line.strip()]
-    return bool(lines) and 2 * sum(bool(_CODE.search(line)) for line in lines) >= len(lines)
+    return bool(lines) and 2 * sum(
+        _CODE.search(line) is not None and _PROSE.search(line) is None for line in lines
+    ) >= len(lines)
 
 
 def fenced_code(text: str) -> str:

@@ -18,6 +18,9 @@ _UNITS_BY_KIND = {
     "months": "1 month; 12 year",
     "temperature": "1 c celsius; 0.5555555555555556 f fahrenheit; 1 k kelvin",
     "energy": "1 j joule; 1000 kj kilojoule; 4184 kcal kilocalorie",
+    "data": "1 byte; 1024 kb kilobyte; 1048576 mb megabyte; 1073741824 gb gigabyte; 1099511627776 tb terabyte",
+    "power": "1 w watt; 1000 kw kilowatt; 745.7 hp horsepower",
+    "pressure": "1 pa pascal; 100 hpa; 1000 kpa; 100000 bar; 101325 atm atmosphere",
     "share": ".01 %; .5 half; .25 quarter; .2 fifth; .1 tenth",
     "area": "10000 ha hectare; 4046.8564224 acre",
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from sftframe_plugins.judges.opposites import match_opposites
-from sftframe_plugins.judges.parts import is_code, options
+from sftframe_plugins.judges.parts import is_code, is_list, members, options
 from sftframe_plugins.judges.statements import polarities
 from sftframe_plugins.judges.wording import SIGNS, SMALL_WORDS, is_negation, is_number, split_words, stem
 
@@ -109,13 +109,17 @@ def has_last_name(instruction: str, reference: str, answer: str) -> bool:
     """
     if not _NAME.fullmatch(reference.strip()) or _WHO.isdisjoint(split_words(instruction)):
         return False
-    name, asked = split_words(reference), split_words(instruction)
+    name, asked = _stems(reference), _stems(instruction)
     if answer.islower():
-        runs = [[word for word in split_words(answer) if word not in SMALL_WORDS and word not in asked]]
+        runs = [[word for word in _stems(answer) if word not in SMALL_WORDS and word not in asked]]
     else:
-        runs = [split_words(match[0]) for _, match in zip(range(_MOST_NAMES), _CAPITALS.finditer(answer), strict=False)]
+        runs = [_stems(match[0]) for _, match in zip(range(_MOST_NAMES), _CAPITALS.finditer(answer), strict=False)]
     allowed = {*name, *(word[0] for word in name), *asked}
     return any(name[-1] in run and allowed.issuperset(run) for run in runs)
+
+
+def _stems(text: str) -> list[str]:
+    return [stem(word) for word in split_words(text)]
 
 
 _UNSURE = {"either", "could", "might", "maybe", "perhaps", "possibly", "probably", "think", "guess"}
@@ -129,6 +133,11 @@ def guesses(question: Sequence[str], expected: Sequence[str], answer: str) -> se
     >>> sorted(guesses([], ["gold"], "It is either gold or lead.")), guesses([], ["gold"], "Gold melts, or so I read.")
     (['lead'], set())
     """
+    if not _WHO.isdisjoint(question) and "," in answer and is_list(answer):
+        people = members(answer)
+        others = [person for person in people if person and set(person).isdisjoint(expected)]
+        if len(others) < len(people) and not any(word in expected for word in ("and", "or")):
+            return {person[-1] for person in others}
     offered = {word for word in options(answer.casefold()) if word not in SMALL_WORDS}
     if "or" in expected or offered.isdisjoint(expected):
         return set()

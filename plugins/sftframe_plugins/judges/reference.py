@@ -8,8 +8,8 @@ It works offline, is deterministic, and grades some thousand items per second. T
 2. The score is multiplied by the F-measure of the words that the reference keeps from the input. It is reduced for
    every place where another word stands between the same neighbours: the same sentence with another word says something
    else.
-3. An answer that says the opposite with the reference's words (a `not` more or less, exchanged roles, another sign or
-   another unit) keeps a tenth.
+3. An answer that says the opposite with the reference's words (a `not` more or less, `rose` for `fell`, exchanged
+   roles, steps in another order, another sign, unit or date) keeps a tenth. An explanation may use other words.
 4. The reference's own words in their order score 100, whatever their punctuation and Unicode form, and their case where
    it says nothing. Number words are numbers, and units are converted. An answer that only repeats the question scores
    0.
@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from sftframe import Contact, Judge, JudgeItem, Verdict
-from sftframe_plugins.judges.initials import match_initials
+from sftframe_plugins.judges.initials import match_initials, without_initials
 from sftframe_plugins.judges.opposites import match_opposites
 from sftframe_plugins.judges.parts import (
     alternatives,
@@ -135,7 +135,7 @@ def compare(asked: Asked, expected: list[str], found: list[str], constants: Cons
     offered = _Kind("option", _singles({*expected} & {*found}, asked.offered), _singles({*found}, asked.offered))
     replaced = [] if added[0].name == "number" else _all_replaced(asked, expected, found)
     num_keys = len({gram for gram in added[0].expected if gram[0] not in SMALL_WORDS}) or 1
-    share = _decided(asked, added, found, constants)
+    share = _decided(asked, added, expected, found, constants)
     in_place = 1.0
     for kind in added[1:]:
         agreement = kind.recall if kind.name == "whole" else kind.agreement(constants)
@@ -146,10 +146,16 @@ def compare(asked: Asked, expected: list[str], found: list[str], constants: Cons
     share *= in_place
     # if a number decides, the words around it are details: "about 17.64 oz" is "approximately 17.64 ounces"
     share *= 1 - (constants.detail if added[0].name == "number" else 1) * (1 - kept.agreement(constants))
-    share *= constants.replaced ** (len(replaced) / num_keys) * offered.agreement(replace(constants, beta=1))
+    share *= constants.replaced ** (len(replaced) / num_keys) * _chosen(asked, offered, found, constants)
     if (words_said := _explained(asked, expected, found, constants)) is not None:
         share = (share + in_place * words_said) / 2
     return 100 * share, _reason([*added, kept, chosen, offered], replaced)
+
+
+def _chosen(asked: Asked, offered: _Kind, found: Sequence[str], constants: Constants) -> float:
+    """The share of the right one among the options that the answer names."""
+    is_bare = all(word in asked.offered or word in SMALL_WORDS for word in found)
+    return 1 / (1 + len(offered.extra)) if is_bare else offered.agreement(replace(constants, beta=1))
 
 
 def _explained(asked: Asked, expected: Sequence[str], found: Sequence[str], constants: Constants) -> float | None:
@@ -162,13 +168,15 @@ def _explained(asked: Asked, expected: Sequence[str], found: Sequence[str], cons
     return sum(len(word) for word in content if word in has) / sum(map(len, content))
 
 
-def _decided(asked: Asked, added: Sequence[_Kind], found: Sequence[str], constants: Constants) -> float:
+def _decided(
+    asked: Asked, added: Sequence[_Kind], expected: Sequence[str], found: Sequence[str], constants: Constants
+) -> float:
     """The share of the kind that decides, 0-1."""
     first = added[0]
     if first.name == "number" and not first.found and added[1].name == "word":
         return constants.replaced * added[1].agreement(constants)  # it says the rest, and no other number
     if asked.is_list and asked.is_ordered:
-        return first.agreement(constants) * in_order([word for (word,) in first.expected], found)
+        return first.agreement(constants) * in_order(expected, found)
     if asked.is_list:
         return min(first.agreement(constants), first.agreement(replace(constants, beta=1)))
     return first.agreement(constants)
@@ -180,6 +188,10 @@ def _all_replaced(asked: Asked, expected: list[str], found: list[str]) -> list[t
     between: dict[Gram, str] = {}
     for left, word, right in _with_neighbours(expected):
         between.setdefault((left, right), word)
+    for words in filter(_is_short, asked.sentences):  # "It is A. No, it is B."
+        for left, word, right in _with_neighbours(words):
+            if word in reference and word not in known:
+                between.setdefault((left, right), word)
     for some in ([found], asked.sentences):
         if replaced := [pair for words in some for pair in _replaced_words(between, reference, words, known)]:
             return replaced
@@ -254,11 +266,19 @@ def _added_kinds(asked: Asked, expected: list[str], found: list[str]) -> list[_K
     if wanted and any(word in asked.offered and word not in wanted for word in instruction):
         choice = _Kind("choice", _singles(expected, wanted), _singles(found, wanted))
         return [choice, _Kind("whole", _singles(expected, known | new), _singles(found, known | new))]
+    if _is_without_frame(expected, found):
+        return [_Kind("word", _singles(expected, set(found)), _singles(found, set(found)))]
     order = _order(expected, found, {*itertools.pairwise(instruction), *itertools.pairwise(given)})
     if order.expected and len(found) > 1:
         return [order]
     # a part of the question adds nothing, and a single word has no order: then all words are compared
     return [_Kind("word", _singles(expected, known), _singles(found, known | new))]
+
+
+def _is_without_frame(expected: list[str], found: list[str]) -> bool:
+    """Whether the answer is the end of the reference, without the small words before: `-3 C` for `It was -3 C`."""
+    dropped = len(expected) - len(found)
+    return 0 < dropped <= len(found) and expected[dropped:] == found and SMALL_WORDS.issuperset(expected[:dropped])
 
 
 def _decisive_numbers(known: set[str], expected: list[str], found: list[str]) -> set[str]:
@@ -269,6 +289,14 @@ def _decisive_numbers(known: set[str], expected: list[str], found: list[str]) ->
     is_choice = not offered <= wanted
     is_replaced = not wanted <= has and not has <= wanted
     return offered | has if has and (is_choice or is_replaced) else set()
+
+
+_SHORT = 8
+"""Words of a sentence that another one may correct."""
+
+
+def _is_short(words: Sequence[str]) -> bool:
+    return len(words) <= _SHORT
 
 
 def _replaced_words(
@@ -382,7 +410,7 @@ class ReferenceJudge(Judge):
 
 
 _MOST_TIMES_LONGER = 1.5
-"""On answers with people's labels, systems with answers twenty times as long lost some 3 points of their lead."""
+"""On answers with people's labels, systems with answers fifteen times as long lost 1 to 3 points of their lead."""
 _MOST_FORMED = 0.25
 """A difference of shares of answers with lists or Markdown."""
 
@@ -392,18 +420,25 @@ def _caution(first: Sequence[JudgeItem], second: Sequence[JudgeItem]) -> str:
         return ""
     one, other = (fmean(len(item.answer.split()) for item in side) for side in (first, second))
     times = max(one, other) / max(min(one, other), 1.0)
+    why = ""
     if times >= _MOST_TIMES_LONGER:
-        return (
-            f"the judge 'reference' is not to be trusted for this difference: the answers have {one:.1f} and "
-            f"{other:.1f} words on average ({times:.1f} times), and it compares words; ask people or a language model"
+        why = (
+            f"their answers have {one:.1f} and {other:.1f} words on average ({times:.1f} times as many), and it grades "
+            "longer answers too low"
         )
-    shares = [fmean(has_form(item.answer) for item in side) for side in (first, second)]
-    if abs(shares[1] - shares[0]) >= _MOST_FORMED:
-        return (
-            f"the judge 'reference' is not to be trusted for this difference: {shares[0]:.0%} and {shares[1]:.0%} of "
-            "the answers are lists or Markdown, and it compares words; ask people or a language model"
-        )
-    return ""
+    else:
+        shares = [fmean(has_form(item.answer) for item in side) for side in (first, second)]
+        if abs(shares[1] - shares[0]) >= _MOST_FORMED:
+            why = (
+                f"{shares[0]:.0%} and {shares[1]:.0%} of their answers are lists or Markdown, and it compares words, "
+                "not forms"
+            )
+    if not why:
+        return ""
+    return (
+        f"the judge 'reference' is not to be trusted with this difference: {why}; let people label some answers, or "
+        "ask a language model"
+    )
 
 
 def grade(item: JudgeItem, constants: Constants = SHIPPED) -> tuple[float, str]:
@@ -442,7 +477,9 @@ def _grade_one(item: JudgeItem, reference: str, constants: Constants) -> tuple[f
     question = [*instruction, *given]
     opposed, stands = "", Stance() if is_program else stance(reference, answer)
     if not is_strict:
+        reference, answer = without_initials(reference), without_initials(answer)
         answer = match_initials(answer, reference, item.instruction)
+        expected = split_words(reference)
         found, opposed = _in_the_words_of(expected, split_words(answer), question, stands)
     asked = Asked(
         instruction=instruction,

@@ -97,9 +97,7 @@ def _is_passive(words: Sequence[str], shared: set[str]) -> bool:
 
 def _order(words: Sequence[str]) -> list[str]:
     """Stems of the content words that occur once; adverbs may stand anywhere."""
-    content = [
-        stem(word) for word in words if word not in SMALL_WORDS and not word.endswith("ly") and not is_negation(word)
-    ]
+    content = [stem(word) for word in words if _is_content(word) and not word.endswith("ly") and not is_negation(word)]
     return [word for word in content if content.count(word) == 1]
 
 
@@ -132,6 +130,11 @@ def _sides(expected: str, found: str, *, has_opposite: bool) -> tuple[bool, bool
         verdicts = set()
         for other, order in orders:
             shared = [word for word in order if word in wanted]
+            if 2 * len(shared) <= max(len(wanted), len(order)):
+                continue  # it says something else
+            if "than" in clause and "than" in other:
+                verdicts.add(_is_compared_other_way(clause, other))
+                continue
             if len(shared) < 3:
                 continue
             places = [wanted[word] for word in shared]
@@ -142,7 +145,35 @@ def _sides(expected: str, found: str, *, has_opposite: bool) -> tuple[bool, bool
             is_voiced = is_voiced or (is_voice and is_turned)
         if verdicts == {True}:
             return True, False
-    return False, is_voiced
+    return _is_crossed(_clauses(expected), [clause for clause, _ in orders]), is_voiced
+
+
+def _is_compared_other_way(clause: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether what stands before `than` stands after it, and the other way round."""
+    (before, after), (here, there) = (
+        ({*map(stem, words[: words.index("than")])}, {*map(stem, words[words.index("than") :])})
+        for words in (clause, other)
+    )
+    small = {stem(word) for word in (*clause, *other) if not _is_content(word)}
+    return bool((before - after - small) & (there - here)) and bool((after - before - small) & (here - there))
+
+
+def _is_crossed(clauses: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> bool:
+    """Whether two clauses have exchanged their subjects: `A is hot, B is cold`, `B is hot, A is cold`."""
+    contents, said = (
+        [[stem(word) for word in clause if _is_content(word)] for clause in some] for some in (clauses, others)
+    )
+    for one, two in itertools.pairwise(filter(None, contents)):
+        own, theirs = set(one).difference(two), set(two).difference(one)
+        rests: dict[str, set[str]] = {}
+        for words in filter(None, said):
+            rests.setdefault(words[0], set()).update(words[1:])
+        if one[0] == two[0] or not {one[0], two[0]} <= rests.keys():
+            continue
+        here, there = rests[one[0]], rests[two[0]]
+        if (own & there) - here and (theirs & here) - there:
+            return True
+    return False
 
 
 def in_order(expected: Sequence[str], found: Sequence[str]) -> float:
@@ -191,7 +222,7 @@ def _has_other_order(reference: str, answer: str) -> bool:
     places = []
     for step in found:
         shares = [len(step & one) / len(one) for one in wanted]
-        if shares and 2 * max(shares) > 1:
+        if shares and 2 * max(shares) >= 1:
             places.append(shares.index(max(shares)))
     return len(places) > 1 and len(set(places)) == len(places) and _longest(places) == 1
 
@@ -206,6 +237,10 @@ class Stance:
     """It says the same from the other side: `Tea is cheaper than coffee`, `Coffee is more expensive than tea`."""
     has_opposites: bool = False
     """It says the same with an opposite: `not unsafe`."""
+
+
+_CONVERSE = frozenset(["than", "before", "after", "above", "below", "over", "under"])
+"""Where the sides of these are exchanged and the word is turned, a statement stays the same."""
 
 
 def stance(reference: str, answer: str) -> Stance:
@@ -230,7 +265,7 @@ def stance(reference: str, answer: str) -> Stance:
     if is_opposite:
         is_denied = is_denied or any(map(is_negation, expected)) != any(map(is_negation, plain))
     is_exchanged, is_turned = _sides(reference, answer, has_opposite=found != plain)
-    if found != plain and is_exchanged and "than" in expected and "than" in found:
+    if found != plain and is_exchanged and not _CONVERSE.isdisjoint(expected) and not _CONVERSE.isdisjoint(found):
         return Stance(is_turned=True, has_opposites=True)
     if is_denied != is_opposite:  # "not odd" is even
         told = "denies what the reference says, or says what it denies"

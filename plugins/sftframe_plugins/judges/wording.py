@@ -42,7 +42,7 @@ _MARKS = str.maketrans(
 )
 """`^` is removed, so that `x^2` becomes the same as `x²` after folding: `x2`."""
 
-_CURRENCY = re.compile(r"[$€£¥](?=\s?\d)|(?<=\d)\s?[$€£¥]")
+_CURRENCY = re.compile(r"(?P<before>[$€£¥])\s?(?P<amount>\d[\d.,]*\d|\d)|(?<=\d)\s?(?P<after>[$€£¥])")
 _CURRENCIES = {"$": " dollar ", "€": " euro ", "£": " pound ", "¥": " yen "}
 
 SIGNS = frozenset(["**", "==", "!=", "<=", ">=", "=>", "->", "&&", "||", "+", "=", "<", ">", "-", "*", "/", "±"])
@@ -76,7 +76,7 @@ def _split(text: str, strict: bool) -> tuple[str, ...]:
     if not strict:
         text = unicodedata.normalize("NFKC", text.casefold()).replace("per cent", "percent")
         text = _spell(text)
-        text = _EMPHASIS.sub(r"\1", _CURRENCY.sub(lambda match: _CURRENCIES[match[0].strip()], text))
+        text = _EMPHASIS.sub(r"\1", _CURRENCY.sub(_spelled_currency, text))
     text = _UNSPACED.sub(r" \1 ", LIST_MARKER.sub("", text))
     tokens = (_STRICT_TOKEN if strict else _TOKEN).finditer(text)
     words = [_canonical(match[0]) if match["number"] else match[0] for match in tokens]
@@ -89,6 +89,11 @@ _SPELLINGS = [
     (re.compile(r"(?<=\d)(?:st|nd|rd|th)\b"), ""),
     (re.compile(r"\b(?:a|one) dozen\b"), "12"),
 ]
+
+
+def _spelled_currency(match: re.Match[str]) -> str:
+    """`12 dollar` for `$12` and `12 $`."""
+    return (match["amount"] or "") + _CURRENCIES[match["before"] or match["after"]]
 
 
 def _spell(text: str) -> str:
@@ -263,14 +268,15 @@ be am is are was were been being; bear bore borne; beat beaten; become became; b
 bound; bite bitten; blow blew blown; break broke broken; bring brought; build built; burn burnt; buy bought; catch
 caught; choose chose chosen; come came; deal dealt; dig dug; do did done does; draw drew drawn; drink drank drunk;
 drive drove driven; eat ate eaten; fall fell fallen; feed fed; feel felt; fight fought; find found; fly flew flown;
-forget forgot forgotten; freeze froze frozen; get got gotten; give gave given; go went gone goes; grow grew grown;
-have had has; hide hid hidden; hold held; keep kept; know knew known; lead led; learn learnt; lend lent; lose lost;
-make made; mean meant; meet met; pay paid; ride rode ridden; ring rang rung; rise rose risen; run ran; say said; see
-seen; seek sought; sell sold; send sent; shake shook shaken; shine shone; shoot shot; show shown; shrink shrank
-shrunk; sing sang sung; sink sank sunk; sit sat; sleep slept; speak spoke spoken; spend spent; spin spun; stand stood;
-steal stole stolen; stick stuck; strike struck; swim swam swum; take took taken; teach taught; tear tore torn; tell
-told; think thought; throw threw thrown; understand understood; wear wore worn; win won; wind wound; write wrote
-written; child children; foot feet; man men; mouse mice; person people; tooth teeth; woman women
+forget forgot forgotten; freeze froze frozen; get got gotten; give gave given; go went gone goes; half halve halves
+halved halving; grow grew grown; have had has; hide hid hidden; hold held; keep kept; know knew known; lead led; learn
+learnt; lend lent; lose lost; make made; mean meant; meet met; pay paid; ride rode ridden; ring rang rung; rise rose
+risen; run ran; say said; see seen; seek sought; sell sold; send sent; shake shook shaken; shine shone; shoot shot;
+show shown; shrink shrank shrunk; sing sang sung; sink sank sunk; sit sat; sleep slept; speak spoke spoken; spend
+spent; spin spun; stand stood; steal stole stolen; stick stuck; strike struck; swim swam swum; take took taken; teach
+taught; tear tore torn; tell told; think thought; throw threw thrown; understand understood; wear wore worn; win won;
+wind wound; write wrote written; child children; foot feet; man men; mouse mice; person people; tooth teeth; woman
+women
 """
 _IRREGULAR = {form: word for word, *forms in map(str.split, _FORMS.split(";")) for form in forms}
 """Forms of English words that no ending tells."""
@@ -417,7 +423,7 @@ def has_other_sign(found: Sequence[str], expected: Sequence[str]) -> bool:
     >>> has_other_sign(["x", "-", "y"], ["x", "+", "y"]), has_other_sign(["y", ">", "x"], ["x", ">", "y"])
     (True, True)
     """
-    if _marked(expected, found) or _marked(found, expected):
+    if _marked(expected, found) or _marked(found, expected) or _has_other_index(found, expected):
         return True
     wanted, has = signs(expected), signs(found)
     for (left, right), own in wanted.items():
@@ -427,6 +433,22 @@ def has_other_sign(found: Sequence[str], expected: Sequence[str]) -> bool:
         if here or (left and left != right and own & there & _ONE_WAY):
             return True
     return False
+
+
+_INDEXED = re.compile(r"(?=\w{0,7}\d)[^\W\d_]\w{0,7}")
+
+
+def _has_other_index(found: Sequence[str], expected: Sequence[str]) -> bool:
+    """Whether an expected formula stands there with other digits: `v3` for `v2`, `co` for `co2`."""
+    missing = {word for word in set(expected).difference(found) if _INDEXED.fullmatch(word)}
+    letters = {_letters(word) for word in missing}
+    return bool(letters) and any(
+        _letters(word) in letters for word in set(found).difference(expected) if len(word) <= 8
+    )
+
+
+def _letters(word: str) -> str:
+    return "".join(mark for mark in word if not mark.isdecimal())
 
 
 def _marked(words: Sequence[str], others: Sequence[str]) -> bool:

@@ -263,6 +263,12 @@ def test_what_is_equal_costs_little(reference, answer):
         ("Do whales lay eggs?", "No, whales do not lay eggs.", "No."),
         ("What does the wind do?", "It accelerates the erosion of rocks.", "it acelerates erosion of the rocks"),
         ("Who eats whom?", "The heron eats the frog.", "The frog is eaten by the heron."),
+        ("How large is the file?", "4 MB", "4096 kilobytes"),
+        ("How much is it?", "It is $7.50.", "7.50 dollars"),
+        ("Which part draws the picture?", "The graphics processing unit (GPU)", "GPU"),
+        ("Which part draws the picture?", "The graphics processing unit (GPU)", "the graphics processing unit"),
+        ("Who wrote it?", "Honoré de Balzac", "balzac"),
+        ("Compare them.", "The lynx is larger than the fox.", "The fox is smaller than the lynx."),
     ],
 )
 def test_what_is_said_in_another_form_costs_little(instruction, reference, answer):
@@ -279,6 +285,21 @@ def test_what_is_said_in_another_form_costs_little(instruction, reference, answe
         ("Who wrote it?", "Virginia Woolf", "Leonard Woolf"),
         ("Do whales lay eggs?", "No", "Whales lay eggs."),
         ("How many?", "17", "16, 17, 18 or 19"),
+        ("Give the area of a circle.", "A = pi r^2", "A = pi r^3"),
+        ("Which gas is it?", "CO2", "CO"),
+        (
+            "Which is longer, the Loire or the Seine?",
+            "The Loire is longer than the Seine.",
+            "The Seine is longer than the Loire.",
+        ),
+        ("Which city is it?", "Bern", "The city is Bern. No, the city is Basel."),
+        ("Is it a noun, a verb or an adverb?", "An adverb", "noun, verb, adverb"),
+        ("Who was it?", "Marie Curie", "Lise Meitner, Marie Curie, Emmy Noether"),
+        (
+            "Compare a stream and a lake.",
+            "A stream carries moving water, a lake holds still water.",
+            "A lake carries moving water, a stream holds still water.",
+        ),
         ("Does it float?", "Yes, it floats.", "Yes, it floats. No, it does not float."),
         ("Name the phases in order.", "Egg, larva, pupa, adult", "Adult, pupa, larva, egg"),
     ],
@@ -348,12 +369,12 @@ def sides(*answers):
 def test_a_difference_in_length_is_a_reason_for_caution():
     caution = ReferenceJudge().caution(sides("Yes.", "No it is"), sides("Yes, it is indeed so", "No, that is not so."))
     assert "not to be trusted" in caution
-    assert "2.0 and 5.0 words on average (2.5 times)" in caution
+    assert "2.0 and 5.0 words on average (2.5 times as many), and it grades longer answers too low" in caution
 
 
 def test_a_difference_in_form_is_a_reason_for_caution():
     caution = ReferenceJudge().caution(sides("red or blue", "one two"), sides("- red\n- blue", "# one two"))
-    assert "0% and 100% of the answers are lists" in caution
+    assert "0% and 100% of their answers are lists" in caution
 
 
 def test_equal_lengths_and_no_answers_are_none():

@@ -62,26 +62,25 @@ def test_awkward_answers_are_graded_more_like_people_than_by_chance():
 ANSWERS = Path(__file__).parent / "answers"
 
 
-@pytest.mark.parametrize(
-    ("part", "least"), [(slice(0, None, 2), 0.83), (slice(1, None, 2), 0.6)], ids=["rules", "check"]
-)
-def test_own_awkward_answers_are_graded_like_people(part, least):
-    """Scores were written before the judge was run, and its rules with the first part only."""
-    entries = json.loads((ANSWERS / "awkward.json").read_text(encoding="utf-8"))[part]
+@pytest.mark.parametrize(("name", "least"), [("awkward", 0.83), ("awkward-later", 0.75)])
+def test_own_awkward_answers_are_graded_like_people(name, least):
+    """People's scores were written before the judge was run."""
+    entries = json.loads((ANSWERS / f"{name}.json").read_text(encoding="utf-8"))
     scores = [graded(entry, "model_response") for entry in entries]
     assert stats.pearsonr(scores, [entry["human_score"] for entry in entries]).statistic > least
 
 
-def test_short_answers_of_students_are_graded_better_than_by_chrf():
+@pytest.mark.parametrize(("name", "lead"), [("students", 0.3), ("students-later", 0.05)])
+def test_short_answers_of_students_are_graded_better_than_by_chrf(name, lead):
     from sacrebleu.metrics.chrf import CHRF
 
-    entries = json.loads((ANSWERS / "students.json").read_text(encoding="utf-8"))
+    entries = json.loads((ANSWERS / f"{name}.json").read_text(encoding="utf-8"))
     grades = [entry["teacher_score"] for entry in entries]
     chrf = CHRF(word_order=2)
     others = [chrf.sentence_score(entry["model_response"], [entry["output"]]).score for entry in entries]
     scores = [graded(entry, "model_response") for entry in entries]
     for measure in (stats.pearsonr, stats.spearmanr):
-        assert measure(scores, grades).statistic > measure(others, grades).statistic + 0.1
+        assert measure(scores, grades).statistic > measure(others, grades).statistic + lead
 
 
 def graded(entry, answer):

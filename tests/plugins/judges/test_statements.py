@@ -130,6 +130,13 @@ def test_the_order_of_steps_is_content(reference, answer, is_other):
     assert bool(stance(reference, answer).opposed) is is_other
 
 
+def test_clauses_may_exchange_their_subjects():
+    reference = "Igneous rock forms from magma, sedimentary rock forms from sand."
+    assert stance(reference, "Sedimentary rock forms from magma, igneous rock forms from sand.").opposed == EXCHANGED
+    assert stance(reference, "Sedimentary rock forms from sand, igneous rock forms from magma.").opposed == ""
+    assert stance(reference, "Igneous rock forms from magma.").opposed == ""
+
+
 def test_an_answer_may_contradict_itself():
     assert contradicts_itself("Spiders have 8 legs.", "Spiders have 8 legs. But spiders do not have 8 legs.")
     assert not contradicts_itself("Spiders have 8 legs.", "Spiders have 8 legs. Insects do not have 8 legs.")
