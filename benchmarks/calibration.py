@@ -31,12 +31,15 @@ import numpy as np
 from benchmarks.families import (
     FEW,
     SIZES,
+    FamilyPairsRow,
     FamilyPlanRow,
     FamilyRow,
+    family_pairs,
     family_plans,
     family_situations,
     follow_family_plans,
     simulate_families,
+    simulate_family_pairs,
 )
 from benchmarks.followed_plans import PlanRow, follow_plans, plan_situations
 from benchmarks.interval_methods import METHODS
@@ -157,13 +160,13 @@ def main() -> None:
     kind.add_argument("--plans", action="store_true", help="follow the plans of comparisons that cannot tell")
     kind.add_argument("--looks", action="store_true", help="look while seeds are added, in three ways")
     kind.add_argument("--limits", action="store_true", help="situations in which the intervals fail")
-    kind.add_argument("--families", action="store_true", help="items in families, and a tenth as many plans for them")
+    kind.add_argument("--families", action="store_true", help="items in families; for them a tenth as many plans")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args()
     default = 500 if options.methods else 200 if options.plans else 1000
     number = (options.repetitions or default) // (10 if options.quick else 1)
     start = time.perf_counter()
-    rows: Mapping[str, Sequence[Row | PlanRow | LimitRow | LooksRow | FamilyRow | FamilyPlanRow]]
+    rows: Mapping[str, Sequence[Row | PlanRow | LimitRow | LooksRow | FamilyRow | FamilyPlanRow | FamilyPairsRow]]
     if options.plans:
         plans = [follow_plans(*one, number) for one in plan_situations()]
         rows, text = {"plans": plans}, plans_table(plans)
@@ -178,7 +181,9 @@ def main() -> None:
         of_plans = [
             follow_family_plans(place, difference, max(1, number // 10)) for place, difference in family_plans()
         ]
-        rows, text = {"families": families, "family plans": of_plans}, families_tables(families, of_plans)
+        pairs = [simulate_family_pairs(*one, max(1, number * 3 // 10)) for one in family_pairs()]
+        rows = {"families": families, "family plans": of_plans, "family pairs": pairs}
+        text = families_tables(families, of_plans, pairs)
     elif options.methods:
         methods = by_method(number)
         rows, text = methods, _methods_table(methods)
@@ -217,8 +222,8 @@ def limits_table(rows: Sequence[LimitRow]) -> str:
     return "\n".join(parts)
 
 
-def families_tables(rows: Sequence[FamilyRow], plans: Sequence[FamilyPlanRow]) -> str:
-    """With the groups as units, and as if items were independent; then the plans."""
+def families_tables(rows: Sequence[FamilyRow], plans: Sequence[FamilyPlanRow], pairs: Sequence[FamilyPairsRow]) -> str:
+    """With the groups as units, and as if items were independent; then the plans, and pairs of answers."""
     header = [
         "",
         "coverage",
@@ -254,6 +259,12 @@ def families_tables(rows: Sequence[FamilyRow], plans: Sequence[FamilyPlanRow]) -
         by_place.setdefault((f"{plan.num_groups} of {plan.size}", plan.num_seeds, plan.share), []).append(cell)
     parts += [_line(name, [str(seeds), f"{share:.0%}", *cells]) for (name, seeds, share), cells in by_place.items()]
     parts.append(f"\nMean of all plans: {100 * float(np.mean([plan.settled for plan in plans])):.1f} %")
+    parts.append("\nPairs of answers in families: intervals that hold the true win rate, %, and their mean width\n")
+    parts.append(_header(["families", "share", "coverage", "if independent", "width", "if independent"]))
+    for pair in pairs:
+        cells = [f"{100 * value:.1f}" for value in (pair.coverage, pair.coverage_ungrouped)]
+        cells += [f"{value:.2f}" for value in (pair.width, pair.width_ungrouped)]
+        parts.append(_line(f"{pair.num_groups} of {pair.size}", [f"{pair.share:.0%}", *cells]))
     return "\n".join(parts)
 
 

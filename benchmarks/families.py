@@ -15,6 +15,7 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from benchmarks.followed_plans import proposed
 from benchmarks.interval_methods import METHODS
@@ -32,6 +33,7 @@ from benchmarks.simulated_arms import (
 from sftframe.analysis.intervals import Spread, group_spread, half_width
 from sftframe.analysis.pairs import PairedDifferences, linearised
 from sftframe.analysis.planning import needed_to_settle
+from sftframe.judging.pairs import PairOutcome, summarise_pairs
 
 SHARES = (0.2, 0.5, 0.8)
 """Parts of an item's variance that its family has."""
@@ -255,6 +257,71 @@ def follow_family_plans(place: FamilyPlace, difference: float, num_plans: int) -
         settled=float(np.mean(settled)),
         more_items=items,
         more_seeds=seeds,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyPairsRow:
+    """Intervals of a win rate, over pairs of answers in families."""
+
+    num_groups: int
+    size: int
+    share: float
+    num_repetitions: int
+    coverage: float
+    coverage_ungrouped: float
+    width: float
+    """Mean, of the whole interval, in win rate."""
+    width_ungrouped: float
+
+
+OUTCOMES = (0.35, 0.05, 0.2, 0.05, 0.35)
+"""Chance that b gets 0, 1/4, 1/2, 3/4 and 1 point of a pair."""
+
+
+def family_pairs() -> Iterator[tuple[int, int, float]]:
+    """Groups, items of each, and the families' share."""
+    for num_groups, size in ((40, 5), (20, 10), (10, 20), (3, 10), (2, 10)):
+        for share in (0.2, 0.8):
+            yield num_groups, size, share
+
+
+def simulate_family_pairs(num_groups: int, size: int, share: float, num_repetitions: int) -> FamilyPairsRow:
+    """Draw and judge that many sets of pairs; the same arguments draw the same."""
+    rng = np.random.default_rng(zlib.crc32(f"pairs {num_groups} {size} {share}".encode()))
+    numbers = np.repeat(np.arange(num_groups), size)
+    groups = {index: str(number) for index, number in enumerate(numbers)}
+    cuts, truth = ndtri(np.cumsum(OUTCOMES)[:-1]), float(np.arange(5) @ np.array(OUTCOMES)) / 4
+    found = []
+    for _ in range(num_repetitions):
+        hidden = share**0.5 * rng.standard_normal(num_groups)[numbers]
+        hidden = hidden + (1 - share) ** 0.5 * rng.standard_normal(len(numbers))
+        points = np.searchsorted(cuts, hidden) / 4
+        outcomes = [_outcome(index, point) for index, point in enumerate(points.tolist())]
+        intervals = [summarise_pairs(outcomes, (), (), known).ci95 for known in (groups, None)]
+        found.append([(one[0] <= truth <= one[1], one[1] - one[0]) for one in intervals if one])
+    shares = np.array(found, dtype=np.float64).mean(axis=0)  # (2, 2)
+    return FamilyPairsRow(
+        num_groups=num_groups,
+        size=size,
+        share=share,
+        num_repetitions=num_repetitions,
+        coverage=float(shares[0, 0]),
+        coverage_ungrouped=float(shares[1, 0]),
+        width=float(shares[0, 1]),
+        width_ungrouped=float(shares[1, 1]),
+    )
+
+
+def _outcome(index: int, points: float) -> PairOutcome:
+    return PairOutcome(
+        index=index,
+        status="ok",
+        winner="tie",
+        points=points,
+        is_consistent=True,
+        reason="",
+        length_ratio=1.0,
     )
 
 

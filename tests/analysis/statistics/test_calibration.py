@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.calibration import Row, families_tables, limits_table, looks_table, plans_table, simulate
-from benchmarks.families import FamilyPlace, follow_family_plans, simulate_families
+from benchmarks.families import FamilyPlace, follow_family_plans, simulate_families, simulate_family_pairs
 from benchmarks.followed_plans import follow_plans
 from benchmarks.limits import simulate_limit
 from benchmarks.simulated_arms import SEED_BY_ARM, YARDSTICKS
@@ -100,7 +100,10 @@ def test_families_are_told_in_tables():
     ]
     rows += [simulate_families(families(groups=groups), 20) for groups in (2, 3, 5)]
     plans = [follow_family_plans(families(groups=40, size=5, is_equal=True), margins, 1) for margins in (0.0, 0.5)]
-    lines = families_tables(rows, plans).splitlines()
+    pairs = [simulate_family_pairs(20, 10, 0.8, 24)]
+    assert pairs[0].coverage >= 0.8 > pairs[0].coverage_ungrouped  # 96 and 54 % in 300 repetitions
+    lines = families_tables(rows, plans, pairs).splitlines()
+    assert lines[-1].startswith("| 20 of 10 | 80% |")
     assert "| judge, 3 x 10 families of 20 |" in "\n".join(lines)
     last = next(line for line in lines if line.startswith("| 40 of 5 | 1 | 50% |"))
     assert last.count("|") == 6
