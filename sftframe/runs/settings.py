@@ -76,9 +76,10 @@ def changed_settings(run: RunStore) -> dict[str, tuple[Any, Any]]:
     if not isinstance(then, Mapping):  # an older run: what is known
         then = {key: recorded[key] for key in ("seed", "dtype") if key in recorded}
         now = {key: now.get(key) for key in then}
-    # a default of a newer version is no change
+    # a default of a newer version is no change, also where a command of that version has written the whole file
     written = {key for key, _ in flattened(merge(read_toml(run.config_path)))}
-    now = {key: value for key, value in now.items() if key in then or key in written}
+    defaults = kept_settings(validate({}))
+    now = {key: value for key, value in now.items() if key in then or (key in written and value != defaults.get(key))}
     pairs = {key: (then.get(key), now.get(key)) for key in sorted({*then, *now})}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and not all(map(_is_absolute, pair))}
 

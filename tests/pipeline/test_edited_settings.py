@@ -14,7 +14,7 @@ from sftframe.config import read_toml
 from sftframe.errors import ConfigError, DataError
 from sftframe.pipeline import Session
 from sftframe.progress import Observer
-from sftframe.runs import load_run
+from sftframe.runs import RunStore, check_settings, load_run
 
 pytestmark = pytest.mark.usefixtures("plain_drawings")
 
@@ -155,3 +155,19 @@ def test_a_finished_run_whose_settings_were_edited_is_not_compared(finished: Pat
     edit(finished, "train", lr=0.5)
     with pytest.raises(ConfigError, match=r"train\.lr is 0\.5 and was 0\.003"):
         load_run(finished)
+
+
+@pytest.mark.parametrize(("value", "is_change"), [(0.1, False), (0.2, True)], ids=["its default", "another value"])
+def test_a_setting_that_an_older_version_did_not_know_is_a_change_only_with_another_value_than_its_default(
+    stopped: Path, value: float, is_change: bool
+) -> None:
+    # as after `sftframe judge` of the newer version, which writes every setting
+    manifest = json.loads((stopped / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["settings"]["train.weight_decay"]
+    (stopped / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    edit(stopped, "train", weight_decay=value)
+    if is_change:
+        with pytest.raises(ConfigError, match=r"train\.weight_decay is 0\.2 and was not set"):
+            check_settings(RunStore.open(stopped), is_trained=False)
+    else:
+        check_settings(RunStore.open(stopped), is_trained=False)
