@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from sftframe import CausalLM, RunConfig, load_registry, run
-
-pytestmark = pytest.mark.usefixtures("plain_drawings")
+from sftframe import CausalLM, load_registry
+from sftframe.pipeline import Session
+from sftframe.progress import Observer
 
 NUM_STEPS = 10
 PREAMBLE = (
@@ -100,25 +100,26 @@ def our_losses(entries: list[dict[str, str]], folder: Path, mask: str) -> list[f
     """The losses that a run writes to its metrics."""
     data = folder / "data.json"
     data.write_text(json.dumps(entries), encoding="utf-8")
-    run(
-        RunConfig(
-            collate=mask,
-            data={"source": str(data)},
-            train={
-                "max_steps": NUM_STEPS,
-                "batch_size": 8,
-                "lr": 5e-5,
-                "schedule": "constant",
-                "drop_last": True,
-                "eval_every": NUM_STEPS,
-            },
-            generate={"max_new_tokens": 2},
-            seed=123,
-            before=False,
-            threads=1,
-            out=folder / "run",
-        )
-    )
+    layer = {
+        "collate": mask,
+        "data": {"source": str(data)},
+        "train": {
+            "max_steps": NUM_STEPS,
+            "batch_size": 8,
+            "lr": 5e-5,
+            "schedule": "constant",
+            "drop_last": True,
+            "eval_every": NUM_STEPS,
+            "eval_examples": 1,
+        },
+        "generate": {"max_new_tokens": 2},
+        "seed": 123,
+        "threads": 1,
+        "out": folder / "run",
+    }
+    session = Session.start(layer, load_registry(), Observer())
+    with session.at_work():
+        session.train()
     lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
     return [line["loss"] for line in lines if line["kind"] == "step"]
 

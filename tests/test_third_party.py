@@ -96,9 +96,8 @@ def project(folder: Path, name: str, code: str) -> str:
 
 def test_the_example_is_installed_passes_its_own_tests_is_used_and_uninstalled(environment):
     environment.pip("install", str(EXAMPLE))
-    environment._run(
-        str(environment.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE), str(EXAMPLE)
-    )
+    alone = ("-p", "no:cacheprovider", "--disable-plugin-autoload", "--rootdir", str(EXAMPLE))
+    environment._run(str(environment.python), "-m", "pytest", "-q", *alone, str(EXAMPLE))
     plugins, _ = environment.plugins()
     plugin = plugins["sftframe-vicuna:vicuna"]
     assert plugin.pop("import_s") >= 0

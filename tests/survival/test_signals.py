@@ -16,7 +16,18 @@ from sftframe.training import checkpoints
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
-LONG = ("--epochs", "30", "--set", "before=false", "--set", "train.eval_every=1000", "--set", "data.limit=40")
+LONG = (
+    "--epochs",
+    "30",
+    "--set",
+    "before=false",
+    "--set",
+    "train.eval_every=1000",
+    "--set",
+    "data.limit=40",
+    "--threads",
+    "1",
+)
 
 
 def begin(folder: Path, **streams: int) -> subprocess.Popen[bytes]:
