@@ -65,6 +65,8 @@ class FieldNames:
     tools: str | None = None
     media: tuple[str, ...] = ()
     """Columns of the file that may contain images, sounds or films."""
+    others: FieldNames | None = None
+    """The names in entries of another shape: conversations, in a file of which the first shape has no messages."""
 
     @classmethod
     def of(
@@ -152,7 +154,8 @@ class FieldNames:
     def read(self) -> set[str]:
         """All names that are read."""
         others = (self.group, self.part, self.messages, self.system, self.history, self.tools)
-        return {*self.wanted.values(), *(name for name in others if name is not None)}
+        found = {*self.wanted.values(), *(name for name in others if name is not None)}
+        return found if self.others is None else found | self.others.read
 
     def listed(self) -> str:
         """The required names as a message lists them."""

@@ -16,6 +16,7 @@ from sftframe.data.files import HUB, Part, ReadFiles, first_entries, merged, mos
 from sftframe.data.formats import Entries, check_columns, columns_to_read, has_text
 from sftframe.data.parts import PartName, part_called
 from sftframe.errors import ConfigError, DataError
+from sftframe.files import check_plain
 
 _BUILDERS = ("json", "csv", "parquet", "arrow", "text", "cache")
 """Kinds of files that `datasets` reads as plain tables; `cache` has what was read before, to work without a network."""
@@ -222,13 +223,7 @@ def _saved(folder: Path, label: str, names: FieldNames, limit: int | None, part:
     if not files or not all(_is_plain(name) for name in files):
         raise DataError(f"{folder / 'state.json'} names no data files: the folder is damaged, save it again")
     try:
-        size = sum((folder / str(name)).stat().st_size for name in files)
-        if size > most_bytes():
-            raise DataError(
-                f"data: cannot read {label}: {size / 2**20:,.0f} MB, expected at most a quarter of the memory"
-            )
-        tables = [pyarrow.ipc.open_stream(pyarrow.memory_map(str(folder / str(name)))).read_all() for name in files]
-        table = pyarrow.concat_tables(tables)
+        table = pyarrow.concat_tables([_table(folder / str(name), label) for name in files])
         entries = _entries(
             label,
             names,
@@ -242,6 +237,23 @@ def _saved(folder: Path, label: str, names: FieldNames, limit: int | None, part:
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{label}: not a readable Arrow table: {' '.join(str(error).split())}") from error
     return Part(label=label, part=part, entries=entries)
+
+
+def _table(path: Path, label: str) -> Any:
+    """A file of Arrow's stream format; its buffers are checked, because they come from others."""
+    import pyarrow
+
+    batches, left = [], most_bytes()
+    check_plain(path)
+    with pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))) as reader:
+        for batch in reader:
+            left -= batch.nbytes  # unpacked: a small file may have compressed buffers
+            if left < 0:
+                raise DataError(f"data: cannot read {label}: it is larger than a quarter of the memory")
+            batches.append(batch)
+        table = pyarrow.Table.from_batches(batches, schema=reader.schema)
+    table.validate(full=True)
+    return table
 
 
 def _is_plain(name: object) -> bool:

@@ -74,7 +74,10 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
             input=mapped.get("input") or None,
             output=mapped.get("output") or "completion",
         )
-    return replace(names, shape=shape, media=media, **others)
+    lacking = [entry for entry in entries if isinstance(entry, dict) and names.instruction not in entry]
+    found = conversation_key(lacking[:_MOST_LOOKED_AT], names) if names.shape is None else None
+    mixed = None if found is None else recognised(replace(names, shape=found[1]), columns, lacking)
+    return replace(names, shape=shape, media=media, others=mixed, **others)
 
 
 def _shape_of(names: FieldNames, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> ShapeName:
@@ -208,4 +211,5 @@ def shape_text(names: FieldNames) -> str:
     assert names.shape is not None
     extra = [word for word in OTHER_FIELDS if getattr(names, word) is not None]
     words = f" with {' and '.join(extra)}" if extra else ""
-    return f"{SHAPES[names.shape]}{words}"
+    mixed = "" if names.others is None or names.others.shape is None else f", others as {SHAPES[names.others.shape]}"
+    return f"{SHAPES[names.shape]}{words}{mixed}"

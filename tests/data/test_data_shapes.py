@@ -113,6 +113,24 @@ def test_what_stands_beside_an_instruction_and_is_no_text_is_told(
         read(load, {"instruction": "a", "output": "b", **row}, {"instruction": "a", "output": "b"})
 
 
+def test_a_file_may_have_conversations_among_its_entries(load: Load) -> None:
+    rows = [
+        {"instruction": "a", "output": "b", "id": 1},
+        {"messages": [ASKED, SAID]},
+        {"instruction": "c", "output": "d"},
+    ]
+    dataset = read(load, *rows)
+    assert texts(dataset) == [("", "a", "", "b"), ("", "Hi.", "", "Hello!"), ("", "c", "", "d")]
+    assert dataset.shape == "instruction/input/output, others as OpenAI messages"
+    assert [column.name for column in dataset.unused_columns] == ["id"]
+    with pytest.raises(
+        DataError, match=r"entry 3: the conversation begins with the assistant .*; 1 of 4 entries is like"
+    ):
+        read(load, *rows, {"messages": [SAID]})
+    with pytest.raises(DataError, match="entry 1: no field 'instruction'"):
+        read(load, *rows, shape="instruction")
+
+
 def test_a_shape_can_be_set(load: Load) -> None:
     row = {"instruction": "a", "output": "b", "messages": [ASKED, SAID], "conversations": SHAREGPT}
     assert read(load, row, shape="messages").shape == "OpenAI messages"
