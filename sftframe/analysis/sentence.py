@@ -68,7 +68,9 @@ def details(claims: Sequence[Claim], design: Design) -> tuple[str, ...]:
         return claims[0].comparison.comments
     lines = []
     for claim in claims:
-        told = [*([f"{_clause(claim, design)}."] if len(claims) > MAX_FULL else []), *claim.comparison.comments]
+        clause = _clause(claim, design)
+        clause = f"It{clause[2:]}" if clause.startswith("it cannot") else clause  # a name keeps its first letter
+        told = [*([f"{clause}."] if len(claims) > MAX_FULL else []), *claim.comparison.comments]
         if told:
             lines.append(" ".join(told) if len(claims) > MAX_FULL else f"{claim.candidate}: {' '.join(told)}")
     return tuple(lines)
