@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -18,7 +18,8 @@ from typing import Literal, TypeAlias
 from sftframe.errors import ConfigError, PluginError, suggestion
 from sftframe.files import check_target, require_space, whole_dir, write_json, write_whole
 from sftframe.plugins import CausalLM, PromptStyle, Tokenizer
-from sftframe.records import Example, ExportSettings
+from sftframe.prompts.tokens import writes
+from sftframe.records import Example, ExportSettings, Turn
 from sftframe.version import __version__
 
 
@@ -27,6 +28,7 @@ class Slot(Enum):
 
     INSTRUCTION = "instruction"
     INPUT = "input"
+    SYSTEM = "system"
 
 
 Piece: TypeAlias = str | Slot
@@ -46,12 +48,40 @@ class PromptTemplate:
     answer_end: str
     """What it writes after an answer, before the end token, for instance a closing tag."""
     stop_strings: tuple[str, ...]
+    conversation: ConversationTemplate | None = None
+    """None: it writes single questions only."""
 
     def render(self, instruction: str, input: str = "") -> str:
         """The prompt, as the style would write it."""
         filled = {Slot.INSTRUCTION: instruction, Slot.INPUT: input}
         pieces = self.with_input if input else self.without_input
         return "".join(filled[piece] if isinstance(piece, Slot) else piece for piece in pieces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """The prompt of an exchange."""
+
+    without_input: tuple[Piece, ...]
+    with_input: tuple[Piece, ...]
+
+    def render(self, example: Example) -> str:
+        """The prompt of an example's one exchange."""
+        filled = {Slot.INSTRUCTION: example.instruction, Slot.INPUT: example.input, Slot.SYSTEM: example.system}
+        pieces = self.with_input if example.input else self.without_input
+        return "".join(filled[piece] if isinstance(piece, Slot) else piece for piece in pieces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationTemplate:
+    """What a prompt style writes in a conversation."""
+
+    first: Prompts
+    after_system: Prompts | None
+    """The first exchange with a system message before it; None: the style writes none."""
+    later: Prompts
+    is_open: bool
+    """The tokenizer's end token closes every answer; else only the last one."""
 
 
 PROBES = (
@@ -97,7 +127,70 @@ def derive_template(style: PromptStyle) -> PromptTemplate:
         raise _no_template(style, "its own words depend on the example")
     for what, example in _trials():
         _check(style, first, what, example)
-    return first
+    return replace(first, conversation=_conversation(style, first))
+
+
+def _conversation(style: PromptStyle, template: PromptTemplate) -> ConversationTemplate | None:
+    """The template of conversations; None if the style writes none, or none of fixed words."""
+    probe = _probe_of_exchanges("Say one.", "Say two.")
+    if not writes(style, probe):
+        return None
+    has_system = writes(style, replace(probe, system=_SYSTEM))
+    found = ConversationTemplate(
+        first=_prompts(style, probe, 0),
+        after_system=_prompts(style, replace(probe, system=_SYSTEM), 0) if has_system else None,
+        later=_prompts(style, probe, 1),
+        is_open=not template.answer_end,
+    )
+    is_alike = found.first == Prompts(without_input=template.without_input, with_input=template.with_input)
+    trials = [_probe_of_exchanges(text, other) for text, other in (("Line 1:\n- a?", "{{ x }}"), (" b ", "« é »"))]
+    if has_system:
+        trials += [replace(trial, system=text) for trial in trials for text in ("Be brief.", "é:\n\n{0}")]
+    return found if is_alike and all(_is_written(style, template, found, trial) for trial in trials) else None
+
+
+_SYSTEM = "placeholder for system"
+
+
+def _probe_of_exchanges(text: str, other: str) -> Example:
+    """Five exchanges, with and without input."""
+    inputs = ("", "an input", "", "", "another input")
+    first, *more, last = [
+        Turn(instruction=f"{text} {number}", input=given and f"{given} {other}", output=f"{other} answer {number}")
+        for number, given in enumerate(inputs)
+    ]
+    return Example(index=0, turns=(first, *more), instruction=last.instruction, input=last.input, output=last.output)
+
+
+def _prompts(style: PromptStyle, probe: Example, number: int) -> Prompts:
+    """The prompt of an exchange, with the input of that exchange taken out and put in."""
+    exchange = probe.exchanges[number]
+
+    def written(given: str) -> tuple[Piece, ...]:
+        changed = replace(probe.turns[number], input=given)
+        turns = (*probe.turns[:number], changed, *probe.turns[number + 1 :])
+        text = "".join(piece.text for piece in style.render_turns(replace(probe, turns=turns))[number][0])
+        slots = {exchange.instruction: Slot.INSTRUCTION, given: Slot.INPUT, exchange.system: Slot.SYSTEM}
+        return _cut(text, {value: slot for value, slot in slots.items() if value})
+
+    return Prompts(without_input=written(""), with_input=written("placeholder for input"))
+
+
+def _is_written(
+    style: PromptStyle, template: PromptTemplate, conversation: ConversationTemplate, example: Example
+) -> bool:
+    """Whether the template writes a conversation as the style does."""
+    written = [tuple("".join(piece.text for piece in part) for part in turn) for turn in style.render_turns(example)]
+    for number, (exchange, (prompt, answer)) in enumerate(zip(example.exchanges, written, strict=True)):
+        prompts = conversation.later if number else conversation.first
+        if exchange.system and conversation.after_system:
+            prompts = conversation.after_system
+        if (prompt, answer) != (
+            prompts.render(exchange),
+            template.answer_start + exchange.output + template.answer_end,
+        ):
+            return False
+    return True
 
 
 def _trials() -> Iterator[tuple[str, Example]]:
@@ -127,6 +220,8 @@ def control_tokens_in(style: PromptStyle, tokenizer: Tokenizer) -> list[str]:
     was never trained.
     """
     examples = [each for probe in PROBES for each in (probe, replace(probe, input=""))]
+    talk = _probe_of_exchanges("Say one.", "Say two.")
+    examples += [each for each in (talk, replace(talk, system=_SYSTEM)) if writes(style, each)]
     texts = ["".join(piece.text for part in style.render(each) for piece in part) for each in examples]
     return sorted(name for name in tokenizer.control_tokens if any(name in text for text in texts))
 
@@ -147,11 +242,17 @@ def _template(style: PromptStyle, probe: Example) -> PromptTemplate:
 
 def _pieces(style: PromptStyle, probe: Example) -> tuple[Piece, ...]:
     slots = {text: slot for slot in Slot if (text := getattr(probe, slot.value))}
-    cut = re.split("(" + "|".join(map(re.escape, slots)) + ")", style.prompt_text(probe))
-    for text, slot in slots.items():
-        if text not in cut:
+    pieces = _cut(style.prompt_text(probe), slots)
+    for slot in slots.values():
+        if slot not in pieces:
             raise _no_template(style, f"it does not write the {slot.value} as it is given")
-    return tuple(slots.get(text, text) for text in cut if text)
+    return pieces
+
+
+def _cut(text: str, slots: Mapping[str, Slot]) -> tuple[Piece, ...]:
+    """The text with slots in place of their texts."""
+    parts = re.split("(" + "|".join(map(re.escape, slots)) + ")", text)
+    return tuple(slots.get(part, part) for part in parts if part)
 
 
 def _around_answer(style: PromptStyle, probe: Example) -> tuple[str, str]:
@@ -174,12 +275,61 @@ ONE_TURN = "This model was tuned on single questions: give one user message, and
 
 PLAIN_TEXT = "This model was tuned on plain text: give the content as one text, not as a list of parts."
 
-_EXPRESSIONS = {Slot.INSTRUCTION: "question['content']", Slot.INPUT: "question['input']"}
+IN_TURNS = "This model was tuned on conversations: give one system message at most, then user and assistant in turns."
+
+_EXPRESSIONS = {Slot.INSTRUCTION: "question['content']", Slot.INPUT: "question['input']", Slot.SYSTEM: "system"}
 
 
 def chat_template(template: PromptTemplate) -> str:
     """The template in Jinja. All text is in string literals, so that white space between tags never matters."""
-    return "\n".join(_lines(template)) + "\n"
+    lines = _lines(template) if template.conversation is None else _conversation_lines(template, template.conversation)
+    return "\n".join(lines) + "\n"
+
+
+def _conversation_lines(template: PromptTemplate, conversation: ConversationTemplate) -> Iterator[str]:
+    yield "{%- set has_system = messages[0]['role'] == 'system' -%}"
+    yield "{%- set system = messages[0]['content'] if has_system else '' -%}"
+    yield "{%- set said = messages[1:] if has_system else messages -%}"
+    if conversation.after_system is None:
+        yield "{%- if has_system -%}"
+        yield f"  {{{{- raise_exception({_literal(NO_SYSTEM)}) -}}}}"
+        yield "{%- endif -%}"
+    yield "{%- if not said -%}"
+    yield f"  {{{{- raise_exception({_literal(IN_TURNS)}) -}}}}"
+    yield "{%- endif -%}"
+    yield "{%- for question in said -%}"
+    yield "{%- if question['role'] != ('assistant' if loop.index0 % 2 else 'user') -%}"
+    yield f"  {{{{- raise_exception({_literal(IN_TURNS)}) -}}}}"
+    yield "{%- endif -%}"
+    yield "{%- if question['content'] is not string or system is not string -%}"
+    yield f"  {{{{- raise_exception({_literal(PLAIN_TEXT)}) -}}}}"
+    yield "{%- endif -%}"
+    yield "{%- if question['role'] == 'assistant' -%}"
+    answer = [_literal(template.answer_start), "question['content']", _literal(template.answer_end)]
+    yield from _outputs(text for text in answer if text != _literal(""))
+    if conversation.is_open:
+        yield "  {{- eos_token -}}"
+    else:
+        yield "  {%- if loop.last -%}"
+        yield "    {{- eos_token -}}"
+        yield "  {%- endif -%}"
+    if conversation.after_system is not None:
+        yield "{%- elif loop.first and system -%}"
+        yield from _question_lines(conversation.after_system)
+    yield "{%- elif loop.first -%}"
+    yield from _question_lines(conversation.first)
+    yield "{%- else -%}"
+    yield from _question_lines(conversation.later)
+    yield "{%- endif -%}"
+    yield "{%- endfor -%}"
+
+
+def _question_lines(prompts: Prompts) -> Iterator[str]:
+    yield "{%- if question['input'] -%}"
+    yield from _prompt(prompts.with_input, "add_generation_prompt or not loop.last")
+    yield "{%- else -%}"
+    yield from _prompt(prompts.without_input, "add_generation_prompt or not loop.last")
+    yield "{%- endif -%}"
 
 
 def _lines(template: PromptTemplate) -> Iterator[str]:
@@ -194,9 +344,9 @@ def _lines(template: PromptTemplate) -> Iterator[str]:
     yield f"  {{{{- raise_exception({_literal(PLAIN_TEXT)}) -}}}}"
     yield "{%- endif -%}"
     yield "{%- if question['input'] -%}"
-    yield from _prompt(template.with_input)
+    yield from _prompt(template.with_input, "add_generation_prompt or has_answer")
     yield "{%- else -%}"
-    yield from _prompt(template.without_input)
+    yield from _prompt(template.without_input, "add_generation_prompt or has_answer")
     yield "{%- endif -%}"
     yield "{%- if has_answer -%}"
     answer = (_literal(template.answer_start), "messages[1]['content']", _literal(template.answer_end), "eos_token")
@@ -204,13 +354,13 @@ def _lines(template: PromptTemplate) -> Iterator[str]:
     yield "{%- endif -%}"
 
 
-def _prompt(pieces: tuple[Piece, ...]) -> Iterator[str]:
+def _prompt(pieces: tuple[Piece, ...], is_answered: str) -> Iterator[str]:
     """The question; the words after it, which ask for the answer, only if an answer follows."""
     is_open = isinstance(pieces[-1], Slot)
     asked, asking = (pieces, ()) if is_open else (pieces[:-1], pieces[-1:])
     yield from _outputs(map(_expression, asked))
     if asking:
-        yield "  {%- if add_generation_prompt or has_answer -%}"
+        yield f"  {{%- if {is_answered} -%}}"
         yield from _outputs(map(_expression, asking), indent=4)
         yield "  {%- endif -%}"
 
