@@ -18,7 +18,6 @@ from typing import Literal, TypeAlias
 from sftframe.errors import ConfigError, PluginError, suggestion
 from sftframe.files import check_target, require_space, whole_dir, write_json, write_whole
 from sftframe.plugins import CausalLM, PromptStyle, Tokenizer
-from sftframe.prompts.tokens import writes
 from sftframe.records import Example, ExportSettings, Turn
 from sftframe.version import __version__
 
@@ -132,6 +131,8 @@ def derive_template(style: PromptStyle) -> PromptTemplate:
 
 def _conversation(style: PromptStyle, template: PromptTemplate) -> ConversationTemplate | None:
     """The template of conversations; None if the style writes none, or none of fixed words."""
+    from sftframe.prompts.tokens import writes  # imports numpy, which listing must not
+
     probe = _probe_of_exchanges("Say one.", "Say two.")
     if not writes(style, probe):
         return None
@@ -219,6 +220,8 @@ def control_tokens_in(style: PromptStyle, tokenizer: Tokenizer) -> list[str]:
     sftframe trains such a word as ordinary tokens, by its letters. Other programs read one control token there, which
     was never trained.
     """
+    from sftframe.prompts.tokens import writes  # imports numpy, which listing must not
+
     examples = [each for probe in PROBES for each in (probe, replace(probe, input=""))]
     talk = _probe_of_exchanges("Say one.", "Say two.")
     examples += [each for each in (talk, replace(talk, system=_SYSTEM)) if writes(style, each)]
