@@ -308,7 +308,7 @@ def test_the_details_are_what_the_sentence_leaves_out() -> None:
     assert details([style], JUDGED) == (plan,)
     assert details([style, MASK], JUDGED) == (f"prompt phi3: {plan}",)
     assert details([style, MASK, PADDING, MASK], JUDGED)[:2] == (
-        "it cannot be told whether prompt phi3 is better or worse than prompt alpaca (+1.5 points of 100, 95 % "
+        "It cannot be told whether prompt phi3 is better or worse than prompt alpaca (+1.5 points of 100, 95 % "
         "interval "
         f"-1.3 to +4.3). {plan}",
         "collate mask-instruction is better than collate mask-pad (+5.3 points of 100, 95 % interval +2.9 to +7.8).",

@@ -190,7 +190,7 @@ def test_of_many_comparisons_the_headline_counts_and_a_list_has_each(make_result
     many = several_of(make_result(), "cannot tell", "equivalent", "better", "cannot tell")
     parsed = outline(comparison_page(PageInput(result=many)))
     assert "of 4 arms compared with collate mask-pad, 1 is better (" in parsed.text
-    assert parsed.text.count("it cannot be told whether collate mask-instruction is better or worse than") == 2
+    assert parsed.text.count("It cannot be told whether collate mask-instruction is better or worse than") == 2
 
 
 def test_one_seed_failed_cells_and_what_is_not_paired_are_said_below_the_verdict(
