@@ -123,6 +123,24 @@ class CellResult:
     """Why it failed, one line; empty if the run is complete."""
 
 
+def _known_tuning(plan: Plan, folder: AblationFolder) -> Tuning:
+    """What the arms have chosen. The file may come from somebody else, so it can only name what the plan lets them try.
+
+    Raises:
+        ConfigError: it has other values than the plan, or is damaged.
+    """
+    tuning = folder.read_tuning()
+    names = {arm.slug: arm.name for arm in plan.grid.arms}
+    for arm in tuning.arms:
+        tried = plan.tried.get(arm.slug, ()) if names.get(arm.slug) == arm.arm else ()
+        if not arm.values or any(value.settings not in tried for value in arm.values):
+            raise ConfigError(
+                f"{folder.tuning_path}: the values of arm {arm.slug!r} are not those of the plan; remove the file, and "
+                "the arm chooses again"
+            )
+    return tuning
+
+
 def _validation_loss(run: RunStore) -> tuple[float, float]:
     """Response NLL per byte on the validation part of the model that a run ended with, and its seconds of training."""
     evals = read_curves(read_json_lines(run.metrics_path)).evals
@@ -141,7 +159,7 @@ class Ablation:
         self.folder = folder
         self.registry = registry
         self._extension = extension  # a new plan, written when its cells are run
-        self.tuning = folder.read_tuning()
+        self.tuning = _known_tuning(plan, folder)
 
     @classmethod
     def start(cls, plan: Plan, registry: Registry, out: Path | None = None) -> Ablation:

@@ -148,7 +148,8 @@ def look_rows(result: ComparisonResult) -> list[tuple[str, ...]]:
             bound = "not corrected" if not look.is_corrected else "–" if found.bound is None else f"±{found.bound:.2f}"
             other = f" {yardstick.key}" if yardstick.key != result.main.yardstick.key else ""
             difference = f"{yardstick.signed(found.difference)}{other}"
-            rows.append((str(len(look.seeds)), found.candidate, difference, bounds, z, bound, found.verdict))
+            name = escape_controls(found.candidate)  # from a file that may be somebody else's
+            rows.append((str(len(look.seeds)), name, difference, bounds, z, bound, found.verdict))
     return rows
 
 

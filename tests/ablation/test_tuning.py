@@ -96,6 +96,17 @@ def test_a_resume_keeps_the_runs_that_were_tried_and_chooses_the_same(grid: Abla
     assert Ablation.reopen(grid.folder.path, toys.registry).tuning == again.tuning
 
 
+@pytest.mark.parametrize("settings", [{"train.lr": 0.3}, {"data.source": "/etc/passwd"}, {}], ids=str)
+def test_a_file_of_choices_can_only_name_what_the_plan_tries(
+    grid: Ablation, toys: Any, settings: dict[str, Any]
+) -> None:
+    value = TriedValue(settings=settings, losses=(1.0,), seconds=1.0)
+    arm = TunedArm(arm="mask-pad", slug="mask-pad", values=(value,))
+    grid.folder.write_tuning(Tuning(seeds=(9,), arms=(arm,)))
+    with pytest.raises(ConfigError, match=r"tuning\.json: the values of arm 'mask-pad' are not those of the plan"):
+        Ablation.reopen(grid.folder.path, toys.registry)
+
+
 def test_a_value_that_cannot_be_trained_is_not_chosen_and_an_arm_without_any_is_an_error(
     plan: Plans, toys: Any, tmp_path: Path
 ) -> None:
