@@ -144,10 +144,14 @@ def match_quantities(words: Sequence[str], expected: Sequence[str], question: Se
     met: set[str] = set()
     others: set[str] = set()
     found, copied = [], 0
+    meant: dict[tuple[str, _Unit], Quantity | None] = {}
     for one in quantities(words):
-        is_asked = any(one.unit == other.unit and one.number == other.number for other in asked)
-        alike = [other for other in wanted if other.is_same(one) and (other.unit == one.unit or not is_asked)]
-        same = next((other for other in alike if other.unit == one.unit), alike[0] if alike else None)
+        key = one.number, one.unit
+        if key not in meant:
+            is_asked = any(one.unit == other.unit and one.number == other.number for other in asked)
+            alike = [other for other in wanted if other.is_same(one) and (other.unit == one.unit or not is_asked)]
+            meant[key] = next((other for other in alike if other.unit == one.unit), alike[0] if alike else None)
+        same = meant[key]
         if same is None:
             others |= {one.number} if one.end > one.start + 1 else set()
             continue

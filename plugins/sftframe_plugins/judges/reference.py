@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from sftframe import Contact, Judge, JudgeItem, Verdict
+from sftframe_plugins.judges.formulas import has_same_value
 from sftframe_plugins.judges.initials import match_initials, without_initials
 from sftframe_plugins.judges.opposites import match_opposites
 from sftframe_plugins.judges.parts import (
@@ -474,6 +475,8 @@ def _grade_one(item: JudgeItem, reference: str, constants: Constants) -> tuple[f
         return 0.0, "only repeats the question"
     if not expected:
         return 0.0, "the reference is empty"
+    if has_same_value(f"{item.instruction}\n{item.input}", reference, item.answer):
+        return 100.0, "a formula with the value of the reference's"
     question = [*instruction, *given]
     opposed, stands = "", Stance() if is_program else stance(reference, answer)
     if not is_strict:

@@ -56,7 +56,7 @@ def test_systems_of_different_wordiness_are_as_far_apart_as_people_say():
 def test_awkward_answers_are_graded_more_like_people_than_by_chance():
     entries = entries_of("awkward.json")
     scores = [graded(entry, "model_response") for entry in entries]
-    assert stats.pearsonr(scores, [entry["human_score"] for entry in entries]).statistic > 0.65
+    assert stats.pearsonr(scores, [entry["human_score"] for entry in entries]).statistic > 0.7
 
 
 ANSWERS = Path(__file__).parent / "answers"
