@@ -265,7 +265,6 @@ def _comparison(
         grouping=grouping,
         settles=_more_labels(correction),
     )
-    comments = (*explanation.comments, _alone(correction))
     return Comparison(
         baseline=pair.names[0],
         candidate=pair.names[1],
@@ -278,8 +277,8 @@ def _comparison(
         p_equivalence=p_equivalence,
         equivalence_interval=narrow,
         verdict=verdict,
-        explanation=str(replace(explanation, comments=comments)),
-        comments=comments,
+        explanation=str(replace(explanation, comments=(*explanation.comments, _alone(correction)))),
+        comments=explanation.comments,
         needed=None,
         minimum_detectable=None,
         components=components_of(found.spread),

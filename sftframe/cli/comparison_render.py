@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sftframe.analysis import ComparisonResult, YardstickTable
 from sftframe.cli.console import one_line, out, prose, untitled_columns
+from sftframe.cli.labels_render import show_people
 from sftframe.formatting import p_text
 from sftframe.report import LOOK_COLUMNS, look_rows, next_questions
 
@@ -27,6 +28,8 @@ def show_comparison_result(result: ComparisonResult) -> None:
         _show(console, _all_yardsticks(result), _yardsticks_as_lines(result))
     if rows := look_rows(result):
         _show(console, _looks(rows), _looks_as_lines(rows))
+    if result.people is not None:
+        show_people(result.people)
     for question, lines in next_questions(result):
         prose(console, Text.assemble((f"{question}: ", "bold"), lines[0]))
         for line in lines[1:]:

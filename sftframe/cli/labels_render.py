@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from rich.table import Table
 from rich.text import Text
 
-from sftframe.analysis import Agreement, Bias, Corrected, CorrectedMean
+from sftframe.analysis import Agreement, Corrected, CorrectedMean, PeopleFindings
 from sftframe.cli.console import out, prose, untitled_columns
-from sftframe.formatting import signed
+from sftframe.report import agreement_facts, bias_rows, bias_text, pair_rows
 
 
 def show_corrected_mean(found: CorrectedMean) -> None:
     """The corrected mean beside the judge's own, the agreement, and what was left out."""
     mean = found.mean
     table = untitled_columns(f"people's labels · {mean.num_labels} of {mean.num_items} items")
-    for label, text in (*_mean_rows(mean), *agreement_rows(found.agreement)):
+    for label, text in (*_mean_rows(mean), *_agreement_rows(found.agreement)):
         table.add_row(label, Text(text))
     out().print(table)
     for note in found.notes:
@@ -33,36 +34,31 @@ def _mean_rows(mean: Corrected) -> Iterator[tuple[str, str]]:
     yield "judge's weight", f"{mean.power_tuning:.2f} (0 = its scores say nothing about the labels)"
 
 
-def agreement_rows(found: Agreement) -> Iterator[tuple[str, str]]:
-    """Label and text of the lines on how judge and people agree."""
-    parts = [
-        f"{name} {value:.2f}"
-        for name, value in (("Pearson", found.pearson), ("Spearman", found.spearman))
-        if value is not None
-    ]
-    if found.accuracy is not None:
-        parts.append(f"{found.accuracy:.0%} of the answers alike, if 50 points and more are right")
-    yield "agreement", f"{'; '.join(parts) or 'not known'} ({found.num_answers} answers)"
+def _agreement_rows(found: Agreement) -> Iterator[tuple[str, str]]:
+    yield from agreement_facts(found)
     for part in found.arms:
-        yield "judge minus people" if len(found.arms) == 1 else f"… {part.name}", bias_text(part)
+        yield "judge minus people", bias_text(part)
     for part in found.lengths:
         yield f"… {part.name}", bias_text(part)
-    if found.length_slope is not None and found.length_slope_ci95 is not None:
-        low, high = found.length_slope_ci95
-        yield (
-            "… twice as long",
-            f"{signed(found.length_slope, 1)} (95 % interval {signed(low, 1)} to {signed(high, 1)})",
-        )
-    if found.num_twice:
-        alpha = "not known, all labels are alike" if found.alpha is None else f"{found.alpha:.2f}"
-        yield "people among them", f"Krippendorff's alpha {alpha} ({found.num_twice} answers with several labels)"
 
 
-def bias_text(part: Bias) -> str:
-    """The difference with its interval, and both means."""
-    bounds = (
-        f" (95 % interval {signed(part.low, 1)} to {signed(part.high, 1)})"
-        if part.low is not None and part.high is not None
-        else ""
-    )
-    return f"{signed(part.difference, 1)} points{bounds}: {part.judge:.1f} and {part.people:.1f}"
+def show_people(people: PeopleFindings) -> None:
+    """What people and judge say of each candidate alone, and the judge's bias."""
+    pairs = _numbers("candidate", ("labelled", "people and judge", "labels alone", "judge alone"))
+    for row in pair_rows(people):
+        pairs.add_row(Text(row.candidate), row.num_labels, row.corrected, row.labels_alone, row.judge_alone)
+    bias = _numbers("labelled answers", ("number", "judge", "people", "judge minus people"))
+    for part in bias_rows(people.agreement):
+        bias.add_row(Text(part.part), part.num_answers, part.judge, part.people, part.difference)
+    out().print(pairs)
+    out().print(bias)
+    for label, text in agreement_facts(people.agreement):
+        prose(out(), Text(f"{label[:1].upper()}{label[1:]}: {text}"))
+
+
+def _numbers(first: str, others: Sequence[str]) -> Table:
+    table = Table(title_justify="left")
+    table.add_column(first)
+    for column in others:
+        table.add_column(Text(column), justify="right", overflow="fold")
+    return table

@@ -12,6 +12,7 @@ from sftframe.report.documents import (
     next_questions,
 )
 from sftframe.report.label_page import label_page
+from sftframe.report.people import agreement_facts, bias_rows, bias_text, pair_rows
 from sftframe.report.rendering import render_page
 from sftframe.report.run_page import ReportInput, report_page
 from sftframe.report.summary import summary_document
@@ -21,6 +22,9 @@ __all__ = [
     "Curves",
     "PageInput",
     "ReportInput",
+    "agreement_facts",
+    "bias_rows",
+    "bias_text",
     "comparison_csv",
     "comparison_document",
     "comparison_markdown",
@@ -29,6 +33,7 @@ __all__ = [
     "look_rows",
     "loss_chart",
     "next_questions",
+    "pair_rows",
     "read_arm_curves",
     "read_curves",
     "render_page",

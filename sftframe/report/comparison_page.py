@@ -40,6 +40,7 @@ from sftframe.report.documents import (
     looks_sentence,
     next_questions,
 )
+from sftframe.report.people import agreement_facts, bias_rows, pair_rows
 from sftframe.report.rendering import Headline, Table, manifest_tables, render_page
 from sftframe.report.run_tables import show_example
 from sftframe.runs import LoadedRun
@@ -370,6 +371,7 @@ _WIDE, _NARROW, _SMALL = (9.0, 4.2), (4.6, 3.8), (4.6, 3.0)
 SECTIONS = {
     "differences": "Differences",
     "arms": "Arms",
+    "people": "Judge and people",
     "costs": "Cost",
     "curves": "The course of training",
     "counted": "Which tokens counted",
@@ -409,7 +411,7 @@ def _content(page: PageInput) -> dict[str, Any]:
     result = page.result
     flips = {name: len(found) for name, found in result.flips.items()}
     return {
-        "sections": SECTIONS,
+        "sections": {key: name for key, name in SECTIONS.items() if key != "people" or result.people},
         "title": page.title,
         "result": result,
         "main": result.main,
@@ -439,6 +441,7 @@ def _content(page: PageInput) -> dict[str, Any]:
         "seeds": result.main.table.seeds,
         "costs": cost_rows(result),
         "duration": duration,
+        **_people(result),
         **_curves(page),
         **_gradients(page),
         "shares": {arm.name: shares for arm in result.arms if (shares := counted_share(arm))},
@@ -455,6 +458,16 @@ def _content(page: PageInput) -> dict[str, Any]:
         "command": page.command,
         "facts": comparison_facts(result),
         "methods": comparison_methods(result),
+    }
+
+
+def _people(result: ComparisonResult) -> dict[str, Any]:
+    if result.people is None:
+        return {}
+    return {
+        "people_pairs": pair_rows(result.people),
+        "people_bias": bias_rows(result.people.agreement),
+        "people_facts": list(agreement_facts(result.people.agreement)),
     }
 
 

@@ -22,6 +22,7 @@ from sftframe.files import plain
 from sftframe.formatting import p_text
 from sftframe.report import summary as facts
 from sftframe.report.costs import Cost, cost_in_words, cost_of_arm, costs_document, total
+from sftframe.report.people import people_lines, people_markdown
 from sftframe.report.summary import RunFacts
 
 MAX_TOLD = 6
@@ -106,6 +107,7 @@ def next_questions(result: ComparisonResult) -> tuple[tuple[str, tuple[str, ...]
     told = (
         ("How large", result.effects if is_short else ()),
         ("How sure", (*(result.worths if is_short else ()), groups_cost(result.main))),
+        ("What people say", people_lines(result)),
         ("What would settle it" if is_short else "Each comparison", result.details),
         ("What to do", (result.remedy,)),
         ("What it cost", (cost_in_words(total([cost_of_arm(arm) for arm in result.arms])),)),
@@ -290,6 +292,7 @@ def comparison_markdown(result: ComparisonResult) -> str:
         lines.append(f"| {_code(arm.name)} | " + " | ".join(figures) + " |")
     remarks = [f"{question}: {line}" for question, answers in next_questions(result) for line in answers]
     lines += ["", *(f"- {line}" for line in (*remarks, *result.notes))]
+    lines += people_markdown(result)
     facts = comparison_facts(result)
     lines += ["", "| set-up | |", "|---|---|"] if facts else []
     lines += [f"| {label} | {_cell(value)} |" for label, value in facts]

@@ -78,8 +78,8 @@ def test_people_turn_the_verdict_of_an_unjust_judge_round(compared):
     assert (pair.num_labels, pair.num_items) == (40, 80)
     assert pair.judge_alone == pytest.approx(judged.main.table.comparisons[0].difference)
     assert found.sentence.startswith("By people's labels of 40 of 80 items and the scores of toy, ")
-    assert "their labels alone say" in found.details[0]
-    assert "the judge alone -9.68." in found.details[0]
+    assert "their labels alone say" in comparison.explanation
+    assert "the judge alone -9.68." in comparison.explanation
 
 
 def test_the_judges_own_comparison_stays_beside_it(compared):
