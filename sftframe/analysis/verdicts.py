@@ -404,14 +404,23 @@ def _tests(pair: PairedDifferences, correction: Correction | None, question: _Qu
     return _Tests(p=p, p_equivalence=same, correction=correction)
 
 
+def _has_next(looks: Looks | None) -> bool:
+    """Whether the next look, with its own level and number of seeds, is planned."""
+    return looks is not None and looks.is_corrected and looks.next is not None
+
+
+def _strict(correction: Correction | None, alpha: float) -> float:
+    """The level of this look alone."""
+    return alpha if correction is None else max(correction.level(alpha), SMALLEST_LEVEL)
+
+
 def _interval(
     pair: PairedDifferences, correction: Correction | None, alpha: float, score_range: float | None
 ) -> Interval | None:
     """At level 1 - alpha; where looks are allowed for, it holds for all of them together."""
     if correction is None:
         return confidence_interval(pair, level=1 - alpha, score_range=score_range)
-    strict = max(correction.level(alpha), SMALLEST_LEVEL)
-    found = confidence_interval(pair, level=1 - strict, score_range=score_range)
+    found = confidence_interval(pair, level=1 - _strict(correction, alpha), score_range=score_range)
     return None if found is None else replace(found, level=1 - alpha)
 
 
@@ -485,8 +494,10 @@ def _comparison(
         num_seeds=pair.values.shape[0],
         missing=missing,
         grouping=groups,
-        worth=worth_of_more(spread_of(pair, score_range=question.score_range), alpha=ALPHA, group_size=pair.group_size)
-        if interval is not None and verdict != "identical"
+        worth=worth_of_more(
+            spread_of(pair, score_range=score_range), alpha=_strict(correction, ALPHA), group_size=pair.group_size
+        )
+        if interval is not None and verdict != "identical" and not _has_next(question.looks)
         else None,
         seed_differences=tuple(pair.values.mean(axis=1).tolist()),
         look=None if correction is None else correction.test(p_value(pair, score_range=score_range), pair.mean, ALPHA),

@@ -169,3 +169,14 @@ def test_holm_is_applied_after_the_looks(planted) -> None:
         (alone,) = compare_arms({"a": scores["a"], found.candidate: scores[found.candidate]}, looks=looks).comparisons
         assert found.p_value == pytest.approx(alone.p_value)
         assert found.p_holm >= found.p_value
+
+
+def test_the_worth_of_more_is_told_at_the_last_look_alone_and_with_its_interval(planted) -> None:
+    arms = planted({"a": 0.0, "b": 3.0}, num_seeds=5, num_items=60)
+    early = compare_arms(arms, looks=Looks(taken=((0, 1, 2, 3, 4),), planned=(5, 8))).comparisons[0]
+    last = compare_arms(arms, looks=Looks(taken=((0, 1, 2), (0, 1, 2, 3, 4)), planned=(3, 5))).comparisons[0]
+    assert early.worth is None  # how many seeds come next is planned
+    assert last.worth is not None
+    assert last.interval is not None
+    assert last.worth.half_width == pytest.approx((last.interval.high - last.interval.low) / 2)
+    assert last.worth.half_width > compare_arms(arms).comparisons[0].worth.half_width
