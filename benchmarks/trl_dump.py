@@ -44,13 +44,13 @@ def _texts() -> Rows:
 
     style = load_registry().prompt_style("alpaca")
     dataset = load_examples(DataConfig(limit=NUM_ROWS))
-    rows = []
+    rows, answered = [], (Role.RESPONSE, Role.END)
     for example in split(dataset, DataConfig(limit=NUM_ROWS)).train:
         segments = list(style.segments(example))
         rows.append(
             {
-                "prompt": "".join(part.text for part in segments if part.role < Role.RESPONSE),
-                "completion": "".join(part.text for part in segments if part.role >= Role.RESPONSE),
+                "prompt": "".join(part.text for part in segments if part.role not in answered),
+                "completion": "".join(part.text for part in segments if part.role in answered),
             }
         )
     return rows

@@ -144,12 +144,17 @@ def _parts(found: Dataset, config: RunConfig, observer: TerminalObserver) -> dic
     return {name: [example.index for example in part] for name, part in named.items()}
 
 
-def _tokens(found: Dataset, config: RunConfig, registry: Registry, observer: TerminalObserver) -> TokenLengths:
+def _tokens(found: Dataset, config: RunConfig, registry: Registry, observer: TerminalObserver) -> TokenLengths | None:
+    """None if the prompt style cannot write these data; what they contain can be looked at all the same."""
     from sftframe.audit import TokenLengths
     from sftframe.pipeline import Components, count_tokens
 
     components = Components.choose(config, registry)
-    prompts, answers = count_tokens(found.examples, config, components, observer)
+    try:
+        prompts, answers = count_tokens(found.examples, config, components, observer)
+    except DataError as error:
+        observer.warn(f"tokens are not counted: {error}; another --prompt may write these data")
+        return None
     context_length = components.backend.context_length()
     return TokenLengths(
         style=config.prompt.name,

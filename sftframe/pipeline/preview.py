@@ -148,7 +148,7 @@ def count_tokens(
     observer.end()
     prompts, answers = {}, {}
     for row in store:
-        asked = np.flatnonzero(np.asarray(row.roles) < Role.RESPONSE)
+        asked = np.flatnonzero(~np.isin(row.roles, (Role.RESPONSE, Role.END)))
         prompts[row.index] = int(asked[-1]) + 1 if len(asked) else 0
         answers[row.index] = len(row.ids) - prompts[row.index]
     return prompts, answers

@@ -87,3 +87,26 @@ def test_rows_that_cannot_be_used_are_listed_and_left_out(cli: Cli, tmp_path):
     assert "clean.jsonl: 12 rows written, 2 left out" in done.out
     left_out = [json.loads(line) for line in (tmp_path / "clean.dropped.jsonl").read_text().splitlines()]
     assert [(row["reasons"], row["line"]) for row in left_out] == [(["invalid"], 13), (["invalid"], 14)]
+
+
+CHAT = {
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "1"},
+        {"role": "user", "content": "And two?"},
+        {"role": "assistant", "content": "It is the number two."},
+    ]
+}
+
+
+def test_conversations_are_looked_at_with_a_style_that_does_not_write_them(cli: Cli, tmp_path):
+    (tmp_path / "chat.json").write_text(json.dumps([CHAT] * 11), encoding="utf-8")
+    done = cli("data", "chat.json")
+    assert done.code == 0
+    assert "tokens are not counted" in done.err
+    assert "11 with earlier turns, 11 with a system message" in done.out
+    with_style = cli("data", "chat.json", "--prompt", "chatml", "--json").json
+    lengths = {(length["what"], length["unit"]): length["most"] for length in with_style["lengths"]}
+    # the last answer alone, with what ends it: the second answer is shorter than all that comes before
+    assert 5 <= lengths["answer", "tokens"] < lengths["prompt", "tokens"]
