@@ -471,11 +471,22 @@ def krippendorff_alpha(groups: Iterable[Sequence[float]]) -> float | None:
     return 1 - observed / number / expected
 
 
+def _before(item: JudgeItem) -> tuple[tuple[str, str], ...]:
+    """Who said what before the question, oldest first."""
+    found = [("System", item.system)] if item.system else []
+    for turn in item.turns:
+        asked = "\n".join(part for part in (turn.instruction, turn.input) if part)
+        found += [("Tool" if turn.speaker == "tool" else "User", asked), ("Assistant", turn.output)]
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnAnswer:
     """An answer to be labelled."""
 
     id: str
+    before: tuple[tuple[str, str], ...] = ()
+    """Who said what before the question, oldest first; empty for a single question."""
     question: str
     input: str
     reference: str
@@ -587,6 +598,7 @@ def _allocation(sizes: Sequence[int], number: int) -> list[int]:
 def _drawn_answer(item: JudgeItem, name: str) -> DrawnAnswer:
     return DrawnAnswer(
         id=name,
+        before=_before(item),
         question=item.instruction,
         input=item.input,
         reference=" / ".join(item.accepted),
@@ -602,10 +614,13 @@ def labels_csv(items: Iterable[DrawnItem]) -> str:
     """The drawn answers as CSV with an empty column `label`, one line per answer."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("id", "label", "person", "question", "input", "reference", "answer", "probability", "stratum"))
+    writer.writerow(
+        ("id", "label", "person", "before", "question", "input", "reference", "answer", "probability", "stratum")
+    )
     for item in items:
         for one in item.answers:
-            texts = (one.question, one.input, one.reference, one.answer)
+            before = "\n".join(f"{speaker}: {text}" for speaker, text in one.before)
+            texts = (before, one.question, one.input, one.reference, one.answer)
             shown = (f"'{text}" if text.startswith(_FORMULA) else text for text in texts)
             writer.writerow((one.id, "", "", *shown, repr(item.probability), item.stratum))
     return out.getvalue()

@@ -289,7 +289,7 @@ def estimate(scores: LabelledScores, tuning: float) -> Estimate:
     return Estimate(
         value=value,
         is_difference=scores.is_difference,
-        spread=_adjusted(found, moved, of_labels, scores),
+        spread=_adjusted(found, moved, of_labels, scores, tuning, means),
         seed_values=tuple((tuning * judge.mean(axis=1) + correction).tolist()),
     )
 
@@ -334,7 +334,9 @@ def _influence_of_labels(scores: LabelledScores, means: Floats, tuning: float) -
     return found
 
 
-def _adjusted(found: Spread, moved: Floats, of_labels: Floats, scores: LabelledScores) -> Spread:
+def _adjusted(
+    found: Spread, moved: Floats, of_labels: Floats, scores: LabelledScores, tuning: float, means: Floats
+) -> Spread:
     """The squared errors with the degrees of freedom of the labels, and with labels that were possible but did not
     occur: if most differences are zero, the few others say little about the variance (see `intervals._unseen`).
     """
@@ -355,9 +357,30 @@ def _adjusted(found: Spread, moved: Floats, of_labels: Floats, scores: LabelledS
     total = of_labelled + of_others
     if total > 0:
         freedom = total**2 / (of_labelled**2 / freedom + of_others**2 / max(float(found.item_freedom), 1.0))
+    found = replace(found, item=found.item + _between_strata(scores, tuning, means, of_labelled))
     ties, size = _ties(scores)
     unseen = 2 * ties * (size / number**2 - of_labelled / (number - 1 + 2 * ties))
     return replace(found, item=found.item + max(unseen, 0.0), freedom=freedom)
+
+
+def _between_strata(scores: LabelledScores, tuning: float, means: Floats, least: float) -> float:
+    """What is missing in the squared error, because the labels of a stratum stand for its other items too.
+
+    Where a stratum's scores are high and its corrections low, the two cancel out in all its items.
+
+    Args:
+        means: (H,): of what the judge does not explain.
+        least: squared error of the labels; the correction does not take away more than half of it.
+    """
+    if len(scores.sizes) == 1 or scores.groups is not None:
+        return 0.0
+    num_items = scores.judge.shape[1]
+    counts = np.bincount(scores.strata[scores.is_labelled], minlength=len(scores.sizes))
+    kept = np.sqrt(np.minimum(1.0, counts / (num_items * scores.sizes)))
+    judged = np.array([_weighted(scores.judge_means, scores, number) for number in range(len(scores.sizes))])
+    moved = (means - scores.sizes @ means) * (judged - scores.judge.mean())
+    found: float = 2 * tuning * float(scores.sizes @ ((1 - kept) * moved)) / (num_items - 1)
+    return max(found, -least / 2)
 
 
 def _ties(scores: LabelledScores) -> tuple[float, float]:

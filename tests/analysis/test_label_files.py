@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sftframe.analysis.label_files import (
     read_labels,
 )
 from sftframe.errors import ConfigError, DataError
-from sftframe.records import JudgeItem
+from sftframe.records import JudgeItem, Turn
 
 
 def answered(index: int, answer: str, question: str = "") -> JudgeItem:
@@ -157,6 +158,24 @@ def test_the_answers_of_an_item_have_one_probability(read):
     one, other = answer_ids(arms["A"][1])[0], answer_ids(arms["B"][1])[0]
     with pytest.raises(DataError, match=r"item 0 have the probabilities 0\.5 and 0\.2"):
         match_labels(read(f"id,label,probability\n{one},1,0.5\n{other},1,0.2\n"), arms)
+
+
+def test_a_conversation_belongs_to_its_answer():
+    turns = (Turn(instruction="Hello.", output="Good day."), Turn(instruction="{}", output="4", speaker="tool"))
+    plain = answered(0, "x")
+    inside = replace(plain, system="Be brief.", turns=turns)
+    assert answer_ids([plain, inside]) == [answer_ids([plain])[0], answer_ids([inside])[0]]
+    arms = {"A": {1: [replace(inside, index=i, instruction=f"Question {i}?") for i in range(10)]}}
+    drawn = draw_items(arms, scores_of(arms, [[1.0] * 10]), 10)
+    assert drawn[0].answers[0].before == (
+        ("System", "Be brief."),
+        ("User", "Hello."),
+        ("Assistant", "Good day."),
+        ("Tool", "{}"),
+        ("Assistant", "4"),
+    )
+    row = next(csv.DictReader(io.StringIO(labels_csv(drawn))))
+    assert row["before"] == "System: Be brief.\nUser: Hello.\nAssistant: Good day.\nTool: {}\nAssistant: 4"
 
 
 def scores_of(arms, values):

@@ -32,6 +32,7 @@ def drawn(number: int) -> DrawnItem:
     answers = tuple(
         DrawnAnswer(
             id=f"a{number}{side}",
+            before=(("System", text), ("User", "Hello.")) if number == 4 else (),
             question=f"Question {number}? {text}",
             input=text if number % 2 else "",
             reference=f"reference {text}",
@@ -54,6 +55,12 @@ def test_every_text_is_escaped_and_nothing_is_loaded() -> None:
     assert "http" not in re.sub(r"http-equiv", "", page)
     assert [found for found in IDS if f'data-id="{found}"' not in page] == []
     assert page == label_page(ITEMS, file_name="labels.csv")
+
+
+def test_what_was_said_before_stands_above_the_answers() -> None:
+    page = label_page(ITEMS, file_name="labels.csv")
+    assert page.count('<span class="label">System</span>') == 1
+    assert '<span class="label">User</span><bdi>Hello.</bdi>' in page
 
 
 def test_the_page_does_not_say_which_arm_an_answer_is_of() -> None:
