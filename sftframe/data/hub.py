@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -91,7 +91,8 @@ def read_hub(source: str, names: FieldNames, limit: int | None = None) -> ReadFi
             raise DataError(
                 f"{source}: its files are of the kind {kind!r}, expected tables of text: JSON, CSV or Parquet"
             )
-        if hub.revision and re.fullmatch(r"[0-9a-f]{40}", hub.revision) and builder.hash not in (None, hub.revision):
+        is_cached = kind == "cache" and hub.revision not in (None, builder.hash)
+        if is_cached and re.fullmatch(r"[0-9a-f]{7,40}", str(hub.revision)):
             raise DataError(
                 f"{source}: only revision {builder.hash} is in the cache and there is no network: name it, or connect"
             )
@@ -112,7 +113,11 @@ def read_hub(source: str, names: FieldNames, limit: int | None = None) -> ReadFi
         "configuration": builder.config.name,
         "fingerprint": ", ".join(str(table._fingerprint) for table in tables.values()),
     }
-    return _of_parts(source, parts, {key: str(value) for key, value in known.items() if value})
+    read = _of_parts(source, parts, {key: str(value) for key, value in known.items() if value})
+    unchecked = (
+        f"{source}: without a network {hub.revision} cannot be looked up; revision {builder.hash} is in the cache"
+    )
+    return replace(read, notes=[unchecked, *read.notes]) if is_cached else read
 
 
 def _entries_of(table: Any, label: str, names: FieldNames, limit: int | None) -> Entries:
@@ -166,7 +171,8 @@ def _explained(source: str, datasets: Any) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
-        raise DataError(f"cannot get the data {source}: {reason}") from error
+        hint = "; a configuration is named as hf:OWNER/NAME:CONFIGURATION" if "onfig name is missing" in reason else ""
+        raise DataError(f"cannot get the data {source}: {reason}{hint}") from error
 
 
 _LONGEST_REASON = 500

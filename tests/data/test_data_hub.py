@@ -148,6 +148,7 @@ def cached(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         {"source": "hf:some/other"},
         {"source": "hf:some/parts:none"},
         {"source": "hf:some/parts#none"},
+        {"source": "hf:some/parts@v1#test"},
     ]
     done = subprocess.run(
         [sys.executable, "-c", READ],
@@ -194,6 +195,13 @@ def test_splits_of_other_names_are_told_and_can_be_named(cached: list[dict[str, 
     )
     assert cached[4]["shape"] == "OpenAI messages"
     assert cached[4]["examples"] == [[0, "Hi.", None], [1, "Hi.", None], [2, "Hi.", "test"]]
+
+
+def test_a_tag_that_cannot_be_looked_up_is_told(cached: list[dict[str, Any]]) -> None:
+    assert cached[9]["examples"] == [[0, "t", None]]
+    assert cached[9]["told"][1] == (
+        f"hf:some/parts@v1#test: without a network v1 cannot be looked up; revision {REVISION} is in the cache"
+    )
 
 
 @pytest.mark.parametrize(
