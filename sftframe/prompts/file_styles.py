@@ -117,6 +117,14 @@ class _ChatTemplate(FilePromptStyle):
 
         return ChatLayout(self.options)
 
+    def conversation(self, example: Example) -> Sequence[Segment]:
+        """Rendered as a whole."""
+        from sftframe.prompts.templates import ChatLayout
+
+        layout = self._layout
+        assert isinstance(layout, ChatLayout)
+        return _with_clean_border(self._explained(lambda: layout.conversation(example)))
+
 
 _BASES: dict[str, type[FilePromptStyle]] = {"toml": _SegmentList, "jinja": _JinjaTemplate, "hf": _ChatTemplate}
 
@@ -136,15 +144,12 @@ def _with_clean_border(pieces: Iterable[Segment]) -> list[Segment]:
     joined = [
         Segment(role, "".join(piece.text for piece in run)) for role, run in groupby(pieces, lambda piece: piece.role)
     ]
-    border = next(i for i, piece in enumerate(joined) if piece.role is Role.RESPONSE)
-    if not border or joined[border - 1].role is not Role.TEMPLATE:
-        return joined
-    words, response = joined[border - 1].text, joined[border].text
-    end = words[len(words.rstrip()) :]
-    if end == "\n":
-        return joined
-    joined[border - 1 : border + 1] = [
-        Segment(Role.TEMPLATE, words.removesuffix(end)),
-        Segment(Role.RESPONSE, end + response),
-    ]
+    for border, response in enumerate(joined):
+        if response.role is not Role.RESPONSE or not border or joined[border - 1].role is not Role.TEMPLATE:
+            continue
+        words = joined[border - 1].text
+        end = words[len(words.rstrip()) :]
+        if end != "\n":
+            joined[border - 1] = Segment(Role.TEMPLATE, words.removesuffix(end))
+            joined[border] = Segment(Role.RESPONSE, end + response.text)
     return joined

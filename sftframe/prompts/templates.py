@@ -301,7 +301,60 @@ class ChatLayout:
 
     def segments(self, example: Example) -> Sequence[Segment]:
         """The example's pieces. Raises ConfigError where a character's role is not certain."""
+        if example.system or example.tools or example.speaker != "user":
+            return self.conversation(example)
         return attribute(example, self._render, has_prompt=True)
+
+    def conversation(self, example: Example) -> list[Segment]:
+        """The pieces of a conversation, rendered once and as a whole: a template may write earlier turns differently.
+
+        Raises:
+            ConfigError: a character's role is not certain, or an earlier answer is not closed like the last one.
+        """
+        marks = ConversationMarks.foreign_to(example)
+        shown = example.output if example.output.strip() else marks.answer
+        variants = list(marks.variants(example))
+        requests = [_request(self._said(example, lambda _, text: text), shown, example)]
+        for wrap in variants:
+            said = self._said(example, wrap)
+            requests += [_request(said, marks.answer, example), _request(said, None, example)]
+        plain, *texts = self._rendered(requests)
+        for whole, asked in zip(texts[::2], texts[1::2], strict=True):
+            if whole.count(marks.answer) != 1:
+                continue
+            for answer in dict.fromkeys((shown, shown.strip())):
+                if marks.without(whole).replace(marks.answer, answer) == plain:
+                    return self._attributed(marks, example, whole, asked)
+        raise ConfigError(
+            f"the chat template changes a text of the conversation in example {example.index}, or leaves one out, so "
+            f"the roles of the characters are not certain; {_SINGLE}"
+        )
+
+    def _attributed(self, marks: ConversationMarks, example: Example, whole: str, asked: str) -> list[Segment]:
+        before, _, after = whole.partition(marks.answer)
+        lead = _lead(marks.without(before), marks.without(asked))
+        pieces = list(marks.pieces(before[: len(before) - len(lead)], example))
+        marks.check(pieces, example)
+        eos = str(self._names.get("eos_token") or "")
+        tags = [tag for tag in dict.fromkeys((after, after.removesuffix(eos), after.strip())) if tag]
+        closed = list(_closed(pieces, tags, example))
+        end = [Segment(Role.END, after)] if after else []
+        return [*closed, Segment(Role.RESPONSE, lead + example.output), *end]
+
+    def _said(self, example: Example, wrap: Wrap) -> list[dict[str, str]]:
+        """All messages before the last answer."""
+        said = []
+        if example.system or self._options.system:
+            text = wrap(Role.SYSTEM, example.system) if example.system else self._options.system
+            said.append({"role": "system", "content": text})
+        for exchange in example.exchanges:
+            is_tool = exchange.speaker == "tool"
+            content = wrap(Role.TOOL if is_tool else Role.INSTRUCTION, exchange.instruction)
+            if exchange.input:
+                content += self._options.input_separator + wrap(Role.INPUT, exchange.input)
+            said.append({"role": "tool" if is_tool else "user", "content": content})
+            said.append({"role": "assistant", "content": wrap(Role.RESPONSE, exchange.output)})
+        return said[:-1]
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
@@ -314,7 +367,11 @@ class ChatLayout:
         return [*system, {"role": "user", "content": content}]
 
     def _render(self, asked: Sequence[Asked]) -> list[str]:
-        names = [{"messages": self._messages(one), "add_generation_prompt": one.is_prompt} for one in asked]
+        return self._rendered(
+            [{"messages": self._messages(one), "add_generation_prompt": one.is_prompt} for one in asked]
+        )
+
+    def _rendered(self, names: Sequence[Mapping[str, Any]]) -> list[str]:
         try:
             return self._template.texts(self._names, names)
         except ConfigError as error:
@@ -323,6 +380,126 @@ class ChatLayout:
     def _messages(self, asked: Asked) -> list[dict[str, str]]:
         question = self._question(asked.instruction, asked.input)
         return question if asked.is_prompt else [*question, {"role": "assistant", "content": asked.answer}]
+
+
+_SINGLE = "--set data.turns=last (or first, each) uses single exchanges"
+
+Wrap = Callable[[Role, str], str]
+"""A text of a role with marks around it."""
+
+_MARKED = (Role.SYSTEM, Role.INSTRUCTION, Role.INPUT, Role.TOOL, Role.RESPONSE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationMarks:
+    """Characters that the conversation does not contain: one opens the texts of each role, one closes them."""
+
+    opening: Mapping[Role, str]
+    close: str
+    answer: str
+
+    @classmethod
+    def foreign_to(cls, example: Example) -> ConversationMarks:
+        """Marks for an example.
+
+        Raises:
+            ConfigError: it contains nearly all noncharacters.
+        """
+        texts = "".join([example.tools, *(text for _, text in _texts(example)), example.output])
+        free = [each for each in NONCHARACTERS if each not in texts]
+        if len(free) < len(_MARKED) + 2:
+            raise ConfigError(f"example {example.index} contains 26 or more Unicode noncharacters: they are not text")
+        close, answer, *opening = free
+        return cls(opening=dict(zip(_MARKED, opening, strict=False)), close=close, answer=answer)
+
+    def variants(self, example: Example) -> Iterator[Wrap]:
+        """Marks around the whole texts of each role, and around the texts without outer white space."""
+        loose = sorted({role for role, text in _texts(example) if text != text.strip()})
+        for number in range(2 ** len(loose)):
+            trimmed = {role for place, role in enumerate(loose) if number >> place & 1}
+            yield lambda role, text, trimmed=trimmed: self._around(role, text, is_trimmed=role in trimmed)  # type: ignore[misc]
+
+    def _around(self, role: Role, text: str, *, is_trimmed: bool) -> str:
+        core = text.strip() if is_trimmed else text
+        if not core:
+            return text
+        start, _, end = text.partition(core)
+        return f"{start}{self.opening[role]}{core}{self.close}{end}"
+
+    def without(self, text: str) -> str:
+        """The text without the marks around it; the answer's mark stays."""
+        return re.sub(f"[{''.join(self.opening.values())}{self.close}]", "", text)
+
+    def pieces(self, text: str, example: Example) -> Iterator[Segment]:
+        """The text in pieces, each with its role."""
+        roles = {mark: role for role, mark in self.opening.items()}
+        role = Role.TEMPLATE
+        for part in re.split(f"([{''.join(roles)}{self.close}])", text):
+            if part in roles and role is Role.TEMPLATE:
+                role = roles[part]
+            elif part == self.close and role is not Role.TEMPLATE:
+                role = Role.TEMPLATE
+            elif part in roles or part == self.close:
+                raise ConfigError(
+                    f"the chat template cuts a text of the conversation in example {example.index} into pieces, as one "
+                    f"that rewrites earlier turns; {_SINGLE}"
+                )
+            elif part:
+                yield Segment(role, part)
+
+    def check(self, pieces: Sequence[Segment], example: Example) -> None:
+        """Check that every text is there once, in order, unchanged except for white space around it."""
+        found = [(piece.role, piece.text.strip()) for piece in pieces if piece.role is not Role.TEMPLATE]
+        wanted = [(role, text.strip()) for role, text in _texts(example) if text.strip()]
+        for place, (role, text) in enumerate(wanted):
+            if found[place : place + 1] != [(role, text)]:
+                raise ConfigError(
+                    f"the chat template leaves out or moves the {role.label} {brief(text)} of example {example.index}"
+                )
+        if len(found) > len(wanted):
+            raise ConfigError(f"the chat template writes a text of example {example.index} twice")
+
+
+def _texts(example: Example) -> Iterator[tuple[Role, str]]:
+    """Every text before the last answer, in order, with its role."""
+    yield Role.SYSTEM, example.system
+    for number, exchange in enumerate(example.exchanges):
+        yield (Role.TOOL if exchange.speaker == "tool" else Role.INSTRUCTION), exchange.instruction
+        yield Role.INPUT, exchange.input
+        if number < len(example.turns):
+            yield Role.RESPONSE, exchange.output
+
+
+def _closed(pieces: Sequence[Segment], tags: Sequence[str], example: Example) -> Iterator[Segment]:
+    """The pieces with the closing tag of each earlier answer as `END`."""
+    is_answered = False
+    for piece in pieces:
+        tag = next((tag for tag in tags if piece.text.startswith(tag)), None)
+        if is_answered and tags:
+            if tag is None or piece.role is not Role.TEMPLATE:
+                raise ConfigError(
+                    f"the chat template closes the last answer with {brief(tags[0])}, and an earlier one of example "
+                    f"{example.index} with {brief(piece.text[:40])}: the model would not learn where it ends"
+                )
+            yield Segment(Role.END, tag)
+            piece = Segment(Role.TEMPLATE, piece.text.removeprefix(tag))
+        is_answered = piece.role is Role.RESPONSE
+        if piece.text:
+            yield piece
+
+
+def _request(said: Sequence[Mapping[str, str]], answer: str | None, example: Example) -> dict[str, Any]:
+    """What a template is rendered with; without an answer, the question as at inference."""
+    last = [] if answer is None else [{"role": "assistant", "content": answer}]
+    tools = {"tools": _parsed_tools(example)} if example.tools else {}
+    return {"messages": [*said, *last], "add_generation_prompt": answer is None, **tools}
+
+
+def _parsed_tools(example: Example) -> Any:
+    try:
+        return json.loads(example.tools)
+    except ValueError as error:
+        raise ConfigError(f"the tools of example {example.index} are not valid JSON: {error}") from error
 
 
 def _document(content: str) -> tuple[dict[str, str], dict[str, Any]]:
