@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from sftframe.plugins import PromptStyle
-from sftframe.records import Example, Role, Segment
+from sftframe.records import Example, Role, Segment, Turn
 from sftframe.testing import texts
 from sftframe.testing.contract import Check, left_alone, require, shown, verify
 from sftframe.testing.elsewhere import Job, in_processes, set_clock, watched_environment
@@ -28,6 +28,19 @@ AWKWARD = (
 )
 MARKED = Example(instruction="zorvaplex instructs", input="quimbledore inputs", output="fraxinomel outputs", index=8)
 """Words that no style writes itself."""
+
+TALK = Example(
+    turns=(
+        Turn(instruction="vexamund asks", output="ostrilene answers"),
+        Turn(instruction="bromquist asks", input="calthorpe inputs", output="wendelmar answers"),
+    ),
+    instruction="zorvaplex asks",
+    output="fraxinomel answers",
+    index=9,
+)
+"""A conversation in words that no style writes itself."""
+MANNERS = "pollivander instructs"
+"""A system message in such words."""
 
 END_OF_TEXT = "<|endoftext|>"
 """The control token that every tokenizer of GPT-2's family has."""
@@ -355,6 +368,80 @@ def extracts_from_anything(style: PromptStyle) -> None:
                 )
 
 
+def writes_whole_conversations(style: PromptStyle) -> None:
+    """Of a conversation every exchange is written, in order, each text under its role, as it is."""
+    if not style.can_converse:
+        return
+    pieces = tuple(style.conversation(TALK))
+    found = [(piece.role, piece.text.strip()) for piece in pieces if piece.role not in (Role.TEMPLATE, Role.END)]
+    wanted = [
+        (role, text)
+        for one in TALK.exchanges
+        for role, text in (
+            (Role.INSTRUCTION, one.instruction),
+            (Role.INPUT, one.input),
+            (Role.RESPONSE, one.output),
+        )
+        if text
+    ]
+    for place, (role, text) in enumerate(wanted):
+        there = found[place] if place < len(found) else None
+        require(
+            there == (role, text),
+            f"in a conversation of {len(TALK.exchanges)} exchanges the {role.name} {text!r} is missing or out of place"
+            f"{'' if there is None else f'; there is {there[0].name} {shown(there[1])}'}: write every exchange, the "
+            "oldest first",
+        )
+    require(len(found) == len(wanted), f"a conversation has more texts than were given: {found[len(wanted) :]}")
+
+
+def tells_no_later_answer(style: PromptStyle) -> None:
+    """What is asked in a conversation depends on nothing that is said later."""
+    if not style.can_converse:
+        return
+    turns = style.render_turns(TALK)
+    for number in range(len(TALK.exchanges)):
+        exchanges = [dataclasses.replace(turn, output="yx") for turn in TALK.turns[number:]]
+        other = dataclasses.replace(TALK, turns=(*TALK.turns[:number], *exchanges), output="yx")
+        prompt, changed = _text(turns[number][0]), _text(style.render_turns(other)[number][0])
+        require(
+            prompt == changed,
+            f"the prompt of exchange {number} is {shown(prompt)}, and {shown(changed)} with other answers after it: it "
+            "tells what is not said yet",
+        )
+
+
+def closes_every_answer(style: PromptStyle) -> None:
+    """Every answer of a conversation ends in the same closing tag, or none does."""
+    if not style.can_converse:
+        return
+    *earlier, last = [_text(answer[1:]) for _, answer in style.render_turns(TALK)]
+    require(
+        all(tag == earlier[0] and last.startswith(tag) and bool(tag) == bool(last) for tag in earlier),
+        f"the answers of a conversation end in {earlier} and {last!r}: give every RESPONSE the same END, or none any, "
+        "so that the end of each is learned",
+    )
+
+
+def writes_a_system_message_once(style: PromptStyle) -> None:
+    """A system message is written once, before the first question; a style that writes none writes no part of it."""
+    single = dataclasses.replace(PLAIN, system=MANNERS)
+    examples = (single, dataclasses.replace(TALK, system=MANNERS)) if style.can_converse else (single,)
+    for example in examples:
+        prompt, _ = style.render(example)
+        said = [place for place, piece in enumerate(prompt) if MANNERS in piece.text]
+        if not said:
+            continue
+        asked = next(place for place, piece in enumerate(prompt) if piece.role is Role.INSTRUCTION)
+        require(
+            len(said) == 1 and said[0] < asked,
+            f"the system message is written {len(said)} times, or after the first question: {shown(_text(prompt))}; "
+            "write it once, where example.system is not empty",
+        )
+        role = prompt[said[0]].role
+        require(role is Role.SYSTEM, f"the system message has the role {role.name}; expected SYSTEM")
+
+
 def leaves_the_process_alone(style: PromptStyle) -> None:
     """It changes nothing of the process that it runs in, and prints nothing."""
     with left_alone("writing an example"):
@@ -378,6 +465,10 @@ CHECKS: tuple[Check[PromptStyle], ...] = (
     extracts_the_answer,
     extracts_from_anything,
     writes_no_control_token,
+    writes_whole_conversations,
+    tells_no_later_answer,
+    closes_every_answer,
+    writes_a_system_message_once,
     leaves_the_process_alone,
 )
 """In the order in which they run; each relies on those before it."""
