@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sftframe import Example, load_registry
 from sftframe.pipeline import FinishedRun, Session
@@ -45,6 +44,8 @@ def run_dir(trained: Path, tmp_path: Path) -> Path:
 
 
 def test_the_hugging_face_folder_answers_as_the_run_does(cli, run_dir: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     outcome = cli("export", "Mine 1", "--to", "hf")
     assert outcome.code == 0, outcome.err
     tuned = FinishedRun.open(run_dir, load_registry()).load(Observer())

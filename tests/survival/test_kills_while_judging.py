@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 
 import pytest
 
@@ -16,7 +17,7 @@ from sftframe.cli.app import main
 from sftframe.files import read_json_lines, write_json_lines
 from sftframe.records import Response
 
-pytest.importorskip("openai")
+pytestmark = pytest.mark.skipif(find_spec("openai") is None, reason="the judge needs openai")
 
 NUM_ITEMS = 13
 PATIENCE_S = 120

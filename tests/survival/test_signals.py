@@ -70,5 +70,5 @@ def test_a_terminal_that_is_closed_costs_nothing(tmp_path: Path) -> None:
         assert os.read(terminal, 1000)  # the bars move
     os.close(terminal)  # from now on writing to it fails
     child.send_signal(signal.SIGHUP)
-    assert child.wait(60) == 130
+    assert child.wait(240) == 130
     check_saved(tmp_path)

@@ -1,9 +1,12 @@
 """A toy vocabulary, small networks, and GPT-2's own vocabulary where it is at hand."""
 
+from __future__ import annotations
+
 import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -12,11 +15,13 @@ from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.vocabulary import Vocabulary
 from sftframe_plugins.gpt2.weights.layout import fill
-from transformers import GPT2Config, GPT2LMHeadModel
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
 
 MERGED = (b"he", b" t", b"ll", b"hell", b" the", b"hello", b"\xc3\xa9", b"12")
 
-MakePeer = Callable[..., GPT2LMHeadModel]
+MakePeer = Callable[..., Any]
 MakeModel = Callable[..., GPT2LM]
 
 
@@ -76,6 +81,7 @@ def toy_folder(toy_vocabulary: Vocabulary, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def make_peer() -> MakePeer:
     """Transformers' GPT-2 with random weights, biases and norms too, large enough that every tensor matters."""
+    from transformers import GPT2Config, GPT2LMHeadModel
 
     def make(
         *, vocab_size: int = 265, context_length: int = 64, width: int = 48, num_layers: int = 2, num_heads: int = 3

@@ -18,7 +18,6 @@ from sftframe_plugins.gpt2.backend import (
 )
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.vocabulary import write_vocabulary
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sftframe import ConfigError, ModelError
 from sftframe.config import build_options
@@ -100,6 +99,8 @@ def test_a_folder_gives_sizes_weights_and_vocabulary(folder, toy_peer, toy_token
 
 
 def test_what_is_saved_loads_again_here_and_in_transformers(toy_model, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     toy_model.save(tmp_path)
     again = load(GPT2Any(), saved=tmp_path)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path)

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.weights.layout import write_config
-from transformers import AutoTokenizer
 
 TEXTS = [
     "Hello, world!",
@@ -22,6 +21,8 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def peer(gpt2_tokenizer, tmp_path_factory):
     """What transformers makes of the files that we write."""
+    from transformers import AutoTokenizer
+
     folder = tmp_path_factory.mktemp("saved")
     gpt2_tokenizer.save(folder)
     sizes = NetworkConfig(vocab_size=50257, context_length=8, width=4, num_layers=1, num_heads=1)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from jinja2 import TemplateError
-from transformers import AutoTokenizer
 
 from sftframe import Example, PromptStyle, Tokenizer, load_registry
 from sftframe.prompts.export import chat_template, derive_template
@@ -20,6 +19,8 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="module")
 def theirs(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The same one as transformers loads it."""
+    from transformers import AutoTokenizer
+
     folder: Path = tmp_path_factory.mktemp("tokenizer")
     tokenizer.save(folder)
     return AutoTokenizer.from_pretrained(folder)

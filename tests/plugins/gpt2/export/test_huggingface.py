@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sftframe import GenerationSettings, ModelError
 
@@ -17,6 +16,8 @@ def exported(toy_model, tmp_path, make_settings):
 
 
 def test_transformers_gives_the_same_logits(toy_model, exported):
+    from transformers import AutoModelForCausalLM
+
     ids = torch.arange(2 * 64).view(2, 64) * 2 % 265
     theirs = AutoModelForCausalLM.from_pretrained(exported)
     with torch.no_grad():
@@ -25,6 +26,8 @@ def test_transformers_gives_the_same_logits(toy_model, exported):
 
 def test_the_weights_are_those_of_the_model_bit_for_bit(toy_peer, exported):
     """`toy_peer` is transformers' model that the exported one was filled from."""
+    from transformers import AutoModelForCausalLM
+
     loaded = AutoModelForCausalLM.from_pretrained(exported).state_dict()
     wanted = toy_peer.state_dict()
     assert loaded.keys() == wanted.keys()
@@ -33,6 +36,8 @@ def test_the_weights_are_those_of_the_model_bit_for_bit(toy_peer, exported):
 
 def test_transformers_answers_alike_without_being_told_how(toy_model, exported):
     """Greedy, the length and the end token come from the exported generation settings."""
+    from transformers import AutoModelForCausalLM
+
     prompt = [5, 80, 33, 7]
     (ours,) = toy_model.generate([prompt], GenerationSettings(max_new_tokens=12))
     theirs = AutoModelForCausalLM.from_pretrained(exported).generate(torch.tensor([prompt]))[0, 4:].tolist()
@@ -47,6 +52,8 @@ def test_transformers_answers_alike_without_being_told_how(toy_model, exported):
 
 
 def test_the_tokenizer_gives_the_same_ids_and_texts(toy_model, exported, random_texts):
+    from transformers import AutoTokenizer
+
     theirs = AutoTokenizer.from_pretrained(exported)
     ids = toy_model.tokenizer.encode_batch(random_texts)
     assert [theirs(text)["input_ids"] for text in random_texts] == ids
@@ -55,6 +62,8 @@ def test_the_tokenizer_gives_the_same_ids_and_texts(toy_model, exported, random_
 
 
 def test_gpt2s_own_tokenizer_gives_the_same_ids(gpt2_tokenizer, toy_model, tmp_path, make_settings, random_texts):
+    from transformers import AutoTokenizer
+
     toy_model.tokenizer = gpt2_tokenizer
     toy_model.export(tmp_path, make_settings("hf"))
     theirs = AutoTokenizer.from_pretrained(tmp_path)
@@ -63,6 +72,8 @@ def test_gpt2s_own_tokenizer_gives_the_same_ids(gpt2_tokenizer, toy_model, tmp_p
 
 def test_spaces_before_punctuation_stay_when_ids_are_decoded(toy_model, exported):
     """transformers 4 takes them away by default; what the folder says wins."""
+    from transformers import AutoTokenizer
+
     config = json.loads((exported / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert config["clean_up_tokenization_spaces"] is False
     theirs = AutoTokenizer.from_pretrained(exported)
@@ -70,6 +81,8 @@ def test_spaces_before_punctuation_stay_when_ids_are_decoded(toy_model, exported
 
 
 def test_the_chat_template_is_the_tokenizers(exported):
+    from transformers import AutoTokenizer
+
     theirs = AutoTokenizer.from_pretrained(exported)
     assert theirs.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=False) == "Q: hello\nA:"
 

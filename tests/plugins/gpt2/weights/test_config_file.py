@@ -5,7 +5,6 @@ import json
 import pytest
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.weights.layout import read_config, read_hparams, write_config
-from transformers import AutoConfig, GPT2Config
 
 from sftframe import ModelError
 
@@ -19,6 +18,8 @@ def path(tmp_path):
 
 
 def write(path, **changes):
+    from transformers import GPT2Config
+
     path.write_text(json.dumps({**GPT2Config(n_embd=8, n_head=2).to_dict(), **changes}))
     return path
 
@@ -29,6 +30,8 @@ def test_what_is_written_reads_the_same(path):
 
 
 def test_transformers_reads_what_is_written(path):
+    from transformers import AutoConfig
+
     write_config(CONFIG, 10, path)
     theirs = AutoConfig.from_pretrained(path.parent)
     assert (theirs.vocab_size, theirs.n_positions, theirs.n_embd, theirs.n_layer, theirs.n_head) == (11, 7, 6, 3, 2)
@@ -36,6 +39,8 @@ def test_transformers_reads_what_is_written(path):
 
 
 def test_transformers_own_configuration_is_read(path):
+    from transformers import GPT2Config
+
     GPT2Config(n_embd=64, n_head=4, n_layer=3, n_positions=32, vocab_size=99).save_pretrained(path.parent)
     expected = NetworkConfig(vocab_size=99, context_length=32, width=64, num_layers=3, num_heads=4)
     assert read_config(path) == expected
