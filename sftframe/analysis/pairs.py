@@ -339,12 +339,16 @@ class PairedDifferences:
         """
         if self.groups is None:
             return self
+        sums = self._summed(self.values)
+        sums[np.abs(sums) <= 1e-12 * self._summed(np.abs(self.values))] = 0.0  # items that cancel out, but for rounding
+        return PairedDifferences(values=sums, weights=self._summed(self.weights[None])[0])
+
+    def _summed(self, rows: Floats) -> Floats:
+        """(R, I) to (R, G): the sums of the groups, divided by their mean size."""
+        assert self.groups is not None
         number = int(self.groups.max()) + 1
-        member = np.zeros((len(self.groups), number))  # (I, G)
-        member[np.arange(len(self.groups)), self.groups] = number / len(self.groups)
-        sums = self.values @ member
-        sums[np.abs(sums) <= 1e-12 * (np.abs(self.values) @ member)] = 0.0  # items that cancel out, but for rounding
-        return PairedDifferences(values=sums, weights=self.weights @ member)
+        sums = [np.bincount(self.groups, weights=row, minlength=number) for row in rows]
+        return np.stack(sums).astype(np.float64) * (number / len(self.groups))
 
     @property
     def group_size(self) -> float:

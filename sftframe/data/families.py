@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from math import ceil
 from typing import Literal, Protocol
 
@@ -78,11 +79,13 @@ FEWEST_TASKS = 10
 """Fewer instructions than this, each with many inputs, are tasks; their inputs are the sample, and not a family. Fewer
 answers than this are labels."""
 MOST_QUESTIONS = 10_000
-"""They take some three seconds."""
+"""They take a few seconds."""
+_MOST_COMPARED = 100
+"""Earlier questions with which one is compared, those with the rarest common words first."""
 _MOST_FORMS = 20
 """More questions with one answer than this, and than a twentieth of all, have it by chance."""
-_MOST_WORDS = 200
-"""Words of a question that are compared."""
+_MOST_WORDS = 60
+"""Words of a question that are compared: with 200, ten thousand long texts take minutes."""
 _LONG_INPUT = 8
 """Words of an input that is a text with several questions; shorter ones (`Paris`) are the same by chance."""
 
@@ -141,7 +144,12 @@ def _by_input(questions: Sequence[Question]) -> list[Hashable]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    text = text[:_MOST_CHARACTERS]
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold().split())
+
+
+_MOST_CHARACTERS = 1000
+"""Characters of a text that are compared."""
 
 
 def _by_words(questions: Sequence[Question], outputs: Sequence[str]) -> list[Hashable]:
@@ -155,7 +163,7 @@ def _by_words(questions: Sequence[Question], outputs: Sequence[str]) -> list[Has
     leaders = _lead([frozenset(_words(text)) for text in texts], LIKE)
     if not outputs:
         return list(leaders)
-    full = [frozenset(_TOKEN.findall(_plain(text))) for text in texts]
+    full = [frozenset(_TOKEN.findall(_plain(text))[:_MOST_WORDS]) for text in texts]
     forms = _lead_by_answer(full, [_plain(output) for output in outputs])
     joined = _joined(leaders, forms)
     # where all questions are of a few templates, the forms of one question are the families
@@ -198,7 +206,8 @@ def _lead(sets: Sequence[frozenset[str]], like: Fraction) -> list[int]:
         prefix = rarest[: len(words) - ceil(like * len(words)) + 1]
         leader = equal.get(words) if words else None
         if leader is None:
-            leader = next((one for one in _candidates(prefix, known) if _is_like(words, sets[one], like)), None)
+            likely = islice(_candidates(prefix, known), _MOST_COMPARED)
+            leader = next((one for one in likely if _is_like(words, sets[one], like)), None)
         if leader is None:
             leader = position
             for word in prefix:

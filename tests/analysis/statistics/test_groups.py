@@ -202,3 +202,18 @@ def test_a_rare_outcome_in_groups_has_no_interval_that_is_too_narrow():
         low, high = share_interval(float(np.mean(values)), independent_number(values, groups.tolist()))
         found.append(low <= 0.06 <= high)
     assert np.mean(found) > 0.93
+
+
+def test_twenty_thousand_items_in_many_groups_need_no_table_of_items_by_groups():
+    """12,000 groups: a table with a row for each item and a column for each group would take 1.9 GB."""
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    numbers = np.concatenate([np.arange(12_000), rng.integers(0, 12_000, 8_000)])
+    pair = PairedDifferences(values=rng.standard_normal((3, 20_000)), weights=np.ones(20_000), groups=numbers)
+    tracemalloc.start()
+    found = confidence_interval(pair)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.covers == "items and seeds"
+    assert peak < 100e6
