@@ -190,5 +190,6 @@ def test_the_help_of_a_chat_keeps_its_columns(look_at_once: Look, columns: int) 
         line[13:].strip() for line in lines
     )
     assert all(
-        line[:12].strip() in ("", "/input TEXT", "/reset", "/help", "/quit", '"""', "//…", "Ctrl-C") for line in lines
+        line[:12].strip() in ("", "/input TEXT", "/system TEXT", "/reset", "/help", "/quit", '"""', "//…", "Ctrl-C")
+        for line in lines
     )
