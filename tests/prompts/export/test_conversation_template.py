@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from jinja2 import TemplateError
 from sftframe_plugins.prompts.phi3 import Phi3, Phi3Options
-from transformers import AutoTokenizer
 
 from sftframe import Example, PromptStyle, Role, Segment, Tokenizer, Turn, load_registry
 from sftframe.config import TokensConfig
@@ -39,6 +38,8 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def theirs(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from transformers import AutoTokenizer
+
     folder: Path = tmp_path_factory.mktemp("tokenizer")
     tokenizer.save(folder)
     return AutoTokenizer.from_pretrained(folder)
