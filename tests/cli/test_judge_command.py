@@ -250,7 +250,7 @@ def test_the_corrected_mean_stands_beside_the_judges_own(cli: Any, tmp_path: Pat
     assert outcome.code == 0, outcome.err
     assert "people's labels · 12 of 40 items" in outcome.out
     assert "100.0 of 100, 95 % interval" in outcome.out
-    assert "−50.0 points" in outcome.out
+    assert "−50.0 (" in outcome.out
     assert outcome.out.splitlines()[-1].startswith("Next      sftframe judge ")
 
 
