@@ -1,6 +1,14 @@
 """What is in a dataset, before a minute is spent on it: `sftframe data`."""
 
-from sftframe.audit.cleaning import Cleaning, check_target, clean, dropped_path, kinds_to_drop, write_clean
+from sftframe.audit.cleaning import (
+    Cleaning,
+    check_target,
+    clean,
+    dropped_path,
+    kinds_to_drop,
+    settings_for,
+    write_clean,
+)
 from sftframe.audit.examination import Audit, Lengths, TokenLengths, advice, audit, available_processes
 from sftframe.audit.kinds import KINDS, Finding, Kind, Sighting, find_kind
 from sftframe.audit.page import audit_page
@@ -23,5 +31,6 @@ __all__ = [
     "dropped_path",
     "find_kind",
     "kinds_to_drop",
+    "settings_for",
     "write_clean",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ class Cleaning:
     kept: tuple[Example, ...]
     dropped: tuple[tuple[Example, tuple[str, ...]], ...]
     """Each with the names of all kinds for which it is left out."""
+    part_of: Mapping[int, str] = field(default_factory=dict)
+    """By index the part of a row: it stays in it, whatever other rows go."""
     invalid: tuple[DroppedRow, ...] = ()
     """Entries that cannot be read, and so cannot be written again."""
 
@@ -57,6 +59,7 @@ def clean(examples: Sequence[Example], found: Audit, kinds: Collection[Kind]) ->
     return Cleaning(
         kept=tuple(example for example in examples if example.index not in reasons),
         dropped=tuple((example, tuple(reasons[example.index])) for example in examples if example.index in reasons),
+        part_of=found.part_of,
         invalid=found.invalid,
     )
 
@@ -82,9 +85,23 @@ def check_target(path: Path) -> None:
 def write_clean(path: Path, cleaning: Cleaning) -> None:
     """Write the rows that are kept, and those that are not with their index and reasons; both whole or not at all."""
     unread = ({"reasons": ["invalid"], **asdict(row)} for row in cleaning.invalid)
-    left_out = ({"index": example.index, "reasons": reasons, **entry(example)} for example, reasons in cleaning.dropped)
+    left_out = (
+        {"index": example.index, "reasons": reasons, **_entry_with_part(example, cleaning)}
+        for example, reasons in cleaning.dropped
+    )
     write_json_lines(dropped_path(path), (*unread, *left_out))
-    write_json_lines(path, (entry(example) for example in cleaning.kept))
+    write_json_lines(path, (_entry_with_part(example, cleaning) for example in cleaning.kept))
+
+
+def settings_for(cleaning: Cleaning) -> tuple[str, ...]:
+    """The settings with which a cleaned file is read as it was: the fields of parts and groups."""
+    has_groups = any(example.group for example in cleaning.kept)
+    return (*(("data.part=part",) if cleaning.part_of else ()), *(("data.group=group",) if has_groups else ()))
+
+
+def _entry_with_part(example: Example, cleaning: Cleaning) -> dict[str, Any]:
+    part = cleaning.part_of.get(example.index)
+    return entry(example) if part is None else {**entry(example), "part": part}
 
 
 def entry(example: Example) -> dict[str, Any]:
@@ -97,9 +114,22 @@ def entry(example: Example) -> dict[str, Any]:
     {'role': 'assistant', 'content': 'Hello.', 'weight': 0}
     """
     group = {"group": example.group} if example.group else {}
-    if not (example.turns or example.system or example.tools or example.weight != 1 or example.speaker != "user"):
+    exchanges: tuple[Turn | Example, ...] = (*example.turns, example)
+    is_plain = not example.tools and all(
+        one.weight == 1 and one.speaker == "user" and not one.is_call for one in exchanges
+    )
+    if is_plain:
         output = example.output if not example.references else [example.output, *example.references]
-        return {"instruction": example.instruction, "input": example.input, "output": output, **group}
+        history = {"history": [[_asked(turn), turn.output] for turn in example.turns]} if example.turns else {}
+        system = {"system": example.system} if example.system else {}
+        return {
+            "instruction": example.instruction,
+            "input": example.input,
+            "output": output,
+            **system,
+            **history,
+            **group,
+        }
     messages: list[dict[str, Any]] = []
     if example.system:
         messages.append({"role": "system", "content": example.system})
@@ -109,9 +139,12 @@ def entry(example: Example) -> dict[str, Any]:
     return {"messages": messages, **({"tools": example.tools} if example.tools else {}), **group}
 
 
+def _asked(turn: Turn | Example) -> str:
+    return "\n\n".join(part for part in (turn.instruction, turn.input) if part)
+
+
 def _exchange(turn: Turn | Example) -> list[dict[str, Any]]:
-    asked = "\n\n".join(part for part in (turn.instruction, turn.input) if part)
     answer: dict[str, Any] = {"role": "function_call" if turn.is_call else "assistant", "content": turn.output}
     if turn.weight != 1:
         answer["weight"] = turn.weight
-    return [{"role": turn.speaker, "content": asked}, answer]
+    return [{"role": turn.speaker, "content": _asked(turn)}, answer]

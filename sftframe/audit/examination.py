@@ -79,6 +79,8 @@ class Audit:
     """Entries that can be used."""
     parts: Mapping[str, int]
     """Rows by part."""
+    part_of: Mapping[int, str]
+    """By index the part of a row; empty where there are too few rows for parts."""
     num_conversations: int
     """Rows with earlier turns."""
     num_systems: int
@@ -182,7 +184,7 @@ def audit(
         "leak": like.leaks,
         "near-leak": like.near_leaks,
     }
-    dropped = {"leak": like.leaked, "near-leak": like.near_leaked}
+    dropped = {"leak": like.leaked, "near-leak": like.near_leaked, **like.repeated}
     if tokens is not None:
         sightings["too-long"] = tuple(_too_long(examples, tokens))
     findings = (
@@ -199,6 +201,7 @@ def audit(
         invalid=dataset.dropped,
         num_rows=len(examples),
         parts={part: len(indices) for part, indices in parts.items()},
+        part_of=part_of,
         num_conversations=sum(bool(example.turns) for example in examples),
         num_systems=sum(bool(example.system) for example in examples),
         num_instructions=len(instructions),

@@ -31,7 +31,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="duplicate",
         title="exact duplicates of an earlier row",
-        remedy="a repeated row counts as often as it is there; --write keeps the first",
+        remedy="a repeated row counts as often as it is there; --write keeps the first of each part",
         is_dropped=True,
     ),
     Kind(
@@ -113,7 +113,7 @@ def find_kind(name: str) -> Kind:
         if kind.name == name:
             return kind
     names = [kind.name for kind in KINDS]
-    raise ConfigError(f"no kind of finding {name!r}{suggestion(name, names)}; expected one of {', '.join(names)}")
+    raise ConfigError(f"no kind of finding {name!r}{suggestion(name, names)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sftframe.audit.kinds import Sighting
-from sftframe.audit.texts import excerpt_of, question_of
+from sftframe.audit.texts import excerpt_of, question_of, weights_of
 from sftframe.records import Example
 
 if TYPE_CHECKING:
@@ -144,6 +144,9 @@ class Likeness:
     leaked: tuple[int, ...]
     """The training rows with these questions."""
     near_leaked: tuple[int, ...]
+    repeated: Mapping[str, tuple[int, ...]]
+    """By kind the rows that are like an earlier row of the same part. A row that is like one of another part is a leak,
+    and the held-out row is the one to keep."""
 
 
 def compare_rows(
@@ -173,8 +176,8 @@ def compare_rows(
             and normal(examples[place].output) != normal(examples[first].output)  # a contradiction
         )
     ]
-    leaks, leaked = _leaks(examples, parts, questions, _groups_of_equals(questions))
-    groups = _groups_of_likes(near, len(examples))
+    equals, groups = _groups_of_equals(questions), _groups_of_likes(near, len(examples))
+    leaks, leaked = _leaks(examples, parts, questions, equals)
     near_leaks, near_leaked = _leaks(examples, parts, questions, groups, without={leak.index for leak in leaks})
     return Likeness(
         duplicates=tuple(duplicates),
@@ -184,7 +187,26 @@ def compare_rows(
         near_leaks=tuple(near_leaks),
         leaked=leaked,
         near_leaked=near_leaked,
+        repeated={
+            "duplicate": _of_one_part(duplicates, parts),
+            "near-duplicate": _of_one_part(near_duplicates, parts),
+            "contradiction": _of_one_part(contradictions, parts),
+        },
     )
+
+
+def _of_one_part(sightings: Sequence[Sighting], parts: Mapping[int, str]) -> tuple[int, ...]:
+    """The rows that have an earlier one of their own part among those that are like the same first row."""
+    seen: set[tuple[int | None, str | None]] = {
+        (sighting.other, parts.get(sighting.other)) for sighting in sightings if sighting.other is not None
+    }
+    repeated = []
+    for sighting in sightings:
+        mine = (sighting.other, parts.get(sighting.index))
+        if mine in seen:
+            repeated.append(sighting.index)
+        seen.add(mine)
+    return tuple(repeated)
 
 
 def _same(examples: Sequence[Example], questions: Sequence[str]) -> tuple[list[Sighting], list[Sighting]]:
@@ -193,7 +215,7 @@ def _same(examples: Sequence[Example], questions: Sequence[str]) -> tuple[list[S
     answers: dict[str, dict[str, int]] = defaultdict(dict)
     duplicates, contradictions = [], []
     for place, (example, question) in enumerate(zip(examples, questions, strict=True)):
-        key = (example.system, example.turns, example.instruction, example.input, example.output, example.references)
+        key = (question_of(example), weights_of(example), example.output, example.references)
         first = rows.setdefault(key, place)
         if first != place:
             duplicates.append(_pair(examples, place, first))
@@ -250,14 +272,16 @@ def _near(
     def likeness(one: int, other: int) -> float:
         """Of the questions; 0 if the answers are not alike, or numbers or quoted words differ."""
         shared = jaccard(asked(one)[0], asked(other)[0])
+        if weights_of(examples[one]) != weights_of(examples[other]):
+            return 0.0
         if shared < LIKE or asked(one)[1] != asked(other)[1] or answered(one)[1] != answered(other)[1]:
             return 0.0
         return shared if jaccard(answered(one)[0], answered(other)[0]) >= LIKE else 0.0
 
-    first: dict[str, int] = {}
+    first: dict[object, int] = {}
     for place, values in enumerate(hashed):
         on_rows(1)
-        same = first.setdefault(gist(questions[place]) or questions[place], place)
+        same = first.setdefault((gist(questions[place]) or questions[place], weights_of(examples[place])), place)
         if same != place:
             found[place] = (found.get(same, (same, 0.0))[0], jaccard(asked(place)[0], asked(same)[0]))
             continue

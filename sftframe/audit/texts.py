@@ -39,6 +39,8 @@ def texts_of(example: Example) -> Iterator[Text]:
     """All texts of a row, in the order in which they are read."""
     if example.system:
         yield "system", example.system, False
+    if example.tools:
+        yield "tools", example.tools, False
     for number, turn in enumerate(example.turns, start=1):
         yield f"turn {number} instruction", turn.instruction, False
         if turn.input:
@@ -53,6 +55,11 @@ def texts_of(example: Example) -> Iterator[Text]:
 def question_of(example: Example) -> str:
     """All that the model is shown before its last answer, as one text."""
     return "\n".join(text for name, text, _ in texts_of(example) if name != "output")
+
+
+def weights_of(example: Example) -> tuple[float, ...]:
+    """The weights of its answers: two rows that differ only in them train something else."""
+    return (*(turn.weight for turn in example.turns), example.weight)
 
 
 def look_at(example: Example) -> RowFacts:

@@ -82,6 +82,8 @@ def data(
 
     if write is None and (drop or keep):
         raise ConfigError("--drop and --keep choose rows for --write FILE; without it nothing is written")
+    if as_json and output_format is Format.HTML:
+        raise ConfigError("--json and --format html: choose one")
     kinds = audit.kinds_to_drop(drop or (), keep or ())
     if write is not None:
         audit.check_target(write)
@@ -122,6 +124,7 @@ def data(
                 "dropped_path": str(audit.dropped_path(write)),
                 "dropped": cleaning.reasons(),
                 "invalid": len(cleaning.invalid),
+                "settings": list(audit.settings_for(cleaning)),
             }
         write_json(document)
     elif output_format is Format.HTML:

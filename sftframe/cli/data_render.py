@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.text import Text
 
-from sftframe.audit import Audit, Cleaning, Finding, Lengths, Sighting, advice, dropped_path
+from sftframe.audit import Audit, Cleaning, Finding, Lengths, Sighting, advice, dropped_path, settings_for
 from sftframe.cli.console import one_line, out, prose
 from sftframe.data import DroppedRow
 from sftframe.formatting import fixed, percent
@@ -56,7 +57,8 @@ def show_cleaning(path: Path, cleaning: Cleaning) -> None:
     )
     if dropped:
         prose(console, f"{dropped_path(path)}: the rows left out, with the reasons ({dropped})")
-    prose(console, f"Train with it: sftframe run --data {path}")
+    settings = "".join(f" --set {setting}" for setting in settings_for(cleaning))
+    prose(console, f"Train with it: sftframe run --data {shlex.quote(str(path))}{settings}")
 
 
 def _facts(found: Audit) -> Iterator[str]:

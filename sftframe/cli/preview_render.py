@@ -134,6 +134,8 @@ def show_against(path: Path, found: Against, most: int, *, collate: str, as_json
         prose(console, "The order is another one: each row is compared with the one of ours that is most like it.")
     if found.num_unmatched:
         prose(console, f"{found.num_unmatched:,} rows of the dump are like none of ours.")
+    if found.num_missing:
+        prose(console, f"{found.num_missing:,} of our rows are not in the dump.")
     num_labels_only = found.num_labels_differ - sum(1 for row in found.differences if row.kind and row.label)
     prose(
         console,

@@ -88,6 +88,8 @@ class Against:
     """Rows with equal tokens in which at least one label differs, and rows with other tokens in which one does."""
     num_unmatched: int
     """Rows of the dump that are like none of ours."""
+    num_missing: int
+    """Our rows that are not in the dump."""
     differences: tuple[RowDifference, ...]
     """Of every row that differs, in the order of the dump."""
     kinds: Mapping[str, int]
@@ -161,6 +163,7 @@ def compare_dump(theirs: Sequence[DumpRow], rows: Sequence[OurRow], tokenizer: T
         num_tokens_differ=sum(kinds.values()),
         num_labels_differ=num_labels_differ,
         num_unmatched=num_unmatched,
+        num_missing=len(ours) - len({our.index for _, our in pairs if our is not None}),
         differences=tuple(differences),
         kinds={kind: number for kind, number in kinds.most_common() if kind},
         labels={role.label: LabelCounts(**labels[role.label]) for role in Role if role.label in labels},
@@ -201,7 +204,9 @@ def _paired(theirs: Sequence[DumpRow], ours: Sequence[OurRow]) -> tuple[list[tup
     num_at_place = sum(other == place for place, other in enumerate(found))
     if len(theirs) <= len(ours) and num_at_place >= _ORDERED * len(theirs):
         return list(zip(theirs, ours, strict=False)), False
-    return [(their, None if at is None else ours[at]) for their, at in zip(theirs, found, strict=True)], True
+    return [(their, None if at is None else ours[at]) for their, at in zip(theirs, found, strict=True)], any(
+        at is not None for at in found
+    )
 
 
 def _most_like(

@@ -1,10 +1,11 @@
 """A cleaned file: what is kept, what goes and why."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from sftframe.audit import audit, check_target, clean, kinds_to_drop, write_clean
+from sftframe.audit import audit, check_target, clean, kinds_to_drop, settings_for, write_clean
 from sftframe.audit.cleaning import entry
 from sftframe.config import DataConfig
 from sftframe.data import Dataset, load_examples
@@ -47,6 +48,7 @@ def test_other_kinds_go_or_stay_on_request():
 def test_a_leak_takes_the_copies_out_of_the_training_part():
     result = cleaned(drop=["leak"])
     assert indices(result.kept) == [3, 4]
+    assert settings_for(result) == ("data.part=part", "data.group=group")
     assert {example.index: reasons for example, reasons in result.dropped}[1] == ("duplicate", "leak")
     assert sum(result.reasons().values()) == len(result.dropped) == 3
 
@@ -66,7 +68,9 @@ def test_both_files_are_written_and_nothing_is_replaced(tmp_path):
         "input": "",
         "output": "I am sorry, I cannot do it.",
         "group": "tools",
+        "part": "train",
     }
+    assert lines[-1]["part"] == "test"
     left_out = (tmp_path / "clean.dropped.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(left_out[0])["reasons"] == ["duplicate"]
     assert json.loads(left_out[1])["index"] == 2
@@ -80,7 +84,7 @@ def test_another_ending_is_refused_before_any_work(tmp_path, name):
         check_target(tmp_path / name)
 
 
-def test_a_conversation_is_written_as_messages():
+def test_a_conversation_with_a_weight_is_written_as_messages():
     example = Example(
         instruction="And 3?",
         output="No.",
@@ -100,11 +104,39 @@ def test_a_conversation_is_written_as_messages():
     }
 
 
+def test_a_plain_conversation_keeps_its_accepted_answers():
+    example = Example(
+        instruction="And 3?",
+        output="It is.",
+        references=("Yes.",),
+        system="Be brief.",
+        turns=(Turn(instruction="Is 2 prime?", output="Yes."),),
+        index=0,
+    )
+    assert entry(example) == {
+        "instruction": "And 3?",
+        "input": "",
+        "output": ["It is.", "Yes."],
+        "system": "Be brief.",
+        "history": [["Is 2 prime?", "Yes."]],
+    }
+
+
+def test_a_copy_in_the_test_part_stays_and_leaves_the_training_part_when_leaks_do():
+    rows = [replace(ROWS[0], index=index) for index in range(4)]
+    found = audit(
+        Dataset(source="x", sha256="", examples=tuple(rows)), parts={"train": [0, 1], "test": [2], "validation": [3]}
+    )
+    assert indices(clean(rows, found, kinds_to_drop([], [])).kept) == [0, 2, 3]
+    assert indices(clean(rows, found, kinds_to_drop(["leak"], [])).kept) == [2, 3]
+
+
 def test_accepted_answers_stay_a_list():
     assert entry(Example(instruction="7?", output="seven", references=("VII",), index=0))["output"] == ["seven", "VII"]
 
 
 CONVERSATIONS = [
+    {"instruction": "Two?", "output": ["2", "two"], "system": "Be brief.", "history": [["One?", "1"], ["And?", "3"]]},
     {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "weight": 0.25}]},
     {
         "messages": [

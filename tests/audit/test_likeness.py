@@ -1,9 +1,10 @@
 """Rows that are like others: planted ones are found, exercises of one template are not taken for each other."""
 
 import random
+from dataclasses import replace
 
 from sftframe.audit.likeness import Likeness, compare_rows, jaccard, shingles, signatures
-from sftframe.records import Example
+from sftframe.records import Example, Turn
 
 Row = tuple[str, str, str]
 
@@ -123,3 +124,23 @@ def test_planted_near_duplicates_are_found_among_many_rows():
 def test_the_jaccard_index_of_shingles_by_hand():
     # "abcdefg" has abcde bcdef cdefg, "abcdefh" has abcde bcdef cdefh
     assert jaccard(shingles("abcdefg"), shingles("abcdefh")) == 0.5
+
+
+def test_rows_that_differ_in_tools_or_weights_are_different():
+    one = Example(instruction="Rain?", output="No.", tools='[{"name": "radar"}]', index=0)
+    turn = Turn(instruction="Hello there, how are you?", output="Fine.")
+    rows = [
+        one,
+        replace(one, tools="", index=1),
+        replace(one, instruction="And now?", turns=(turn,), index=2),
+        replace(one, instruction="And now?", turns=(replace(turn, weight=0.0),), index=3),
+    ]
+    found = compare_rows(rows, {}, signatures(rows))
+    assert found.duplicates == found.near_duplicates == found.contradictions == ()
+
+
+def test_a_row_is_repeated_only_within_its_part():
+    parts = {10: "train", 11: "test", 12: "train", 13: "test", 14: "test"}
+    found = likeness([MELT] * 5, parts)
+    assert [index for index, _ in pairs(found.duplicates)] == [11, 12, 13, 14]
+    assert found.repeated["duplicate"] == (12, 13, 14)

@@ -49,8 +49,12 @@ def test_a_page_is_printed(cli: Cli, source):
 
 def test_a_cleaned_file_is_one_that_a_run_reads(cli: Cli, source, tmp_path):
     done = cli("data", source, "--no-tokens", "--write", "clean.jsonl", "--drop", "placeholder")
-    assert "clean.jsonl: 20 rows written, 3 left out" in done.out
-    assert cli("data", "clean.jsonl", "--no-tokens", "--json").json["rows"] == 20
+    assert "clean.jsonl: 21 rows written, 2 left out" in done.out  # the copy is in the test part, and stays
+    assert "sftframe run --data clean.jsonl --set data.part=part" in done.out
+    assert cli("data", "clean.jsonl", "--no-tokens", "--json").json["rows"] == 21
+    kept = cli("data", "clean.jsonl", "--set", "data.part=part", "--no-tokens", "--json").json["parts"]
+    # both validation rows went, so two new ones are cut from the 19 training rows
+    assert kept == {"train": 17, "test": 2, "validation": 2}
     again = cli("data", source, "--no-tokens", "--write", "clean.jsonl")
     assert (again.code, "exists already" in again.last_line) == (2, True)
 
@@ -69,6 +73,7 @@ def test_few_rows_have_no_parts_and_are_looked_at(cli: Cli, tmp_path):
         (("--drop", "refusal"), "--write FILE"),
         (("--write", "c.jsonl", "--drop", "leaks"), "did you mean 'leak'"),
         (("--write", "c.csv"), "ends in .jsonl"),
+        (("--json", "--format", "html"), "choose one"),
     ],
 )
 def test_a_mistake_is_told_before_any_work(cli: Cli, source, arguments, message):

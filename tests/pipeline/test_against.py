@@ -198,6 +198,7 @@ def test_rows_in_another_order_are_found(ours, tmp_path):
 def test_a_missing_row_is_a_difference(ours, tmp_path):
     found = ours.against(written(tmp_path / "rows.jsonl", dumped(ours)[:-1]))
     assert (found.num_same, found.num_theirs, found.num_ours, found.is_same) == (19, 19, 20, False)
+    assert found.num_missing == 1
 
 
 def test_a_row_like_none_of_ours_is_counted(ours, tmp_path):
@@ -205,6 +206,11 @@ def test_a_row_like_none_of_ours_is_counted(ours, tmp_path):
     entries[3] = {"input_ids": [5, 6, 7, 5, 6, 7, 9], "labels": [-100] * 7}
     random.Random(2).shuffle(entries)
     assert ours.against(written(tmp_path / "rows.jsonl", entries)).num_unmatched == 1
+
+
+def test_a_dump_of_something_else_is_in_no_order(ours, tmp_path):
+    found = ours.against(written(tmp_path / "rows.jsonl", [{"input_ids": [5, 6], "labels": [-100, 6]}]))
+    assert (found.num_unmatched, found.num_missing, found.is_reordered) == (1, 20, False)
 
 
 def test_an_id_that_we_do_not_have_is_said(ours, tmp_path):
