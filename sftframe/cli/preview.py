@@ -95,7 +95,7 @@ def preview(
     is_partial = bool(index) and data.num_measured < data.num_examples
     counts = count_targets(config, components, data) if is_partial else view_batches(config, components, prepared)[1]
     wanted = set(index or prepared.train.indices[:count])
-    _check_kept(wanted if index else (), data)
+    _check_kept(wanted if index else (), data, config.tokens.over_long, components.backend.context_length())
     shown = [
         (part, example, tokens)
         for part, store in data.parts.items()
@@ -123,12 +123,14 @@ _MANY = 2000
 """To show more examples than this, all are tokenised first."""
 
 
-def _check_kept(wanted: Collection[int], data: Previewed) -> None:
+def _check_kept(wanted: Collection[int], data: Previewed, over_long: str, context_length: int) -> None:
     from sftframe.errors import DataError
+    from sftframe.prompts.tokens import what_helps_over_long
 
     missing = sorted(set(wanted).difference(*(store.indices for store in data.parts.values())))
     if missing:
+        most = data.prepared.lengths.max_length
         raise DataError(
             f"--index {missing[0]}: this example is dropped because it has more than "
-            f"{data.prepared.lengths.max_length} tokens: raise --max-length, or choose another tokens.over_long"
+            f"{most} tokens: {what_helps_over_long(most, context_length, over_long)}"
         )

@@ -19,7 +19,15 @@ from sftframe.plugins import CausalLM, CollateStrategy, Judge, ModelBackend, Pro
 from sftframe.plugins.decoding import check_fits
 from sftframe.progress import Observer
 from sftframe.prompts import prompt_file
-from sftframe.prompts.tokens import LengthReport, TokenStore, UnwrittenError, encode_prompts, tokenize, writes
+from sftframe.prompts.tokens import (
+    LengthReport,
+    TokenStore,
+    UnwrittenError,
+    encode_prompts,
+    tokenize,
+    what_helps_over_long,
+    writes,
+)
 from sftframe.records import Example
 from sftframe.registry import Registry, Seam
 
@@ -201,6 +209,7 @@ def prepare_data(
     """
     dataset, parts = loaded or load_parts(config, observer, is_begun=is_begun, unread=unread)
     used = (*parts.train, *parts.test, *parts.validation)
+    context_length = components.backend.context_length(saved)
     shortened: dict[int, Example] = {}
     observer.begin("tokens", len(used), "examples")
     with naming_other_styles(components):
@@ -209,7 +218,7 @@ def prepare_data(
             components.style,
             components.tokenizer,
             config.tokens,
-            context_length=components.backend.context_length(saved),
+            context_length=context_length,
             on_examples=observer.advance,
             on_shortened=lambda example: shortened.update({example.index: example}),
             cuts_beginning=cuts_beginning,
@@ -222,9 +231,15 @@ def prepare_data(
     }
     for label, examples in kept.items():
         if not len(examples):
+            ways = what_helps_over_long(
+                lengths.max_length,
+                context_length,
+                config.tokens.over_long,
+                has_conversations=any(example.turns for example in used),
+            )
             raise DataError(
                 f"{dataset.source}: no {label} example is left, all of them are over {lengths.max_length} tokens and "
-                "were dropped: raise --max-length, or set another tokens.over_long"
+                f"were dropped: {ways}"
             )
     return PreparedData(dataset=dataset, split=parts, lengths=lengths, shortened=shortened, **kept)
 

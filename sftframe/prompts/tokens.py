@@ -223,10 +223,21 @@ class Builder:
         over_long: `error`, `drop`, `truncate-prompt` or `truncate-end`.
         vocab_size: up to 65,536 an id takes two bytes, else four.
         cuts_beginning: `truncate-prompt` cuts tokens here; otherwise the examples are already shortened.
+        context_length: of the model, which messages name; None = there is no limit.
     """
 
-    def __init__(self, max_length: int, over_long: str, vocab_size: int, *, cuts_beginning: bool = False) -> None:
+    def __init__(
+        self,
+        max_length: int,
+        over_long: str,
+        vocab_size: int,
+        *,
+        cuts_beginning: bool = False,
+        context_length: int | None = None,
+    ) -> None:
         self._max_length = max_length
+        self._context_length = context_length
+        self._has_conversations = False
         self._mode = over_long
         self._cuts_beginning = cuts_beginning
         self._dtype = np.uint16 if vocab_size <= 2**16 else np.int32
@@ -261,6 +272,7 @@ class Builder:
         """
         whole_length = len(ids) if whole_length is None else whole_length
         self._lengths.append(whole_length)
+        self._has_conversations |= len(turns.starts) > 1
         if whole_length > self._max_length:
             self._over.append(index)
         if len(ids) > self._max_length:
@@ -292,7 +304,8 @@ class Builder:
             raise DataError(self._over_long_message())
         if not self._ids:
             raise DataError(
-                f"none of the {len(self._lengths)} examples fits {self._max_length} tokens: raise --max-length"
+                f"none of the {len(self._lengths)} examples fits {self._max_length} tokens (the shortest has "
+                f"{min(self._lengths)}): {self._what_helps(min(self._lengths))}"
             )
         kept = np.array([len(ids) for ids in self._ids], dtype=np.int64)
         store = TokenStore(
@@ -326,9 +339,52 @@ class Builder:
         shown = ", ".join(str(index) for index in self._over[:5]) + (", …" if len(self._over) > 5 else "")
         return (
             f"{len(self._over)} of {len(self._lengths)} examples have more than {self._max_length} tokens "
-            f"(index {shown}; the longest has {max(self._lengths)}): raise --max-length up to the context, or set "
-            "tokens.over_long to drop, truncate-prompt (cuts inputs) or truncate-end (cuts answers)"
+            f"(index {shown}; the longest has {max(self._lengths)}): {self._what_helps(0)}"
         )
+
+    def _what_helps(self, shortest: int) -> str:
+        return what_helps_over_long(
+            self._max_length,
+            self._context_length,
+            self._mode,
+            shortest=shortest,
+            has_conversations=self._has_conversations,
+        )
+
+
+def what_helps_over_long(
+    max_length: int,
+    context_length: int | None,
+    over_long: str,
+    *,
+    shortest: int = 0,
+    has_conversations: bool = False,
+) -> str:
+    """What to set where examples are over the maximum length: nothing that is set already or cannot help.
+
+    Args:
+        context_length: of the model; None = there is no limit.
+        over_long: the `tokens.over_long` that is set.
+        shortest: tokens of the shortest example that must fit.
+
+    >>> what_helps_over_long(40, 64, "truncate-end")
+    'raise --max-length up to 64, the context length of the model, or set tokens.over_long=truncate-prompt'
+    >>> what_helps_over_long(64, 64, "truncate-end", has_conversations=True)  # doctest: +NORMALIZE_WHITESPACE
+    'choose a model with a context of more than 64 tokens, or set tokens.over_long=truncate-prompt, or use single
+    exchanges with data.turns=last (or each)'
+    """
+    is_open = context_length is None or max_length < context_length
+    if is_open and (context_length is None or over_long != "drop" or shortest <= context_length):
+        up_to = "" if context_length is None else f" up to {context_length}, the context length of the model"
+        first = f"raise --max-length{up_to}"
+    else:
+        first = f"choose a model with a context of more than {context_length} tokens"
+    if over_long == "error":
+        modes = "drop, truncate-prompt (cuts inputs) or truncate-end (cuts answers)"
+    else:
+        modes = " or ".join(mode for mode in ("truncate-prompt", "truncate-end") if mode != over_long)
+    single = ", or use single exchanges with data.turns=last (or each)" if has_conversations else ""
+    return f"{first}, or set tokens.over_long={modes}{single}"
 
 
 def tokenize(
@@ -364,7 +420,13 @@ def tokenize(
             f"tokens.max_length: expected at most {context_length}, the context length of the model, found {max_length}"
         )
     widths = byte_lengths(tokenizer)
-    builder = Builder(max_length, config.over_long, tokenizer.vocab_size, cuts_beginning=cuts_beginning)
+    builder = Builder(
+        max_length,
+        config.over_long,
+        tokenizer.vocab_size,
+        cuts_beginning=cuts_beginning,
+        context_length=context_length,
+    )
 
     def encoded(some: Sequence[Example]) -> Iterator[_Row]:
         return _encode(some, style, tokenizer, widths, config.boundary)

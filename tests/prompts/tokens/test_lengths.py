@@ -10,7 +10,7 @@ import pytest
 from sftframe import Example, PromptStyle, Role, Tokenizer
 from sftframe.config import TokensConfig
 from sftframe.errors import DataError
-from sftframe.prompts.tokens import tokenize
+from sftframe.prompts.tokens import tokenize, what_helps_over_long
 
 SHORT, LONG_PROMPT, LONG_ANSWER = ("abc", "de"), ("abcdefgh", "ij"), ("ab", "cdefghijk")
 """With the end token 6, 11 and 12 tokens."""
@@ -72,7 +72,7 @@ def test_truncate_prompt_drops_an_answer_that_leaves_no_room_for_a_prompt(rows: 
     long_answer = ("abcdefgh", "cdefghijk")  # 10 tokens with its end, and six of the shortest cut prompt
     store, report = rows([long_answer], max_length=16, over_long="truncate-prompt")
     assert ([bytes(row.ids[:-1].tolist()).decode() for row in store], report.num_dropped) == (["a … cdefghijk"], 0)
-    with pytest.raises(DataError, match="none of the 1 examples fits 15 tokens: raise --max-length"):
+    with pytest.raises(DataError, match=r"none of the 1 examples fits 15 tokens .*: raise --max-length"):
         rows([long_answer], max_length=15, over_long="truncate-prompt")
 
 
@@ -105,3 +105,29 @@ def test_truncate_end_drops_a_prompt_that_leaves_no_room_for_a_response(rows: Ca
 def test_nothing_left_is_an_error(rows: Callable) -> None:
     with pytest.raises(DataError, match="none of the 2 examples fits 3 tokens"):
         rows([SHORT, LONG_PROMPT], max_length=3, over_long="drop")
+
+
+@pytest.mark.parametrize(
+    ("context", "config", "says"),
+    [
+        (11, {"max_length": 7, "over_long": "drop"}, r"none of the 2 examples fits 7 .*: raise --max-length up to 11,"),
+        (
+            9,
+            {"max_length": 7, "over_long": "drop"},
+            "the shortest has 11.*: choose a model with a context of more than 9",
+        ),
+        (9, {"over_long": "drop"}, "more than 9 tokens, or set tokens.over_long=truncate-prompt or truncate-end$"),
+        (7, {"over_long": "truncate-end"}, "choose a model .* 7 tokens, or set tokens.over_long=truncate-prompt$"),
+        (9, {"over_long": "error"}, "2 of 2 .*: choose a model .* 9 tokens, or set tokens.over_long=drop, truncate-"),
+    ],
+)
+def test_a_maximum_that_cannot_be_raised_is_not_to_be_raised(
+    context: int, config: dict, says: str, rows: Callable
+) -> None:
+    with pytest.raises(DataError, match=says):
+        rows([LONG_PROMPT, LONG_PROMPT], context_length=context, **config)
+
+
+def test_conversations_over_the_maximum_may_be_read_as_single_exchanges() -> None:
+    told = what_helps_over_long(9, 9, "drop", has_conversations=True)
+    assert told.endswith("or use single exchanges with data.turns=last (or each)")
