@@ -208,6 +208,8 @@ class UnusedColumn:
     """Entries in which it is not empty."""
     has_text: bool
     """It contains words, a list or an object; not only numbers."""
+    is_message_key: bool = False
+    """It is a key of messages, which no setting reads."""
 
     def description(self, num_entries: int) -> str:
         """The name, and the number of entries that have it."""

@@ -36,7 +36,8 @@ ROLES: Mapping[str, Part] = {
 }
 """The usual names of speakers, in lower case."""
 _WEIGHTS = ("weight", "loss_weight")
-_READ = {*_WEIGHTS, "tool_calls", "function_call", "type"}
+_READ = {*_WEIGHTS, "tool_calls", "function_call", "type", "tool_call_id"}
+"""Keys of messages that lose nothing: a result stands after its call, so `tool_call_id` says nothing more."""
 _WORDS: Mapping[Part, str] = {
     "system": "the system",
     "user": "the user",
@@ -123,12 +124,22 @@ def conversation_of(
         raise RowError(f"field {label!r} is an empty list, expected messages")
     messages = [_message(one, f"{label}[{place}]", names, rules) for place, one in enumerate(listed)]
     _count(listed, messages, names, changes)
-    system, rest = _split_system(messages, entry, names)
     done: list[str] = []
+    if names.mapped.get("system") is False:
+        kept = [one for one in messages if one.speaker != "system"]
+        if len(kept) < len(messages):
+            done.append("the system message left out (data.fields.system=false)")
+        messages = kept
+    system, rest = _split_system(messages, entry, names)
     rest = _joined(rest, rules, done)
     if rules.is_mending:
         rest = _trimmed(rest, done)
     exchanges = _exchanges(rest, label)
+    if names.mapped.get("history") is False and len(exchanges) > 1:
+        done.append("the exchanges before the last one left out (data.fields.history=false)")
+        exchanges = exchanges[-1:]
+        if not exchanges[0].weight:
+            raise RowError("the answer of the last exchange does not count: its weight is 0")
     for words in dict.fromkeys(done):
         changes.done[words] += 1
     return Conversation(system=system, exchanges=exchanges, tools=tools_of(entry, names.tools))

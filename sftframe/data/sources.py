@@ -239,7 +239,10 @@ def make_dataset(
         if on_lost_inputs is None:
             raise DataError(f"{source}: {lost}")
         on_lost_inputs(f"{source}: {lost}")
-    keys = (UnusedColumn(name=key, num_filled=count, has_text=True) for key, count in rows.unread_keys.items())
+    keys = (
+        UnusedColumn(name=key, num_filled=count, has_text=True, is_message_key=True)
+        for key, count in rows.unread_keys.items()
+    )
     dataset = Dataset(
         source=source,
         sha256=read.sha256,

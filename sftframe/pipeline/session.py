@@ -241,7 +241,8 @@ def announce_data(dataset: Dataset, observer: Observer) -> None:
         return
     message = f"{dataset.source}: {unused_columns_text(columns, dataset.num_rows)}"
     if any(column.has_text for column in columns):
-        observer.warn(f"{message}; the model does not see them. --set data.fields.FIELD=NAME reads a column")
+        way = "" if all(one.is_message_key for one in columns) else ". --set data.fields.FIELD=NAME reads a column"
+        observer.warn(f"{message}; the model does not see them{way}")
     else:
         observer.note(message)
 

@@ -87,7 +87,7 @@ def test_openai_calls_are_json_as_in_sharegpt_and_results_of_several_tools_are_l
     ]
     assert (example.speaker, example.instruction, example.is_call) == ("tool", "4", False)
     assert dataset.changes == {"results of several tools joined, one per line": 1}
-    assert [(column.name, column.num_filled) for column in dataset.unused_columns] == [("messages[].tool_call_id", 1)]
+    assert dataset.unused_columns == ()  # the order of the results says what `tool_call_id` says
 
 
 @pytest.mark.parametrize("role", ["user", "human", "Human"])
@@ -274,3 +274,36 @@ def test_a_history_can_be_left_out(load: Load) -> None:
     for turns, expected in (("last", [("c", "x", "d")]), ("each", [("a", "", "b"), ("c", "x", "d")])):
         examples = load("d.json", json.dumps([row]), turns=turns).examples
         assert [(one.instruction, one.input, one.output) for one in examples] == expected
+
+
+def test_a_system_message_in_messages_can_be_left_out_and_is_counted(load: Load) -> None:
+    late = [
+        says("system", "Rhyme."),
+        USER,
+        BOT,
+        says("system", "Stop."),
+        says("user", "Bye."),
+        says("assistant", "Go."),
+    ]
+    dataset = read(load, late, [USER, BOT], fields={"system": False})
+    assert [(one.system, one.instruction, len(one.turns)) for one in dataset.examples] == [
+        ("", "Bye.", 1),
+        ("", "Hi.", 0),
+    ]
+    assert dataset.changes == {"the system message left out (data.fields.system=false)": 1}
+
+
+def test_earlier_exchanges_of_sharegpt_can_be_left_out_and_are_counted(load: Load) -> None:
+    said = [("system", "Rhyme."), ("human", "a"), ("gpt", "b"), ("human", "c"), ("gpt", "d")]
+    rows = [{"conversations": [{"from": who, "value": text} for who, text in said[:size]]} for size in (5, 3)]
+    dataset = load("d.json", json.dumps(rows), fields={"history": False})
+    assert [(one.system, one.instruction, one.output, one.turns) for one in dataset.examples] == [
+        ("Rhyme.", "c", "d", ()),
+        ("Rhyme.", "a", "b", ()),
+    ]
+    assert dataset.changes == {"the exchanges before the last one left out (data.fields.history=false)": 1}
+
+
+def test_a_last_exchange_that_does_not_count_is_not_left_alone_without_its_history(load: Load) -> None:
+    with pytest.raises(DataError, match="the answer of the last exchange does not count: its weight is 0"):
+        read(load, THREE[:4], fields={"history": False})

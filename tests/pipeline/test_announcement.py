@@ -127,6 +127,18 @@ def test_text_that_is_not_used_is_a_warning(announced: Callable[..., Any], tmp_p
     assert warning.startswith(f"{path}: unused columns: 'notes' (in 20 of 20 entries); the model does not see them.")
 
 
+def test_no_setting_is_named_for_keys_of_messages_because_none_reads_them(
+    announced: Callable[..., Any], tmp_path: Path
+) -> None:
+    asked = {"role": "user", "content": "Hi.", "name": "Ann"}
+    path = tmp_path / "named.json"
+    path.write_text(
+        json.dumps([{"messages": [asked, {"role": "assistant", "content": f"Yes {n}."}]} for n in range(20)])
+    )
+    (warning,) = announced(data={"source": str(path)}).warnings
+    assert warning == (f"{path}: unused columns: 'messages[].name' (in 20 of 20 entries); the model does not see them")
+
+
 def test_numbers_that_are_not_used_are_a_note(announced: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "numbered.json"
     path.write_text(json.dumps([{"instruction": f"Say {n}.", "output": "x", "id": n + 1} for n in range(20)]))
