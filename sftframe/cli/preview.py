@@ -64,7 +64,9 @@ def preview(
     from sftframe.pipeline import (
         Components,
         about_turns,
+        about_unweighted_tests,
         announce_data,
+        check_last_answers,
         count_targets,
         read_data,
         resolve,
@@ -88,6 +90,9 @@ def preview(
     announce_data(prepared.dataset, observer)
     for line in about_turns(config, prepared.dataset):
         observer.note(line)
+    for line in about_unweighted_tests(prepared.split.test):
+        observer.warn(line)
+    check_last_answers(config, components, prepared)
     if is_listing:
         views, counts = view_batches(config, components, prepared, epoch=epoch, num_tensors=count if tensors else 0)
         preview_render.show_batches(views, preview_render.Facts.of(config, data, counts), as_json=as_json)

@@ -13,11 +13,12 @@ from sftframe.pipeline.preview import (
     view_batches,
     view_examples,
 )
-from sftframe.pipeline.session import Session, about_turns, announce_data, resume, run
+from sftframe.pipeline.session import Session, about_turns, about_unweighted_tests, announce_data, resume, run
 from sftframe.pipeline.setup import (
     Components,
     PreparedData,
     backend_defaults,
+    check_last_answers,
     check_resources,
     chosen_components,
     prepare_data,
@@ -38,8 +39,10 @@ __all__ = [
     "TokenView",
     "TunedModel",
     "about_turns",
+    "about_unweighted_tests",
     "announce_data",
     "backend_defaults",
+    "check_last_answers",
     "check_made_with",
     "check_resources",
     "chosen_components",

@@ -33,7 +33,7 @@ from sftframe.plugins import CausalLM
 from sftframe.plugins.guard import is_out_of_memory
 from sftframe.progress import Observer
 from sftframe.prompts import control_tokens_in
-from sftframe.records import AnsweredItem, Summary
+from sftframe.records import AnsweredItem, Example, Summary
 from sftframe.registry import Registry, load_registry
 from sftframe.runs import AnswerFiles, RunStore, accept_changes, check_settings, read_changed_config
 from sftframe.training import Callback, check_lora, checkpoints, walled
@@ -144,6 +144,8 @@ def announce(setup: Setup, observer: Observer) -> None:
     announce_data(setup.prepared.dataset, observer)
     for line in about_turns(setup.config, setup.prepared.dataset):
         observer.note(line)
+    for line in about_unweighted_tests(setup.prepared.test_examples()):
+        observer.warn(line)
     if lengths.over_long:
         observer.warn(
             f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} dropped, "
@@ -208,13 +210,33 @@ def _about_words(setup: Setup) -> Iterator[str]:
 
 def about_turns(config: RunConfig, dataset: Dataset) -> Iterator[str]:
     """Which answers of conversations count; nothing about data without any."""
-    number = sum(bool(example.turns) for example in dataset.examples)
-    if number:
-        which = "the last answer alone counts" if config.collate.turns == "last" else "every answer counts"
-        other = "all counts every answer" if config.collate.turns == "last" else "last counts the last one alone"
+    talks = [example for example in dataset.examples if example.turns]
+    if talks:
+        is_last = config.collate.turns == "last"
+        which = "the last answer alone counts" if is_last else "every answer counts"
+        other = "all counts every answer" if is_last else "last counts the last one alone"
+        num_earlier = 0 if is_last else sum(not turn.weight for example in talks for turn in example.turns)
+        num_without = num_earlier + sum(not example.weight for example in talks)
+        except_ = f", except {num_without:,} with the weight 0," if num_without else ","
         yield (
-            f"{number:,} of {len(dataset.examples):,} examples are conversations: {which}, as collate "
+            f"{len(talks):,} of {len(dataset.examples):,} examples are conversations: {which}{except_} as collate "
             f"{config.collate.name} says (collate.turns={other})"
+        )
+
+
+def about_unweighted_tests(examples: Sequence[Example]) -> Iterator[str]:
+    """That answers which are not trained are measured as if they were right.
+
+    Args:
+        examples: of the test part.
+    """
+    number = sum(not example.weight for example in examples)
+    if number:
+        yield (
+            f"{number:,} of {len(examples):,} test examples end in an answer with the weight 0, which is still the "
+            "reference of the judge and the answer whose likelihood is measured: end these conversations with their "
+            "last answer that counts, or read the last exchanges alone without these with data.turns=last and "
+            "data.invalid=drop"
         )
 
 

@@ -311,9 +311,40 @@ def check_first_step(config: RunConfig, components: Components, prepared: Prepar
     """
     from sftframe.training import StepLoader, check_promise  # imports torch
 
+    check_last_answers(config, components, prepared)
     loader = StepLoader(prepared.train, components.strategy, config.train, seed=config.seed)
     next(loader.steps())
     check_promise(components.strategy, loader.counts)
+
+
+def check_last_answers(config: RunConfig, components: Components, prepared: PreparedData) -> None:
+    """Check early that `collate.turns=last` leaves something to train on where the last answer has the weight 0.
+
+    Raises:
+        DataError: it does not.
+    """
+    if config.collate.turns != "last":
+        return
+    from sftframe.training import collate  # imports torch
+
+    unweighted = {example.index: example for example in prepared.dataset.examples if not example.weight}
+    stores = (prepared.train, prepared.test, prepared.validation)
+    found = sorted(index for store in stores for index in store.indices if index in unweighted)
+    if not found:
+        return
+    example = unweighted[found[0]]
+    rows = [row for store in stores for row in store.select(found[:1])]
+    try:
+        collate(components.strategy, rows)
+    except DataError as error:
+        weights = ", ".join(f"{weight:g}" for weight in (*(turn.weight for turn in example.turns), example.weight))
+        raise DataError(
+            f"{prepared.dataset.source}: {len(found):,} of {sum(map(len, stores)):,} examples end in an answer with "
+            f"the weight 0 (the first is example {example.index}; weights of its answers: {weights}): with "
+            f"collate.turns=last and collate strategy {components.strategy.name!r} nothing of them counts. Set "
+            "collate.turns=all, or end these conversations with their last answer that counts, or read the last "
+            "exchanges alone without these with data.turns=last and data.invalid=drop"
+        ) from error
 
 
 def check_resources(config: RunConfig, components: Components, *, needs_judge: bool) -> str:

@@ -307,7 +307,9 @@ def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> 
 
 
 def _weights_in_words(example: TokenizedExample) -> str:
-    return f"; weights of its answers: {', '.join(f'{weight:g}' for weight in example.turn_weights)}"
+    listed = ", ".join(f"{weight:g}" for weight in example.turn_weights)
+    earlier = " – collate.turns=last takes all but the last one as 0" if len(example.turn_weights) > 1 else ""
+    return f"; its answers count with the weights {listed}{earlier}"
 
 
 def evaluation_batches(

@@ -113,3 +113,53 @@ def test_a_run_counts_the_answers_that_it_is_told_to(
     assert shares["end"] == pytest.approx({"all": (4 * 10 + 8 * 11) / (8 * 21), "last": 11 / 21}[turns])
     assert any(f"collate.turns={'all' if turns == 'last' else 'last'}" in line for line in heard.notes)
     assert session.folder.config().collate.turns == turns
+
+
+def ends_unweighted(tmp_path: Path, which: set[int]) -> str:
+    """The path of twenty conversations (17 train, 2 test, 1 validation); some end in an answer that does not count."""
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"After {n}?"},
+                {"role": "assistant", "content": f"{n + 1}", "weight": 0.5},
+                {"role": "user", "content": "Sure?"},
+                {"role": "assistant", "content": "No.", "weight": int(n not in which)},
+            ]
+        }
+        for n in range(20)
+    ]
+    path = tmp_path / "ends.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return str(path)
+
+
+def test_test_examples_that_end_in_an_answer_of_weight_0_are_told(
+    start: Callable[..., Any], tmp_path: Path, heard: Any
+) -> None:
+    source = ends_unweighted(tmp_path, {4, 6, 18})
+    start(heard, data={"source": source}, prompt="chatml", collate="mask-instruction", before=False).announce()
+    assert any("every answer counts, except 3 with the weight 0, as collate" in line for line in heard.notes)
+    (told,) = [line for line in heard.warnings if "weight 0" in line]
+    assert told.startswith("1 of 2 test examples end in an answer with the weight 0, which is still the reference")
+    assert "data.turns=last and data.invalid=drop" in told
+
+
+def test_last_answers_of_weight_0_that_leave_nothing_to_train_on_are_told_with_their_weights(
+    start: Callable[..., Any], tmp_path: Path, heard: Any
+) -> None:
+    changes = {"data": {"source": ends_unweighted(tmp_path, {5, 9, 16})}, "prompt": "chatml", "before": False}
+    says = r"3 of 20 examples end .* \(the first is example 5; weights of its answers: 0.5, 0\).* Set collate.turns=all"
+    with pytest.raises(DataError, match=says):
+        start(**changes, collate={"name": "mask-instruction", "turns": "last"})
+    # with this strategy the questions count
+    start(heard, **changes, collate={"name": "mask-pad", "turns": "last"}).announce()
+    assert any("the last answer alone counts, except 3 with the weight 0, as" in line for line in heard.notes)
+    assert not any("weight 0" in line for line in heard.warnings)
+
+
+def test_last_answers_of_weight_0_are_left_out_as_the_message_says(
+    start: Callable[..., Any], tmp_path: Path, heard: Any
+) -> None:
+    data = {"source": ends_unweighted(tmp_path, {4, 18}), "turns": "last", "invalid": "drop"}
+    session = start(heard, data=data, prompt="chatml", collate="mask-instruction", before=False)
+    assert [example.weight for example in session.setup.prepared.dataset.examples] == [1.0] * 18

@@ -146,7 +146,10 @@ def test_an_answer_without_its_end_is_found() -> None:
 
 
 def test_a_row_in_which_all_answers_have_weight_0_says_so() -> None:
-    with pytest.raises(DataError, match=r"trains? on nothing \(8 tokens, 0 cut off; weights of its answers: 0, 0\)"):
+    says = (
+        r"on nothing \(8 tokens, 0 cut off; its answers count with the weights 0, 0 – collate.turns=last takes all but"
+    )
+    with pytest.raises(DataError, match=says):
         collate(MaskInstruction(), [replace(ROW, turn_weights=(0.0, 0.0))])
 
 
