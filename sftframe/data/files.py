@@ -91,7 +91,10 @@ def read_files(source: str, names: FieldNames, limit: int | None = None) -> Read
         left -= len(data)
         hashes.append(hashlib.sha256(data).hexdigest())
         if limit is None or num_read[part] < limit:
-            entries = parse_entries(unpacked(data, label, most=left), ending(path), label, names)
+            content = unpacked(data, label, most=left)
+            if content is data:
+                _check_not_packed(path, data, label)
+            entries = parse_entries(content, ending(path), label, names)
             entries = first_entries(entries, None if limit is None else limit - num_read[part])
             parts.append(Part(label=label, part=part, entries=entries))
             num_read[part] += len(entries.values)
@@ -290,6 +293,25 @@ def unpacked(data: bytes, label: str, *, most: int) -> bytes:
     if data.startswith(b"\x28\xb5\x2f\xfd"):
         return b"".join(_limited(_unzstd(data, label), label, most))
     return data
+
+
+def _check_not_packed(path: Path, data: bytes, label: str) -> None:
+    """Refuse bytes that are neither packed, as the file's name says, nor what is inside.
+
+    A file that was unpacked on its way and kept its name is read.
+    """
+    name = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix.lower())
+    if name is None or data.isspace() or data.startswith(b"PAR1") or content_kind(data) is not None:
+        return
+    if ending(path) in (".csv", ".tsv"):
+        may_be_inside = not re.search(rb"[\0-\x08\x0e-\x1f]", data[:4096])
+    else:
+        may_be_inside = bool(re.match(rb"\s*[\[{]", data[:4096].removeprefix(b"\xef\xbb\xbf")))
+    if data and not may_be_inside:
+        raise DataError(
+            f"{label} is not {name}, which its name says: fetch or write it again, or give it the name of what is "
+            "inside"
+        )
 
 
 def _limited(pieces: Iterable[bytes], label: str, most: int) -> Iterator[bytes]:

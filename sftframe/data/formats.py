@@ -88,7 +88,7 @@ Reader = Callable[[bytes, str, FieldNames], Entries]
 
 def read_json(data: bytes, label: str, names: FieldNames) -> Entries:
     """One list of objects; or one object per line, also in a file with this ending."""
-    text = decode(data, label)
+    text = _text_of_lines(data, label)
     if _is_object_per_line(text):
         return _json_lines(text, label)
     return _json_list(text, label)
@@ -96,21 +96,46 @@ def read_json(data: bytes, label: str, names: FieldNames) -> Entries:
 
 def read_json_lines(data: bytes, label: str, names: FieldNames) -> Entries:
     """One object per line, blank lines skipped; or one list of objects, also in a file with this ending."""
-    text = decode(data, label)
-    if text.lstrip().startswith("["):
+    text = _text_of_lines(data, label, is_named_so=True)
+    if text.lstrip().startswith("[") and not _is_object_per_line(text):
         return _json_list(text, label)
     return _json_lines(text, label)
 
 
+def _text_of_lines(data: bytes, label: str, *, is_named_so: bool = False) -> str:
+    """The text of a file; in an object per line, each byte that is not UTF-8 is half a surrogate pair.
+
+    Raises:
+        DataError: as `decode`, if it is not an object per line.
+    """
+    try:
+        return decode(data, label)
+    except DataError:
+        if content_kind(data) is not None:
+            raise
+        text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        if _is_object_per_line(text) or (is_named_so and text.lstrip().startswith("{")):
+            return text
+        raise
+
+
+_NOT_UTF_8 = re.compile("[\udc80-\udcff]")
+
+
 def _is_object_per_line(text: str) -> bool:
-    """Whether the first line is an object and more lines follow; a list or a single object is one value."""
+    """Whether the first line is an object and more lines follow; a list or a single object is one value.
+
+    A first line that is too much for the reader counts as an object if it is whole and an object follows.
+    """
     first, _, rest = text.lstrip().partition("\n")
-    if not first.startswith("{") or not rest or rest.isspace():
+    if not first.startswith(("{", "[")) or not rest or rest.isspace():
         return False
     try:
         return isinstance(json.loads(first), dict)
-    except (ValueError, RecursionError):
+    except json.JSONDecodeError:
         return False
+    except (ValueError, RecursionError):
+        return first.rstrip().endswith(("}", "]")) and rest.lstrip().startswith("{")
 
 
 def _json_lines(text: str, label: str) -> Entries:
@@ -121,16 +146,25 @@ def _json_lines(text: str, label: str) -> Entries:
     for number, line in enumerate(text.split("\n"), start=1):
         if line and not line.isspace():
             try:
-                values.append(_parse_json(line, label, line=number))
+                values.append(_parse_line(line, label, number))
             except DataError as error:
                 first_error = first_error or error
+                what = "UTF-8" if _NOT_UTF_8.search(line) else "valid JSON"
                 values.append(
-                    Unreadable(message=str(error).removeprefix(f"{label}: "), reason="a line that is not valid JSON")
+                    Unreadable(message=str(error).removeprefix(f"{label}: "), reason=f"a line that is not {what}")
                 )
             lines.append(number)
     if first_error is not None and all(isinstance(value, Unreadable) for value in values):
         raise first_error  # a file of another kind
     return Entries(values=values, lines=lines)
+
+
+def _parse_line(text: str, label: str, line: int) -> Any:
+    wrong = None if text.isascii() else _NOT_UTF_8.search(text)
+    if wrong is not None:
+        byte = ord(wrong[0]) - 0xDC00
+        raise DataError(f"{label}: not UTF-8 at line {line}: byte 0x{byte:02x}; save the file as UTF-8")
+    return _parse_json(text, label, line=line)
 
 
 def _json_list(text: str, label: str) -> Entries:
@@ -321,7 +355,13 @@ def _parse_json(text: str, label: str, line: int | None = None) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {line or error.lineno}, column {error.colno}"
         raise DataError(f"{label}: not valid JSON at {where}: {error.msg}{_json_hint(text, line, error)}") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        where = "" if line is None else f" at line {line}"
+        raise DataError(
+            f"{label}: JSON that cannot be read{where}: it is nested too deeply, expected texts and lists of messages: "
+            "shorten or remove the entry"
+        ) from None
+    except ValueError as error:
         where = "" if line is None else f" at line {line}"
         raise DataError(f"{label}: JSON that cannot be read{where}: {error}") from None
 

@@ -99,3 +99,50 @@ def test_answers_stay_with_their_questions(tmp_path: Path) -> None:
         (0, "0"),
         (3, "3"),
     ]
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.json"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_line_that_is_not_utf_8_is_a_row_too(load: Load, name: str, place: int) -> None:
+    rows = [json.dumps(GOOD).encode()] * 3
+    rows[place] = b'{"instruction": "Say caf\xe8.", "output": "x"}'
+    with pytest.raises(DataError) as caught:
+        load(name, b"\n".join(rows))
+    assert str(caught.value) == (
+        f"{name}: not UTF-8 at line {place + 1}: byte 0xe8; save the file as UTF-8; 1 of 3 entries is like this; "
+        "--set data.invalid=drop leaves it out"
+    )
+    dataset = load(name, b"\n".join(rows), invalid="drop")
+    assert [(row.line, row.reason) for row in dataset.dropped] == [(place + 1, "a line that is not UTF-8")]
+    assert [example.index for example in dataset.examples] == [one for one in range(3) if one != place]
+
+
+def test_json_lines_may_begin_with_a_line_that_is_cut(load: Load) -> None:
+    content = b'{"instruction": "cut\n{"instruction": "\xfc", "output": "x"}\n' + json.dumps(GOOD).encode()
+    dataset = load("d.jsonl", content, invalid="drop")
+    assert [row.reason for row in dataset.dropped] == ["a line that is not valid JSON", "a line that is not UTF-8"]
+
+
+def test_a_list_that_is_not_utf_8_is_no_lines(load: Load) -> None:
+    content = b'[{"instruction": "a", "output": "b"},\n{"instruction": "\xe8", "output": "b"}]'
+    for name in ("d.json", "d.jsonl"):
+        with pytest.raises(DataError, match=rf"^{name}: not UTF-8 at offset 55 \(line 2\): byte 0xe8; save the file "):
+            load(name, content, invalid="drop")
+
+
+_DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.json"])
+@pytest.mark.parametrize("first", [_DEEP, f'{{"instruction": "a", "output": {_DEEP}}}'])
+def test_a_first_line_that_is_nested_too_deeply_is_a_row_too(load: Load, name: str, first: str) -> None:
+    content = lines(first, GOOD, GOOD)
+    with pytest.raises(DataError) as caught:
+        load(name, content)
+    assert str(caught.value) == (
+        f"{name}: JSON that cannot be read at line 1: it is nested too deeply, expected texts and lists of messages: "
+        "shorten or remove the entry; 1 of 3 entries is like this; --set data.invalid=drop leaves it out"
+    )
+    dataset = load(name, content, invalid="drop")
+    assert [(row.line, row.reason) for row in dataset.dropped] == [(1, "a line that is not valid JSON")]
+    assert [example.index for example in dataset.examples] == [1, 2]

@@ -92,6 +92,26 @@ def test_several_members_and_frames_are_one_file(load: Load) -> None:
     assert questions(load("d.jsonl.zst", b"".join(map(zstd, lines)))) == ["a", "b"]
 
 
+@pytest.mark.parametrize("content", [b"no data at all", b"\x00\x01\x02\x8b,\n", b"\x8b\x1f\x08"])
+@pytest.mark.parametrize("inside", [".json", ".jsonl", ".csv", ".parquet", ""])
+def test_a_file_that_is_not_packed_as_its_name_says_is_named_so(load: Load, content: bytes, inside: str) -> None:
+    if inside == ".csv" and content.isascii():
+        return  # it may be a table
+    for ending, name in ((".gz", "gzip"), (".zst", "zstd")):
+        with pytest.raises(DataError) as caught:
+            load(f"d{inside}{ending}", content)
+        assert str(caught.value) == (
+            f"d{inside}{ending} is not {name}, which its name says: fetch or write it again, or give it the name of "
+            "what is inside"
+        )
+
+
+@pytest.mark.parametrize("inside", [".json", ".jsonl", ""])
+def test_a_file_that_was_unpacked_already_is_read_under_its_old_name(load: Load, inside: str) -> None:
+    for mark in (b"", b"\xef\xbb\xbf\n"):
+        assert questions(load(f"d{inside}.gz", mark + json.dumps([row("a")]).encode())) == ["a"]
+
+
 @pytest.mark.parametrize(("name", "pack"), [("d.jsonl.gz", gzip.compress), ("d.jsonl.zst", zstd)])
 def test_a_compressed_file_that_is_cut_or_damaged_is_told(
     load: Load, name: str, pack: Callable[[bytes], bytes]

@@ -148,7 +148,10 @@ def test_a_file_without_entries_is_refused(load: Load, name: str, content: str, 
         ('{"instruction": "a", "output": "b"}', r"contains an object, expected a list of objects; put it in \[ \]$"),
         ('"text"', r"contains a string, expected a list of objects$"),
         ("3", r"contains a number, expected a list of objects$"),
-        ("[" * 100_000, r"^d\.json: JSON that cannot be read: .*recursion"),
+        (
+            "[" * 100_000,
+            r"^d\.json: JSON that cannot be read: it is nested too deeply, expected texts ",
+        ),
         ("[" + "9" * 5000 + "]", r"^d\.json: JSON that cannot be read: .*4300 digits"),
     ],
 )
