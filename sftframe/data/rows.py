@@ -199,8 +199,8 @@ def _examples(entry: object, index: int, names: FieldNames, rules: RowRules, cha
         raise RowError(f"expected an object with {names.listed()}, found {kind(entry)}", f"{kind(entry)}, no object")
     for name in names.media:
         _refuse_media(entry, name)
-    if names.others is not None and names.instruction not in entry:
-        names = names.others
+    if names.others is not None and entry.get(names.messages or names.instruction) is None:
+        names = names.others if names.others.messages in entry else names
     if names.messages is not None:
         example = _last_exchange(read_conversation(entry, names, rules.conversations, changes), entry, index, names)
     elif names.shape == "prompt-completion" and isinstance(entry.get(names.instruction), list):

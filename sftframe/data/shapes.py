@@ -57,10 +57,12 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
     if shape in ("messages", "sharegpt"):
         found = conversation_key(rows, names, shape)
         role, content = _KEYS[shape]
+        messages = names.mapped.get("messages") or (found[0] if found else _USUAL[shape])
         return replace(
             names,
             shape=shape,
-            messages=names.mapped.get("messages") or (found[0] if found else _USUAL[shape]),
+            messages=messages,
+            others=_others(names, columns, entries, messages),
             role=names.mapped.get("role") or role,
             content=names.mapped.get("content") or content,
             media=media,
@@ -74,10 +76,17 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
             input=mapped.get("input") or None,
             output=mapped.get("output") or "completion",
         )
-    lacking = [entry for entry in entries if isinstance(entry, dict) and names.instruction not in entry]
-    found = conversation_key(lacking[:_MOST_LOOKED_AT], names) if names.shape is None else None
-    mixed = None if found is None else recognised(replace(names, shape=found[1]), columns, lacking)
+    mixed = _others(names, columns, entries, names.instruction)
     return replace(names, shape=shape, media=media, others=mixed, **others)
+
+
+def _others(names: FieldNames, columns: Collection[str], entries: Sequence[object], needed: str) -> FieldNames | None:
+    """The names in the entries that lack the field which their shape needs, if they are conversations."""
+    if names.shape is not None:
+        return None
+    lacking = [entry for entry in entries if isinstance(entry, dict) and entry.get(needed) is None]
+    found = conversation_key(lacking[:_MOST_LOOKED_AT], names)
+    return None if found is None else recognised(replace(names, shape=found[1]), columns, lacking)
 
 
 def _shape_of(names: FieldNames, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> ShapeName:

@@ -268,3 +268,26 @@ def test_a_null_instruction_is_told_and_can_be_dropped(real: Path) -> None:
 def test_questions_alone_are_named(real: Path) -> None:
     with pytest.raises(DataError, match="these are questions without answers"):
         load_examples(DataConfig(source=str(real / "mt-bench-question.jsonl")))
+
+
+def test_a_file_may_mix_openai_messages_and_sharegpt(load: Load) -> None:
+    ours = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "system": "s"}
+    theirs = {"conversations": [{"from": "human", "value": "c"}, {"from": "gpt", "value": "d", "mood": "e"}]}
+    for rows, shape in (
+        ([ours, theirs, ours], "OpenAI messages with system, others as ShareGPT conversations"),
+        ([theirs, ours], "ShareGPT conversations with system, others as OpenAI messages"),
+    ):
+        dataset = load("d.jsonl", "\n".join(map(json.dumps, rows)))
+        expected = [("a", "b", "s") if row is ours else ("c", "d", "") for row in rows]
+        assert [(one.instruction, one.output, one.system) for one in dataset.examples] == expected
+        assert dataset.shape == shape
+        assert [column.name for column in dataset.unused_columns] == ["conversations[].mood"]
+
+
+def test_a_file_with_two_kinds_of_conversations_still_names_an_entry_with_neither(load: Load) -> None:
+    theirs = {"conversations": [{"from": "human", "value": "c"}, {"from": "gpt", "value": "d"}]}
+    ours = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    with pytest.raises(DataError, match=r"entry 2: no field 'messages'\. It has: 'note'; 1 of 3 entries is like this"):
+        load("d.json", json.dumps([ours, theirs, {"note": "x"}]))
+    with pytest.raises(DataError, match=r"entry 1: no field 'conversations'"):
+        load("d.json", json.dumps([theirs, ours]), shape="sharegpt")
