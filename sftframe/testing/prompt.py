@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
+from sftframe.errors import SftframeError
 from sftframe.plugins import PromptStyle
 from sftframe.records import Example, Role, Segment, Turn
 from sftframe.testing import texts
@@ -424,11 +425,14 @@ def closes_every_answer(style: PromptStyle) -> None:
 
 
 def writes_a_system_message_once(style: PromptStyle) -> None:
-    """A system message is written once, before the first question; a style that writes none writes no part of it."""
+    """A system message is written once, before the first question; or it is left out whole, or refused."""
     single = dataclasses.replace(PLAIN, system=MANNERS)
     examples = (single, dataclasses.replace(TALK, system=MANNERS)) if style.can_converse else (single,)
     for example in examples:
-        prompt, _ = style.render(example)
+        try:
+            prompt, _ = style.render(example)
+        except SftframeError:
+            continue  # many models' own templates know user and assistant alone, and say so
         said = [place for place, piece in enumerate(prompt) if MANNERS in piece.text]
         if not said:
             continue

@@ -197,7 +197,7 @@ def test_check_prints_a_line_per_promise():
     lines = result.stdout.splitlines()
     assert lines[0] == "phi3  prompt style"
     assert "  kept    Neither the prompt nor the closing tag depends on the output" in lines
-    assert lines[-1] == "  all 16 promises are kept"
+    assert lines[-1] == "  all 20 promises are kept"
 
 
 def test_check_of_a_component_takes_options():
@@ -229,7 +229,7 @@ def test_check_of_a_broken_component_goes_on_and_ends_with_exit_code_3(tmp_path,
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     result = run("check", "leaky", "--json")
     assert isinstance(result.exception, PluginError)
-    assert str(result.exception) == "'leaky' breaks 1 of 16 promises of its contract"
+    assert str(result.exception) == "'leaky' breaks 1 of 20 promises of its contract"
     document = json.loads(result.stdout)
     assert document["is_kept"] is False
     [broken] = [check for check in document["checks"] if not check["is_kept"]]
