@@ -6,8 +6,8 @@ The runs are compared elsewhere.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from sftframe.ablation.tuning import ALL_EXAMPLES, TriedValue, TunedArm, Tuning,
 from sftframe.config import Layer, flattened, merge, nested, settings_in_words
 from sftframe.device import physical_cores
 from sftframe.errors import ConfigError, Interrupted, TrainingError
-from sftframe.files import read_json_lines
+from sftframe.files import disk, read_json_lines
 from sftframe.interrupts import interruptible
 from sftframe.pipeline import resolve
 from sftframe.plugins import SEAMS
@@ -317,7 +317,8 @@ class Ablation:
         self.folder.write_tuning(tuning)
         self.tuning = tuning
         for job in work:
-            shutil.rmtree(RunStore(job.path).model_dir, ignore_errors=True)  # nothing reads these weights again
+            with suppress(OSError):
+                disk().remove(RunStore(job.path).model_dir)  # nothing reads these weights again
 
     def _tuned_arm(self, arm: Arm, jobs: Iterator[Job], errors: Mapping[int, str]) -> TunedArm:
         values = []
