@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,7 @@ def audit(
     dataset: Dataset,
     *,
     parts: Mapping[str, Collection[int]],
-    tokens: TokenLengths | None = None,
+    tokens: Callable[[], TokenLengths | None] = lambda: None,
     num_processes: int = 1,
     on_rows: Callable[[int], object] = lambda num_rows: None,
 ) -> Audit:
@@ -157,8 +158,8 @@ def audit(
 
     Args:
         parts: the indices of every part, `train`, `test` and `validation`; may be empty.
-        tokens: lengths in tokens; without them only characters are counted, and nothing is said of rows that do not
-            fit.
+        tokens: called once for the lengths in tokens, while other processes look at rows; None: only characters are
+            counted, and nothing is said of rows that do not fit.
         num_processes: with more than one, rows are looked at in other processes; a script must then be importable, as
             for `multiprocessing`.
         on_rows: called with a number of rows that are done; twice for every row in all.
@@ -171,10 +172,12 @@ def audit(
     part_of = {index: part for part, indices in parts.items() for index in indices}
     facts: list[RowFacts] = []
     hashed: list[Signature] = []
-    for seen, found in _looked_at(examples, num_processes):
-        facts += seen
-        hashed += found
-        on_rows(len(seen))
+    with _looked_at(examples, num_processes) as chunks:
+        counted = tokens()
+        for seen, found in chunks:
+            facts += seen
+            hashed += found
+            on_rows(len(seen))
     sightings = _sightings(examples, facts)
     like = compare_rows(examples, part_of, hashed, on_rows=on_rows)
     sightings |= {
@@ -185,8 +188,8 @@ def audit(
         "near-leak": like.near_leaks,
     }
     dropped = {"leak": like.leaked, "near-leak": like.near_leaked, **like.repeated}
-    if tokens is not None:
-        sightings["too-long"] = tuple(_too_long(examples, tokens))
+    if counted is not None:
+        sightings["too-long"] = tuple(_too_long(examples, counted))
     findings = (
         Finding(kind=kind, sightings=tuple(sightings[kind.name]), dropped=dropped.get(kind.name))
         for kind in KINDS
@@ -206,13 +209,13 @@ def audit(
         num_systems=sum(bool(example.system) for example in examples),
         num_instructions=len(instructions),
         instructions=tuple((text, number) for text, number in instructions.most_common(5) if number > 1),
-        lengths=tuple(_lengths(examples, tokens)),
-        ratio=_ratio(examples, tokens),
+        lengths=tuple(_lengths(examples, counted)),
+        ratio=_ratio(examples, counted),
         languages=tuple(_languages(facts).most_common()),
         findings=tuple(findings),
-        looked_for=tuple(kind.name for kind in KINDS if kind.name != "too-long" or tokens is not None),
-        style="" if tokens is None else tokens.style,
-        tokenizer="" if tokens is None else tokens.tokenizer,
+        looked_for=tuple(kind.name for kind in KINDS if kind.name != "too-long" or counted is not None),
+        style="" if counted is None else counted.style,
+        tokenizer="" if counted is None else counted.tokenizer,
     )
 
 
@@ -231,16 +234,20 @@ _CHUNK = 2000
 """Rows that one process looks at in one go; fewer rows are not worth a process."""
 
 
-def _looked_at(examples: Sequence[Example], num_processes: int) -> Iterator[tuple[list[RowFacts], list[Signature]]]:
+@contextmanager
+def _looked_at(
+    examples: Sequence[Example], num_processes: int
+) -> Iterator[Iterator[tuple[list[RowFacts], list[Signature]]]]:
+    """The results chunk by chunk; other processes begin at once."""
     chunks = [examples[start : start + _CHUNK] for start in range(0, len(examples), _CHUNK)]
     if num_processes < 2 or len(chunks) < 2:
-        yield from map(look_at_rows, chunks)
+        yield map(look_at_rows, chunks)
         return
     import multiprocessing
 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(num_processes, len(chunks)), mp_context=context) as pool:
-        yield from pool.map(look_at_rows, chunks)
+        yield pool.map(look_at_rows, chunks)
 
 
 def look_at_rows(examples: Sequence[Example]) -> tuple[list[RowFacts], list[Signature]]:

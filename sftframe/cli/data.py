@@ -101,8 +101,12 @@ def data(
         dropping = config.data.model_copy(update={"invalid": "drop"})  # an audit lists all of them
         found = load_examples(dropping, report=observer.note, on_lost_inputs=observer.warn)
         parts = _parts(found, config, observer)
-        tokens = None if no_tokens else _tokens(found, config, registry, observer)
-        observer.begin("rows", 2 * len(found.examples), "looks")
+
+        def tokens() -> TokenLengths | None:
+            counted = None if no_tokens else _tokens(found, config, registry, observer)
+            observer.begin("rows", 2 * len(found.examples), "looks")
+            return counted
+
         result = audit.audit(
             found,
             parts=parts,

@@ -38,7 +38,7 @@ def test_rows_that_do_not_fit_are_found_by_their_tokens():
     tokens = TokenLengths(
         style="brief", tokenizer="toy", prompts={0: 5, 1: 5, 2: 9}, answers={0: 3, 1: 4, 2: 2}, most=8
     )
-    found = look(rows("a", "b", "c"), tokens=tokens)
+    found = look(rows("a", "b", "c"), tokens=lambda: tokens)
     assert found.finding("too-long").rows == (1, 2)
     assert "9 tokens, 8 fit" in found.finding("too-long").sightings[0].note
     assert [(length.what, length.most) for length in found.lengths if length.unit == "tokens"] == [
