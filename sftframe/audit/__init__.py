@@ -9,7 +9,7 @@ from sftframe.audit.cleaning import (
     settings_for,
     write_clean,
 )
-from sftframe.audit.examination import Audit, Lengths, TokenLengths, advice, audit, available_processes
+from sftframe.audit.examination import Audit, Lengths, TokenLengths, advice, audit
 from sftframe.audit.kinds import KINDS, Finding, Kind, Sighting, find_kind
 from sftframe.audit.page import audit_page
 
@@ -25,7 +25,6 @@ __all__ = [
     "advice",
     "audit",
     "audit_page",
-    "available_processes",
     "check_target",
     "clean",
     "dropped_path",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -253,11 +252,6 @@ def _looked_at(
 def look_at_rows(examples: Sequence[Example]) -> tuple[list[RowFacts], list[Signature]]:
     """Every row by itself, and its signature; a function of its own so that another process can call it."""
     return [look_at(example) for example in examples], signatures(examples)
-
-
-def available_processes() -> int:
-    """Processes that can work at the same time here."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _OPEN_SHARE = 0.1

@@ -221,7 +221,6 @@ def _same(examples: Sequence[Example], questions: Sequence[str]) -> tuple[list[S
             duplicates.append(_pair(examples, place, first))
             continue
         known = answers[question]
-        answer = normal(example.output).rstrip(".!")
         accepted = {normal(text).rstrip(".!") for text in (example.output, *example.references)}
         if known and not accepted & known.keys():
             first = next(iter(known.values()))
@@ -230,7 +229,6 @@ def _same(examples: Sequence[Example], questions: Sequence[str]) -> tuple[list[S
             contradictions.append(_pair(examples, place, first, note=note))
         for text in accepted:
             known.setdefault(text, place)
-        known.setdefault(answer, place)
     return duplicates, contradictions
 
 

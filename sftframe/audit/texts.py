@@ -196,7 +196,8 @@ _IN_ANY_TEXT = (
     ("control-string", _CONTROL, ("<", "[", "##", "Human:", "Assistant:", "USER:", "ASSISTANT:")),
     ("placeholder", _PLACEHOLDER, ("{{", "<", "[", "orem ipsum", "XXXX")),
 )
-"""With the signs without one of which a pattern finds nothing: looking for them first takes a tenth of the time."""
+"""With the signs without one of which a pattern finds nothing: looking for them first takes an eighth of the time on
+999 answers of real data (6 against 48 µs an answer)."""
 
 _ODD_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ODD = re.compile(
@@ -227,7 +228,7 @@ _FEWEST_LETTERS = 60
 _READ = 200
 """Characters of a text that are enough to tell its language."""
 _SURE = 0.8
-"""Of 800 English answers of real data, no guess above 0.5 named another language."""
+"""Of 798 English answers of real data, no guess above 0.46 named another language."""
 
 
 def language_of(text: str) -> str:

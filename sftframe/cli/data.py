@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,6 +79,7 @@ def data(
     from sftframe.cli.render import TerminalObserver
     from sftframe.cli.streams import write_json, write_page
     from sftframe.data import load_examples
+    from sftframe.device import allowed_cores
     from sftframe.pipeline import resolve
 
     if write is None and (drop or keep):
@@ -88,13 +90,8 @@ def data(
     if write is not None:
         audit.check_target(write)
     settings = settings.with_found_config()
-    given = {**settings.flags, **({"data.source": source} if source is not None else {})}
-    settings = Settings(
-        flags=given,
-        assignments=settings.assignments,
-        config_path=settings.config_path,
-        disabled=settings.disabled,
-    )
+    if source is not None:
+        settings = replace(settings, flags={**settings.flags, "data.source": source})
     registry = settings.registry()
     config = resolve(settings.layer(asks_judge=False), registry)
     with TerminalObserver() as observer:
@@ -111,7 +108,7 @@ def data(
             found,
             parts=parts,
             tokens=tokens,
-            num_processes=audit.available_processes(),
+            num_processes=allowed_cores(),
             on_rows=observer.advance,
         )
         observer.end()
