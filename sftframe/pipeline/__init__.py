@@ -1,6 +1,7 @@
 """A whole run, and its stages one by one, as Python functions."""
 
 from sftframe.pipeline.against import Against, RowDifference, Token, compare_dump, our_rows
+from sftframe.pipeline.announcement import about_turns, about_unweighted_tests, announce_data
 from sftframe.pipeline.dumps import read_dump
 from sftframe.pipeline.manifest import check_made_with
 from sftframe.pipeline.preview import (
@@ -13,7 +14,7 @@ from sftframe.pipeline.preview import (
     view_batches,
     view_examples,
 )
-from sftframe.pipeline.session import Session, about_turns, about_unweighted_tests, announce_data, resume, run
+from sftframe.pipeline.session import Session, resume, run
 from sftframe.pipeline.setup import (
     Components,
     PreparedData,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from sftframe.config import Layer, RunConfig, merge
-from sftframe.data import Dataset, counted, likely_families, num_duplicates, torn_groups, unused_columns_text
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
-from sftframe.errors import ConfigError, DataError, Interrupted, JudgeError, TrainingError
-from sftframe.files import RUNS_DIR, DiskError, check_inside, remove_leftovers
-from sftframe.interrupts import interruptible
+from sftframe.errors import DataError, JudgeError, TrainingError
+from sftframe.files import RUNS_DIR, DiskError, check_inside
 from sftframe.judging import Judgement, Judging
 from sftframe.pipeline import manifest
+from sftframe.pipeline.announcement import announce
 from sftframe.pipeline.answers import answered_items, judge_files, mend, write_answers, write_responses_document
+from sftframe.pipeline.locks import locked_run
+from sftframe.pipeline.models import RunModels, load
 from sftframe.pipeline.reporting import build_summary, write_report
 from sftframe.pipeline.setup import (
     Components,
@@ -30,247 +31,12 @@ from sftframe.pipeline.setup import (
 )
 from sftframe.pipeline.training import FineTuning, drop_checkpoints
 from sftframe.plugins import CausalLM
-from sftframe.plugins.guard import is_out_of_memory
 from sftframe.progress import Observer
-from sftframe.prompts import control_tokens_in
-from sftframe.records import AnsweredItem, Example, Summary
+from sftframe.records import AnsweredItem, Summary
 from sftframe.registry import Registry, load_registry
 from sftframe.runs import AnswerFiles, RunStore, accept_changes, check_settings, read_changed_config
 from sftframe.training import Callback, check_lora, checkpoints, walled
 from sftframe.trust import claims_of, judge_claims, remember, require, require_run
-
-
-class RunModels:
-    """The untuned and the fine-tuned model of a run.
-
-    Args:
-        untuned: the untuned model where it is loaded already.
-    """
-
-    def __init__(self, setup: Setup, folder: RunStore, observer: Observer, *, untuned: CausalLM | None = None) -> None:
-        self._setup = setup
-        self._folder = folder
-        self._observer = observer
-        self._untuned = untuned
-        self._tuned: CausalLM | None = None
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the folder has the fine-tuned model and the summary of its training."""
-        return self._folder.is_trained
-
-    @property
-    def untuned(self) -> CausalLM:
-        """The model before training.
-
-        Raises:
-            SftframeError: its weights are missing, or are not those of the run's manifest.
-        """
-        if self._untuned is None:
-            self._untuned = load(self._setup, self._observer)
-            manifest.check_weights(self._folder, self._untuned)
-        return self._untuned
-
-    @property
-    def tuned(self) -> CausalLM:
-        """The model after training.
-
-        Raises:
-            ConfigError: the run has none yet.
-        """
-        if self._tuned is None:
-            if not self.is_trained:
-                raise ConfigError(f"{self._folder.path} has no model yet: train it first with sftframe run --resume")
-            self._tuned = load(self._setup, self._observer, saved=self._folder.model_dir)
-        return self._tuned
-
-    def have_trained(self) -> None:
-        """Note that training changed the untuned model in place; `untuned` then loads it again."""
-        self._tuned, self._untuned = self._untuned, None
-
-
-def load(setup: Setup, observer: Observer, saved: Path | None = None) -> CausalLM:
-    """Load a run's model: the untuned one, or what training saved."""
-    observer.begin("load model", None, "models")
-    model = setup.components.backend.load(device=setup.device, dtype="float32", seed=setup.config.seed, saved=saved)
-    observer.end()
-    return model
-
-
-@contextmanager
-def locked_run(folder: RunStore) -> Iterator[None]:
-    """Lock a run's folder, and turn Ctrl-C, SIGTERM and SIGHUP into a message that says how to continue.
-
-    Raises:
-        ConfigError: another process works on the run.
-        DiskError: the disk is full, or cannot be written for another reason; what was done before it is saved.
-        Interrupted: somebody stopped it; what was done is saved.
-        TrainingError: memory ran out.
-    """
-    try:
-        with interruptible(), folder.lock():
-            remove_leftovers(folder.path)
-            yield
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"stopped, what was saved so far is kept; continue with: sftframe run --resume {folder.path}"
-        ) from None
-    except DiskError as error:
-        raise DiskError(
-            f"{error}; what was saved before it is kept: make room or repair the disk, then continue with: "
-            f"sftframe run --resume {folder.path}"
-        ) from error
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise TrainingError(
-            "out of memory while measuring or answering: lower generate.batch_size or "
-            "generate.max_cache_bytes, and --batch-size, or choose a smaller model; "
-            f"what was saved so far is kept in {folder.path}"
-        ) from error
-
-
-def announce(setup: Setup, observer: Observer) -> None:
-    """Report the pieces of the run, and warn of unused text and of cut, dropped or repeated examples."""
-    config, lengths, parts = setup.config, setup.prepared.lengths, setup.prepared.split
-    observer.note(
-        f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
-        f"judge {config.judge.name} · data {config.data.source} · seed {config.seed}"
-    )
-    observer.note(
-        f"{len(parts.train)} train, {len(parts.test)} test and {len(parts.validation)} validation examples; "
-        f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
-    )
-    announce_data(setup.prepared.dataset, observer)
-    for line in about_turns(setup.config, setup.prepared.dataset):
-        observer.note(line)
-    for line in about_unweighted_tests(setup.prepared.test_examples()):
-        observer.warn(line)
-    if lengths.over_long:
-        observer.warn(
-            f"{len(lengths.over_long)} examples are over {lengths.max_length} tokens: {lengths.num_dropped} dropped, "
-            f"{lengths.num_truncated} cut by {lengths.num_tokens_cut} tokens"
-        )
-    for line in _about_words(setup):
-        observer.warn(line)
-    num_repeated = num_duplicates(parts).test_in_train
-    if num_repeated:
-        observer.warn(f"{num_repeated} test examples are in the training data too")
-    for line in _about_groups(setup):
-        observer.note(line)
-    if config.data.group is None and not any(example.group for example in parts.test):
-        families = likely_families(parts.test, [example.output for example in parts.test])
-        if families is not None:
-            observer.note(
-                f"{families.told}: if these go together, all count like as few as {families.fewest:,.0f} independent "
-                f"ones, so {families.setting}, or say that they do not belong together with --set data.group=false"
-            )
-
-
-def _about_groups(setup: Setup) -> Iterator[str]:
-    """That named groups are in two parts: what is measured on them is not about new groups.
-
-    Nothing is said of the bundled data, whose families are in all parts on purpose.
-    """
-    data, parts = setup.config.data, setup.prepared.split
-    num_examples, num_groups = torn_groups(parts)
-    if not num_examples or not (data.group or data.keep_groups_together):
-        return
-    told = (
-        f"{num_examples:,} of {len(parts.test):,} test examples are of {num_groups:,} "
-        f"group{'s' * (num_groups != 1)} that the training data have too, so the answers say little about new groups"
-    )
-    if data.keep_groups_together:
-        yield f"{told}: parts that have a file or entries of their own are kept as they are"
-    else:
-        yield f"{told}; data.keep_groups_together=true keeps every group in one part"
-
-
-def _about_words(setup: Setup) -> Iterator[str]:
-    """What the prompt style's own words and stop strings will do with this tokenizer and these outputs."""
-    style, parts = setup.components.style, setup.prepared.split
-    for name in control_tokens_in(style, setup.components.tokenizer):
-        yield (
-            f"prompt style {style.name!r} writes {name!r}, the name of a control token: this run trains it as the "
-            "ordinary tokens of its letters, but other programs read one token, so the model cannot be exported"
-        )
-    for stop in style.stop_strings:
-        cut = {
-            label: count
-            for label, part in (("train", parts.train), ("test", parts.test))
-            if (count := sum(stop in example.output for example in part))
-        }
-        if cut:
-            numbers = " and ".join(f"{count} {label}" for label, count in cut.items())
-            yield (
-                f"{numbers} outputs contain {stop!r}, the text at which prompt style {style.name!r} stops an answer: "
-                "answers end there and are never the whole output; choose another style, or change the data"
-            )
-
-
-def about_turns(config: RunConfig, dataset: Dataset) -> Iterator[str]:
-    """Which answers of conversations count; nothing about data without any."""
-    talks = [example for example in dataset.examples if example.turns]
-    if talks:
-        is_last = config.collate.turns == "last"
-        which = "the last answer alone counts" if is_last else "every answer counts"
-        other = "all counts every answer" if is_last else "last counts the last one alone"
-        num_earlier = 0 if is_last else sum(not turn.weight for example in talks for turn in example.turns)
-        num_without = num_earlier + sum(not example.weight for example in talks)
-        except_ = f", except {num_without:,} with the weight 0," if num_without else ","
-        yield (
-            f"{len(talks):,} of {len(dataset.examples):,} examples are conversations: {which}{except_} as collate "
-            f"{config.collate.name} says (collate.turns={other})"
-        )
-
-
-def about_unweighted_tests(examples: Sequence[Example]) -> Iterator[str]:
-    """That answers which are not trained are measured as if they were right.
-
-    Args:
-        examples: of the test part.
-    """
-    number = sum(not example.weight for example in examples)
-    if number:
-        yield (
-            f"{number:,} of {len(examples):,} test examples end in an answer with the weight 0, which is still the "
-            "reference of the judge and the answer whose likelihood is measured: end these conversations with their "
-            "last answer that counts, or read the last exchanges alone without these with data.turns=last and "
-            "data.invalid=drop"
-        )
-
-
-def announce_data(dataset: Dataset, observer: Observer) -> None:
-    """Report how a file was read: its shape if it is not the usual one, what was changed, dropped and not read.
-
-    Dropped rows are a warning, and so are columns that are not read if one of them contains text.
-    """
-    if dataset.shape != _USUAL_SHAPE:
-        observer.note(f"{dataset.source}: read as {dataset.shape}")
-    for done, count in dataset.changes.items():
-        observer.note(f"{dataset.source}: {done} (in {count:,} of {dataset.num_rows:,} entries)")
-    if dataset.dropped:
-        reasons = [
-            f"{count:,} × {reason}" for reason, count in counted([row.reason for row in dataset.dropped]).items()
-        ]
-        more = f", … ({len(reasons)} reasons in all)" if len(reasons) > _MOST_REASONS else ""
-        observer.warn(
-            f"{dataset.source}: {len(dataset.dropped):,} of {dataset.num_rows:,} entries dropped: "
-            f"{', '.join(reasons[:_MOST_REASONS])}{more}"
-        )
-    columns = dataset.unused_columns
-    if not columns:
-        return
-    message = f"{dataset.source}: {unused_columns_text(columns, dataset.num_rows)}"
-    if any(column.has_text for column in columns):
-        way = "" if all(one.is_message_key for one in columns) else ". --set data.fields.FIELD=NAME reads a column"
-        observer.warn(f"{message}; the model does not see them{way}")
-    else:
-        observer.note(message)
-
-
-_USUAL_SHAPE = "instruction/input/output"
-_MOST_REASONS = 8
 
 
 class Session:
