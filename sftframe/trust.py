@@ -132,6 +132,7 @@ def claims_of(
     chosen = {key for key, _ in flattened(own)}
     settings = [(key, value) for key, value in flattened(merged) if key not in chosen]
     settings += [(key, value) for key, value in _axes(document.get("ablate")) if key not in chosen]
+    settings += list(_arguments(settings, registry))
     everything = [*settings, *flattened(merged)]
     names = {
         seam: {text for key, text in everything if key == f"{seam}.name" and isinstance(text, str)} for seam in SEAMS
@@ -286,6 +287,19 @@ def _axes(table: object) -> Iterator[tuple[str, Any]]:
         yield f"{key}.name" if key in SEAMS else key, value
 
 
+def _arguments(settings: Iterable[tuple[str, Any]], registry: Registry) -> Iterator[tuple[str, str]]:
+    """The full keys and values that texts after components' names set."""
+    from sftframe.plugins import SEAMS
+    from sftframe.registry import Seam
+
+    for seam in SEAMS:
+        for name in [text for key, value in settings if key == f"{seam}.name" for text in _texts_in(value)]:
+            with suppress(SftframeError):  # a missing component is not made, and gives an error later
+                found = registry.argument_in(Seam(seam), name)
+                if found is not None:
+                    yield f"{seam}.{found[1]}", found[2]
+
+
 def _kept_prompts(document: Mapping[str, Any]) -> frozenset[str]:
     """Names of prompt styles with their text in the document, so that no file is read."""
     kept = set()
@@ -350,7 +364,7 @@ def _place_claims(
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*|(//|\\\\).*")
 """Starts of addresses, and of Windows paths to other machines."""
-_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*(@[\w./-]+)?")
 
 
 def _file_claims(key: str, text: str, inside: tuple[Path, ...]) -> list[Claim]:

@@ -80,7 +80,10 @@ def write_config(folder: RunStore, config: RunConfig, components: Components) ->
         if key in document["data"]:
             document["data"][key] = absolute_source(document["data"][key])
     for seam, component in _by_seam(components).items():
-        document[seam.value] = {"name": getattr(config, seam.value).name, **dumped_options(component)}
+        choice, options = getattr(config, seam.value), dumped_options(component)
+        if component.argument is not None and component.argument not in choice.options:
+            options.pop(component.argument, None)  # the name contains it
+        document[seam.value] = {"name": absolute_path_or_text(choice.name), **options}
     document[Seam.JUDGE.value]["cache"] = config.judge.cache
     if config.collate.turns != "all":
         document[Seam.COLLATE.value]["turns"] = config.collate.turns

@@ -60,6 +60,9 @@ class Component(ABC):
     """One line for `sftframe plugins`."""
     Options: ClassVar[type[Any]] = NoOptions
     """Dataclass (or pydantic model) of what can be set with `--set SEAM.key=value`; every field has a default."""
+    argument: ClassVar[str | None] = None
+    """The text option that a colon after the name sets: with `argument = "repo"`, `--model NAME:TEXT` means NAME with
+    `repo=TEXT`. None = nothing may follow the name."""
 
     def __init__(self, options: Any = None) -> None:
         self.options: Any = self.Options() if options is None else options

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from sftframe.errors import ConfigError, PluginError, SftframeError, suggestion
+from sftframe.errors import ConfigError, PluginError, SftframeError, brief, suggestion
 from sftframe.plugins import CollateStrategy, Component, Judge, ModelBackend, PromptStyle, Seam
 from sftframe.plugins.guard import guarded, plugin_wall
 from sftframe.prompts import file_style, looks_like_a_file, prompt_file
@@ -87,14 +87,22 @@ class Registry:
 
         Args:
             name: a component's; where several plugins offer it, `DISTRIBUTION:NAME` or `DISTRIBUTION:ENTRY-POINT:NAME`.
+                A text may follow after one more colon, if the component has an `argument`.
         """
-        plugin, _, own = name.rpartition(":")
-        return [
-            (info, offer.component)
-            for info, offer in self._offers(seam)
-            if offer.component.name == own
-            and (not plugin or plugin == info.id or normalised(plugin) == info.distribution)
-        ]
+        return self._meant(seam, name)[0]
+
+    def argument_in(self, seam: Seam, name: str) -> tuple[str, str, str] | None:
+        """The name without the text after it, the option that this text sets, and the text; None where none follows.
+
+        Raises:
+            ConfigError: no plugin offers the name.
+            PluginError: more than one does.
+        """
+        _, component = self._only(seam, name)
+        _, text = self._meant(seam, name)
+        if not text or component.argument is None:
+            return None
+        return name.removesuffix(f":{text}"), component.argument, text
 
     def provider(self, seam: Seam, name: str) -> PluginInfo:
         """The plugin that a component comes from. Raises as `find` does."""
@@ -124,9 +132,10 @@ class Registry:
 
         info, component = self._only(seam, name)
         label = f"{seam.noun} {name!r} of {info.id}"
+        set_values = self._with_argument(seam, name, values or {})
         with plugin_wall(component.__module__.partition(".")[0], f"{label} cannot be made"):
             options = build_options(
-                component, dict(values or {}), seam.value, others_with=lambda key: self.names_with_option(seam, key)
+                component, set_values, seam.value, others_with=lambda key: self.names_with_option(seam, key)
             )
             made = component(options, **given)
         return guarded(made, label)
@@ -197,6 +206,40 @@ class Registry:
     def _offers(self, seam: Seam) -> list[tuple[PluginInfo, Offer]]:
         return [(plugin.info, offer) for plugin in self._plugins for offer in plugin.offers if offer.seam == seam]
 
+    def _meant(self, seam: Seam, name: str) -> tuple[list[tuple[PluginInfo, type[Component]]], str]:
+        """The components that a name means, and the text after it; the longest part that is a name counts."""
+        ends = [len(name), *(place for place in range(len(name) - 1, 0, -1) if name[place] == ":")]
+        for end in ends:
+            plugin, _, own = name[:end].rpartition(":")
+            text = name[end + 1 :]
+            found = [
+                (info, offer.component)
+                for info, offer in self._offers(seam)
+                if offer.component.name == own
+                and (not plugin or plugin == info.id or normalised(plugin) == info.distribution)
+                and (end == len(name) or (text and offer.component.argument))
+            ]
+            if found:
+                return found, text
+        return [], ""
+
+    def _with_argument(self, seam: Seam, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The options, with the one that the text after the name sets.
+
+        Raises:
+            ConfigError: it is set to something else as well.
+        """
+        found = self.argument_in(seam, name)
+        if found is None:
+            return dict(values)
+        own, option, text = found
+        if values.get(option, text) != text:
+            raise ConfigError(
+                f"{seam.value}.{option} is set twice: {brief(text)} by --{seam.value} {name} and "
+                f"{brief(values[option])} by itself; write --{seam.value} {own} for the second, or leave it out"
+            )
+        return {**values, option: text}
+
     def _only(self, seam: Seam, name: str) -> tuple[PluginInfo, type[Component]]:
         found = self.offers(seam, name) or _in_file(seam, name)
         if not found:
@@ -217,6 +260,9 @@ class Registry:
         tail += self.absent()
         if seam is Seam.PROMPT and looks_like_a_file(name):
             tail += "; a file with a prompt style ends in .toml or .jinja, a tokenizer's is written hf:PATH"
+        takers = [(offer.component.name, offer.component.argument) for _, offer in self._offers(seam)]
+        if "/" in name:
+            tail += "".join(f"; --{seam.value} {own}:{name} sets the {key} of {own}" for own, key in takers if key)
         return tail
 
 

@@ -198,20 +198,28 @@ def _check_component(seam: Seam, component: type[Component]) -> None:
     missing = sorted(getattr(component, "__abstractmethods__", ()))
     if missing:
         raise PluginError(f"{who} does not define {', '.join(missing)}")
-    _check_options(who, component.Options)
+    names = _check_options(who, component.Options)
+    if component.argument is not None and component.argument not in names:
+        raise PluginError(f"{who} has the argument {component.argument!r}, which is none of its options")
 
 
-def _check_options(who: str, options: object) -> None:
-    """Every option needs a default: a component works by its name alone. pydantic is not imported for this."""
+def _check_options(who: str, options: object) -> list[str]:
+    """Names of the options. Every one needs a default: a component works by its name alone.
+
+    pydantic is not imported for this.
+    """
     if not isinstance(options, type) or not (dataclasses.is_dataclass(options) or hasattr(options, "model_fields")):
         raise PluginError(f"{who} has the Options {options!r}; expected a dataclass or a pydantic model")
     if dataclasses.is_dataclass(options):
         unset = dataclasses.MISSING
+        names = [field.name for field in dataclasses.fields(options)]
         bare = [f.name for f in dataclasses.fields(options) if f.default is unset and f.default_factory is unset]
     else:
+        names = list(options.model_fields)
         bare = [name for name, field in options.model_fields.items() if field.is_required()]
     if bare:
         raise PluginError(f"{who}: option {bare[0]!r} has no default value; every option needs one")
+    return names
 
 
 def _check_unique(offers: tuple[Offer, ...]) -> None:

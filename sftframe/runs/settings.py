@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from sftframe.config import Layer, RunConfig, flattened, merge, read_toml, validate
 from sftframe.errors import ConfigError, brief
 from sftframe.files import plain
+from sftframe.plugins import SEAMS
 from sftframe.runs.store import LoadedRun, RunStore, manifest_entry
 
 _CHANGEABLE = ("judge", "generate", "before", "max_failures", "device", "threads", "out")
@@ -38,7 +40,7 @@ def read_changed_config(run: RunStore, layer: Layer) -> RunConfig:
         ConfigError: the layer changes what the run was made with; only judge, generation and machine may change.
     """
     recorded = run.config()
-    config = validate(merge(recorded.model_dump(mode="json", exclude_none=True), layer))
+    config = validate(merge(recorded.model_dump(mode="json", exclude_none=True), _with_absolute_names(layer)))
     old, new = fixed_settings(recorded), fixed_settings(config)
     for key in sorted({*old, *new}):
         if old.get(key) != new.get(key):
@@ -47,6 +49,13 @@ def read_changed_config(run: RunStore, layer: Layer) -> RunConfig:
                 "leave it out, or make a new run with it"
             )
     return config
+
+
+def _with_absolute_names(layer: Layer) -> Layer:
+    """The layer with components' names as a run keeps them, so that the same name does not count as another one."""
+    named = merge(layer)
+    names = {seam: named[seam]["name"] for seam in SEAMS if isinstance(named.get(seam, {}).get("name"), str)}
+    return merge(named, *({seam: {**named[seam], "name": absolute_path_or_text(name)}} for seam, name in names.items()))
 
 
 def fixed_settings(config: RunConfig) -> dict[str, Any]:
@@ -170,10 +179,19 @@ def setting_in_words(value: object) -> str:
 
 
 def absolute_path_or_text(value: str) -> str:
-    """A path that exists, made absolute, so that the run can be resumed from another working directory."""
-    path = Path(value)
+    """A path that exists, made absolute, so that the run can be resumed from another working directory.
+
+    A component's name and a path after a colon, as in `hf:./folder`, keep the name.
+    """
+    named = _NAME_AND_TEXT.fullmatch(value)
+    before, place = named.groups() if named else ("", value)
+    path = Path(place)
     try:
-        is_path = (len(path.parts) > 1 or path.suffix != "") and path.exists()
-    except OSError:  # too long for a path: a text
+        is_path = (bool(before) or "/" in place or len(path.parts) > 1 or path.suffix != "") and path.exists()
+    except (OSError, ValueError):  # too long for a path, or with a character that no path has: a text
         return value
-    return str(path.absolute()) if is_path else value
+    return f"{before}{path.absolute()}" if is_path else value
+
+
+_NAME_AND_TEXT = re.compile(r"([a-z0-9][a-z0-9._:-]+:)(.+)", re.DOTALL)
+"""A component's name, of two letters or more (`c:` is a drive), and the text after it."""

@@ -1,0 +1,62 @@
+"""The backend by its name. This module imports without torch; `loading` does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sftframe import CausalLM, ModelBackend, ModelError, Tokenizer
+from sftframe_plugins.hf.options import Options
+
+if TYPE_CHECKING:
+    from sftframe_plugins.hf.loading import Loader
+
+TRANSFORMERS_IS_MISSING = "models of the Hugging Face hub need the package transformers: pip install 'sftframe[hf]'"
+GGUF_IS_MISSING = "writing GGUF needs the package gguf: pip install 'sftframe[gguf]'"
+
+
+class HFBackend(ModelBackend):
+    """Any causal language model of transformers."""
+
+    name = "hf"
+    summary = "any causal language model of transformers: --model hf:OWNER/NAME from the hub, or hf:./FOLDER"
+    Options = Options
+    argument = "repo"
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        self._own_loader: Loader | None = None
+
+    def tokenizer(self, saved: Path | None = None) -> Tokenizer:
+        return self._loader(saved).tokenizer
+
+    def context_length(self, saved: Path | None = None) -> int:
+        return self._loader(saved).context_length
+
+    def load(self, *, device: str, dtype: str, seed: int, saved: Path | None = None) -> CausalLM:
+        return self._loader(saved).load(device, dtype, seed)
+
+    def check(self) -> None:
+        self._loader().check()
+
+    def check_export(self, target: str) -> None:
+        if target == "gguf" and find_spec("gguf") is None:
+            raise ModelError(GGUF_IS_MISSING)
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        return self._loader().identity
+
+    def _loader(self, saved: Path | None = None) -> Loader:
+        if find_spec("transformers") is None:
+            raise ModelError(TRANSFORMERS_IS_MISSING)
+        from sftframe_plugins.hf.loading import Loader
+
+        if saved is not None:
+            return Loader(self.options, saved)
+        if self._own_loader is None:
+            self._own_loader = Loader(self.options)
+        return self._own_loader
