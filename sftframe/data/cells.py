@@ -1,9 +1,11 @@
-"""What one cell of a row may hold: texts, lists of texts, groups; and the error for a row that cannot be used."""
+"""What one cell of a row may hold: texts, lists, groups; and the error for a row that cannot be used."""
 
 from __future__ import annotations
 
+import ast
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,6 +93,58 @@ def check_encodable(text: str, what: str) -> None:
         ) from None
 
 
+def is_absent(value: object) -> bool:
+    """Whether a cell has nothing in it; an empty text is how a table writes it."""
+    return value is None or value == "" or is_nan(value)
+
+
+def list_in(value: object) -> list[Any] | None:
+    """The list in a cell: a list, or the text of one as JSON or as Python prints it; None for anything else.
+
+    Tables have lists as texts; pandas writes them into CSV as Python prints them.
+
+    >>> list_in([1]), list_in('[{"role": "user"}]'), list_in("[{'role': 'user'}]"), list_in("[1")
+    ([1], [{'role': 'user'}], [{'role': 'user'}], None)
+    """
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return None
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        found = _printed_by_python(value.strip())
+    return found if isinstance(found, list) else None
+
+
+_TEXTS = re.compile(r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\"""", re.DOTALL)
+_PLAIN = re.compile(r"(?:[\[\]{}:,\s]|None|True|False|\d+(?:\.\d+)?|''(?!\s*''))*")
+"""Without signs, since a long chain of them takes much memory, and without two texts side by side, which are one."""
+
+
+def _printed_by_python(text: str) -> object:
+    """The value of a text of brackets, texts, numbers and None, True or False; None if there is anything else in it."""
+    if not _PLAIN.fullmatch(_TEXTS.sub("''", text)):
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def why_no_list(value: object) -> str:
+    """What a message says of a cell that should have a list, to go on in the same sentence."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return ""
+    try:
+        json.loads(value)
+    except json.JSONDecodeError as error:
+        return f" as JSON: the text is no JSON at character {error.pos}: {error.msg}"
+    except (ValueError, RecursionError) as error:
+        return f" as JSON: {error}"
+    return ""
+
+
 def accepted_outputs(entry: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """The outputs of an entry: its one text, or the different texts of a list, of which each is right.
 
@@ -139,4 +193,8 @@ def tools_of(entry: Mapping[str, Any], name: str | None) -> str:
         text = json.dumps(value, ensure_ascii=False) if value else ""
         check_encodable(text, f"field {name!r}")
         return text
-    return optional_text(entry, name, "--set data.fields.tools=false leaves it out").strip()
+    text = optional_text(entry, name, "--set data.fields.tools=false leaves it out").strip()
+    return "" if text in _NO_TOOLS else text
+
+
+_NO_TOOLS = ("[]", "{}", "null")

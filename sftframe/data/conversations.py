@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sftframe.data.cells import RowError, check_encodable, kind, text_of, tools_of
+from sftframe.data.cells import RowError, check_encodable, is_absent, kind, list_in, text_of, tools_of, why_no_list
 from sftframe.data.columns import FieldNames
 from sftframe.records import Speaker, Turn
 
@@ -107,24 +107,27 @@ def read_conversation(entry: Mapping[str, Any], names: FieldNames, rules: Rules,
 
 
 def conversation_of(
-    listed: object, label: str, entry: Mapping[str, Any], names: FieldNames, rules: Rules, changes: Changes
+    found: object, label: str, entry: Mapping[str, Any], names: FieldNames, rules: Rules, changes: Changes
 ) -> Conversation:
     """The conversation in a list of messages.
 
     Args:
-        label: the list's name in the file.
+        found: the list, or its text.
+        label: its name in the file.
         entry: the row with the list; it may have the system's text and the tools.
 
     Raises:
         RowError: as `read_conversation`.
     """
-    if not isinstance(listed, list):
-        raise RowError(f"field {label!r} is {kind(listed)}, expected a list of messages")
+    listed = list_in(found)
+    if listed is None:
+        reason = f"field {label!r} is {kind(found)}, expected a list of messages"
+        raise RowError(f"{reason}{why_no_list(found)}", reason)
     if not listed:
         raise RowError(f"field {label!r} is an empty list, expected messages")
     messages = [_message(one, f"{label}[{place}]", names, rules) for place, one in enumerate(listed)]
     _count(listed, messages, names, changes)
-    done: list[str] = []
+    done = [FROM_TEXT] if isinstance(found, str) else []
     if names.mapped.get("system") is False:
         kept = [one for one in messages if one.speaker != "system"]
         if len(kept) < len(messages):
@@ -143,6 +146,10 @@ def conversation_of(
     for words in dict.fromkeys(done):
         changes.done[words] += 1
     return Conversation(system=system, exchanges=exchanges, tools=tools_of(entry, names.tools))
+
+
+FROM_TEXT = "lists read from the text of a cell"
+"""What was done to a row of a table, in which lists are texts."""
 
 
 def _message(found: object, place: str, names: FieldNames, rules: Rules) -> _Message:
@@ -376,25 +383,26 @@ def _pairs(messages: Sequence[_Message]) -> Iterator[tuple[_Message, _Message]]:
     return zip(messages[::2], messages[1::2], strict=True)
 
 
-def history_of(entry: Mapping[str, Any], name: str | None) -> tuple[Turn, ...]:
-    """The earlier exchanges of an entry: a list of pairs, question and answer.
+def history_of(entry: Mapping[str, Any], name: str, changes: Changes) -> tuple[Turn, ...]:
+    """The earlier exchanges of an entry: a list of pairs, question and answer, or the text of one.
 
     Raises:
         RowError: it is no such list, or a text is empty.
 
-    >>> [turn.output for turn in history_of({"history": [["Hi.", "Hello!"]]}, "history")]
+    >>> [turn.output for turn in history_of({"history": [["Hi.", "Hello!"]]}, "history", Changes())]
     ['Hello!']
     """
-    found = None if name is None else entry.get(name)
-    if found is None or found == "":
+    found = entry.get(name)
+    if is_absent(found):
         return ()
-    if not isinstance(found, list):
-        raise RowError(
-            f"field {name!r} is {kind(found)}, expected a list of pairs of texts, question and answer",
-            remedy="--set data.fields.history=false leaves it out",
-        )
+    listed = list_in(found)
+    if listed is None:
+        reason = f"field {name!r} is {kind(found)}, expected a list of pairs of texts, question and answer"
+        raise RowError(f"{reason}{why_no_list(found)}", reason, remedy="--set data.fields.history=false leaves it out")
+    if listed and isinstance(found, str):
+        changes.done[FROM_TEXT] += 1
     turns = []
-    for place, pair in enumerate(found):
+    for place, pair in enumerate(listed):
         label = f"{name}[{place}]"
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise RowError(

@@ -12,12 +12,12 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sftframe.data.cells import kind
+from sftframe.data.cells import is_absent, kind
 from sftframe.data.columns import (
     FieldNames,
     NoSuchGroupError,
@@ -28,7 +28,7 @@ from sftframe.data.columns import (
     missing_part,
 )
 from sftframe.data.parts import PartName
-from sftframe.data.shapes import missing_messages, recognised
+from sftframe.data.shapes import MOST_LOOKED_AT, SPEAKERS, USUAL_MESSAGES, missing_messages, recognised
 from sftframe.errors import DataError, brief
 from sftframe.files import content_kind, wide_encoding
 
@@ -168,27 +168,72 @@ def _parse_line(text: str, label: str, line: int) -> Any:
 
 
 def _json_list(text: str, label: str) -> Entries:
-    value = _parse_json(text, label)
+    entries = _list_at(text, 0)
+    if entries is not None:
+        return entries
+    value = _parse_json(text, label)  # says what is wrong with a list
     if isinstance(value, list):
         return Entries(values=value)
-    inside = _only_list(value)
-    if inside is not None:
-        return Entries(values=inside)
+    key = _only_list(value)
+    if key is not None:
+        place = re.search(rf"{re.escape(json.dumps(key))}\s*:", text)
+        entries = _list_at(text, place.end()) if place is not None else None
+        return entries if entries is not None and entries.values == value[key] else Entries(values=value[key])
     hint = _object_hint(value) if isinstance(value, dict) else ""
     raise DataError(f"{label}: the file contains {kind(value)}, expected a list of objects{hint}")
 
 
-def _only_list(value: object) -> list[object] | None:
-    """The entries of a file that is one object with one list of objects, as `{"version": 1, "data": [...]}`.
+_BLANKS = re.compile(r"[ \t\n\r]*")
+
+
+def _list_at(text: str, place: int) -> Entries | None:
+    """The list that begins at a place in JSON, with the line of each entry unless all are on one.
+
+    None if there is no list or an empty one, or if something is wrong with it.
+    """
+
+    def after_blanks(place: int) -> int:
+        found = _BLANKS.match(text, place)
+        assert found is not None
+        return found.end()
+
+    values: list[object] = []
+    lines: list[int | None] = []
+    start, line, counted_to = after_blanks(place), 1, 0
+    if text[start : start + 1] != "[":
+        return None
+    decoder, place = json.JSONDecoder(), after_blanks(start + 1)
+    try:
+        while True:
+            line, counted_to = line + text.count("\n", counted_to, place), place
+            value, place = decoder.raw_decode(text, place)
+            values.append(value)
+            lines.append(line)
+            place = after_blanks(place)
+            if text[place] == "]":
+                break
+            if text[place] != ",":
+                return None
+            place = after_blanks(place + 1)
+    except (ValueError, RecursionError, IndexError):
+        return None
+    is_whole_file = start == after_blanks(0)
+    if is_whole_file and after_blanks(place + 1) < len(text):
+        return None
+    return Entries(values=values, lines=lines if lines[0] != lines[-1] else None)
+
+
+def _only_list(value: object) -> str | None:
+    """The key of the entries, of a file that is one object with one list of objects: `{"version": 1, "data": [...]}`.
 
     A table of pandas and a single conversation are none.
     """
     if not isinstance(value, dict) or _pandas_orient(value) is not None:
         return None
-    lists = [one for one in value.values() if isinstance(one, list) and one]
-    if len(lists) != 1 or not all(isinstance(row, dict) for row in lists[0]):
+    lists = [key for key, one in value.items() if isinstance(one, list) and one]
+    if len(lists) != 1 or not all(isinstance(row, dict) for row in value[lists[0]]):
         return None
-    is_conversation = all({"role", "from", "value", "content"} & row.keys() for row in lists[0])
+    is_conversation = all({"role", "from", "value", "content"} & row.keys() for row in value[lists[0]])
     return None if is_conversation else lists[0]
 
 
@@ -238,13 +283,16 @@ def _read_table(data: bytes, label: str, names: FieldNames, delimiter: str) -> E
         header = next(rows, [])
         if header and re.match(r'\s*(\[\s*)?\{\s*"?$|\s*\[?\s*\{\s*"', header[0]):
             raise DataError(f"{label}: it looks like JSON, expected a table of comma-separated values: name it .json")
-        check_columns(header, f"{label}: line 1", names, hint=_header_hint(header, delimiter))
         line = rows.line_num + 1
-        for row in rows:
-            if row:
-                values.append(_row(row, header, line))
-                lines.append(line)
-            line = rows.line_num + 1
+        try:
+            for row in rows:
+                if row:
+                    values.append(_row(row, header, line))
+                    lines.append(line)
+                line = rows.line_num + 1
+        finally:  # what is wrong with the header is told before what is wrong with a row
+            hint = _header_hint(header, delimiter)
+            check_columns(header, f"{label}: line 1", names, hint=hint, entries=values)
     return Entries(values=values, lines=lines)
 
 
@@ -259,7 +307,7 @@ def _row(row: Sequence[str], header: Sequence[str], line: int) -> object:
 
 
 def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
-    """A Parquet table; only the columns of the fields are read, and columns with nearly the name of the input."""
+    """A Parquet table; only the columns that may be needed are read."""
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -268,12 +316,15 @@ def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
     try:
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         columns = list(file.schema_arrow.names)
-        first = next(file.iter_batches(batch_size=1), None)
+        types = {field.name: field.type for field in file.schema_arrow}
+        first = next(file.iter_batches(batch_size=MOST_LOOKED_AT, columns=without_bytes(types)), None)
         names = check_columns(columns, label, names, entries=first.to_pylist() if first is not None else ())
-        read = columns_to_read(columns, names)
+        values, read = rows_of_table(
+            types, names, lambda wanted: list(_parquet_rows(file, wanted, label, num_bytes=len(data)))
+        )
         unread = [_parquet_column(file, name) for name in columns if name not in read]
         return Entries(
-            values=list(_parquet_rows(file, read, label, num_bytes=len(data))),
+            values=values,
             unread=[column for column in unread if column.num_filled],
         )
     except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
@@ -299,9 +350,9 @@ MOST_EXPANDED = 1000
 memory."""
 
 
-def _parquet_rows(file: Any, columns: list[str], label: str, *, num_bytes: int) -> Iterator[object]:
+def _parquet_rows(file: Any, columns: Sequence[str], label: str, *, num_bytes: int) -> Iterator[object]:
     num_left = MOST_EXPANDED * num_bytes
-    for batch in file.iter_batches(batch_size=4096, columns=columns):
+    for batch in file.iter_batches(batch_size=4096, columns=list(columns)):
         num_left -= batch.nbytes
         if num_left < 0:
             raise DataError(
@@ -377,10 +428,47 @@ def _json_hint(text: str, line: int | None, error: json.JSONDecodeError) -> str:
     return ""
 
 
-def columns_to_read(columns: Sequence[str], names: FieldNames) -> list[str]:
-    """The columns of a table that are needed: those of the fields, and those with nearly the name of the input."""
+def rows_of_table(
+    types: Mapping[str, Any], names: FieldNames, rows: Callable[[Sequence[str]], Sequence[object]]
+) -> tuple[Sequence[object], Sequence[str]]:
+    """The rows of an Arrow table, and the columns that were read: those of the fields, and those with nearly the name
+    of the input. If some rows lack what the shape needs, also those with conversations, which these rows may have.
+
+    Args:
+        types: the Arrow type by column.
+        names: with the shape of the table.
+        rows: reads these columns.
+    """
     wanted = {*names.read, *names.media}
-    return [name for name in columns if name in wanted or (may_be_input(name) and not names.is_input_named)]
+    read = [name for name in types if name in wanted or (may_be_input(name) and not names.is_input_named)]
+    values = rows(read)
+    others = [name for name, kind in types.items() if name not in read and _may_be_messages(name, kind, names)]
+    needed = names.messages or names.instruction
+    if others and any(isinstance(value, dict) and is_absent(value.get(needed)) for value in values):
+        read = [*read, *others]
+        values = rows(read)
+    return values, read
+
+
+def _may_be_messages(name: str, kind: Any, names: FieldNames) -> bool:
+    import pyarrow
+
+    if name in USUAL_MESSAGES:
+        return has_text(kind)
+    if not (pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)):
+        return False
+    part = kind.value_type
+    keys = {part.field(place).name for place in range(part.num_fields)} if pyarrow.types.is_struct(part) else set()
+    return bool({*SPEAKERS, names.role} & keys)
+
+
+def without_bytes(types: Mapping[str, Any]) -> list[str]:
+    """The columns of a table without images and sounds, of which a few rows can be large.
+
+    Args:
+        types: the Arrow type by column.
+    """
+    return [name for name, kind in types.items() if "binary" not in str(kind)]
 
 
 def has_text(kind: Any) -> bool:

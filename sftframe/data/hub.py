@@ -13,8 +13,9 @@ from typing import Any, Self
 
 from sftframe.data.columns import FieldNames, UnusedColumn
 from sftframe.data.files import HUB, Part, ReadFiles, first_entries, merged, most_bytes
-from sftframe.data.formats import Entries, check_columns, columns_to_read, has_text
+from sftframe.data.formats import Entries, check_columns, has_text, rows_of_table, without_bytes
 from sftframe.data.parts import PartName, part_called
+from sftframe.data.shapes import MOST_LOOKED_AT
 from sftframe.errors import ConfigError, DataError
 from sftframe.files import check_plain
 
@@ -123,15 +124,15 @@ def read_hub(source: str, names: FieldNames, limit: int | None = None) -> ReadFi
 def _entries_of(table: Any, label: str, names: FieldNames, limit: int | None) -> Entries:
     """The entries of a `datasets.Dataset`."""
     arrow = table.with_format("arrow")
+    types = {field.name: field.type for field in table.data.schema}
     return _entries(
         label,
         names,
         limit,
-        columns=table.column_names,
-        types={field.name: field.type for field in table.data.schema},
+        types=types,
         num_filled={name: len(table) - table.data.column(name).null_count for name in table.column_names},
-        first=arrow[:1].to_pylist(),
-        batches=lambda read: (batch.to_pylist() for batch in arrow.select_columns(read).iter(batch_size=4096)),
+        first=arrow.select_columns(without_bytes(types))[:MOST_LOOKED_AT].to_pylist(),
+        batches=lambda read: (batch.to_pylist() for batch in arrow.select_columns(list(read)).iter(batch_size=4096)),
     )
 
 
@@ -230,15 +231,17 @@ def _saved(folder: Path, label: str, names: FieldNames, limit: int | None, part:
         raise DataError(f"{folder / 'state.json'} names no data files: the folder is damaged, save it again")
     try:
         table = pyarrow.concat_tables([_table(folder / str(name), label) for name in files])
+        types = {one.name: one.type for one in table.schema}
         entries = _entries(
             label,
             names,
             limit,
-            columns=table.column_names,
-            types={one.name: one.type for one in table.schema},
+            types=types,
             num_filled={name: table.num_rows - table.column(name).null_count for name in table.column_names},
-            first=table.slice(0, 1).to_pylist(),
-            batches=lambda read: (batch.to_pylist() for batch in table.select(read).to_batches(max_chunksize=4096)),
+            first=table.slice(0, MOST_LOOKED_AT).select(without_bytes(types)).to_pylist(),
+            batches=lambda read: (
+                batch.to_pylist() for batch in table.select(list(read)).to_batches(max_chunksize=4096)
+            ),
         )
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{label}: not a readable Arrow table: {' '.join(str(error).split())}") from error
@@ -281,7 +284,6 @@ def _entries(
     names: FieldNames,
     limit: int | None,
     *,
-    columns: Sequence[str],
     types: Mapping[str, Any],
     num_filled: Mapping[str, int],
     first: Sequence[object],
@@ -290,21 +292,26 @@ def _entries(
     """The entries of a table of which only the needed columns are read.
 
     Args:
-        first: the first row.
+        types: the Arrow type by column.
+        first: the first rows.
         batches: gives the rows of some columns.
     """
-    names = check_columns(columns, label, names, entries=first)
-    read = columns_to_read(columns, names)
-    values: list[object] = []
-    for batch in batches(read):
-        values.extend(batch)
-        if limit is not None and len(values) >= limit:
-            break
+    names = check_columns(list(types), label, names, entries=first)
+
+    def rows(columns: Sequence[str]) -> list[object]:
+        found: list[object] = []
+        for batch in batches(columns):
+            found.extend(batch)
+            if limit is not None and len(found) >= limit:
+                break
+        return found
+
+    values, read = rows_of_table(types, names, rows)
     if not values:
         raise DataError(f"{label} has no entries: expected at least one entry with {names.listed()}")
     unread = [
         UnusedColumn(name=name, num_filled=num_filled[name], has_text=has_text(types[name]))
-        for name in columns
+        for name in types
         if name not in read and num_filled[name]
     ]
     return first_entries(Entries(values=values, unread=unread), limit)

@@ -7,9 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sftframe.data.cells import RowError, accepted_outputs, group_of, kind, optional_text, text_of, tools_of
+from sftframe.data.cells import (
+    RowError,
+    accepted_outputs,
+    group_of,
+    is_absent,
+    kind,
+    list_in,
+    optional_text,
+    text_of,
+    tools_of,
+)
 from sftframe.data.columns import FieldNames
 from sftframe.data.conversations import (
+    FROM_TEXT,
     Changes,
     Conversation,
     Rules,
@@ -199,18 +210,26 @@ def _examples(entry: object, index: int, names: FieldNames, rules: RowRules, cha
         raise RowError(f"expected an object with {names.listed()}, found {kind(entry)}", f"{kind(entry)}, no object")
     for name in names.media:
         _refuse_media(entry, name)
-    if names.others is not None and entry.get(names.messages or names.instruction) is None:
-        names = names.others if names.others.messages in entry else names
+    if names.others is not None and is_absent(entry.get(names.messages or names.instruction)):
+        names = names if is_absent(entry.get(str(names.others.messages))) else names.others
     if names.messages is not None:
         example = _last_exchange(read_conversation(entry, names, rules.conversations, changes), entry, index, names)
-    elif names.shape == "prompt-completion" and isinstance(entry.get(names.instruction), list):
+    elif names.shape == "prompt-completion" and _has_messages(entry.get(names.instruction), names):
         example = _last_exchange(_of_two_lists(entry, names, rules.conversations, changes), entry, index, names)
     else:
-        example = _flat(entry, index, names)
+        example = _flat(entry, index, names, changes)
     return (example,) if rules.turns is None else tuple(_chosen(example, rules.turns, changes))
 
 
-def _flat(entry: Mapping[str, Any], index: int, names: FieldNames) -> Example:
+def _has_messages(prompt: object, names: FieldNames) -> bool:
+    """Whether a prompt is a list of messages; a text only if it is such a list and nothing else."""
+    if not isinstance(prompt, str):
+        return isinstance(prompt, list)
+    listed = list_in(prompt)
+    return bool(listed) and all(isinstance(one, dict) and names.role in one for one in listed or ())
+
+
+def _flat(entry: Mapping[str, Any], index: int, names: FieldNames, changes: Changes) -> Example:
     instruction = text_of(entry, names.instruction)
     if not instruction or instruction.isspace():
         raise RowError(
@@ -226,7 +245,7 @@ def _flat(entry: Mapping[str, Any], index: int, names: FieldNames) -> Example:
         references=tuple(references),
         group=group_of(entry, names.group) if names.group is not None else "",
         system=optional_text(entry, names.system, _LEAVE_OUT_SYSTEM) if names.system is not None else "",
-        turns=history_of(entry, names.history) if names.history is not None else (),
+        turns=history_of(entry, names.history, changes) if names.history is not None else (),
         tools=tools_of(entry, names.tools) if names.tools is not None else "",
     )
 
@@ -236,13 +255,15 @@ _LEAVE_OUT_SYSTEM = "--set data.fields.system=false leaves it out"
 
 def _of_two_lists(entry: Mapping[str, Any], names: FieldNames, rules: Rules, changes: Changes) -> Conversation:
     """A conversation whose prompt and completion are lists of messages."""
-    prompt, completion = entry.get(names.instruction), entry.get(names.output)
-    if not isinstance(completion, list):
+    prompt, completion = list_in(entry.get(names.instruction)), list_in(entry.get(names.output))
+    if completion is None:
         raise RowError(
-            f"field {names.output!r} is {kind(completion)}, expected a list of messages as in {names.instruction!r}"
+            f"field {names.output!r} is {kind(entry.get(names.output))}, expected a list of messages as in "
+            f"{names.instruction!r}"
         )
-    assert isinstance(prompt, list)
-    return conversation_of([*prompt, *completion], names.instruction, entry, names, rules, changes)
+    if isinstance(entry[names.instruction], str):
+        changes.done[FROM_TEXT] += 1
+    return conversation_of([*(prompt or ()), *completion], names.instruction, entry, names, rules, changes)
 
 
 def _last_exchange(conversation: Conversation, entry: Mapping[str, Any], index: int, names: FieldNames) -> Example:
@@ -310,9 +331,16 @@ def _of_turn(example: Example, turn: Turn) -> Example:
 
 
 def _refuse_media(entry: Mapping[str, Any], name: str) -> None:
-    """Refuse a row with images, sounds or films; a text in such a column is a column that is not read."""
+    """Refuse a row with images, sounds or films.
+
+    A text in such a column is a column that is not read, unless the row says where the image belongs: `<image>`.
+    """
     value = entry.get(name)
-    if not value or isinstance(value, str | int | float):
+    if isinstance(value, str):
+        is_there = bool(list_in(value)) or f"<{name.removesuffix('s')}>" in str(entry)
+    else:
+        is_there = bool(value) and not isinstance(value, int | float)
+    if not is_there:
         return
     what = {"i": "images", "a": "sounds", "v": "films"}[name[0]]
     raise RowError(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from sftframe.data.cells import is_absent, list_in
 from sftframe.data.columns import (
     MEDIA,
     OTHER_FIELDS,
@@ -33,7 +34,9 @@ _KEYS: Mapping[Literal["messages", "sharegpt"], tuple[str, str]] = {
 }
 """By shape the keys of a message's speaker and text."""
 _USUAL: Mapping[Literal["messages", "sharegpt"], str] = {"messages": "messages", "sharegpt": "conversations"}
-_MOST_LOOKED_AT = 100
+SPEAKERS = tuple(speaker for speaker, _ in _KEYS.values())
+USUAL_MESSAGES = tuple(_USUAL.values())
+MOST_LOOKED_AT = 100
 """Entries in which a list of messages is looked for."""
 
 
@@ -47,7 +50,7 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
     Raises:
         DataError: the file has no shape that can be trained on, and it is known what it is instead.
     """
-    rows = [entry for entry in entries[:_MOST_LOOKED_AT] if isinstance(entry, dict)]
+    rows = [entry for entry in entries[:MOST_LOOKED_AT] if isinstance(entry, dict)]
     shape = names.shape or _shape_of(names, columns, rows)
     others: dict[str, Any] = {
         name: names.mapped.get(name, name if name in columns and name not in names.unread else None) or None
@@ -84,8 +87,8 @@ def _others(names: FieldNames, columns: Collection[str], entries: Sequence[objec
     """The names in the entries that lack the field which their shape needs, if they are conversations."""
     if names.shape is not None:
         return None
-    lacking = [entry for entry in entries if isinstance(entry, dict) and entry.get(needed) is None]
-    found = conversation_key(lacking[:_MOST_LOOKED_AT], names)
+    lacking = [entry for entry in entries if isinstance(entry, dict) and is_absent(entry.get(needed))]
+    found = conversation_key(lacking[:MOST_LOOKED_AT], names)
     return None if found is None else recognised(replace(names, shape=found[1]), columns, lacking)
 
 
@@ -95,14 +98,15 @@ def _shape_of(names: FieldNames, columns: Collection[str], rows: Sequence[Mappin
         found = conversation_key(rows, names)
         return found[1] if found else ("sharegpt" if mapped.get("role") == "from" else "messages")
     if "instruction" in mapped or "output" in mapped or {names.instruction, names.output} <= {*columns}:
+        _refuse_rated(rows, ("kto_tag",), "instruction")
         return "instruction"
     if {"prompt", "completion"} <= {*columns}:
-        if rows and all(isinstance(row.get("label"), bool) for row in rows):
-            raise DataError(_RATED)
+        _refuse_rated(rows, _RATINGS, "prompt-completion")
         return "prompt-completion"
     _refuse_preferences(names, columns, rows)
     found = conversation_key(rows, names)
     if found is not None:
+        _refuse_rated(rows, _RATINGS, found[1])
         return found[1]
     if names.instruction not in columns and names.output not in columns:
         _refuse_others(columns, rows)
@@ -120,8 +124,8 @@ def conversation_key(
     kinds = {kind: _keys(kind, names) for kind in _KEYS if shape in (None, kind)}
     for row in rows:
         for key in [names.mapped["messages"]] if names.mapped.get("messages") else row:
-            messages = row.get(str(key))
-            if not isinstance(messages, list) or not messages:
+            messages = list_in(row.get(str(key)))
+            if not messages:
                 continue
             for kind, (who, what) in kinds.items():
                 if all(isinstance(one, dict) and who in one for one in messages) and any(
@@ -136,25 +140,34 @@ def _keys(kind: Literal["messages", "sharegpt"], names: FieldNames) -> tuple[str
     return names.mapped.get("role") or who, names.mapped.get("content") or what
 
 
-_RATED = (
-    "these are rated answers ('prompt', 'completion', 'label' true or false), which also contain the answers that a "
-    "model should not give; expected only good ones: keep the entries whose label is true, and read them with "
-    "--set data.shape=prompt-completion"
-)
+_RATINGS = ("label", "kto_tag")
+
+
+def _refuse_rated(rows: Sequence[Mapping[str, Any]], ratings: Sequence[str], shape: ShapeName) -> None:
+    """Refuse answers of which each is rated true or false, as KTO needs them; a table has the words as texts."""
+    for name in ratings:
+        if rows and all(str(row.get(name)).lower() in ("true", "false") for row in rows):
+            raise DataError(
+                f"these are rated answers (field {name!r} is true or false), which also contain the answers that a "
+                "model should not give; expected only good ones: keep the entries in which it is true, and read them "
+                f"with --set data.shape={shape}"
+            )
 
 
 def _refuse_preferences(names: FieldNames, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> None:
     if not {"chosen", "rejected"} <= {*columns}:
         return
-    if any(isinstance(row.get("chosen"), list) for row in rows):
-        way = setting_for("messages", "chosen")
+    if any(list_in(row.get("chosen")) for row in rows):
+        way = f"to train with the better ones, read them with {setting_for('messages', 'chosen')}"
+    elif any(isinstance(row.get("chosen"), dict) for row in rows):
+        way = "to train with the better ones, put each one at the end of its list of messages, and remove 'rejected'"
     else:
         question = next((name for name in columns if may_be_question(name)), None)
         first = setting_for("instruction", question) if question else "--set data.fields.instruction=NAME"
-        way = f"{first} {setting_for('output', 'chosen')}"
+        way = f"to train with the better ones, read them with {first} {setting_for('output', 'chosen')}"
     raise DataError(
         "these are pairs of a better and a worse answer ('chosen', 'rejected'), as preference tuning (DPO) needs "
-        f"them; fine-tuning learns one answer: to train with the better ones, read them with {way}"
+        f"them; fine-tuning learns one answer: {way}"
     )
 
 
