@@ -7,14 +7,17 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from sftframe.errors import JudgeError, PluginError
+from sftframe.errors import JudgeError, ModelError, PluginError
 from sftframe.records import Batch, Example, JudgeItem, JudgePair, Preference, Role, Segment, TokenizedExample, Verdict
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,50 @@ class Tokenizer(ABC):
         token. With these names the core can warn about that. By default there are none.
         """
         return {}
+
+    @property
+    def reads_control_names(self) -> bool:
+        """Whether `encode_segments` makes control ids of the names in `control_tokens`; by default they are text."""
+        return False
+
+    @property
+    def begin_ids(self) -> tuple[int, ...]:
+        """Control ids that the model expects before every text, such as that of `<s>`; by default none."""
+        return ()
+
+    def encode_segments(self, texts: Sequence[Sequence[Segment]]) -> list[tuple[list[int], list[int]]]:
+        """Ids of each text, and for each id the number of the segment that it belongs to.
+
+        A text is its segments' texts joined. It is tokenised once, as a whole, and an id belongs to the segment that
+        has its first character. This body finds it with `token_bytes`. Override it if the joined bytes of a text's ids
+        are not always that text, or if names of control tokens become control ids: only where `TEMPLATE` or `END`
+        segments write them, since a name in the data is text.
+
+        Raises:
+            ModelError: the joined bytes of the ids are not the text.
+        """
+        import numpy as np
+
+        found = []
+        encoded = self.encode_batch(["".join(segment.text for segment in segments) for segments in texts])
+        for segments, ids in zip(texts, encoded, strict=True):
+            taken = self._widths[np.asarray(ids, dtype=np.int64)]
+            ends = np.cumsum([len(segment.text.encode()) for segment in segments], dtype=np.int64)
+            num_bytes = int(ends[-1]) if len(ends) else 0
+            if int(taken.sum()) != num_bytes or not taken.all():
+                raise ModelError(
+                    f"the model's tokenizer makes {int(taken.sum())} bytes of a text of {num_bytes}: "
+                    "token_bytes() of a text's ids, joined, must be the text, and no control token may come from text"
+                )
+            found.append((ids, np.searchsorted(ends, np.cumsum(taken) - taken, side="right").tolist()))
+        return found
+
+    @cached_property
+    def _widths(self) -> NDArray[np.int64]:
+        """Bytes of every token, (V,)."""
+        import numpy as np
+
+        return np.array([len(self.token_bytes(i)) for i in range(self.vocab_size)], dtype=np.int64)
 
     def encode(self, text: str) -> list[int]:
         """Ids of one text."""
