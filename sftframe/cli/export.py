@@ -57,7 +57,7 @@ def export(
     with TerminalObserver() as observer:
         tuned = run.load(observer)
         observer.begin("export", None, "files")
-        write_export(
+        left_out = write_export(
             tuned.model,
             tuned.style,
             folder,
@@ -67,11 +67,13 @@ def export(
             max_new_tokens=tuned.config.generate.max_new_tokens,
         )
         observer.end()
+        for reason in left_out:
+            observer.warn(f"left out of the export: {reason}")
     following = _next(to, name, folder)
     with saved(folder):
         if as_json:
             facts = {"run": str(path), "path": str(folder.absolute()), "format": to, "dtype": dtype, "next": following}
-            write_json(facts)
+            write_json({**facts, "left_out": left_out})
             return
         console.out().print(f"Export  {folder}", soft_wrap=True)
         console.out().print(f"Next    {following}", soft_wrap=True)

@@ -99,6 +99,17 @@ def test_as_json_the_export_is_told_to_programs(cli, run_dir: Path) -> None:
     assert told["next"].startswith("ollama create mine-1 -f there/Modelfile")
 
 
+def test_what_other_programs_cannot_write_is_told_once(cli, run_dir: Path) -> None:
+    """The style is that of the run's folder; `chatml` writes tools, which Ollama would write in another form."""
+    assert "left out" not in cli("export", "Mine 1", "--to", "gguf", "--out", "quiet").err
+    folder = "chatml"
+    layer = {"prompt": "chatml", "train": {"max_steps": 1}, "threads": 1, "device": "cpu", "out": Path(folder)}
+    Session.start(layer, load_registry(), Observer()).train()
+    outcome = cli("export", folder, "--to", "gguf", "--json")
+    assert outcome.err.count("warning: left out of the export: tools in Ollama: it writes their JSON in another") == 1
+    assert [reason.partition(":")[0] for reason in outcome.json["left_out"]] == ["tools in Ollama"]
+
+
 def test_the_runs_own_folder_is_never_replaced(cli, run_dir: Path) -> None:
     outcome = cli("export", "Mine 1", "--to", "hf", "--out", "Mine 1", "--force")
     assert (outcome.code, "which no export wrote" in outcome.last_line) == (2, True)

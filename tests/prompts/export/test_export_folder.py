@@ -36,8 +36,10 @@ def model(make_model: MakeModel) -> CausalLM:
     return exporting(make_model(context=99))
 
 
-def write(model: CausalLM, style: PromptStyle, out: Path, target: str = "hf", dtype: str = "float32") -> None:
-    write_export(model, style, out, target=target, dtype=dtype, name="toy", max_new_tokens=7)
+def write(
+    model: CausalLM, style: PromptStyle, out: Path, target: str = "hf", dtype: str = "float32"
+) -> tuple[str, ...]:
+    return write_export(model, style, out, target=target, dtype=dtype, name="toy", max_new_tokens=7)
 
 
 def files(folder: Path) -> list[str]:
@@ -59,6 +61,7 @@ def test_an_export_is_what_the_model_writes_and_a_list_of_it(
         "prompt": "Q: {instruction}\nA:",
         "prompt_with_input": "Q: {instruction}\n{input}\nA:",
         "stop_strings": [],
+        "left_out": [],
         "files": ["deep", "deep/template.txt", "sftframe-export.json", "weights.txt"],
     }
 
@@ -93,6 +96,27 @@ def test_a_gguf_has_a_modelfile_beside_it(model: CausalLM, brief_style: PromptSt
     text = (tmp_path / "out/Modelfile").read_text()
     assert "Q: {{ .Prompt }}\nA:" in text
     assert text.endswith("PARAMETER num_ctx 99\nPARAMETER num_predict 7\n")
+
+
+def test_what_an_export_cannot_write_is_told_and_listed(
+    model: CausalLM, chatml: PromptStyle, phi3: PromptStyle, tmp_path: Path
+) -> None:
+    reason = "tools in Ollama: it writes their JSON in another form than training had"
+    assert write(model, chatml, tmp_path / "hf") == ()
+    assert write(model, phi3, tmp_path / "phi3", "gguf") == ()
+    assert write(model, chatml, tmp_path / "gguf", "gguf") == (reason,)
+    assert json.loads((tmp_path / "gguf/sftframe-export.json").read_text())["left_out"] == [reason]
+
+
+def test_the_modelfile_closes_answers_with_the_name_of_the_end_token(
+    model: CausalLM, joined: PromptStyle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (reason,) = write(model, joined, tmp_path / "unnamed", "gguf")
+    assert reason.startswith("several turns and system messages in Ollama: the tokenizer's end token closes every")
+    names = {"<|other|>": 1, "<|stop|>": model.tokenizer.end_id}
+    monkeypatch.setattr(type(model.tokenizer), "control_tokens", names)
+    assert write(model, joined, tmp_path / "named", "gguf") == ()
+    assert "{{ if not $last }}<|stop|>{{ end }}" in (tmp_path / "named/Modelfile").read_text()
 
 
 def test_an_export_replaces_an_older_one_whole(model: CausalLM, brief_style: PromptStyle, tmp_path: Path) -> None:
