@@ -4,10 +4,10 @@ import gc
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.generation import PackedLinear
 from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import GPT2
 from sftframe_plugins.gpt2.passes import KeyValueCache
+from sftframe_plugins.writing.packed import PackedLinear
 
 from sftframe import CausalLM, GenerationSettings, ModelError
 

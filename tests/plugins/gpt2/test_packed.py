@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.generation import PackedLinear, packed, packed_bytes
+from sftframe_plugins.gpt2.generation import packed, packed_bytes
+from sftframe_plugins.writing.packed import PackedLinear
 from torch import nn
 
 pytestmark = pytest.mark.usefixtures("uninitialised_is_nan")

@@ -1,7 +1,7 @@
 """What followed the last tokens of a text where they stood before."""
 
 import pytest
-from sftframe_plugins.gpt2.generation import Lookup
+from sftframe_plugins.writing.lookup import Lookup
 
 
 @pytest.mark.parametrize(
