@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
-from sftframe_plugins.hf.passes import ATTENTION, Holder, Pass, RowCache, connect
-from sftframe_plugins.writing.loop import CachingNetwork
-from sftframe_plugins.writing.packed import PackedLinear, has_kernels
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 from transformers.pytorch_utils import Conv1D
+
+from sftframe_plugins.hf.row_cache import ATTENTION, Holder, Pass, RowCache, connect
+from sftframe_plugins.writing.loop import CachingNetwork
+from sftframe_plugins.writing.packed import PackedLinear, has_kernels
 
 
 def twin_of(module: nn.Module) -> nn.Module:
@@ -52,7 +53,8 @@ class ModelNetwork(CachingNetwork):
         packable = [linear for _, _, linear in _plain_linears(self._model)]
         if not packable or not has_kernels():
             return None
-        return sum(linear.weight.numel() * linear.weight.element_size() for linear in packable)
+        sizes: list[int] = [linear.weight.numel() * linear.weight.element_size() for linear in packable]
+        return sum(sizes)
 
     def pack(self) -> None:
         with torch.no_grad():
@@ -61,7 +63,9 @@ class ModelNetwork(CachingNetwork):
                 owner.add_module(name, PackedLinear(weight, linear.bias))
 
     def window_logits(self, windows: Sequence[Sequence[int]]) -> Tensor:
-        return self._last_logits(torch.tensor(windows, device=self.device), use_cache=False).logits[:, -1]
+        ids = torch.tensor(windows, device=self.device)  # (B, T)
+        logits: Tensor = self._last_logits(ids, use_cache=False).logits[:, -1]
+        return logits
 
     def _last_logits(self, ids: Tensor, **inputs: Any) -> Any:
         """The model's output with logits at least for last positions: (B, 1 or T, V)."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sftframe_plugins.hf.ways import Way, find_way
-from sftframe_plugins.writing import loop
-from sftframe_plugins.writing.loop import Loop
 from torch import nn
 
 from sftframe import Completion, GenerationSettings, Tokenizer
+from sftframe_plugins.hf.ways import Way, find_way
+from sftframe_plugins.writing import loop
+from sftframe_plugins.writing.loop import Loop
 
 
 def generate(

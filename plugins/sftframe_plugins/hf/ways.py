@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sftframe_plugins.hf.caching import EqualNetwork, ModelNetwork, PaddedNetwork, PlainNetwork, RowNetwork, twin_of
-from sftframe_plugins.hf.passes import cached_attention
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
+
+from sftframe_plugins.hf.caching import EqualNetwork, ModelNetwork, PaddedNetwork, PlainNetwork, RowNetwork, twin_of
+from sftframe_plugins.hf.row_cache import cached_attention
 
 TOLERANCE = 1e-4
 """Largest error of a logit in float32, as a share of what other tokens before it change: errors of rounding were below
@@ -145,7 +146,7 @@ def _num_ids(module: Any) -> int:
 
 
 OBSERVED = "sftframe-observed"
-"""As `passes.ATTENTION`, but the rules of the masks that a model would make reach the attention function."""
+"""As `row_cache.ATTENTION`, but the rules of the masks that a model would make reach the attention function."""
 
 Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Whether a query may see a key, from batch, head, query and key indices."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sftframe_plugins.hf.caching import EqualNetwork, PaddedNetwork, PlainNetwork, RowNetwork
 from sftframe_plugins.hf.generation import generate, stream
-from sftframe_plugins.hf.passes import RowCache
+from sftframe_plugins.hf.row_cache import RowCache
 from sftframe_plugins.hf.ways import find_way
 from sftframe_plugins.writing.packed import PackedLinear
 
