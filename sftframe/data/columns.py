@@ -66,7 +66,7 @@ class FieldNames:
     media: tuple[str, ...] = ()
     """Columns of the file that may contain images, sounds or films."""
     others: FieldNames | None = None
-    """The names in entries of another shape: conversations, in a file of which the first shape has no messages."""
+    """The names in entries of another shape, which lack what this one needs; they may have `others` too."""
 
     @classmethod
     def of(
@@ -149,6 +149,11 @@ class FieldNames:
     def required(self) -> dict[Field, str]:
         """The required fields: all, except an input that the user did not name."""
         return {field: name for field, name in self.wanted.items() if field != "input" or self.is_input_mapped}
+
+    @property
+    def needed(self) -> str:
+        """The name without which an entry has another shape."""
+        return self.messages or self.instruction
 
     @property
     def read(self) -> set[str]:

@@ -28,7 +28,15 @@ from sftframe.data.columns import (
     missing_part,
 )
 from sftframe.data.parts import PartName
-from sftframe.data.shapes import MOST_LOOKED_AT, SPEAKERS, USUAL_MESSAGES, missing_messages, recognised
+from sftframe.data.shapes import (
+    COMPLETION,
+    MOST_LOOKED_AT,
+    PROMPT,
+    SPEAKERS,
+    USUAL_MESSAGES,
+    missing_messages,
+    recognised,
+)
 from sftframe.errors import DataError, brief
 from sftframe.files import content_kind, wide_encoding
 
@@ -432,7 +440,7 @@ def rows_of_table(
     types: Mapping[str, Any], names: FieldNames, rows: Callable[[Sequence[str]], Sequence[object]]
 ) -> tuple[Sequence[object], Sequence[str]]:
     """The rows of an Arrow table, and the columns that were read: those of the fields, and those with nearly the name
-    of the input. If some rows lack what the shape needs, also those with conversations, which these rows may have.
+    of the input. If some rows lack what the shape needs, also those of other shapes, which these rows may have.
 
     Args:
         types: the Arrow type by column.
@@ -442,18 +450,17 @@ def rows_of_table(
     wanted = {*names.read, *names.media}
     read = [name for name in types if name in wanted or (may_be_input(name) and not names.is_input_named)]
     values = rows(read)
-    others = [name for name, kind in types.items() if name not in read and _may_be_messages(name, kind, names)]
-    needed = names.messages or names.instruction
-    if others and any(isinstance(value, dict) and is_absent(value.get(needed)) for value in values):
+    others = [name for name, kind in types.items() if name not in read and _may_be_another(name, kind, names)]
+    if others and any(isinstance(value, dict) and is_absent(value.get(names.needed)) for value in values):
         read = [*read, *others]
         values = rows(read)
     return values, read
 
 
-def _may_be_messages(name: str, kind: Any, names: FieldNames) -> bool:
+def _may_be_another(name: str, kind: Any, names: FieldNames) -> bool:
     import pyarrow
 
-    if name in USUAL_MESSAGES:
+    if name in (*USUAL_MESSAGES, PROMPT, COMPLETION):
         return has_text(kind)
     if not (pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)):
         return False

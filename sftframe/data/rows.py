@@ -210,8 +210,7 @@ def _examples(entry: object, index: int, names: FieldNames, rules: RowRules, cha
         raise RowError(f"expected an object with {names.listed()}, found {kind(entry)}", f"{kind(entry)}, no object")
     for name in names.media:
         _refuse_media(entry, name)
-    if names.others is not None and is_absent(entry.get(names.messages or names.instruction)):
-        names = names if is_absent(entry.get(str(names.others.messages))) else names.others
+    names = _names_in(entry, names)
     if names.messages is not None:
         example = _last_exchange(read_conversation(entry, names, rules.conversations, changes), entry, index, names)
     elif names.shape == "prompt-completion" and _has_messages(entry.get(names.instruction), names):
@@ -219,6 +218,14 @@ def _examples(entry: object, index: int, names: FieldNames, rules: RowRules, cha
     else:
         example = _flat(entry, index, names, changes)
     return (example,) if rules.turns is None else tuple(_chosen(example, rules.turns, changes))
+
+
+def _names_in(entry: Mapping[str, Any], names: FieldNames) -> FieldNames:
+    """The names of the first shape that the entry has; those of the file if it has none."""
+    one: FieldNames | None = names
+    while one is not None and is_absent(entry.get(one.needed)):
+        one = one.others
+    return one or names
 
 
 def _has_messages(prompt: object, names: FieldNames) -> bool:

@@ -34,6 +34,7 @@ _KEYS: Mapping[Literal["messages", "sharegpt"], tuple[str, str]] = {
 }
 """By shape the keys of a message's speaker and text."""
 _USUAL: Mapping[Literal["messages", "sharegpt"], str] = {"messages": "messages", "sharegpt": "conversations"}
+PROMPT, COMPLETION = "prompt", "completion"
 SPEAKERS = tuple(speaker for speaker, _ in _KEYS.values())
 USUAL_MESSAGES = tuple(_USUAL.values())
 MOST_LOOKED_AT = 100
@@ -65,7 +66,7 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
             names,
             shape=shape,
             messages=messages,
-            others=_others(names, columns, entries, messages),
+            others=_others(names, columns, entries, messages) if names.shape is None else None,
             role=names.mapped.get("role") or role,
             content=names.mapped.get("content") or content,
             media=media,
@@ -75,21 +76,37 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
         mapped = names.mapped
         names = replace(
             names,
-            instruction=mapped.get("instruction") or "prompt",
+            instruction=mapped.get("instruction") or PROMPT,
             input=mapped.get("input") or None,
-            output=mapped.get("output") or "completion",
+            output=mapped.get("output") or COMPLETION,
         )
-    mixed = _others(names, columns, entries, names.instruction)
+    mixed = _others(names, columns, entries, names.instruction) if names.shape is None else None
     return replace(names, shape=shape, media=media, others=mixed, **others)
 
 
-def _others(names: FieldNames, columns: Collection[str], entries: Sequence[object], needed: str) -> FieldNames | None:
-    """The names in the entries that lack the field which their shape needs, if they are conversations."""
-    if names.shape is not None:
-        return None
+def _others(
+    names: FieldNames, columns: Collection[str], entries: Sequence[object], needed: str, most: int = len(SHAPES) - 1
+) -> FieldNames | None:
+    """The names in the entries that lack the field which their shape needs, if they have another shape.
+
+    Args:
+        names: without a shape.
+        most: number of other shapes that are looked for.
+    """
     lacking = [entry for entry in entries if isinstance(entry, dict) and is_absent(entry.get(needed))]
-    found = conversation_key(lacking[:MOST_LOOKED_AT], names)
-    return None if found is None else recognised(replace(names, shape=found[1]), columns, lacking)
+    shape = _shape_of_others(names, lacking[:MOST_LOOKED_AT])
+    if shape is None or not most:
+        return None
+    found = recognised(replace(names, shape=shape), columns, lacking)
+    return replace(found, others=_others(names, columns, lacking, found.needed, most - 1))
+
+
+def _shape_of_others(names: FieldNames, rows: Sequence[Mapping[str, Any]]) -> ShapeName | None:
+    found = conversation_key(rows, names)
+    if found is not None:
+        return found[1]
+    has_pairs = any(not is_absent(row.get(PROMPT)) and not is_absent(row.get(COMPLETION)) for row in rows)
+    return "prompt-completion" if has_pairs else None
 
 
 def _shape_of(names: FieldNames, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> ShapeName:
@@ -100,7 +117,7 @@ def _shape_of(names: FieldNames, columns: Collection[str], rows: Sequence[Mappin
     if "instruction" in mapped or "output" in mapped or {names.instruction, names.output} <= {*columns}:
         _refuse_rated(rows, ("kto_tag",), "instruction")
         return "instruction"
-    if {"prompt", "completion"} <= {*columns}:
+    if {PROMPT, COMPLETION} <= {*columns}:
         _refuse_rated(rows, _RATINGS, "prompt-completion")
         return "prompt-completion"
     _refuse_preferences(names, columns, rows)
@@ -231,7 +248,13 @@ def shape_text(names: FieldNames) -> str:
     'prompt/completion with system'
     """
     assert names.shape is not None
+    shape = SHAPES[names.shape]
     extra = [word for word in OTHER_FIELDS if getattr(names, word) is not None]
     words = f" with {' and '.join(extra)}" if extra else ""
-    mixed = "" if names.others is None or names.others.shape is None else f", others as {SHAPES[names.others.shape]}"
-    return f"{SHAPES[names.shape]}{words}{mixed}"
+    others: dict[str, None] = {}
+    while names.others is not None:
+        names = names.others
+        assert names.shape is not None
+        others[SHAPES[names.shape]] = None
+    mixed = f", others as {' or '.join(others)}" if others else ""
+    return f"{shape}{words}{mixed}"

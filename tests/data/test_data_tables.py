@@ -115,6 +115,36 @@ def test_a_table_may_have_two_shapes(load: Load, order: tuple[int, int], kind: s
     assert not dataset.unused_columns
 
 
+def test_the_files_of_a_folder_may_each_have_a_shape_of_its_own(tmp_path: Path) -> None:
+    pair = {"prompt": "Name a day.", "completion": "Monday."}
+    contents = {
+        "a.csv": table(INSTRUCTION).encode(),
+        "b.parquet": parquet_of({"messages": TALK, "weight": 1.0}),
+        "c.json": json.dumps([{"conversations": SHAREGPT}]).encode(),
+        "d.jsonl": json.dumps(pair).encode(),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    dataset = load_examples(DataConfig(source=str(tmp_path)))
+    assert texts(dataset) == [
+        ("Name a month.", "May."),
+        ("Hi, 'you'.", 'Say "hello".'),
+        ("Hi.", "Hello!"),
+        ("Name a day.", "Monday."),
+    ]
+    assert dataset.shape == (
+        "instruction/input/output, others as OpenAI messages or ShareGPT conversations or prompt/completion"
+    )
+    assert [column.name for column in dataset.unused_columns] == ["weight"]
+
+
+def test_a_shape_that_the_user_names_is_the_only_one(load: Load) -> None:
+    rows = [{"messages": TALK}, {"prompt": "Name a day.", "completion": "Monday."}]
+    assert len(load("d.json", json.dumps(rows)).examples) == 2
+    with pytest.raises(DataError, match=r"entry 1: no field 'messages'\. It has: 'completion', 'prompt'; 1 of 2"):
+        load("d.json", json.dumps(rows), shape="messages")
+
+
 def test_a_saved_dataset_may_have_two_shapes(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     made = datasets.Dataset.from_list([*[{"messages": TALK, "conversations": None}] * 2, {"conversations": SHAREGPT}])
