@@ -101,13 +101,20 @@ def is_absent(value: object) -> bool:
 def list_in(value: object) -> list[Any] | None:
     """The list in a cell: a list, or the text of one as JSON or as Python prints it; None for anything else.
 
-    Tables have lists as texts; pandas writes them into CSV as Python prints them.
+    Tables have lists as texts; pandas writes them into CSV as Python prints them. Older tables of `datasets` have a
+    list of objects as an object of lists.
 
     >>> list_in([1]), list_in('[{"role": "user"}]'), list_in("[{'role': 'user'}]"), list_in("[1")
     ([1], [{'role': 'user'}], [{'role': 'user'}], None)
+    >>> list_in({"role": ["user", "assistant"], "content": ["Hi.", "Hello!"]})
+    [{'role': 'user', 'content': 'Hi.'}, {'role': 'assistant', 'content': 'Hello!'}]
     """
     if isinstance(value, list):
         return value
+    if isinstance(value, dict):
+        columns = [column for column in value.values() if isinstance(column, list)]
+        is_table = bool(columns) and len(columns) == len(value) and len({len(column) for column in columns}) == 1
+        return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)] if is_table else None
     if not isinstance(value, str) or not value.lstrip().startswith("["):
         return None
     try:

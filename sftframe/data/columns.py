@@ -195,9 +195,9 @@ _MOST_SHOWN = 40
 SPELLED_ALIKE = 0.8
 """Smallest `difflib` ratio of a name and its misspelling, letters and digits only: `imput` and `input`."""
 _OTHER_WORDS: Mapping[Field, tuple[str, ...]] = {
-    "instruction": ("question", "prompt", "query"),
+    "instruction": ("question", "prompt", "query", "problem"),
     "input": ("context",),
-    "output": ("answer", "response", "completion", "target"),
+    "output": ("answer", "response", "completion", "target", "solution"),
     "response": ("response", "prediction", "generation"),
 }
 """Names of the fields in other data sets."""
@@ -365,6 +365,11 @@ def _meant(lacking: Mapping[Field, str], names: FieldNames, available: Collectio
         found = _nearest(wanted, field, [name for name in free if name not in meant.values()])
         if found is not None:
             meant[field] = found
+    if "instruction" in lacking and "instruction" not in meant and not names.is_input_named:
+        # the only text before the answer is the instruction: `input` and `output`, or `inputs` and `targets`
+        only = meant.pop("input", names.input if names.input in available else None)
+        if only is not None:
+            return {"instruction": only, **meant}
     return meant
 
 

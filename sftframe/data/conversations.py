@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sftframe.data.cells import RowError, check_encodable, is_absent, kind, list_in, text_of, tools_of, why_no_list
-from sftframe.data.columns import FieldNames
+from sftframe.data.columns import FieldNames, quoted
 from sftframe.records import Speaker, Turn
 
 Part = Literal["system", "user", "assistant", "call", "tool"]
@@ -36,7 +36,9 @@ ROLES: Mapping[str, Part] = {
 }
 """The usual names of speakers, in lower case."""
 _WEIGHTS = ("weight", "loss_weight")
-_READ = {*_WEIGHTS, "tool_calls", "function_call", "type", "tool_call_id"}
+_CALLS = {"tool_calls", "function_call"}
+"""Keys of messages that may have a call of a tool in the place of a text."""
+_READ = {*_WEIGHTS, *_CALLS, "type", "tool_call_id"}
 """Keys of messages that lose nothing: a result stands after its call, so `tool_call_id` says nothing more."""
 _WORDS: Mapping[Part, str] = {
     "system": "the system",
@@ -184,6 +186,12 @@ def _content(found: Mapping[str, Any], place: str, names: FieldNames) -> tuple[s
     """The text of a message, and whether a part of it is a call of a tool; null is empty."""
     value = found.get(names.content)
     label = f"{place}.{names.content}"
+    if names.content not in found and not _CALLS & found.keys():
+        raise RowError(
+            f"{place} has no {names.content!r}; it has {quoted(found)}: name its text with --set "
+            "data.fields.content=NAME, or use one name in all entries",
+            f"no {names.content!r} in a message",
+        )
     if value is None:
         return "", False
     if isinstance(value, str):
@@ -326,9 +334,10 @@ def _in_a_row(last: _Message, one: _Message) -> RowError:
 
 def _trimmed(messages: list[_Message], done: list[str]) -> list[_Message]:
     """The messages without an answer before the first question, a question after the last answer, and empty ones."""
-    if messages and messages[0].is_answer:
+    first = next((place for place, one in enumerate(messages) if one.speaker == "user"), len(messages))
+    if first:
         done.append("what the assistant says before the first question left out")
-        messages = messages[1:]
+        messages = messages[first:]
     if messages and not messages[-1].is_answer:
         done.append("what is said after the last answer left out")
         messages = messages[:-1]
@@ -349,6 +358,12 @@ def _exchanges(messages: Sequence[_Message], label: str) -> tuple[Turn, ...]:
             f"the conversation begins with the assistant ({first.place})",
             "the conversation begins with the assistant",
             remedy=f"{_MEND} leaves this message out",
+        )
+    if first.speaker == "tool":
+        raise RowError(
+            f"the conversation begins with a tool ({first.place}), expected a question before it",
+            "the conversation begins with a tool",
+            remedy=f"{_MEND} leaves out what is said before the first question",
         )
     if not last.is_answer:
         speaker = _WORDS[last.speaker]

@@ -133,13 +133,15 @@ _NOT_UTF_8 = re.compile("[\udc80-\udcff]")
 def _is_object_per_line(text: str) -> bool:
     """Whether the first line is an object and more lines follow; a list or a single object is one value.
 
+    Lists on each line count too: the messages about them name their lines.
+
     A first line that is too much for the reader counts as an object if it is whole and an object follows.
     """
     first, _, rest = text.lstrip().partition("\n")
     if not first.startswith(("{", "[")) or not rest or rest.isspace():
         return False
     try:
-        return isinstance(json.loads(first), dict)
+        return isinstance(json.loads(first), dict) or rest.lstrip().startswith("[")
     except json.JSONDecodeError:
         return False
     except (ValueError, RecursionError):

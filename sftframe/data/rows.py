@@ -30,6 +30,7 @@ from sftframe.data.conversations import (
 )
 from sftframe.data.formats import Entries, Unreadable
 from sftframe.data.parts import PartName, part_called
+from sftframe.data.refusals import media_word
 from sftframe.data.shapes import check_required, recognised
 from sftframe.errors import DataError, brief
 from sftframe.records import Example, Turn
@@ -207,7 +208,11 @@ def _examples(entry: object, index: int, names: FieldNames, rules: RowRules, cha
     if not isinstance(entry, dict):
         if isinstance(entry, Unreadable):
             raise RowError(entry.message, entry.reason, is_placed=True)
-        raise RowError(f"expected an object with {names.listed()}, found {kind(entry)}", f"{kind(entry)}, no object")
+        is_talk = isinstance(entry, list) and any(isinstance(one, dict) for one in entry)
+        hint = ': put the list of messages under a name, {"messages": […]}' if is_talk else ""
+        raise RowError(
+            f"expected an object with {names.listed()}, found {kind(entry)}{hint}", f"{kind(entry)}, no object"
+        )
     for name in names.media:
         _refuse_media(entry, name)
     names = _names_in(entry, names)
@@ -349,7 +354,7 @@ def _refuse_media(entry: Mapping[str, Any], name: str) -> None:
         is_there = bool(value) and not isinstance(value, int | float)
     if not is_there:
         return
-    what = {"i": "images", "a": "sounds", "v": "films"}[name[0]]
+    what = media_word(name)
     raise RowError(
         f"the entry has {what} (field {name!r}), and only text can be read: a model for {what} is needed",
         f"{what} in field {name!r}",

@@ -12,13 +12,12 @@ from sftframe.data.columns import (
     OTHER_FIELDS,
     FieldNames,
     ShapeName,
-    may_be_question,
     missing_fields,
     missing_group,
     missing_part,
     quoted,
-    setting_for,
 )
+from sftframe.data.refusals import RATINGS, refuse_others, refuse_preferences, refuse_rated
 from sftframe.errors import DataError
 
 SHAPES: Mapping[ShapeName, str] = {
@@ -115,18 +114,18 @@ def _shape_of(names: FieldNames, columns: Collection[str], rows: Sequence[Mappin
         found = conversation_key(rows, names)
         return found[1] if found else ("sharegpt" if mapped.get("role") == "from" else "messages")
     if "instruction" in mapped or "output" in mapped or {names.instruction, names.output} <= {*columns}:
-        _refuse_rated(rows, ("kto_tag",), "instruction")
+        refuse_rated(rows, ("kto_tag",), "instruction")
         return "instruction"
     if {PROMPT, COMPLETION} <= {*columns}:
-        _refuse_rated(rows, _RATINGS, "prompt-completion")
+        refuse_rated(rows, RATINGS, "prompt-completion")
         return "prompt-completion"
-    _refuse_preferences(names, columns, rows)
+    refuse_preferences(columns, rows)
     found = conversation_key(rows, names)
     if found is not None:
-        _refuse_rated(rows, _RATINGS, found[1])
+        refuse_rated(rows, RATINGS, found[1])
         return found[1]
     if names.instruction not in columns and names.output not in columns:
-        _refuse_others(columns, rows)
+        refuse_others(columns, rows)
     return "instruction"
 
 
@@ -155,58 +154,6 @@ def conversation_key(
 def _keys(kind: Literal["messages", "sharegpt"], names: FieldNames) -> tuple[str, str]:
     who, what = _KEYS[kind]
     return names.mapped.get("role") or who, names.mapped.get("content") or what
-
-
-_RATINGS = ("label", "kto_tag")
-
-
-def _refuse_rated(rows: Sequence[Mapping[str, Any]], ratings: Sequence[str], shape: ShapeName) -> None:
-    """Refuse answers of which each is rated true or false, as KTO needs them; a table has the words as texts."""
-    for name in ratings:
-        if rows and all(str(row.get(name)).lower() in ("true", "false") for row in rows):
-            raise DataError(
-                f"these are rated answers (field {name!r} is true or false), which also contain the answers that a "
-                "model should not give; expected only good ones: keep the entries in which it is true, and read them "
-                f"with --set data.shape={shape}"
-            )
-
-
-def _refuse_preferences(names: FieldNames, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    if not {"chosen", "rejected"} <= {*columns}:
-        return
-    if any(list_in(row.get("chosen")) for row in rows):
-        way = f"to train with the better ones, read them with {setting_for('messages', 'chosen')}"
-    elif any(isinstance(row.get("chosen"), dict) for row in rows):
-        way = "to train with the better ones, put each one at the end of its list of messages, and remove 'rejected'"
-    else:
-        question = next((name for name in columns if may_be_question(name)), None)
-        first = setting_for("instruction", question) if question else "--set data.fields.instruction=NAME"
-        way = f"to train with the better ones, read them with {first} {setting_for('output', 'chosen')}"
-    raise DataError(
-        "these are pairs of a better and a worse answer ('chosen', 'rejected'), as preference tuning (DPO) needs "
-        f"them; fine-tuning learns one answer: {way}"
-    )
-
-
-def _refuse_others(columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse text alone and questions without answers."""
-    if "text" in columns and not any(may_be_question(name) for name in columns):
-        raise DataError(
-            "these entries have only text ('text'), as for pretraining; fine-tuning needs a question and an answer in "
-            "fields of their own, because it asks the one and learns the other: split each text into 'instruction' "
-            "and 'output'"
-        )
-    for row in rows[:1]:
-        for key, value in row.items():
-            if key in _QUESTIONS and isinstance(value, list) and value and all(isinstance(one, str) for one in value):
-                raise DataError(
-                    f"these are questions without answers ({key!r} is a list of {len(value)} texts), expected each "
-                    "question with its answer: there is nothing to learn and nothing to judge by until answers are "
-                    "added"
-                )
-
-
-_QUESTIONS = ("turns", "prompts", "questions", "instructions")
 
 
 def check_required(entries: Sequence[object], names: FieldNames, columns: Collection[str]) -> None:

@@ -259,7 +259,7 @@ def test_real_files_are_read_whole(real: Path, name: str, shape: str, counts: tu
 
 def test_a_null_instruction_is_told_and_can_be_dropped(real: Path) -> None:
     source = str(real / "instruction-data-llama3-7b.json")
-    with pytest.raises(DataError, match=r"entry 2: field 'instruction' is null, .*; 1 of 5 entries is like this"):
+    with pytest.raises(DataError, match=r"entry 2 \(line 10\): field 'instruction' is null, .*; 1 of 5 entries is"):
         load_examples(DataConfig(source=source))
     dataset = load_examples(DataConfig(source=source, invalid="drop"))
     assert [one.index for one in dataset.examples] == [0, 1, 3, 4]

@@ -182,7 +182,7 @@ def test_an_image_that_the_text_refers_to_is_named(load: Load) -> None:
         (INSTRUCTION | {"kto_tag": True}, "rated answers .*data.shape=instruction"),
         (
             {"conversations": SHAREGPT[:1], "chosen": SHAREGPT[1], "rejected": SHAREGPT[1]},
-            "pairs of a better and a worse answer .* put each one at the end of its list of messages",
+            "pairs of a better and a worse answer .* put each one at the end of its messages",
         ),
     ],
 )
