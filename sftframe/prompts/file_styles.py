@@ -19,10 +19,10 @@ from sftframe.prompts.files import (
     Layout,
     SegmentListOptions,
     T,
-    parse_segments,
     read_text,
 )
-from sftframe.records import Example, Role, Segment
+from sftframe.prompts.segment_lists import SegmentList, parse_segments
+from sftframe.records import Example, Role, Segment, Turn
 
 
 class FilePromptStyle(PromptStyle):
@@ -84,6 +84,15 @@ _PROBES = (
 """Examples that every new style is tried with: without and with an input."""
 
 
+_TALK = Example(
+    index=0,
+    turns=(Turn(instruction="Add.", input="2, 3", output="5"), Turn(instruction="Twice?", output="10")),
+    instruction="And in words?",
+    output="Ten.",
+)
+"""What every new style of conversations is tried with."""
+
+
 _BLANKS_AROUND = Example(index=0, instruction=" Name. ", input=" a, b ", output="a")
 
 
@@ -93,14 +102,46 @@ class _SegmentList(FilePromptStyle):
     def layout(self) -> Layout:
         return parse_segments(self.options.content)
 
+    @property
+    def can_converse(self) -> bool:
+        return self._list.joins_turns
+
+    def conversation(self, example: Example) -> Sequence[Segment]:
+        """The exchanges one after the other, if the file says `joins_turns = true`."""
+        return _with_clean_border(self._list.conversation(example))
+
+    @property
+    def _list(self) -> SegmentList:
+        assert isinstance(self._layout, SegmentList)
+        return self._layout
+
 
 class _JinjaTemplate(FilePromptStyle):
     Options = JinjaOptions
 
+    def __init__(self, options: Any = None) -> None:
+        super().__init__(options)
+        if self.can_converse:
+            self.conversation(_TALK)
+
     def layout(self) -> Layout:
-        from sftframe.prompts.templates import JinjaLayout
+        from sftframe.prompts.jinja_styles import JinjaLayout
 
         return JinjaLayout(self.options.content, self.options.variables)
+
+    @property
+    def can_converse(self) -> bool:
+        from sftframe.prompts.jinja_styles import JinjaLayout
+
+        return isinstance(self._layout, JinjaLayout) and self._layout.has_turns
+
+    def conversation(self, example: Example) -> Sequence[Segment]:
+        """Rendered as a whole, by the loop over `turns`."""
+        from sftframe.prompts.jinja_styles import JinjaLayout
+
+        layout = self._layout
+        assert isinstance(layout, JinjaLayout)
+        return _with_clean_border(self._explained(lambda: layout.conversation(example)))
 
 
 class _ChatTemplate(FilePromptStyle):
@@ -108,18 +149,18 @@ class _ChatTemplate(FilePromptStyle):
 
     @classmethod
     def read(cls) -> str:
-        from sftframe.prompts.templates import read_tokenizer_files
+        from sftframe.prompts.chat_templates import read_tokenizer_files
 
         return read_tokenizer_files(cls.path)
 
     def layout(self) -> Layout:
-        from sftframe.prompts.templates import ChatLayout
+        from sftframe.prompts.chat_templates import ChatLayout
 
         return ChatLayout(self.options)
 
     def conversation(self, example: Example) -> Sequence[Segment]:
         """Rendered as a whole."""
-        from sftframe.prompts.templates import ChatLayout
+        from sftframe.prompts.chat_templates import ChatLayout
 
         layout = self._layout
         assert isinstance(layout, ChatLayout)

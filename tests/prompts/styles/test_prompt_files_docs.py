@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sftframe import Example, Registry
+from sftframe import Example, Registry, Turn
 from sftframe.testing.prompt import check_prompt_style
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "prompt-files.md").read_text(encoding="utf-8")
@@ -15,6 +15,7 @@ STYLES = {
     "./letter.jinja": {"variables": {"mood": "please:"}},
     "hf:./tokenizer_config.json": {"system": "Be brief."},
 }
+TALKS = ("./talk.toml", "./talk.jinja")
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,28 @@ def files(tmp_path, monkeypatch):
         Path(name).write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", STYLES)
+@pytest.mark.parametrize("name", [*STYLES, *TALKS])
 def test_a_style_of_the_page_keeps_its_contract(name):
-    check_prompt_style(Registry().prompt_style(name, STYLES[name]))
+    check_prompt_style(Registry().prompt_style(name, STYLES.get(name, {})))
+
+
+def test_the_styles_of_conversations_write_what_their_files_show():
+    example = Example(
+        index=0,
+        system="Be brief.",
+        turns=(Turn(instruction="Sort.", input="b a", output="sort()"),),
+        speaker="tool",
+        instruction="a b",
+        output="a, b",
+    )
+    talk = (
+        "Rules: Be brief.\n\nUser: Sort.\nText: b a\nAssistant: sort()</answer>\n\nTool: a b\nAssistant: a, b</answer>"
+    )
+    of_list, of_loop = (
+        "".join(piece.text for part in Registry().prompt_style(name, {}).render(example) for piece in part)
+        for name in TALKS
+    )
+    assert (of_list, of_loop) == ("A conversation.\n\n" + talk, talk)
 
 
 def test_the_styles_write_what_their_files_show():

@@ -81,7 +81,7 @@ def test_a_single_line_break_stays_the_end_of_the_prompt(style_of):
         ('segments = [{ templte = "x" }]', "segments[0]: 'templte' takes no text; did you mean 'template'?"),
         ('segments = [{ template = "x", end = "y" }]', "segments[0]: expected one role and its text, found 2"),
         ("segments = [{ template = 3 }]", "segments[0].template: expected a text, found 3"),
-        ('segments = [{ template = "x", when = "always?" }]', 'segments[0].when: expected "input" or "no input"'),
+        ('segments = [{ template = "x", when = "always?" }]', 'segments[0].when: expected "input", "no input", "sys'),
         ('segments = [{ end = "x", when = "input" }]', "at a template only, found 'input' at 'end'"),
         ('segments = ["instruction", "response"]', "'input' is there 0 times, expected once: an example's input would"),
         ('segments = ["instruction", "input", "response", "response"]', "'response' is there 2 times, expected once"),
