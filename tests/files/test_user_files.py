@@ -89,7 +89,7 @@ def commands(tmp_path: Path) -> dict[str, Callable[[Path], object]]:
     """Every reader of a file that a user names, by what it reads."""
     from sftframe_plugins.gpt2.vocabulary import read_vocabulary
     from sftframe_plugins.gpt2.weights.layout import read_config
-    from sftframe_plugins.gpt2.weights.source import check_file
+    from sftframe_plugins.hub.checkpoints import check_file
     from sftframe_plugins.judges.language_model import load_template
 
     from sftframe.config import DataConfig, RunConfig, read_toml

@@ -6,28 +6,26 @@ This is the part of the backend that needs torch and transformers; `backend` imp
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import pickle
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers.utils import logging as their_logging
+from torch import nn
 
 from sftframe import ModelError
+from sftframe_plugins.hf.configuration import THEIR_ERRORS, one_line, own_context_length, read_configuration
 from sftframe_plugins.hf.model import HFLM
 from sftframe_plugins.hf.options import Options
+from sftframe_plugins.hf.quietness import quiet
 from sftframe_plugins.hf.sources import Folder, Source, open_source
 from sftframe_plugins.hf.tokenizer import HFTokenizer
 
-LENGTH_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
-"""Names under which a `config.json` has the most positions of a row."""
-
 UNBOUND_CONTEXT = 2048
-"""The most positions of a row, where neither model nor tokenizer has a limit, as in a state space model."""
+"""The most positions of a row where the model has no limit, as a state space model: a longer row costs memory only."""
 
 
 class Loader:
@@ -41,30 +39,32 @@ class Loader:
         self._options = options
         self._saved = saved
 
-    @property
+    @cached_property
     def identity(self) -> Mapping[str, str]:
         """Where the weights come from."""
         if self._is_random:
-            return {"weights": "random", "repo": str(self._source)}
-        return self._source.identity
+            return {**self._source.facts, "weights": "random", "repo": self._source.facts["weights"]}
+        return self._source.identity(allow_pickle=self._options.allow_pickle)
 
     def check(self) -> None:
         """Check that tokenizer and weights can be loaded and fit each other, without large downloads."""
         self._check_fit()
+        if not self._is_random:
+            self._source.check_weights(allow_pickle=self._options.allow_pickle)
 
     @cached_property
     def tokenizer(self) -> HFTokenizer:
         """The tokenizer; weights are not touched."""
-        return HFTokenizer.from_folder(self._source.tokenizer_folder())
+        self.config  # noqa: B018 - what is no model at all is told first
+        with quiet():
+            return HFTokenizer.from_folder(self._source.tokenizer_folder())
 
     @cached_property
     def context_length(self) -> int:
         """The most positions that a row may have."""
-        lengths = [getattr(self.config, key, None) for key in LENGTH_KEYS]
-        own = next((length for length in lengths if isinstance(length, int) and length > 0), None)
-        wish = self._options.context_length
+        own, wish = own_context_length(self.config), self._options.context_length
         if wish is not None and own is not None and wish > own:
-            raise ModelError(f"model.context_length: {self._source} has {own} positions, found {wish}")
+            raise ModelError(f"model.context_length: expected {own} or less, which {self._source} has, found {wish}")
         return wish or own or UNBOUND_CONTEXT
 
     def load(self, device: str, dtype: str, seed: int) -> HFLM:
@@ -72,15 +72,13 @@ class Loader:
         self._check_fit()
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module = self._made(getattr(torch, dtype))
+            module = self._new(getattr(torch, dtype)) if self._is_random else self._pretrained(getattr(torch, dtype))
         return HFLM(module.to(device).eval(), self.tokenizer, self.context_length)
 
     @cached_property
     def config(self) -> Any:
         """The model's configuration, an object of transformers."""
-        folder = self._source.config_folder()
-        with quiet():
-            return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        return read_configuration(self._source.config_folder(), str(self._source))
 
     @property
     def _is_random(self) -> bool:
@@ -90,32 +88,79 @@ class Loader:
     def _source(self) -> Source:
         return Folder(self._saved) if self._saved is not None else open_source(self._options.repo)
 
-    def _made(self, dtype: torch.dtype) -> Any:
-        if self._is_random:
+    def _new(self, dtype: torch.dtype) -> Any:
+        """The network with new weights."""
+        try:
             # building a model changes the configuration that it is given
             return transformers.AutoModelForCausalLM.from_config(copy.deepcopy(self.config), dtype=dtype)
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            self._source.weights_folder(), trust_remote_code=False, use_safetensors=True, dtype=dtype
-        )
+        except THEIR_ERRORS as error:
+            raise ModelError(f"{self._source} cannot be built: {one_line(error)}") from error
+
+    def _pretrained(self, dtype: torch.dtype) -> Any:
+        """The network with the weights of the source, every one of them in its place."""
+        found = self._source.checkpoint(allow_pickle=self._options.allow_pickle)
+        try:
+            module, report = transformers.AutoModelForCausalLM.from_pretrained(
+                found.folder,
+                trust_remote_code=False,
+                use_safetensors=not found.is_pickle,
+                weights_only=True,  # no code of a pickle is run
+                dtype=dtype,
+                ignore_mismatched_sizes=True,  # they are in the report
+                output_loading_info=True,
+            )
+        except pickle.UnpicklingError as error:
+            raise ModelError(
+                f"{found.files[0]} contains more than tensors, or is damaged: it is not loaded, because that could run "
+                "any code; look for a revision with safetensors"
+            ) from error
+        except THEIR_ERRORS as error:
+            raise ModelError(f"{self._source} cannot be loaded: {one_line(error)}") from error
+        self._check_names(module, report)
+        return module
+
+    def _check_names(self, module: nn.Module, report: Mapping[str, Any]) -> None:
+        """Check that the checkpoint has exactly the weights of the network.
+
+        Raises:
+            ModelError: it has not.
+        """
+        mismatched = report.get("mismatched_keys")
+        if mismatched:
+            name, found, wanted = next(iter(sorted(mismatched)))
+            raise ModelError(
+                f"{self._source} has {name} of the shape {tuple(found)}, but its config.json makes it {tuple(wanted)}: "
+                "configuration and weights are not of one model"
+            )
+        missing = report.get("missing_keys") or ()
+        if missing:
+            raise ModelError(
+                f"{self._source} has no weights for {_some(missing)}: the checkpoint is incomplete, or of another "
+                "network than its config.json says"
+            )
+        unused = report.get("unexpected_keys") or ()
+        if unused and not self._options.ignore_unused:
+            raise ModelError(
+                f"{self._source} has weights that {type(module).__name__} has no place for: {_some(unused)}; if the "
+                "model is right without them: --set model.ignore_unused=true"
+            )
 
     def _check_fit(self) -> None:
         """Check that every id of the tokenizer has an embedding."""
         if self.tokenizer.vocab_size > self.config.vocab_size:
             raise ModelError(
                 f"the tokenizer of {self._source} has {self.tokenizer.vocab_size} tokens, but the model has embeddings "
-                f"for {self.config.vocab_size}; sftframe does not resize them: use the tokenizer of the model"
+                f"for {self.config.vocab_size}; sftframe does not resize them: use the tokenizer that the model was "
+                "trained with, or resize the model with transformers (resize_token_embeddings) and save it"
             )
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers' own messages and progress bars; sftframe reports the result in one line."""
-    verbosity, has_bar = their_logging.get_verbosity(), their_logging.is_progress_bar_enabled()
-    their_logging.set_verbosity(logging.CRITICAL)
-    their_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        their_logging.set_verbosity(verbosity)
-        if has_bar:
-            their_logging.enable_progress_bar()
+def _some(names: Collection[str]) -> str:
+    """The first names, and how many there are.
+
+    >>> _some(["b", "a"]), _some(["d", "c", "b", "a"])
+    ('a, b', 'a, b, c and 1 more')
+    """
+    first = sorted(names)[:3]
+    more = f" and {len(names) - len(first)} more" if len(names) > len(first) else ""
+    return f"{', '.join(first)}{more}"

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
-import reprlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sftframe import ModelError, cache_dir, read_named_text
+from sftframe import ModelError, cache_dir
 from sftframe_plugins.gpt2.network import NetworkConfig
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.weights.layout import read_config, read_hparams
-from sftframe_plugins.gpt2.weights.source import WeightSource, check_file, read_file
+from sftframe_plugins.gpt2.weights.source import WeightSource
 from sftframe_plugins.gpt2.weights.tensorflow_checkpoint import read_checkpoint, require_tensorflow
 from sftframe_plugins.gpt2.weights.torch_file import TorchFile
+from sftframe_plugins.hub.checkpoints import INDEX_FILE, check_file, check_shards, read_file
+from sftframe_plugins.hub.folders import adapter_advice, inner_model, is_dir
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +56,6 @@ def write_copy(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor
 
 
 WEIGHT_FILES = ("model.safetensors", "weights.safetensors")
-INDEX_FILE = "model.safetensors.index.json"
 
 
 class _Folder(WeightSource):
@@ -102,38 +100,13 @@ class HuggingFaceFolder(_Folder):
             return [whole]
         index = self.folder / INDEX_FILE
         if index.is_file():
-            return [self._shard(name) for name in shards_of(index)]
+            return check_shards(index)
         if (self.folder / "pytorch_model.bin").is_file():
             raise ModelError(
                 f"{self.folder} has its weights as pytorch_model.bin, a pickle that could run any code; convert it "
                 "to safetensors with transformers' save_pretrained"
             )
         raise ModelError(f"no weights in {self.folder}: looked for {', '.join(WEIGHT_FILES)} and {INDEX_FILE}")
-
-    def _shard(self, name: str) -> Path:
-        if not (self.folder / name).is_file():
-            raise ModelError(f"{self.folder / INDEX_FILE} names {name}, which is missing; fetch it again")
-        return self.folder / name
-
-
-def shards_of(index: Path) -> list[str]:
-    """Names of the files of a sharded checkpoint; they are next to the index.
-
-    Raises:
-        ModelError: the index cannot be read, or names a file that could be outside the folder.
-    """
-    try:
-        names = sorted({str(name) for name in json.loads(read_named_text(index))["weight_map"].values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"cannot read {index}: {error!r}; expected a JSON object with 'weight_map'") from error
-    strange = next((name for name in names if not _SHARD_NAME.fullmatch(name)), None)
-    if strange is not None:
-        raise ModelError(f"{index} names {reprlib.repr(strange)}, expected names of safetensors files next to it")
-    return names
-
-
-_SHARD_NAME = re.compile(r"[\w-][\w.-]{0,200}\.safetensors", re.ASCII)
-"""No path separator of any system, so that no name leads out of the folder."""
 
 
 HPARAMS = "hparams.json"
@@ -207,21 +180,18 @@ def open_folder(folder: Path, other_choices: Mapping[str, WeightSource] | None =
     others = other_choices or {}
     if TorchFile.is_one(folder):
         return TorchFile(folder, others.get("random"))
-    if not _is_dir(folder):
+    if not is_dir(folder):
         raise ModelError(_no_folder(folder, others))
     if HuggingFaceFolder.is_one(folder):
         return HuggingFaceFolder(folder)
     if OpenAIFolder.is_one(folder):
         return OpenAIFolder(folder)
-    adapter = folder / "adapter_config.json"
-    if adapter.is_file():
-        raise ModelError(
-            f"{folder} is a LoRA adapter{_base_of(adapter)}, not a whole model: merge it (peft's merge_and_unload()) "
-            "and name the folder that save_pretrained() then writes"
-        )
-    inner = next((name for name in ("model", *_checkpoints(folder)) if HuggingFaceFolder.is_one(folder / name)), None)
+    adapter = adapter_advice(folder)
+    if adapter is not None:
+        raise ModelError(adapter)
+    inner = inner_model(folder)
     if inner is not None:
-        raise ModelError(f"no GPT-2 in {folder} itself; there is one in {folder / inner}: use that folder")
+        raise ModelError(f"no GPT-2 in {folder} itself; there is one in {inner}: use that folder")
     raise ModelError(
         f"no GPT-2 in {folder}: looked for config.json (Hugging Face's form, or a run's model/) "
         f"and hparams.json (OpenAI's form)"
@@ -243,25 +213,3 @@ def _no_folder(path: Path, others: Mapping[str, WeightSource]) -> str:
         else ""
     )
     return f"model.weights: no folder {path if name.isprintable() else repr(name)}; {expected}{hint}"
-
-
-def _base_of(adapter: Path) -> str:
-    """The model that an adapter was made for, if its configuration says so."""
-    try:
-        base = json.loads(read_named_text(adapter)).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return ""
-    return f" of {reprlib.repr(base)}" if base else ""
-
-
-def _checkpoints(folder: Path) -> list[str]:
-    """Folders that a trainer makes, the last first."""
-    numbered = [path.name for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal()]
-    return sorted(numbered, key=lambda name: int(name.rpartition("-")[2]), reverse=True)
-
-
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # too long, or with a character that no path has
-        return False

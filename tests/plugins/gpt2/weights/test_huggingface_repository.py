@@ -47,22 +47,6 @@ def test_files_come_at_one_commit_without_the_token_from_another_host_and_are_en
     assert hub.asked == store.asked == []
 
 
-@pytest.fixture
-def hub(serve, monkeypatch, tmp_path):
-    """Lets `huggingface_hub` take a folder for the hub, with an empty cache."""
-    constants = huggingface_hub.constants
-
-    def point(folder):
-        server = serve(folder)
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, server.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        return server
-
-    return point
-
-
 def test_weights_from_the_hub_give_the_logits_of_transformers(hub, huggingface_folder, logits_of, their_logits):
     hub(huggingface_folder)
     torch.testing.assert_close(logits_of(HuggingFaceRepository(NAME)), their_logits)
