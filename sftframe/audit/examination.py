@@ -100,6 +100,8 @@ class Audit:
     """The names of all kinds that were looked for."""
     style: str = ""
     tokenizer: str = ""
+    notes: tuple[str, ...] = ()
+    """What else is worth saying of the parts and the groups in them."""
 
     def finding(self, name: str) -> Finding | None:
         """The finding of a kind; None if there is none."""
@@ -130,6 +132,7 @@ class Audit:
             "prompt_style": self.style,
             "tokenizer": self.tokenizer,
             "languages": dict(self.languages),
+            "notes": list(self.notes),
             "findings": [
                 {
                     "kind": found.kind.name,
@@ -149,6 +152,7 @@ def audit(
     dataset: Dataset,
     *,
     parts: Mapping[str, Collection[int]],
+    notes: Sequence[str] = (),
     tokens: Callable[[], TokenLengths | None] = lambda: None,
     num_processes: int = 1,
     on_rows: Callable[[int], object] = lambda num_rows: None,
@@ -157,6 +161,7 @@ def audit(
 
     Args:
         parts: the indices of every part, `train`, `test` and `validation`; may be empty.
+        notes: what is to be said of the parts.
         tokens: called once for the lengths in tokens, while other processes look at rows; None: only characters are
             counted, and nothing is said of rows that do not fit.
         num_processes: with more than one, rows are looked at in other processes; a script must then be importable, as
@@ -215,6 +220,7 @@ def audit(
         looked_for=tuple(kind.name for kind in KINDS if kind.name != "too-long" or counted is not None),
         style="" if counted is None else counted.style,
         tokenizer="" if counted is None else counted.tokenizer,
+        notes=tuple(notes),
     )
 
 
@@ -313,7 +319,7 @@ def _too_long(examples: Sequence[Example], tokens: TokenLengths) -> Iterator[Sig
         if length > tokens.most:
             yield Sighting(
                 index=example.index,
-                field="output",
+                field="instruction",
                 excerpt=example.instruction[:80],
                 note=f"{length} tokens, {tokens.most} fit",
             )

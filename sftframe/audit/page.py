@@ -32,6 +32,7 @@ def audit_page(found: Audit) -> str:
             ("languages", ", ".join(f"{code} {percent(n / told)}" for code, n in found.languages[:8]) or "too short"),
             ("SHA-256 of the file", found.sha256),
         ],
+        "notes": [_sentence(note) for note in found.notes],
         "counted_with": f"prompt style {found.style} and the tokenizer of {found.tokenizer}" if found.style else "",
         "ratio": fixed(found.ratio, 2),
         "advice": advice(found.ratio),
@@ -50,6 +51,10 @@ def audit_page(found: Audit) -> str:
         "not_found": [name for name in found.looked_for if found.finding(name) is None],
     }
     return render_page("data.html.j2", content)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _headline(found: Audit, num_touched: int) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sftframe.audit import TokenLengths
     from sftframe.cli.render import TerminalObserver
     from sftframe.config import RunConfig
-    from sftframe.data import Dataset
+    from sftframe.data import Dataset, Split
     from sftframe.registry import Registry
 
 
@@ -80,7 +80,7 @@ def data(
     from sftframe.cli.streams import write_json, write_page
     from sftframe.data import load_examples
     from sftframe.device import allowed_cores
-    from sftframe.pipeline import resolve
+    from sftframe.pipeline import about_groups, resolve
 
     if write is None and (drop or keep):
         raise ConfigError("--drop and --keep choose rows for --write FILE; without it nothing is written")
@@ -97,7 +97,7 @@ def data(
     with TerminalObserver() as observer:
         dropping = config.data.model_copy(update={"invalid": "drop"})  # an audit lists all of them
         found = load_examples(dropping, report=observer.note, on_lost_inputs=observer.warn)
-        parts = _parts(found, config, observer)
+        parts = _split(found, config, observer)
 
         def tokens() -> TokenLengths | None:
             counted = None if no_tokens else _tokens(found, config, registry, observer)
@@ -106,7 +106,8 @@ def data(
 
         result = audit.audit(
             found,
-            parts=parts,
+            parts=_indices(parts),
+            notes=() if parts is None else tuple(about_groups(config.data, parts)),
             tokens=tokens,
             num_processes=allowed_cores(),
             on_rows=observer.advance,
@@ -136,13 +137,19 @@ def data(
         data_render.show_cleaning(write, cleaning)
 
 
-def _parts(found: Dataset, config: RunConfig, observer: TerminalObserver) -> dict[str, list[int]]:
+def _split(found: Dataset, config: RunConfig, observer: TerminalObserver) -> Split | None:
+    """The parts; None if there are too few rows for them."""
     from sftframe.data import split
 
     try:
-        parts = split(found, config.data)
+        return split(found, config.data)
     except DataError as error:
         observer.note(f"leaks between the parts are not looked for: {error}")
+        return None
+
+
+def _indices(parts: Split | None) -> dict[str, list[int]]:
+    if parts is None:
         return {}
     named = {"train": parts.train, "test": parts.test, "validation": parts.validation}
     return {name: [example.index for example in part] for name, part in named.items()}
@@ -157,7 +164,7 @@ def _tokens(found: Dataset, config: RunConfig, registry: Registry, observer: Ter
     try:
         prompts, answers = count_tokens(found.examples, config, components, observer)
     except DataError as error:
-        observer.warn(f"tokens are not counted: {error}; another --prompt may write these data")
+        observer.warn(f"tokens are not counted: {error}")
         return None
     context_length = components.backend.context_length()
     return TokenLengths(

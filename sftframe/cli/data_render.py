@@ -80,6 +80,7 @@ def _facts(found: Audit) -> Iterator[str]:
         yield f"languages of the {told:,} answers that are long enough to tell: {shares}{more}"
     if found.style:
         yield f"tokens are counted with prompt style {found.style} and the tokenizer of {found.tokenizer}"
+    yield from found.notes
 
 
 _BARS = "▁▂▃▄▅▆▇█"

@@ -168,7 +168,8 @@ def _judge_file(
         elif as_json:
             show_judgement_document(judgement, corrected)
         else:
-            show_judgement(judgement, items, path, out, corrected)
+            looks_for_families = config.data.group is not False
+            show_judgement(judgement, items, path, out, corrected, looks_for_families=looks_for_families)
     judgement.check(config.max_failures)
 
 

@@ -22,6 +22,7 @@ from sftframe.judging import (
     PairSummary,
     ScoreDifference,
     failure_counts,
+    families_note,
     judgement_document,
 )
 from sftframe.records import JudgeItem, JudgeSummary, Preference, Verdict
@@ -42,13 +43,22 @@ def show_judgement(
     path: Path,
     written: Path | None,
     corrected: CorrectedMean | None = None,
+    *,
+    looks_for_families: bool = True,
 ) -> None:
-    """Print the mean over a file's answers, the lowest scores, what people's labels say, and where the verdicts are."""
+    """Print the mean over a file's answers, the lowest scores, what people's labels say, and where the verdicts are.
+
+    Args:
+        looks_for_families: say where questions look like families and no group is named.
+    """
     table = untitled_columns(f"{path} · judge {judgement.judge}")
     for label, text in _summary_rows(judgement.summary, judgement.verdicts):
         table.add_row(label, Text(text))
     out().print(table)
     show_noise(judgement)
+    note = families_note(judgement, items) if looks_for_families else ""
+    if note:
+        prose(out(), Text(f"{note[:1].upper()}{note[1:]}."))
     _show_lowest(judgement.verdicts, items)
     if corrected is not None:
         show_corrected_mean(corrected)

@@ -24,6 +24,7 @@ from sftframe.judging.scoring import (
     judge_item,
     match_items,
     paired_difference,
+    summarise,
 )
 from sftframe.plugins import Judge
 from sftframe.progress import Observer
@@ -380,6 +381,22 @@ def _by_pairs(
 
 
 Document = dict[str, Any]
+
+
+def families_note(judgement: Judgement, items: Sequence[JudgeItem]) -> str:
+    """A line if no group is named and the questions look like families, with the interval that these would give.
+
+    Empty if there is nothing to say.
+    """
+    families = None if judgement.groups else likely_families(items, [item.reference for item in items])
+    if families is None:
+        return ""
+    names = {item.index: f"family {number}" for item, number in zip(items, families.groups, strict=False)}
+    interval = summarise(judgement.verdicts, judgement.judge, names).ci95
+    would = ""
+    if interval is not None:
+        would = f"; with them as groups the 95 % interval of the mean would be {interval[0]:.1f} to {interval[1]:.1f}"
+    return f"{families.told}, and no group is named{would}: {families.setting}"
 
 
 def judgement_document(judgement: Judgement) -> Document:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sftframe.config import RunConfig
-from sftframe.data import Dataset, counted, likely_families, num_duplicates, torn_groups, unused_columns_text
+from sftframe.config import DataConfig, RunConfig
+from sftframe.data import Dataset, Split, counted, likely_families, num_duplicates, torn_groups, unused_columns_text
 from sftframe.pipeline.setup import Setup
 from sftframe.progress import Observer
 from sftframe.prompts import control_tokens_in
@@ -41,23 +41,27 @@ def announce(setup: Setup, observer: Observer) -> None:
     num_repeated = num_duplicates(parts).test_in_train
     if num_repeated:
         observer.warn(f"{num_repeated} test examples are in the training data too")
-    for line in _about_groups(setup):
+    for line in about_groups(config.data, parts):
         observer.note(line)
-    if config.data.group is None and not any(example.group for example in parts.test):
+
+
+def about_groups(data: DataConfig, parts: Split) -> Iterator[str]:
+    """That named groups are in two parts, and that test questions look like families although no group is named."""
+    yield from _about_torn_groups(data, parts)
+    if data.group is None and not any(example.group for example in parts.test):
         families = likely_families(parts.test, [example.output for example in parts.test])
         if families is not None:
-            observer.note(
+            yield (
                 f"{families.told}: if these go together, all count like as few as {families.fewest:,.0f} independent "
                 f"ones, so {families.setting}, or say that they do not belong together with --set data.group=false"
             )
 
 
-def _about_groups(setup: Setup) -> Iterator[str]:
+def _about_torn_groups(data: DataConfig, parts: Split) -> Iterator[str]:
     """That named groups are in two parts: what is measured on them is not about new groups.
 
     Nothing is said of the bundled data, whose families are in all parts on purpose.
     """
-    data, parts = setup.config.data, setup.prepared.split
     num_examples, num_groups = torn_groups(parts)
     if not num_examples or not (data.group or data.keep_groups_together):
         return

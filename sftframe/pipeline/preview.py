@@ -137,14 +137,15 @@ def count_tokens(
     """
     boundless = config.tokens.model_copy(update={"max_length": None, "over_long": "error"})
     observer.begin("tokens", len(examples), "examples")
-    store, _ = tokenize(
-        examples,
-        components.style,
-        components.tokenizer,
-        boundless,
-        context_length=2**31,
-        on_examples=observer.advance,
-    )
+    with naming_other_styles(components):
+        store, _ = tokenize(
+            examples,
+            components.style,
+            components.tokenizer,
+            boundless,
+            context_length=2**31,
+            on_examples=observer.advance,
+        )
     observer.end()
     prompts, answers = {}, {}
     for row in store:

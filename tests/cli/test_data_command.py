@@ -109,9 +109,34 @@ def test_conversations_are_looked_at_with_a_style_that_does_not_write_them(cli: 
     (tmp_path / "chat.json").write_text(json.dumps([CHAT] * 11), encoding="utf-8")
     done = cli("data", "chat.json")
     assert done.code == 0
-    assert "tokens are not counted" in done.err
+    assert "tokens are not counted: example 0 has" in done.err
+    assert "these write all of it: chatml" in done.err
     assert "11 with earlier turns, 11 with a system message" in done.out
     with_style = cli("data", "chat.json", "--prompt", "chatml", "--json").json
     lengths = {(length["what"], length["unit"]): length["most"] for length in with_style["lengths"]}
     # the last answer alone, with what ends it: the second answer is shorter than all that comes before
     assert 5 <= lengths["answer", "tokens"] < lengths["prompt", "tokens"]
+
+
+def test_test_questions_that_look_like_families_are_told_as_by_a_run(cli: Cli, tmp_path):
+    words = [" ".join(f"w{n}x{k}" for k in range(6)) for n in range(40)]
+    # of the test questions 34 to 37 two are one family: 4^2 / (4 + 1 + 1) is 2.7
+    alike = [{"instruction": f"Say {n}." if n in (34, 35) else words[n], "output": f"x{n}"} for n in range(40)]
+    (tmp_path / "alike.json").write_text(json.dumps(alike), encoding="utf-8")
+    told = (
+        "2 of the 4 test questions look alike in 1 family (the largest has 2, such as 'Say 34.'): if these go "
+        "together, all count like as few as 3 independent ones, so give the entries a field with their group and name "
+        "it with --set data.group=FIELD, or say that they do not belong together with --set data.group=false"
+    )
+    assert cli("data", "alike.json", "--no-tokens", "--json").json["notes"] == [told]
+    assert told in cli("data", "alike.json", "--no-tokens").out
+    assert "2 of the 4 test questions look alike" in cli("data", "alike.json", "--no-tokens", "--format", "html").out
+    assert cli("data", "alike.json", "--no-tokens", "--json", "--set", "data.group=false").json["notes"] == []
+
+
+def test_groups_in_two_parts_are_told_as_by_a_run(cli: Cli, tmp_path):
+    rows = [{"instruction": f"Say {n}.", "output": f"x{n}", "topic": (n + 8) // 5} for n in range(40)]
+    (tmp_path / "topics.json").write_text(json.dumps(rows), encoding="utf-8")
+    (note,) = cli("data", "topics.json", "--no-tokens", "--json", "--set", "data.group=topic").json["notes"]
+    # topic 8 is 32 to 36: 32 and 33 are trained on, 34 to 36 tested
+    assert note.startswith("3 of 4 test examples are of 1 group that the training data have too")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,30 @@ def test_the_table_shows_mean_interval_counts_and_the_lowest_scores(cli: Any, tm
     assert "4 of 4" in outcome.out
     assert "Question 1?" in outcome.out
     assert outcome.out.splitlines()[-1].startswith("Next      sftframe judge ")
+
+
+def test_questions_that_look_like_families_are_told_unless_groups_are_named_or_ruled_out(
+    cli: Any, tmp_path: Path
+) -> None:
+    words = [" ".join(f"w{n}x{k}" for k in range(6)) for n in range(10)]
+    entries = [
+        {
+            "instruction": f"What is {n} plus 1?" if n < 4 else words[n],
+            "output": f"x{n}",
+            "model_response": f"x{n}" if n < 4 else "no",
+            "topic": "plus" if n < 4 else f"own {n}",
+        }
+        for n in range(10)
+    ]
+    path = written(tmp_path / "alike.json", entries)
+    shown = cli("judge", path).out
+    assert "4 of the 10 test questions look alike in 1 family" in shown
+    found = re.findall(r"95 %\s+interval (?:of the mean would be )?([\d.]+) to ([\d.]+)", shown)
+    (low, high), (low_of_families, high_of_families) = (tuple(map(float, pair)) for pair in found)
+    # the four right answers are one unit of seven, so less is known
+    assert low_of_families < low < 40.0 < high < high_of_families
+    for setting in ("data.group=topic", "data.group=false"):
+        assert "look alike" not in cli("judge", path, "--set", setting).out
 
 
 def test_too_many_failures_end_with_6_and_every_item_has_its_verdict(cli: Any, tmp_path: Path, fickle: Path) -> None:
