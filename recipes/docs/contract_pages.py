@@ -33,7 +33,8 @@ exit code is 1.
 """
 
 _ERRORS_END = """
-Wrong flags end with 2 too. `sftframe doctor` ends with 1 if a run would not work. Only Python code sees the difference
+Wrong flags end with 2 too. `sftframe doctor` ends with 1 if a run would not work, and
+`sftframe preview --against` if a row differs. Only Python code sees the difference
 between classes that share a code. A plugin may raise the classes that `sftframe` exports.
 
 Output never ends a run. Output to a closed stdout or stderr is lost without an error. A message that cannot be written

@@ -57,6 +57,8 @@ def preview(
 ) -> None:
     """Show examples as the model will see them: roles, targets that count, lengths, batches.
 
+    With --against, exit code 1 if any row differs.
+
     Example: sftframe preview --prompt phi3 --collate mask-instruction
     """
     from sftframe.cli import preview_render
@@ -122,6 +124,8 @@ def _show_against(
     announce_data(data.prepared.dataset, observer)
     found = compare_dump(theirs, our_rows(config, components, data), components.tokenizer)
     show_against(path, found, most, collate=config.collate.name, as_json=as_json)
+    if not found.is_same:
+        raise typer.Exit(1)
 
 
 _MANY = 2000

@@ -127,6 +127,8 @@ def show_against(path: Path, found: Against, most: int, *, collate: str, as_json
     console = out()
     part = "training rows" if found.part == "train" else "rows of all parts"
     prose(console, f"{path}: {found.num_theirs:,} rows, compared with our {found.num_ours:,} {part} ({collate})")
+    if not found.has_labels:
+        prose(console, "The dump has no labels and no mask, so all of its tokens are taken to count.")
     if found.is_same:
         prose(console, "All are the same: every token, and every label.")
         return

@@ -98,6 +98,8 @@ class Against:
     """By role of our tokens."""
     has_weights: bool = False
     """Some of our targets count with another weight than 1."""
+    has_labels: bool = True
+    """The dump says which tokens count; if not, all of its tokens are taken to count."""
 
     @property
     def is_same(self) -> bool:
@@ -168,6 +170,7 @@ def compare_dump(theirs: Sequence[DumpRow], rows: Sequence[OurRow], tokenizer: T
         kinds={kind: number for kind, number in kinds.most_common() if kind},
         labels={role.label: LabelCounts(**labels[role.label]) for role in Role if role.label in labels},
         has_weights=any(weight not in (0, 1) for row in ours for weight in row.weights),
+        has_labels=all(row.has_labels for row in theirs),
     )
 
 

@@ -28,6 +28,8 @@ class DumpRow:
     ids: tuple[int, ...]
     counted: tuple[bool, ...]
     """Whether each token is a target that counts. The first of a row never is: nothing predicts it."""
+    has_labels: bool = True
+    """The dump says which tokens count; if not, all do."""
 
 
 def read_dump(path: Path) -> list[DumpRow]:
@@ -49,9 +51,9 @@ def _entries(path: Path) -> Iterator[Mapping[str, Any]]:
         yield from _saved_folder(path)
     elif not path.exists():
         raise DataError(f"no file or folder {path}{path_hint(str(path))}: expected what another trainer fed its model")
-    elif path.suffix == ".parquet":
+    elif path.suffix.lower() == ".parquet":
         yield from _arrow_rows(path, is_parquet=True)
-    elif path.suffix in (".jsonl", ".json", ".ndjson"):
+    elif path.suffix.lower() in (".jsonl", ".json", ".ndjson"):
         yield from _json_rows(path)
     else:
         raise DataError(f"{path}: expected .jsonl, .json, .parquet, or a folder of datasets.save_to_disk")
@@ -139,15 +141,24 @@ def _rows(entry: Mapping[str, Any], place: str, path: Path) -> Iterator[DumpRow]
             start += 1  # padded on the left
         if start < stop:
             where = place if (start, stop) == (0, len(ids)) or number == 0 else f"{place}, packed row {number}"
-            yield DumpRow(place=where, ids=tuple(ids[start:stop]), counted=(False, *counted[start + 1 : stop]))
+            targets = [True] * len(ids) if counted is None else counted
+            yield DumpRow(
+                place=where,
+                ids=tuple(ids[start:stop]),
+                counted=(False, *targets[start + 1 : stop]),
+                has_labels=counted is not None,
+            )
 
 
 def _is_integers(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
 
 
-def _counted(entry: Mapping[str, Any], place: str, path: Path, length: int) -> Sequence[bool]:
-    """Which tokens count, from the labels or else from masks; a token counts if all masks have it."""
+def _counted(entry: Mapping[str, Any], place: str, path: Path, length: int) -> Sequence[bool] | None:
+    """Which tokens count, from the labels or else from masks; a token counts if all masks have it.
+
+    None if there are neither: TRL writes such rows where every token counts (its collator makes the labels).
+    """
     labels = entry.get("labels")
     if labels is not None:
         if not _is_integers(labels) or len(labels) != length:
@@ -155,9 +166,7 @@ def _counted(entry: Mapping[str, Any], place: str, path: Path, length: int) -> S
         return [label != IGNORED for label in labels]
     masks = [entry[name] for name in _MASKS if entry.get(name) is not None]
     if not masks:
-        raise DataError(
-            f"{path}: {place} has no 'labels' and none of {', '.join(_MASKS)}: nothing says which tokens count"
-        )
+        return None
     if any(not isinstance(mask, list) or len(mask) != length for mask in masks):
         raise DataError(f"{path}: {place} has {length} input_ids, expected as many values in its mask")
     return [all(bool(mask[at]) for mask in masks) for at in range(length)]

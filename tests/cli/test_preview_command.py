@@ -174,8 +174,18 @@ def test_a_dump_of_another_trainer_is_compared(cli):
     same = cli("preview", "--limit", "24", "--collate", "mask-instruction", "--against", dump)
     assert (same.code, "All are the same: every token, and every label." in same.out) == (0, True)
     other = cli("preview", "--limit", "24", "--collate", "mask-pad", "--against", dump, "-n", "1")
+    assert other.code == 1
     assert "0 rows are the same; in 0 tokens differ, in 20 only labels." in other.out
     assert "row 0, our example 0:" in other.out
     assert "(template) counts in ours, not in theirs" in other.out
     found = cli("preview", "--limit", "24", "--collate", "mask-pad", "--against", dump, "--json").json
     assert (found["same"], found["num_labels_differ"], len(found["differences"])) == (False, 20, 20)
+
+
+def test_a_dump_without_labels_is_said_to_have_none(cli, tmp_path):
+    dump = Path(__file__).parents[1] / "pipeline" / "dumps" / "trl-whole.jsonl"
+    rows = [{"input_ids": json.loads(line)["input_ids"]} for line in dump.read_text(encoding="utf-8").splitlines()]
+    (tmp_path / "bare.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    done = cli("preview", "--limit", "24", "--collate", "mask-pad", "--against", tmp_path / "bare.jsonl")
+    assert done.code == 0
+    assert "The dump has no labels and no mask, so all of its tokens are taken to count." in done.out

@@ -186,6 +186,14 @@ def test_a_planted_difference_of_labels_is_named(ours, tmp_path, change, role, c
     assert getattr(found.labels[role], counts_in) == 20
 
 
+def test_all_tokens_of_a_dump_without_labels_and_masks_count(ours, tmp_path):
+    """As TRL writes conversations that are trained as a whole."""
+    path = written(tmp_path / "rows.jsonl", [{"input_ids": entry["input_ids"]} for entry in dumped(ours)])
+    found = Ours(collate="mask-pad").against(path)
+    assert (found.is_same, found.has_labels) == (True, False)
+    assert ours.against(path).num_labels_differ == 20
+
+
 def test_rows_in_another_order_are_found(ours, tmp_path):
     entries = dumped(ours)
     random.Random(5).shuffle(entries)
@@ -224,7 +232,6 @@ def test_an_id_that_we_do_not_have_is_said(ours, tmp_path):
     ("text", "message"),
     [
         ("", "has no rows"),
-        ('{"input_ids": [1, 2]}\n', "row 0 has no 'labels'"),
         ('{"input_ids": [1, 2], "labels": [1]}\n', "2 input_ids, expected as many integers in 'labels'"),
         ('{"input_ids": "1 2", "labels": [1]}\n', "no list of integers in 'input_ids'; it has 'input_ids', 'labels'"),
         ('{"input_ids": [1], "completion_mask": [1, 0]}\n', "1 input_ids, expected as many values in its mask"),
