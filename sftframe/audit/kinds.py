@@ -77,7 +77,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="mojibake",
         title="text that was decoded with the wrong encoding, or lost characters",
-        remedy="ftfy repairs most of it: ftfy FILE -o FIXED; or --drop mojibake",
+        remedy="the tool ftfy repairs most of it: ftfy FILE -o FIXED; or --drop mojibake",
     ),
     Kind(
         name="odd-unicode",

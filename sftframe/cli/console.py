@@ -55,7 +55,8 @@ class SafeConsole(Console):
 def prose(console: Console, text: str | Text) -> None:
     """Print a sentence. A terminal gets it wrapped between words; a file or a pipe gets it on one line.
 
-    A word that is longer than a line, such as a path, is never cut.
+    Further lines of a sentence begin under its first word. A word that is longer than a line, such as a path, is never
+    cut.
     """
     shown = Text(escape_controls(text)) if isinstance(text, str) else _shown(text)
     if console.is_terminal:
@@ -83,13 +84,14 @@ def _kept(consoles: dict[str, Any], name: str, **settings: Any) -> Console:
 
 def _between_words(line: Text, width: int) -> Iterator[Text]:
     breaks, start = [], 0
+    indent = " " * (len(line.plain) - len(line.plain.lstrip(" ")))
     for word in re.finditer(r"(?<=\s)\S+", line.plain):
-        if cell_len(line.plain[start : word.end()]) > width:
+        if word.start() > len(indent) and cell_len(line.plain[start : word.end()]) > width - len(indent) * (start > 0):
             start = word.start()
             breaks.append(start)
-    for part in line.divide(breaks):
+    for number, part in enumerate(line.divide(breaks)):
         part.rstrip()
-        yield part
+        yield Text(indent).append_text(part) if number else part
 
 
 def _shown(text: Text) -> Text:

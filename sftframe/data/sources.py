@@ -123,7 +123,8 @@ def load_examples(
             dataset = _with_part(dataset, part, _file_of_part(part, source, config, unread, say, on_lost_inputs))
     num_empty = sum(not example.output or example.output.isspace() for example in dataset.examples)
     if num_empty:
-        say(f"{config.source}: {num_empty} of {len(dataset.examples)} entries have an empty output")
+        have = "has" if num_empty == 1 else "have"
+        say(f"{config.source}: {num_empty} of {len(dataset.examples)} entries {have} an empty output")
     return dataset
 
 

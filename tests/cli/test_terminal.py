@@ -193,3 +193,21 @@ def test_the_help_of_a_chat_keeps_its_columns(look_at_once: Look, columns: int) 
         line[:12].strip() in ("", "/input TEXT", "/system TEXT", "/reset", "/help", "/quit", '"""', "//…", "Ctrl-C")
         for line in lines
     )
+
+
+INDENTED = """
+from sftframe.cli.console import out, prose
+prose(out(), "A finding that nobody expected in this file: " + "word " * 30)
+prose(out(), "  3 output: " + "word " * 30)
+"""
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_further_lines_begin_under_the_first_word(look_at_once: Look, columns: int) -> None:
+    lines = [line.rstrip() for line in look_at_once(INDENTED, columns) if line.strip()]
+    (start,) = [place for place, line in enumerate(lines) if line.startswith("  3 output:")]
+    assert lines[start + 1 :]
+    assert all(line.startswith("word") for line in lines[1:start])
+    assert all(line.startswith("  word") for line in lines[start + 1 :])
+    assert all(len(line) <= columns for line in lines)
+    assert sum(line.count("word") for line in lines) == 60

@@ -63,7 +63,7 @@ def test_empty_outputs_are_counted_in_a_report(load: Load, tmp_path: Path) -> No
     load("data.json", json.dumps([GOOD, {**GOOD, "output": ""}]))
     told: list[str] = []
     load_examples(DataConfig(source="data.json"), report=told.append)
-    assert told == ["data.json: 1 of 2 entries have an empty output"]
+    assert told == ["data.json: 1 of 2 entries has an empty output"]
 
 
 def test_ch07_is_downloaded_once_with_progress_and_kept(mirror: Path, chapter_file: Path, tmp_path: Path) -> None:
