@@ -278,6 +278,20 @@ class JudgeItem:
     """What the assistant was told before; empty = nothing."""
     turns: tuple[Turn, ...] = ()
     """The exchanges before the question, oldest first; empty for a single question."""
+    speaker: Speaker = "user"
+    """`tool`: the instruction is the result of a tool."""
+    tools: str = ""
+    """The tools that could be called, as JSON; empty = none."""
+
+    @property
+    def before(self) -> tuple[tuple[str, str], ...]:
+        """Who said what before the question, oldest first; empty for a single question.
+
+        >>> turn = Turn(instruction="Hi.", output="Hello!")
+        >>> JudgeItem(index=0, turns=(turn,), instruction="Bye.", input="", reference="", answer="").before
+        (('User', 'Hi.'), ('Assistant', 'Hello!'))
+        """
+        return _said_before(self)
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -320,6 +334,23 @@ class JudgePair:
     """As `JudgeItem.system`."""
     turns: tuple[Turn, ...] = ()
     """As `JudgeItem.turns`."""
+    speaker: Speaker = "user"
+    """As `JudgeItem.speaker`."""
+    tools: str = ""
+    """As `JudgeItem.tools`."""
+
+    @property
+    def before(self) -> tuple[tuple[str, str], ...]:
+        """As `JudgeItem.before`."""
+        return _said_before(self)
+
+
+def _said_before(item: JudgeItem | JudgePair) -> tuple[tuple[str, str], ...]:
+    found = [(label, text) for label, text in (("System", item.system), ("Tools", item.tools)) if text]
+    for turn in item.turns:
+        asked = "\n".join(part for part in (turn.instruction, turn.input) if part)
+        found += [("Tool" if turn.speaker == "tool" else "User", asked), ("Assistant", turn.output)]
+    return tuple(found)
 
 
 Winner = Literal["first", "second", "tie"]
@@ -370,6 +401,8 @@ class AnsweredItem(JudgeItem):
             references=self.references,
             system=self.system,
             turns=self.turns,
+            speaker=self.speaker,
+            tools=self.tools,
         )
 
     @property

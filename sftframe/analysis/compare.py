@@ -144,6 +144,8 @@ def _result(index: int, item: JudgeItem, verdict: Verdict, group: str) -> Answer
         references=item.references,
         system=item.system,
         turns=item.turns,
+        speaker=item.speaker,
+        tools=item.tools,
         stop_reason=None,
         response_nll=None,
         num_response_bytes=len(item.reference.encode()),

@@ -38,7 +38,7 @@ def answer_ids(items: Sequence[JudgeItem]) -> list[str]:
     seen: dict[tuple[str, ...], int] = {}
     found = []
     for item in items:
-        before = [item.system] if item.system else []
+        before = [text for text in (item.system, item.tools) if text]
         before += [text for turn in item.turns for text in (turn.instruction, turn.input, turn.output)]
         question = (*before, item.instruction, item.input, *item.accepted)
         seen[question] = seen.get(question, 0) + 1
@@ -471,15 +471,6 @@ def krippendorff_alpha(groups: Iterable[Sequence[float]]) -> float | None:
     return 1 - observed / number / expected
 
 
-def _before(item: JudgeItem) -> tuple[tuple[str, str], ...]:
-    """Who said what before the question, oldest first."""
-    found = [("System", item.system)] if item.system else []
-    for turn in item.turns:
-        asked = "\n".join(part for part in (turn.instruction, turn.input) if part)
-        found += [("Tool" if turn.speaker == "tool" else "User", asked), ("Assistant", turn.output)]
-    return tuple(found)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnAnswer:
     """An answer to be labelled."""
@@ -598,7 +589,7 @@ def _allocation(sizes: Sequence[int], number: int) -> list[int]:
 def _drawn_answer(item: JudgeItem, name: str) -> DrawnAnswer:
     return DrawnAnswer(
         id=name,
-        before=_before(item),
+        before=item.before,
         question=item.instruction,
         input=item.input,
         reference=" / ".join(item.accepted),

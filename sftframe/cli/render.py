@@ -302,7 +302,9 @@ def _cost_line(summary: Summary) -> Text:
 
 
 def _answer_panel(item: AnsweredItem) -> Panel:
-    lines = [Text(escape_controls(item.instruction), style="bold")]
+    number = len(item.turns)
+    lines = [Text(f"after {number} {'exchange' if number == 1 else 'exchanges'}:", style="dim")] if number else []
+    lines.append(Text(escape_controls(item.instruction), style="bold"))
     if item.input:
         lines.append(Text(escape_controls(item.input)))
     lines.append(Text.assemble(("reference  ", "dim"), escape_controls(item.reference)))

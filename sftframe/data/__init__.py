@@ -1,6 +1,6 @@
 """Reads a named source or a file into checked examples, and splits them into three parts."""
 
-from sftframe.data.columns import unused_columns_text
+from sftframe.data.columns import HISTORY_SPEAKERS, unused_columns_text
 from sftframe.data.families import Families, likely_families
 from sftframe.data.files import absolute_source, source_places
 from sftframe.data.rows import DroppedRow, counted
@@ -8,6 +8,7 @@ from sftframe.data.sources import Dataset, load_answered, load_examples
 from sftframe.data.splitting import Split, num_duplicates, split, torn_groups
 
 __all__ = [
+    "HISTORY_SPEAKERS",
     "Dataset",
     "DroppedRow",
     "Families",

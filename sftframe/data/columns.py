@@ -26,6 +26,8 @@ MESSAGES: Literal["messages"] = "messages"
 MEDIA = ("image", "images", "audio", "audios", "video", "videos")
 """Columns with something that is no text."""
 ShapeName = Literal["instruction", "prompt-completion", "messages", "sharegpt"]
+HISTORY_SPEAKERS = "speakers"
+"""The column next to a history that says who asks, as answers are written; other columns of this name are not read."""
 RESPONSE = "model_response"
 """Default name of the field with a model's answer, as in the chapter."""
 
@@ -62,6 +64,8 @@ class FieldNames:
     """The key of a message with its text."""
     system: str | None = None
     history: str | None = None
+    speakers: str | None = None
+    """The field with who asks in each exchange of the history and in the last one."""
     tools: str | None = None
     media: tuple[str, ...] = ()
     """Columns of the file that may contain images, sounds or films."""
@@ -158,7 +162,7 @@ class FieldNames:
     @property
     def read(self) -> set[str]:
         """All names that are read."""
-        others = (self.group, self.part, self.messages, self.system, self.history, self.tools)
+        others = (self.group, self.part, self.messages, self.system, self.history, self.speakers, self.tools)
         found = {*self.wanted.values(), *(name for name in others if name is not None)}
         return found if self.others is None else found | self.others.read
 

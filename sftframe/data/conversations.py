@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sftframe.data.cells import RowError, check_encodable, is_absent, kind, list_in, text_of, tools_of, why_no_list
 from sftframe.data.columns import FieldNames, quoted
+from sftframe.errors import brief
 from sftframe.records import Speaker, Turn
 
 Part = Literal["system", "user", "assistant", "call", "tool"]
@@ -396,6 +397,27 @@ def _exchanges(messages: Sequence[_Message], label: str) -> tuple[Turn, ...]:
 
 def _pairs(messages: Sequence[_Message]) -> Iterator[tuple[_Message, _Message]]:
     return zip(messages[::2], messages[1::2], strict=True)
+
+
+def speakers_of(entry: Mapping[str, Any], name: str, number: int) -> Sequence[Speaker]:
+    """Who asks in each exchange of an entry, the last one too.
+
+    Args:
+        number: of exchanges.
+
+    Raises:
+        RowError: it is no list of that many speakers.
+    """
+    found = entry.get(name)
+    if is_absent(found):
+        return ["user"] * number
+    speakers: list[Speaker] = [one for one in found if one in ("user", "tool")] if isinstance(found, list) else []
+    if found != speakers or len(speakers) != number:
+        raise RowError(
+            f"field {name!r} is {brief(found)}, expected a list with 'user' or 'tool' for each of {number} exchanges",
+            f"field {name!r} has not one speaker for each exchange",
+        )
+    return speakers
 
 
 def history_of(entry: Mapping[str, Any], name: str, changes: Changes) -> tuple[Turn, ...]:

@@ -27,13 +27,14 @@ from sftframe.data.conversations import (
     conversation_of,
     history_of,
     read_conversation,
+    speakers_of,
 )
 from sftframe.data.formats import Entries, Unreadable
 from sftframe.data.parts import PartName, part_called
 from sftframe.data.refusals import media_word
 from sftframe.data.shapes import check_required, recognised
 from sftframe.errors import DataError, brief
-from sftframe.records import Example, Turn
+from sftframe.records import Example, Speaker, Turn
 
 Turns = Literal["last", "first", "each"]
 """Which exchanges of a conversation are read, each without the others."""
@@ -249,6 +250,10 @@ def _flat(entry: Mapping[str, Any], index: int, names: FieldNames, changes: Chan
             f"field {names.instruction!r} is blank",
         )
     output, *references = accepted_outputs(entry, names.output)
+    turns = history_of(entry, names.history, changes) if names.history is not None else ()
+    speakers: Sequence[Speaker] = ["user"] * (len(turns) + 1)
+    if names.speakers is not None:
+        speakers = speakers_of(entry, names.speakers, len(turns) + 1)
     return Example(
         instruction=instruction,
         input=optional_text(entry, names.input),
@@ -257,7 +262,8 @@ def _flat(entry: Mapping[str, Any], index: int, names: FieldNames, changes: Chan
         references=tuple(references),
         group=group_of(entry, names.group) if names.group is not None else "",
         system=optional_text(entry, names.system, _LEAVE_OUT_SYSTEM) if names.system is not None else "",
-        turns=history_of(entry, names.history, changes) if names.history is not None else (),
+        turns=tuple(replace(turn, speaker=who) for turn, who in zip(turns, speakers, strict=False)),
+        speaker=speakers[-1],
         tools=tools_of(entry, names.tools) if names.tools is not None else "",
     )
 

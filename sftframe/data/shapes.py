@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from sftframe.data.cells import is_absent, list_in
 from sftframe.data.columns import (
+    HISTORY_SPEAKERS,
     MEDIA,
     OTHER_FIELDS,
     FieldNames,
@@ -56,6 +57,8 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
         name: names.mapped.get(name, name if name in columns and name not in names.unread else None) or None
         for name in OTHER_FIELDS
     }
+    if others["history"] is not None and HISTORY_SPEAKERS not in names.unread and _are_speakers(rows):
+        others["speakers"] = HISTORY_SPEAKERS
     media = tuple(name for name in MEDIA if name in columns and name not in {*names.wanted.values(), *names.unread})
     if shape in ("messages", "sharegpt"):
         found = conversation_key(rows, names, shape)
@@ -69,7 +72,7 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
             role=names.mapped.get("role") or role,
             content=names.mapped.get("content") or content,
             media=media,
-            **(others | {"history": None}),
+            **(others | {"history": None, "speakers": None}),
         )
     if shape == "prompt-completion":
         mapped = names.mapped
@@ -81,6 +84,12 @@ def recognised(names: FieldNames, columns: Collection[str], entries: Sequence[ob
         )
     mixed = _others(names, columns, entries, names.instruction) if names.shape is None else None
     return replace(names, shape=shape, media=media, others=mixed, **others)
+
+
+def _are_speakers(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column says for every exchange who asks: `user` or `tool`."""
+    found = [row[HISTORY_SPEAKERS] for row in rows if not is_absent(row.get(HISTORY_SPEAKERS))]
+    return bool(found) and all(isinstance(one, list) and all(who in ("user", "tool") for who in one) for one in found)
 
 
 def _others(

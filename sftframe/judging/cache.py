@@ -34,6 +34,10 @@ Item = TypeVar("Item", JudgeItem, JudgePair)
 Reply = TypeVar("Reply", Verdict, Preference)
 
 
+_LATER = ("references", "system", "turns", "speaker", "tools")
+"""Fields that items had not at first."""
+
+
 class VerdictCache:
     """A file of verdicts, opened at once and used as a context manager.
 
@@ -93,11 +97,11 @@ class VerdictCache:
 
         What is empty in most data leaves no trace, so that verdicts from before there was any are found.
         """
-        later = ("references", "system", "turns")
+        later = {field.name: field.default for field in dataclasses.fields(item) if field.name in _LATER}
         seen = {
             key: value
             for key, value in dataclasses.asdict(item).items()
-            if key != "index" and (value or key not in later)
+            if key != "index" and not (key in later and value == later[key])
         }
         asked = [type(item).__name__, list(self._judge), seen, repeat]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()

@@ -89,6 +89,8 @@ def make_pairs(matches: Iterable[tuple[JudgeItem, JudgeItem]]) -> list[JudgePair
             references=a.references,
             system=a.system,
             turns=a.turns,
+            speaker=a.speaker,
+            tools=a.tools,
         )
         for a, b in matches
     ]

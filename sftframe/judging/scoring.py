@@ -134,6 +134,8 @@ def judge_item(example: Example, answer: str) -> JudgeItem:
         references=example.references,
         system=example.system,
         turns=example.turns,
+        speaker=example.speaker,
+        tools=example.tools,
     )
 
 
@@ -154,7 +156,7 @@ def match_items(first: Iterable[JudgeItem], second: Iterable[JudgeItem]) -> list
 
 
 def _question(item: JudgeItem) -> tuple[Hashable, ...]:
-    return item.system, item.turns, item.instruction, item.input, item.reference
+    return item.system, item.tools, item.turns, item.speaker, item.instruction, item.input, item.reference
 
 
 def _found(texts: Mapping[int, str], example: Example) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from sftframe.analysis import Measured, measure
 from sftframe.config import RunConfig
+from sftframe.data import HISTORY_SPEAKERS
 from sftframe.errors import ConfigError, ModelError
 from sftframe.files import JsonLines, decoded_object, disk, read_json_lines, write_json, write_json_lines
 from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes
@@ -145,6 +146,8 @@ def _item(example: Example, response: Response, likelihood: Likelihood | None, v
         references=example.references,
         system=example.system,
         turns=example.turns,
+        speaker=example.speaker,
+        tools=example.tools,
         stop_reason=response.stop_reason,
         response_nll=likelihood.response_nll if likelihood else None,
         num_response_bytes=likelihood.num_response_bytes if likelihood else len(example.output.encode()),
@@ -241,7 +244,10 @@ def _check_known(records: Iterable[Likelihood | Response], prepared: PreparedDat
 
 
 def write_responses_document(prepared: PreparedData, folder: RunStore) -> None:
-    """`responses.json`: the test entries with `model_response` added, in the chapter's shape."""
+    """`responses.json`: the test entries with `model_response` added, in the chapter's shape.
+
+    Where a tool spoke, `speakers` says who asked in each exchange of `history` and in the last one.
+    """
     answers = {response.index: response.text for response in folder.answers("after").known_responses()}
     document = [
         {
@@ -249,12 +255,19 @@ def write_responses_document(prepared: PreparedData, folder: RunStore) -> None:
             "input": example.input,
             "output": [example.output, *example.references] if example.references else example.output,
             **({"system": example.system} if example.system else {}),
+            **({"tools": example.tools} if example.tools else {}),
             **({"history": [_as_pair(turn) for turn in example.turns]} if example.turns else {}),
+            **_speakers(example),
             "model_response": answers[example.index],
         }
         for example in prepared.test_examples()
     ]
     write_json(folder.responses_json_path, document)
+
+
+def _speakers(example: Example) -> dict[str, list[str]]:
+    speakers = [exchange.speaker for exchange in example.exchanges]
+    return {HISTORY_SPEAKERS: [str(one) for one in speakers]} if "tool" in speakers else {}
 
 
 def _as_pair(turn: Turn) -> list[str]:

@@ -19,6 +19,7 @@ from sftframe.analysis import (
 )
 from sftframe.escaping import escape_controls
 from sftframe.formatting import ABSENT, duration, fixed, p_text, signed
+from sftframe.records import AnsweredItem
 from sftframe.report.comparison_charts import (
     ArmCurves,
     ArmLines,
@@ -196,8 +197,8 @@ _ESCAPES = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&\u2028\u20
 def flip_block(result: ComparisonResult) -> str:
     """What the script reads.
 
-    `texts`: every different text once, others refer to it by position; `items`: question, input and reference by index;
-    `pairs`: one per candidate, with a row per flipped item.
+    `texts`: every different text once, others refer to it by position; `items`: by index question, input and
+    reference, and then who said what before the question; `pairs`: one per candidate, with a row per flipped item.
     """
     texts: dict[str, int] = {}
 
@@ -205,9 +206,7 @@ def flip_block(result: ComparisonResult) -> str:
         return texts.setdefault(escape_controls(text), len(texts))
 
     items = {
-        flip.index: [known(flip.baseline.instruction), known(flip.baseline.input), known(flip.baseline.reference)]
-        for flips in result.flips.values()
-        for flip in flips
+        flip.index: [known(text) for text in _texts(flip.baseline)] for flips in result.flips.values() for flip in flips
     }
     pairs = [
         {"candidate": escape_controls(name), "rows": [_row(flip, known) for flip in flips]}
@@ -223,6 +222,10 @@ def flip_block(result: ComparisonResult) -> str:
             "texts": [*texts],
         }
     )
+
+
+def _texts(item: AnsweredItem) -> list[str]:
+    return [item.instruction, item.input, item.reference, *(text for said in item.before for text in said)]
 
 
 def script_json(document: object) -> str:

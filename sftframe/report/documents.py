@@ -254,6 +254,7 @@ def _flip(flip: FlippedItem) -> dict[str, Any]:
         "candidate_answer": flip.candidate.answer,
         "seed": flip.seed,
         "difference": flip.difference,
+        **({"before": [list(said) for said in flip.baseline.before]} if flip.baseline.before else {}),
     }
 
 

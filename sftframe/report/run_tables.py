@@ -315,6 +315,8 @@ def _answered(item: ReportedItem, answer: JudgedAnswer) -> AnsweredItem:
         references=item.example.references,
         system=item.example.system,
         turns=item.example.turns,
+        speaker=item.example.speaker,
+        tools=item.example.tools,
         stop_reason=answer.response.stop_reason,
         response_nll=None,
         num_response_bytes=len(item.example.output.encode(errors="surrogatepass")),

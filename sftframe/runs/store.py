@@ -434,7 +434,8 @@ def _records(path: Path, kind: type[Record]) -> list[Record]:
 def _line(item: AnsweredItem) -> dict[str, Any]:
     """An item as a JSON object; without group and conversation as older versions wrote it."""
     line: dict[str, Any] = plain(item)
-    return {key: value for key, value in line.items() if value or key not in ("group", "system", "turns")}
+    default = {"group": "", "system": "", "turns": [], "speaker": "user", "tools": ""}
+    return {key: value for key, value in line.items() if key not in default or value != default[key]}
 
 
 def _nearest(path: Path) -> str:

@@ -37,6 +37,19 @@ def test_the_question_of_a_language_model_shows_the_conversation() -> None:
     assert asked["content"] == f'"{before}""Twenty degrees.""No."'
 
 
+def test_a_judge_sees_the_tools_and_that_a_tool_spoke_last() -> None:
+    call = Turn(instruction="Weather?", output="weather()", is_call=True)
+    example = Example(
+        index=0, tools='[{"name": "weather"}]', turns=(call,), speaker="tool", instruction="20", output="W"
+    )
+    item = judge_item(example, "Warm.")
+    assert item.before == (("Tools", '[{"name": "weather"}]'), ("User", "Weather?"), ("Assistant", "weather()"))
+    *_, asked = score_question("---\n{{instruction}}{{answer}}").messages(item)
+    assert 'Assistant: weather()\\n\\nLast message, from a tool: 20"' in asked["content"]
+    assert match_items([item], [replace(item, speaker="user")]) == []
+    assert match_items([item], [replace(item, tools="")]) == []
+
+
 def test_a_single_question_is_asked_as_before() -> None:
     *_, asked = score_question("---\n{{instruction}}{{answer}}").messages(ALONE)
     assert asked["content"] == '"In words?""Twenty degrees."'
@@ -94,3 +107,44 @@ def test_a_runs_files_keep_the_conversation(tmp_path: Path, toys: Any) -> None:
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Before it: 1 exchange" in page
     assert "Count." in page
+
+
+def test_answers_say_where_a_tool_spoke_and_are_read_back_so(tmp_path: Path, toys: Any) -> None:
+    import json
+
+    from sftframe.config import DataConfig
+    from sftframe.data import load_answered
+    from sftframe.pipeline import Session
+    from sftframe.progress import Observer
+    from sftframe.runs import RunStore
+
+    said = [{"role": "user", "content": "Weather?"}, {"role": "assistant", "content": "weather()"}]
+    said += [{"role": "tool", "content": "20"}]
+    rows = [
+        {"messages": [*said, {"role": "assistant", "content": str(n)}], "tools": [{"name": "weather"}]}
+        for n in range(12)
+    ]
+    rows[9] = {"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}]}
+    path = tmp_path / "talks.json"
+    path.write_text(json.dumps(rows))
+    layer = {
+        **{"model": "toy", "prompt": "chatml", "judge": "toy-judge", "before": False, "threads": 1},
+        "data": {"source": str(path), "split": "70/20/10"},
+        "train": {"max_steps": 1},
+        "generate": {"max_new_tokens": 2},
+        "out": tmp_path / "run",
+    }
+    Session.start(layer, toys.registry, Observer()).run_all()
+    run = RunStore.open(tmp_path / "run")
+    with_tool, without = json.loads(run.responses_json_path.read_text())
+    assert (with_tool["history"], with_tool["speakers"]) == ([["Weather?", "weather()"]], ["user", "tool"])
+    assert with_tool["tools"] == '[{"name": "weather"}]'
+    assert not {"history", "speakers", "tools"} & without.keys()
+    item, _ = run.items()
+    assert (item.speaker, item.tools) == ("tool", '[{"name": "weather"}]')
+    dataset = load_answered(DataConfig(source=str(run.responses_json_path))).dataset
+    again = dataset.examples[0]
+    assert judge_item(again, "x").before == item.before
+    assert again.speaker == "tool"
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert '<span class="label">Tool</span> <span dir="auto" data-text>20</span>' in page

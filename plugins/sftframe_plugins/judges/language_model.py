@@ -200,7 +200,7 @@ class Question(Generic[Job, Parsed]):
     def messages(self, job: Job) -> list[Message]:
         """The messages for this job."""
         values = {name: getattr(job, name) for name in self.fields}
-        if job.system or job.turns:
+        if job.before or job.speaker == "tool":
             values["instruction"] = _with_what_came_before(job)
         if job.references:
             values["reference"] = "\n".join(["Each of these is right:", job.reference, *job.references])
@@ -210,11 +210,9 @@ class Question(Generic[Job, Parsed]):
 def _with_what_came_before(job: JudgeItem | JudgePair) -> str:
     """The instruction of a conversation's last exchange, after all that was said before it."""
     lines = ["The last message of this conversation is to be answered."]
-    lines += [f"System: {job.system}"] if job.system else []
-    for turn in job.turns:
-        asked = "\n".join(filter(None, (turn.instruction, turn.input)))
-        lines += [f"{'Tool' if turn.speaker == 'tool' else 'User'}: {asked}", f"Assistant: {turn.output}"]
-    return "\n\n".join([*lines, f"Last message: {job.instruction}"])
+    lines += [f"{who}: {text}" for who, text in job.before]
+    last = "Last message, from a tool" if job.speaker == "tool" else "Last message"
+    return "\n\n".join([*lines, f"{last}: {job.instruction}"])
 
 
 def score_question(template: str) -> Question[JudgeItem, float]:

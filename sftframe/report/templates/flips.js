@@ -25,9 +25,9 @@
   const flips = () => {
     if (!prepared.has(pair.value)) {
       prepared.set(pair.value, pairs[pair.value].rows.map(([index, difference, before, after, baseline, candidate, seed]) => {
-        const [instruction, input, reference] = items[index].map((id) => texts[id]);
+        const [instruction, input, reference, ...earlier] = items[index].map((id) => texts[id]);
         const [first, second] = [texts[baseline], texts[candidate]];
-        return { index, difference, before, after, baseline: first, candidate: second, seed, instruction, input, reference };
+        return { index, difference, before, after, baseline: first, candidate: second, seed, instruction, input, reference, earlier };
       }));
     }
     return prepared.get(pair.value);
@@ -35,7 +35,7 @@
 
   const searchable = (flip) => {
     if (!searched.has(flip)) {
-      const parts = [flip.index, flip.instruction, flip.input, flip.reference, flip.baseline, flip.candidate];
+      const parts = [flip.index, flip.instruction, flip.input, flip.reference, flip.baseline, flip.candidate, ...flip.earlier];
       searched.set(flip, parts.join("\n").toLowerCase());
     }
     return searched.get(flip);
@@ -75,11 +75,20 @@
     return cell(label, shown(text), told);
   };
 
+  const history = (said) => {
+    if (!said.length) return [];
+    const made = element("details", "input", element("summary", "", `Before it: ${said.length / 2} messages`));
+    for (let at = 0; at < said.length; at += 2) {
+      made.append(element("div", "", element("span", "label", said[at]), shown(said[at + 1])));
+    }
+    return [made];
+  };
+
   const row = (flip) => {
     const head = element("th", "num", String(flip.index));
     head.scope = "row";
     head.setAttribute("role", "rowheader");
-    const question = cell("Question", shown(flip.instruction));
+    const question = cell("Question", ...history(flip.earlier), shown(flip.instruction));
     if (flip.input) question.append(element("div", "input", shown(flip.input)));
     const difference = cell("Difference", element("span", "mean", signed(flip.difference)), element("small", word(flip), word(flip)));
     difference.className = "num";

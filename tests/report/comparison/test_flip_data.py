@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from sftframe import Turn
 from sftframe.analysis import ComparisonResult
 from sftframe.report.comparison_page import flip_block
 
@@ -26,6 +27,15 @@ def test_a_row_leads_to_its_texts(result: ComparisonResult) -> None:
     texts = document["texts"]
     assert [texts[number] for number in document["items"]["2"]] == ["Question 2?", "", "reference 2"]
     assert (texts[baseline], texts[candidate]) == ("answer 2", "answer 2")
+
+
+def test_what_was_said_before_a_question_follows_its_texts(result: ComparisonResult) -> None:
+    (flip, *_) = result.flips["mask-instruction"]
+    turns = (Turn(instruction="Hi.", output="Hello."), Turn(instruction="20", speaker="tool", output="Warm."))
+    talk = dataclasses.replace(flip, baseline=dataclasses.replace(flip.baseline, system="Be kind.", turns=turns))
+    document = block(dataclasses.replace(result, flips={"b": (talk,)}))
+    said = [document["texts"][number] for number in document["items"]["2"][3:]]
+    assert said == ["System", "Be kind.", "User", "Hi.", "Assistant", "Hello.", "Tool", "20", "Assistant", "Warm."]
 
 
 def test_no_text_stands_twice(make_result: Make) -> None:

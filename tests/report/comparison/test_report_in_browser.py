@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sftframe.analysis import ComparisonResult, FlippedItem
-from sftframe.records import AnsweredItem
+from sftframe.records import AnsweredItem, Turn
 from sftframe.report import PageInput, comparison_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, which is in [dev]")
@@ -75,6 +75,7 @@ def flip(number: int, hostile: tuple[str, ...]) -> FlippedItem:
         index=number,
         instruction=f"Question {number}? {text}",
         input=text if number % 2 else "",
+        turns=(Turn(instruction=f"Earlier {text}", output="Zanzibar."),) * 2 if number == 81 else (),
         reference=f"reference {number} {text}",
         answer="line\n" * 20 if number == 7 else f"before {text}",
         stop_reason="end",
@@ -133,6 +134,19 @@ def test_nothing_stands_out_of_the_window(opened: Any, width: int, scheme: str) 
             return box.width > 1 && box.height > 1 && (box.right > innerWidth + 1 || box.left < -1); })
         .map((element) => element.outerHTML.slice(0, 80))""")
     assert cut == []
+
+
+def test_what_was_said_before_a_question_opens_and_is_searched(opened: Any, hostile: tuple[str, ...]) -> None:
+    page = opened()
+    page.tab.fill("#flip-search", "zanzibar")
+    assert page.rows() == ["81"]
+    before = page.tab.locator("#flip-rows details.input").first
+    assert before.locator("> summary").inner_text() == "Before it: 4 messages"
+    before.locator("> summary").click()
+    said = before.locator("> div").all_inner_texts()
+    assert [text.split()[0] for text in said] == ["User", "Assistant", "User", "Assistant"]
+    assert "Zanzibar." in said[1]
+    assert page.tab.evaluate("window.hacked") is None
 
 
 def test_nothing_is_cut_off_in_print(opened: Any) -> None:
