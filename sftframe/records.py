@@ -209,6 +209,8 @@ class GenerationSettings:
     whole.
     """
     stop_strings: tuple[str, ...] = ()
+    end_ids: tuple[int, ...] = ()
+    """Ids that end an answer as the tokenizer's end token does, such as that of `<|im_end|>`."""
     batch_size: int | None = None
     """The most prompts in one batch; None = the fastest number within `max_cache_bytes`."""
     max_cache_bytes: int = 2 * 2**30

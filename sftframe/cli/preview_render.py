@@ -1,7 +1,8 @@
 """Prints a preview of examples and batches.
 
-In a terminal the roles have colours and targets that count are underlined. Without colours, each stretch of one role
-begins with the role's name, and a second line under each line of text marks the targets that count with `^`.
+In a terminal the roles have colours, targets that count are underlined, and control tokens are in reverse. Without
+colours, each stretch of one role begins with the role's name, a second line under each line of text marks the targets
+that count with `^`, and control tokens are in double brackets.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def show_examples(shown: Shown, facts: Facts, *, with_ids: bool, as_json: bool) 
             _show_tokens(console, own, first=first, with_ids=with_ids)
             first += len(own)
     if console.is_terminal and not console.no_color:
-        console.print(_legend())
+        console.print(_legend(has_controls=any(token.is_control for *_, row in shown for token in row)))
     _show_totals(console, facts, _weights(token for _, _, tokens in shown for token in tokens))
 
 
@@ -295,15 +296,16 @@ def _with_padding_counted(tokens: Sequence[TokenView]) -> Iterator[TokenView]:
 def _coloured(tokens: Sequence[TokenView]) -> Text:
     text = Text()
     for token in tokens:
-        style = _STYLES[token.role] + (" underline" if token.weight > 0 else "")
+        style = _STYLES[token.role] + " underline" * (token.weight > 0) + " reverse" * token.is_control
         shown = escape_controls(token.text)
         text.append(shown.replace("\n", "⏎\n") if token.weight > 0 else shown, style)
     return text
 
 
-def _legend() -> Text:
+def _legend(*, has_controls: bool) -> Text:
     roles = [Text(role, style) for role, style in _STYLES.items()]
-    return Text.assemble(Text(", ").join(roles), "; ", ("underlined", "underline"), " = counts in the loss")
+    controls = ("; ", ("reversed", "reverse"), " = one control token") if has_controls else ()
+    return Text.assemble(Text(", ").join(roles), "; ", ("underlined", "underline"), " = counts in the loss", *controls)
 
 
 def _marked(tokens: Sequence[TokenView], width: int) -> Iterator[str]:
@@ -322,7 +324,8 @@ def _wrapped(tokens: Sequence[TokenView], width: int) -> Iterator[tuple[str, str
     """The text and its marks, cut at line breaks and at the width."""
     text = marks = ""
     for token in tokens:
-        for character in escape_controls(token.text).replace("\n", "⏎\n"):
+        shown = f"⟦{token.text}⟧" if token.is_control else token.text
+        for character in escape_controls(shown).replace("\n", "⏎\n"):
             cells = cell_len(character)
             if character == "\n" or cell_len(text) + cells > width:
                 yield text, marks
@@ -338,9 +341,12 @@ def _id_table(tokens: Sequence[TokenView], first: int) -> Table:
     table = Table("position", "id", "token", "role", "weight as a target")
     for column in ("position", "id", "weight as a target"):
         next(c for c in table.columns if c.header == column).justify = "right"
+    has_controls = any(token.is_control for token in tokens)
+    if has_controls:
+        table.add_column("control token")
     for position, token in enumerate(tokens, start=first):
         weight = f"{token.weight:g}" if token.weight > 0 else "–"
-        table.add_row(
-            str(position), str(token.id), Text(repr(token.text)), Text(token.role, _STYLES[token.role]), weight
-        )
+        control = ["yes" if token.is_control else ""] if has_controls else []
+        role = Text(token.role, _STYLES[token.role])
+        table.add_row(str(position), str(token.id), Text(repr(token.text)), role, weight, *control)
     return table

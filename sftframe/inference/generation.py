@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 
 from sftframe.config import GenerateConfig
 from sftframe.errors import ModelError, PluginError, SftframeError
-from sftframe.plugins import CausalLM, PromptStyle
+from sftframe.plugins import CausalLM, PromptStyle, Tokenizer
+from sftframe.prompts.tokens import ending_ids
 from sftframe.records import Completion, GenerationSettings, Response
 
 
 def generation_settings(
-    config: GenerateConfig, style: PromptStyle, *, seed: int, numbers: Sequence[int] = ()
+    config: GenerateConfig, style: PromptStyle, tokenizer: Tokenizer, *, seed: int, numbers: Sequence[int] = ()
 ) -> GenerationSettings:
-    """The configuration with the style's stop strings.
+    """The configuration with the style's stop strings, and the control token with which it closes an answer.
 
     Args:
         numbers: the random stream of each prompt; by default its position.
@@ -29,6 +30,7 @@ def generation_settings(
         seed=seed,
         numbers=tuple(numbers),
         stop_strings=style.stop_strings,
+        end_ids=ending_ids(style, tokenizer),
         batch_size=config.batch_size,
         max_cache_bytes=config.max_cache_bytes,
         on_overflow=config.on_overflow,

@@ -327,4 +327,5 @@ def _text(token_id: int, tokenizer: Tokenizer) -> str:
         return "<end>"
     if not 0 <= token_id < tokenizer.vocab_size:
         return f"<unknown id, we have {tokenizer.vocab_size}>"
-    return tokenizer.decode([token_id])
+    names = tokenizer.control_tokens if tokenizer.reads_control_names else {}
+    return next((name for name, number in names.items() if number == token_id), tokenizer.decode([token_id]))

@@ -81,7 +81,9 @@ def _computed(
         if all(index in known for index in indices):
             continue
         numbers = range(start, start + len(group))
-        settings = generation_settings(config.generate, components.style, seed=config.seed, numbers=numbers)
+        settings = generation_settings(
+            config.generate, components.style, components.tokenizer, seed=config.seed, numbers=numbers
+        )
         asked, boundary = prepared.asked(group), config.tokens.boundary
         prompts = encode_prompts(asked, components.style, model.tokenizer, boundary=boundary)
         yield from generate_responses(model, components.style, prompts, indices, settings)

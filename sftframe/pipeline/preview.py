@@ -6,7 +6,7 @@ shown or measured examples are tokenised.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,6 +43,8 @@ class TokenView:
     """As a target: 0 = it does not count. A row's first token is never a target."""
     turn: int = 0
     """The number of its exchange in a conversation, counted from 0; padding follows the last one."""
+    is_control: bool = False
+    """One control token, whose name is the text. The same name in the data is several ordinary tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,13 +258,23 @@ def _row(batch: Batch, examples: Sequence[TokenizedExample], row: int, tokenizer
     labels = [first, *(LABELS[code] for code in roles)]
     turns = examples[row].turns.tolist()[: len(known)]
     turns += [turns[-1]] * (len(ids) - len(turns))
+    names = {number: name for name, number in tokenizer.control_tokens.items()} if tokenizer.reads_control_names else {}
     return [
-        TokenView(id=int(i), text=_shown(int(i), label, tokenizer), role=label, weight=weight, turn=turn)
+        TokenView(
+            id=int(i),
+            text=_shown(int(i), label, tokenizer, names),
+            role=label,
+            weight=weight,
+            turn=turn,
+            is_control=int(i) in names and label != LABELS[PADDING],
+        )
         for i, label, weight, turn in zip(ids, labels, [0.0, *weights], turns, strict=True)
     ]
 
 
-def _shown(token_id: int, label: str, tokenizer: Tokenizer) -> str:
+def _shown(token_id: int, label: str, tokenizer: Tokenizer, names: Mapping[int, str]) -> str:
     if label == LABELS[PADDING]:
         return "<pad>"
+    if token_id in names:
+        return names[token_id]
     return "<end>" if token_id == tokenizer.end_id else tokenizer.decode([token_id])

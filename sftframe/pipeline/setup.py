@@ -289,7 +289,7 @@ def check_answers_fit(config: RunConfig, components: Components, prepared: Prepa
     prompts = encode_prompts(
         prepared.asked(asked), components.style, components.tokenizer, boundary=config.tokens.boundary
     )
-    settings = generation_settings(config.generate, components.style, seed=config.seed)
+    settings = generation_settings(config.generate, components.style, components.tokenizer, seed=config.seed)
     labels = [f"the prompt of example {example.index}" for example in asked]
     try:
         check_fits(prompts, settings, context_length, labels=labels)

@@ -61,7 +61,7 @@ class Validation(Evaluation):
         examples = prepared.validation[: config.train.eval_examples]
         self._num_bytes = response_bytes(examples, prepared.references(), components.tokenizer)
         self._batches = list(evaluation_batches(examples, components.strategy, config.train.batch_size))
-        settings = generation_settings(config.generate, components.style, seed=config.seed)
+        settings = generation_settings(config.generate, components.style, components.tokenizer, seed=config.seed)
         self._settings = replace(settings, max_new_tokens=min(settings.max_new_tokens, SAMPLE_TOKENS))
 
     def is_due(self, step: int) -> bool:

@@ -110,7 +110,9 @@ class TunedModel:
         """
         prompt = self._prompt(example)
         seed = self.config.seed if seed is None else seed
-        settings = self._fitted(generation_settings(self.config.generate, self.style, seed=seed), len(prompt))
+        settings = self._fitted(
+            generation_settings(self.config.generate, self.style, self.model.tokenizer, seed=seed), len(prompt)
+        )
         stream = _AnswerStream(self.style, on_text)
         completion = self.model.stream(prompt, settings, stream.add)
         return Response(

@@ -75,13 +75,14 @@ class Answer:
         self.stop_reason: StopReason | None = None
         self._tokenizer = tokenizer
         self._max_new_tokens = settings.max_new_tokens
+        self._end_ids = {tokenizer.end_id, *settings.end_ids}
         self._stops = tuple(stop.encode() for stop in settings.stop_strings if stop)
         self._bytes = b""
         self._num_settled = 0
 
     def add(self, token_id: int) -> bool:
         """Add one token; True when it ends the answer."""
-        if token_id == self._tokenizer.end_id:
+        if token_id in self._end_ids:
             self.stop_reason = "end"
             return True
         self.ids.append(token_id)

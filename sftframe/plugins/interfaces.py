@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from sftframe.records import Integers
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoOptions:
@@ -123,7 +125,7 @@ class Tokenizer(ABC):
         """Control ids that the model expects before every text, such as that of `<s>`; by default none."""
         return ()
 
-    def encode_segments(self, texts: Sequence[Sequence[Segment]]) -> list[tuple[list[int], list[int]]]:
+    def encode_segments(self, texts: Sequence[Sequence[Segment]]) -> Sequence[tuple[list[int], Integers]]:
         """Ids of each text, and for each id the number of the segment that it belongs to.
 
         A text is its segments' texts joined. It is tokenised once, as a whole, and an id belongs to the segment that
@@ -136,7 +138,7 @@ class Tokenizer(ABC):
         """
         import numpy as np
 
-        found = []
+        found: list[tuple[list[int], Integers]] = []
         encoded = self.encode_batch(["".join(segment.text for segment in segments) for segments in texts])
         for segments, ids in zip(texts, encoded, strict=True):
             taken = self._widths[np.asarray(ids, dtype=np.int64)]
@@ -147,7 +149,7 @@ class Tokenizer(ABC):
                     f"the model's tokenizer makes {int(taken.sum())} bytes of a text of {num_bytes}: "
                     "token_bytes() of a text's ids, joined, must be the text, and no control token may come from text"
                 )
-            found.append((ids, np.searchsorted(ends, np.cumsum(taken) - taken, side="right").tolist()))
+            found.append((ids, np.searchsorted(ends, np.cumsum(taken) - taken, side="right")))
         return found
 
     @cached_property

@@ -147,6 +147,29 @@ class KnowsControlWords(ByteTokenizer):
         return b"<|endoftext|> is text" if token_id == 256 else super().token_bytes(token_id)
 
 
+class NumbersFromOne(ByteTokenizer):
+    def encode_segments(self, texts):
+        return [(ids, [number + 1 for number in numbers]) for ids, numbers in super().encode_segments(texts)]
+
+
+class EndsEverySegment(ByteTokenizer):
+    """Reads the name of its end token, in the data too."""
+
+    reads_control_names = True
+
+    @property
+    def control_tokens(self):
+        return {"<end>": 256}
+
+    def encode_segments(self, texts):
+        found = []
+        for segments in texts:
+            parts = [256 if s.text == "<end>" else list(s.text.encode()) for s in segments]
+            pairs = [(i, n) for n, part in enumerate(parts) for i in (part if isinstance(part, list) else [part])]
+            found.append(([i for i, _ in pairs], [n for _, n in pairs]))
+        return found
+
+
 class EndOutside(ByteTokenizer):
     end_id = 257
 
@@ -360,6 +383,10 @@ BROKEN = [
     AnotherTokenizer(),
     backend_with("'Hello, world!' is encoded to ids with the bytes b'hello, world!'", tokenizer=LowerCases),
     backend_with("is encoded with the end token; text contains no control tokens", tokenizer=KnowsControlWords),
+    backend_with("the ids belong to the segments [1, 1, 1, 1, 1, 2, ", tokenizer=NumbersFromOne),
+    backend_with(
+        "gives end tokens in the segments [1, 2]; expected one, in the closing tag", tokenizer=EndsEverySegment
+    ),
     backend_with("end_id is 257, outside the vocabulary", tokenizer=EndOutside),
     backend_with("the end token has bytes; a control token has none", tokenizer=EndIsText),
     backend_with("logits have the shape (3, 257); expected (3, ", model=LastPositionOnly),

@@ -86,12 +86,14 @@ def test_the_model_answers_in_evaluation_mode(make_model: Callable[..., CausalLM
     assert next(generate_responses(model, brief_style, prompts, [0], settings)).ids == wanted
 
 
-def test_settings_are_the_configuration_with_the_styles_stop_strings(brief_style: PromptStyle) -> None:
+def test_settings_are_the_configuration_with_the_styles_stop_strings(
+    brief_style: PromptStyle, tokenizer: Tokenizer
+) -> None:
     class Stopping(type(brief_style)):  # type: ignore[misc]
         stop_strings = ("<|end|>",)
 
     config = GenerateConfig(max_new_tokens=5, temperature=0.7, top_k=3, top_p=0.9, batch_size=2, on_overflow="slide")
-    assert generation_settings(config, Stopping(), seed=11, numbers=[4, 9]) == GenerationSettings(
+    assert generation_settings(config, Stopping(), tokenizer, seed=11, numbers=[4, 9]) == GenerationSettings(
         max_new_tokens=5,
         temperature=0.7,
         top_k=3,

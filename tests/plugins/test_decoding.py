@@ -152,6 +152,11 @@ def test_the_end_token_ends_an_answer_and_is_no_part_of_it(write: Callable[..., 
     assert found == Completion(position=0, ids=(104, 105), text="hi", stop_reason="end")
 
 
+def test_another_id_may_end_an_answer_as_the_end_token_does(write: Callable[..., Completion]) -> None:
+    found = write(b"hi!ho", end_ids=(ord("!"),))
+    assert found == Completion(position=0, ids=(104, 105), text="hi", stop_reason="end")
+
+
 def test_an_answer_may_be_empty(write: Callable[..., Completion]) -> None:
     assert write(b"") == Completion(position=0, ids=(), text="", stop_reason="end")
 

@@ -282,11 +282,13 @@ def _check(style: PromptStyle, template: PromptTemplate, what: str, example: Exa
 
 
 def control_tokens_in(style: PromptStyle, tokenizer: Tokenizer) -> list[str]:
-    """Names of the tokenizer's control tokens among the style's own words.
+    """Names of control tokens among the style's own words that the tokenizer does not read as such.
 
     sftframe trains such a word as ordinary tokens, by its letters. Other programs read one control token there, which
     was never trained.
     """
+    if tokenizer.reads_control_names:
+        return []
     from sftframe.prompts.tokens import writes  # imports numpy, which listing must not
 
     examples = [each for probe in PROBES for each in (probe, replace(probe, input=""))]

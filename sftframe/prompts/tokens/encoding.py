@@ -1,22 +1,23 @@
 """Examples as ids with roles.
 
-A whole text is tokenised once, and each token has the role of the segment that holds its first byte.
+A whole text is tokenised once, and each token has the role of the segment that holds its first character.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sftframe.config import TokensConfig
-from sftframe.errors import ConfigError, DataError, ModelError
+from sftframe.errors import ConfigError, DataError
 from sftframe.plugins import PromptStyle, Tokenizer
+from sftframe.prompts.tokens.controls import ControlNames
 from sftframe.prompts.tokens.lengths import Builder, LengthReport, shortened
-from sftframe.prompts.tokens.rendered import Piece, render
+from sftframe.prompts.tokens.rendered import Piece, Rendered, render
 from sftframe.prompts.tokens.store import TokenStore, Turns
 from sftframe.records import Example, Role, Segment
 
@@ -53,7 +54,6 @@ def tokenize(
         raise ConfigError(
             f"tokens.max_length: expected at most {context_length}, the context length of the model, found {max_length}"
         )
-    widths = byte_lengths(tokenizer)
     builder = Builder(
         max_length,
         config.over_long,
@@ -63,21 +63,21 @@ def tokenize(
     )
 
     def encoded(some: Sequence[Example]) -> Iterator[_Row]:
-        return _encode(some, style, tokenizer, widths, config.boundary)
+        return _encode(some, style, tokenizer, config.boundary)
 
     for chunk in _chunks(examples, 4096):
         for example, row in zip(chunk, encoded(chunk), strict=True):
-            whole_length = len(row.ids) + 1
+            whole_length = len(row.ids)
             if whole_length > max_length and builder.cuts_input:
-                shorter = shortened(example, lambda one: len(next(encoded([one])).ids) < max_length)
+                shorter = shortened(example, lambda one: len(next(encoded([one])).ids) <= max_length)
                 if shorter is not None:
                     example, row = shorter, next(encoded([shorter]))
                     on_shortened(shorter)
-            roles = np.append(row.roles, np.uint8(Role.END))
-            ids = [*row.ids, tokenizer.end_id]
             earlier = tuple(turn.weight if counted_turns == "all" else 0.0 for turn in example.turns)
             turns = Turns(row.turn_starts, (*earlier, example.weight))
-            builder.add(example.index, ids, roles, num_prompt=row.num_prompt, whole_length=whole_length, turns=turns)
+            builder.add(
+                example.index, row.ids, row.roles, num_prompt=row.num_prompt, whole_length=whole_length, turns=turns
+            )
         if on_examples is not None:
             on_examples(len(chunk))
     return builder.finish()
@@ -95,49 +95,41 @@ def encode_prompts(
         PluginError: the style failed on an example.
         DataError: the style cannot write all of an example.
     """
-    prompts = [render(style, example).prompt_pieces(boundary) for example in examples]
-    ids = iter(tokenizer.encode_batch([piece.text for pieces in prompts for piece in pieces]))
-    return [_joined([next(ids) for _ in pieces], pieces, tokenizer.end_id) for pieces in prompts]
+    written = _written(examples, style, tokenizer)
+    prompts = [one.prompt_pieces(boundary) for one in written]
+    encoded = iter(_ids(tokenizer, [piece.segments for pieces in prompts for piece in pieces]))
+    found = []
+    for pieces in prompts:
+        ids: list[int] = []
+        for piece in pieces:
+            ids += next(encoded) if not piece.is_ended else [*next(encoded), tokenizer.end_id]
+        found.append([*_missing_begin(tokenizer, ids), *ids])
+    return found
 
 
-def byte_lengths(tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """Bytes of every token id, (V,)."""
-    return np.array([len(tokenizer.token_bytes(i)) for i in range(tokenizer.vocab_size)], dtype=np.int64)
+def _written(examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenizer) -> list[Rendered]:
+    """The examples as the style writes them; if the tokenizer reads its end token's name, with it where it belongs."""
+    written = [render(style, example) for example in examples]
+    names = ControlNames.of(tokenizer)
+    return written if names is None else [names.closed(one) for one in written]
 
 
-def token_roles(ids: Sequence[int], segments: Sequence[Segment], widths: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The role of the segment with each token's first byte, (num_tokens,).
-
-    Args:
-        widths: `byte_lengths` of the tokenizer.
-
-    Raises:
-        ModelError: the tokens' bytes differ from the text.
-    """
-    codes = np.array([segment.role for segment in segments], dtype=np.uint8)
-    roles: NDArray[np.uint8] = codes[_segment_numbers(ids, segments, widths)]
-    return roles
+def _ids(tokenizer: Tokenizer, texts: Sequence[Sequence[Segment]]) -> list[list[int]]:
+    """Ids of each text."""
+    if tokenizer.reads_control_names:
+        return [ids for ids, _ in tokenizer.encode_segments(texts)]
+    return tokenizer.encode_batch(["".join(segment.text for segment in segments) for segments in texts])
 
 
-def _segment_numbers(
-    ids: Sequence[int], segments: Sequence[Segment], widths: NDArray[np.int64]
-) -> NDArray[np.integer[Any]]:
-    """Which segment has each token's first byte, (num_tokens,); raises as `token_roles`."""
-    taken = widths[np.asarray(ids, dtype=np.int64)]
-    starts = np.cumsum(taken) - taken
-    ends = np.cumsum([len(segment.text.encode()) for segment in segments], dtype=np.int64)
-    num_bytes = int(ends[-1]) if len(ends) else 0
-    if int(taken.sum()) != num_bytes or not taken.all():
-        raise ModelError(
-            f"the model's tokenizer makes {int(taken.sum())} bytes of a text of {num_bytes}: "
-            "token_bytes() of a text's ids, joined, must be the text, and no control token may come from text"
-        )
-    return np.searchsorted(ends, starts, side="right")
+def _missing_begin(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
+    """The tokenizer's begin ids, unless the style wrote them itself."""
+    begin = tokenizer.begin_ids
+    return () if tuple(ids[: len(begin)]) == begin else begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """An example's ids and roles, without the last end token."""
+    """An example's ids and roles, with all begin and end tokens."""
 
     ids: list[int]
     roles: NDArray[np.uint8]
@@ -150,52 +142,62 @@ def _chunks(examples: Sequence[Example], size: int) -> Iterator[Sequence[Example
         yield examples[start : start + size]
 
 
-def _encode(
-    examples: Sequence[Example],
-    style: PromptStyle,
-    tokenizer: Tokenizer,
-    widths: NDArray[np.int64],
-    boundary: str,
-) -> Iterator[_Row]:
-    rendered = [render(style, example).pieces(boundary) for example in examples]
-    texts = [text for pieces in rendered for piece in pieces for text in (piece.text, *piece.prompts)]
-    encoded = iter(tokenizer.encode_batch(texts))
-    for example, pieces in zip(examples, rendered, strict=True):
-        ids: list[int] = []
-        roles: list[NDArray[np.uint8]] = []
-        turns: list[NDArray[np.int64]] = []
-        num_prompt = 0
-        for piece in pieces:
-            whole = next(encoded)
+def _encode(examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenizer, boundary: str) -> Iterator[_Row]:
+    written = [one.pieces(boundary) for one in _written(examples, style, tokenizer)]
+    prompts = iter(_ids(tokenizer, [prompt for pieces in written for piece in pieces for prompt in piece.prompts]))
+    encoded = iter(tokenizer.encode_segments([piece.segments for pieces in written for piece in pieces]))
+    for example, pieces in zip(examples, written, strict=True):
+        row = _Growing()
+        for number, piece in enumerate(pieces, start=1):
+            whole, numbers = next(encoded)
+            if number == 1 and (begin := _missing_begin(tokenizer, whole)):
+                row.add_all(begin, Role.TEMPLATE, turn=0)
             for _ in piece.prompts:
-                alone = next(encoded)
+                alone = next(prompts)
                 if whole[: len(alone)] != alone:
                     raise DataError(_boundary_message(example, style, tokenizer, alone, whole))
-                num_prompt = len(ids) + len(alone)
-            segments = [(segment, part.turn) for part in piece.parts for segment in part.segments]
-            numbers = _segment_numbers(whole, [segment for segment, _ in segments], widths)
-            roles.append(np.array([segment.role for segment, _ in segments], dtype=np.uint8)[numbers])
-            turns.append(np.array([turn for _, turn in segments], dtype=np.int64)[numbers])
-            ids += whole
-            if piece.is_ended:
-                ids.append(tokenizer.end_id)
-                roles.append(np.array([Role.END], dtype=np.uint8))
-                turns.append(np.array([piece.parts[-1].turn], dtype=np.int64))
-        starts = np.searchsorted(np.concatenate(turns), np.arange(len(example.turns) + 1))
-        yield _Row(
-            ids=ids,
-            roles=np.concatenate(roles),
+                row.num_prompt = len(row.ids) + len(alone)
+            row.add(piece, whole, np.asarray(numbers, dtype=np.int64))
+            if piece.is_ended or (number == len(pieces) and not tokenizer.reads_control_names):
+                row.add_all((tokenizer.end_id,), Role.END, turn=piece.parts[-1].turn)
+        yield row.finished(num_turns=len(example.turns) + 1)
+
+
+class _Growing:
+    """A row to which pieces are added."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.num_prompt = 0
+        self._roles: list[NDArray[np.uint8]] = []
+        self._turns: list[NDArray[np.int64]] = []
+
+    def add(self, piece: Piece, ids: Sequence[int], numbers: NDArray[np.int64]) -> None:
+        """A piece's ids.
+
+        Args:
+            numbers: for each id the number of its segment in the piece.
+        """
+        segments = [(segment.role, part.turn) for part in piece.parts for segment in part.segments]
+        self.ids += ids
+        self._roles.append(np.array([role for role, _ in segments], dtype=np.uint8)[numbers])
+        self._turns.append(np.array([turn for _, turn in segments], dtype=np.int64)[numbers])
+
+    def add_all(self, ids: Sequence[int], role: Role, *, turn: int) -> None:
+        """Ids of one role."""
+        self.ids += ids
+        self._roles.append(np.full(len(ids), role, dtype=np.uint8))
+        self._turns.append(np.full(len(ids), turn, dtype=np.int64))
+
+    def finished(self, *, num_turns: int) -> _Row:
+        """The row."""
+        starts = np.searchsorted(np.concatenate(self._turns), np.arange(num_turns))
+        return _Row(
+            ids=self.ids,
+            roles=np.concatenate(self._roles),
             turn_starts=tuple(starts.tolist()),
-            num_prompt=num_prompt,
+            num_prompt=self.num_prompt,
         )
-
-
-def _joined(encoded: Sequence[list[int]], pieces: Sequence[Piece], end_id: int) -> list[int]:
-    """The ids of pieces with their end tokens."""
-    ids: list[int] = []
-    for own, piece in zip(encoded, pieces, strict=True):
-        ids += [*own, end_id] if piece.is_ended else own
-    return ids
 
 
 def _boundary_message(

@@ -20,13 +20,13 @@ class Part:
     is_answer: bool
 
     @property
-    def text(self) -> str:
-        return "".join(segment.text for segment in self.segments)
-
-    @property
     def is_open(self) -> bool:
         """An answer without a closing tag; the tokenizer's end token closes it."""
         return self.is_answer and self.segments[-1].role is not Role.END
+
+    def followed_by(self, segment: Segment) -> Part:
+        """The same with one more segment."""
+        return replace(self, segments=(*self.segments, segment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Piece:
     """The tokenizer's end token follows."""
 
     @property
-    def text(self) -> str:
-        return "".join(part.text for part in self.parts)
+    def segments(self) -> list[Segment]:
+        return [segment for part in self.parts for segment in part.segments]
 
     @property
-    def prompts(self) -> list[str]:
-        """The text before each answer of the piece."""
+    def prompts(self) -> list[list[Segment]]:
+        """What comes before each answer of the piece."""
         return [
-            "".join(part.text for part in self.parts[:number])
+            [segment for part in self.parts[:number] for segment in part.segments]
             for number, part in enumerate(self.parts)
             if part.is_answer
         ]

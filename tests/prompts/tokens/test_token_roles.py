@@ -1,21 +1,46 @@
 """Which role a token has: that of the segment which its first byte falls in."""
 
-import numpy as np
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sftframe import Role, Segment, Tokenizer
 from sftframe.errors import ModelError
-from sftframe.prompts.tokens import byte_lengths, token_roles
 
 T, I, R, E = Role.TEMPLATE, Role.INSTRUCTION, Role.RESPONSE, Role.END  # noqa: E741
 
 
+class Cutter(Tokenizer):
+    """Cuts every text into tokens that have so many bytes each."""
+
+    end_id = 0
+    fingerprint = "cutter"
+
+    def __init__(self, widths: list[int]) -> None:
+        self.widths = widths
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.widths)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return [list(range(len(self.widths))) for _ in texts]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return b"x" * self.widths[token_id]
+
+    def save(self, folder: Path) -> None:
+        raise AssertionError("never saved")
+
+
 def roles(widths: list[int], *segments: tuple[Role, str]) -> list[int]:
     """Roles of tokens that have so many bytes each."""
-    ids = list(range(len(widths)))
-    return token_roles(ids, [Segment(*segment) for segment in segments], np.array(widths, dtype=np.int64)).tolist()
+    ((ids, numbers),) = Cutter(widths).encode_segments([[Segment(*segment) for segment in segments]])
+    assert ids == list(range(len(widths)))
+    return [segments[number][0] for number in numbers]
 
 
 def test_tokens_that_end_where_segments_end_have_their_roles() -> None:
@@ -55,10 +80,6 @@ def test_a_tokenizer_that_loses_bytes_is_refused() -> None:
 def test_a_control_token_made_from_text_is_refused() -> None:
     with pytest.raises(ModelError, match="no control token may come from text"):
         roles([1, 0, 1], (I, "a"), (R, "b"))
-
-
-def test_the_end_token_has_no_bytes(tokenizer: Tokenizer) -> None:
-    assert byte_lengths(tokenizer).tolist() == [1] * 256 + [0]
 
 
 @settings(max_examples=60, deadline=None)
