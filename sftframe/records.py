@@ -261,6 +261,8 @@ class ExportSettings:
     """Longest answer in tokens, as a default for the program that takes over."""
     name: str
     """The model's name."""
+    end_ids: tuple[int, ...] = ()
+    """Ids that end an answer as the tokenizer's end token does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,5 +65,5 @@ def _loop(
     context_length: int,
     way: Way | None,
 ) -> Loop:
-    way = way or find_way(module, context_length)
+    way = way or find_way(module, context_length if prompts else 0)
     return Loop(way.network(module), tokenizer, prompts, settings, context_length)

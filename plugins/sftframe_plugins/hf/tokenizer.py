@@ -126,7 +126,8 @@ class HFTokenizer(Tokenizer):
         return self._encoder.attributed(texts)
 
     def token_bytes(self, token_id: int) -> bytes:
-        return self._bytes[token_id]
+        """As `Tokenizer.token_bytes`; empty for an id without a token, as models with spare embeddings may write."""
+        return self._bytes[token_id] if token_id < len(self._bytes) else b""
 
     @cached_property
     def _bytes(self) -> list[bytes]:
