@@ -216,6 +216,9 @@ def secret(tmp_path: Path) -> Path:
         ("model.tokenizer", {"model": {"name": "gpt2-small", "tokenizer": "{}"}}),
         ("model.weights", {"ablate": {"set": {"model": {"weights": ["random", "{}"]}}}}),
         ("model.weights", {"ablate": {"set": {"model.weights": ["{}", "random"]}}}),
+        ("model.repo", {"model": "hf:{}"}),
+        ("model.repo", {"model": {"name": "sftframe:hf:{}"}}),
+        ("model.repo", {"ablate": {"model": ["gpt2-nano", "hf:{}"]}}),
         ("collate.anything", {"collate": {"name": "not-installed", "anything": ["{}"]}}),
     ],
 )
@@ -263,6 +266,8 @@ def test_folders_and_patterns_are_asked_about_with_the_links_in_them(
         ({"model": {"weights": r"\\evil\share"}}, [r"read from \\evil\share (model.weights)"]),
         ({"data": {"source": "hf:evil/data@main"}}, ["download hf:evil/data@main (data.source)"]),
         ({"model": {"weights": "evil/gpt2"}}, ["download evil/gpt2 (model.weights)"]),
+        ({"model": "hf:evil/model"}, ["download evil/model (model.repo)"]),
+        ({"model": {"name": "hf", "repo": "evil/model@v1"}}, ["download evil/model@v1 (model.repo)"]),
         ({"out": "/somewhere/else"}, ["write to /somewhere/else (out)"]),
         ({"judge": "open"}, ["send questions and answers to http://localhost:80 (judge open)"]),
     ],

@@ -20,8 +20,9 @@ from sftframe.plugins.guard import plugin_wall
 from sftframe.registry import Registry, Seam
 from sftframe.version import __version__
 
-_SHOWN = ("torch", "tiktoken", "numpy", "safetensors")
-"""Packages whose versions affect results; others are named only if something is wrong with them."""
+_SHOWN = ("torch", "tiktoken", "numpy", "safetensors", "transformers", "peft")
+"""Packages whose versions affect results, shown where they are installed; others are named only if something is wrong
+with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ def check_software(software: Software) -> Iterator[Finding]:
             found="; ".join(f"{r.name} {r.found or 'is missing'}, {r.minimum} or newer is needed" for r in missing),
             advice=f"{_pip()} install {wanted}",
         )
-    by_name = {requirement.name: requirement.found for requirement in needed}
+    by_name = {requirement.name: requirement.found for requirement in software.requirements}
     versions = ", ".join(f"{name} {by_name[name]}" for name in _SHOWN if by_name.get(name))
     if software.torch_error and "torch" not in {requirement.name for requirement in missing}:
         yield Finding(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -71,6 +72,7 @@ def _hashed(lines: Iterable[str]) -> str:
 
 
 _PACKAGES = ("torch", "tiktoken", "pydantic", "pluggy", "safetensors", "numpy", "ollama")
+_PACKAGES_OF_EXTRAS = ("transformers", "tokenizers", "peft")
 
 
 def write_config(folder: RunStore, config: RunConfig, components: Components) -> None:
@@ -131,7 +133,7 @@ def write_manifest(folder: RunStore, setup: Setup, model: CausalLM) -> None:
     parts = prepared.split
     document = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"sftframe": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}},
+        "versions": {"sftframe": __version__, **dict(_versions())},
         "components": _described(config, components, setup.registry),
         "data": {
             "source": prepared.dataset.source,
@@ -159,6 +161,13 @@ def write_manifest(folder: RunStore, setup: Setup, model: CausalLM) -> None:
         },
     }
     folder.write_manifest(document)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Versions of the packages that results depend on, as far as they are installed."""
+    for name in (*_PACKAGES, *_PACKAGES_OF_EXTRAS):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            yield name, importlib.metadata.version(name)
 
 
 def _conversations(prepared: PreparedData) -> dict[str, int]:

@@ -26,6 +26,12 @@ def test_a_32_bit_python_is_a_problem():
     assert "64-bit" in python.advice
 
 
+def test_packages_of_extras_that_affect_results_are_shown_where_they_are_installed():
+    extras = (need("transformers", "5", "5.23.0", "hf"), need("peft", "0.17", None, "lora"))
+    _, packages, *_ = found(requirements=(need(), *extras))
+    assert packages.found == "torch 2.13.0+cpu, transformers 5.23.0"
+
+
 @pytest.mark.parametrize(("version", "words"), [(None, "torch is missing"), ("2.6.1", "torch 2.6.1")])
 def test_a_package_that_is_missing_or_too_old_is_a_problem_with_its_command(version, words):
     problem = next(finding for finding in found(requirements=(need(found=version),)) if finding.status == "problem")

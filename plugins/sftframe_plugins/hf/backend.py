@@ -24,7 +24,8 @@ class HFBackend(ModelBackend):
     summary = "any causal language model of transformers: --model hf:OWNER/NAME from the hub, or hf:./FOLDER"
     Options = Options
     argument = "repo"
-    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {"train": {"lr": 2e-5}}
+    """TRL's learning rate for supervised fine-tuning; the models are newer than GPT-2 and were trained for longer."""
 
     def __init__(self, options: Any = None) -> None:
         super().__init__(options)
@@ -38,6 +39,9 @@ class HFBackend(ModelBackend):
 
     def load(self, *, device: str, dtype: str, seed: int, saved: Path | None = None) -> CausalLM:
         return self._loader(saved).load(device, dtype, seed)
+
+    def training_bytes(self, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int:
+        return self._loader().training_bytes(num_positions, trains_all=trains_all, is_recomputing=is_recomputing)
 
     def check(self) -> None:
         self._loader().check()

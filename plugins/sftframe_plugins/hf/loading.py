@@ -18,6 +18,7 @@ from torch import nn
 
 from sftframe import ModelError
 from sftframe_plugins.hf.configuration import THEIR_ERRORS, one_line, own_context_length, read_configuration
+from sftframe_plugins.hf.memory import training_bytes
 from sftframe_plugins.hf.model import HFLM
 from sftframe_plugins.hf.options import Options
 from sftframe_plugins.hf.quietness import quiet
@@ -66,6 +67,13 @@ class Loader:
         if wish is not None and own is not None and wish > own:
             raise ModelError(f"model.context_length: expected {own} or less, which {self._source} has, found {wish}")
         return wish or own or UNBOUND_CONTEXT
+
+    def training_bytes(self, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int:
+        """Memory of a training step; no weights are read."""
+        try:
+            return training_bytes(self.config, num_positions, trains_all=trains_all, is_recomputing=is_recomputing)
+        except THEIR_ERRORS as error:
+            raise ModelError(f"{self._source} cannot be built: {one_line(error)}") from error
 
     def load(self, device: str, dtype: str, seed: int) -> HFLM:
         """The model."""
