@@ -65,6 +65,8 @@ def write_export(
     """
     if target not in model.export_targets:
         raise ConfigError(f"--to: no export {target!r} for this model{suggestion(target, model.export_targets)}")
+    from sftframe.prompts.tokens import ending_ids  # imports numpy, which listing must not
+
     template = derive_template(style)
     if target == "gguf":
         template = replace(template, left_out=(*template.left_out, *left_out_of_modelfile(template, _end_token(model))))
@@ -81,6 +83,7 @@ def write_export(
         chat_template=chat_template(template),
         max_new_tokens=max_new_tokens,
         name=name,
+        end_ids=ending_ids(style, model.tokenizer),
     )
     texts = _texts_beside(model, template, settings)
     _require_space(model, out, dtype)

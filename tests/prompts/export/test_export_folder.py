@@ -22,6 +22,7 @@ def exporting(model: CausalLM, *, failing: BaseException | None = None) -> Causa
         export_targets: ClassVar[tuple[str, ...]] = ("hf", "gguf")
 
         def export(self, folder: Path, settings: ExportSettings) -> None:
+            self.settings = settings
             (folder / "weights.txt").write_text(f"{settings.target} {settings.dtype} {settings.name}")
             (folder / "deep").mkdir()
             (folder / "deep/template.txt").write_text(settings.chat_template)
@@ -89,6 +90,18 @@ def test_words_that_other_programs_read_as_control_tokens_are_refused(
     with pytest.raises(PluginError, match=re.escape(f"'ending' cannot be exported: it writes {name!r}")):
         write(model, Ending(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_model_is_told_which_control_token_closes_an_answer(
+    model: CausalLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs have to end an answer there, beside the tokenizer's end token."""
+    write(model, Ending(), tmp_path / "text")
+    assert model.settings.end_ids == ()  # type: ignore[attr-defined]
+    monkeypatch.setattr(type(model.tokenizer), "control_tokens", {"<|stop|>": 2, "<|end|>": 256})
+    monkeypatch.setattr(type(model.tokenizer), "reads_control_names", True)
+    write(model, Ending(), tmp_path / "control")
+    assert model.settings.end_ids == (2,)  # type: ignore[attr-defined]
 
 
 def test_a_gguf_has_a_modelfile_beside_it(model: CausalLM, brief_style: PromptStyle, tmp_path: Path) -> None:
