@@ -10,15 +10,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import random
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 from sftframe.plugins import IGNORED, CollateStrategy
 from sftframe.records import Batch, Role, TokenizedExample
 from sftframe.testing.contract import Check, left_alone, require, verify
 from sftframe.testing.elsewhere import Job, in_processes
+from sftframe.testing.rows import as_arrays, batches, conversations, other_id, plain_rows
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +36,7 @@ def gives_batches(strategy: CollateStrategy) -> None:
     """It gives batches of int64 tensors, all of one shape (B, T)."""
     import torch
 
-    for examples in _batches(strategy):
+    for examples in batches(strategy):
         batch = strategy(copy.deepcopy(examples))
         require(isinstance(batch, Batch), f"it gave {type(batch).__name__}; expected a Batch")
         least = len(examples), max(len(example.ids) for example in examples) - 1
@@ -51,7 +50,7 @@ def gives_batches(strategy: CollateStrategy) -> None:
 
 def keeps_the_rows(strategy: CollateStrategy) -> None:
     """Every row has its example's ids, in the order of the examples."""
-    for examples in _batches(strategy):
+    for examples in batches(strategy):
         batch = strategy(examples)
         for row, example in enumerate(examples):
             found = batch.inputs[row, : len(example.ids) - 1].tolist()
@@ -66,7 +65,7 @@ def keeps_the_rows(strategy: CollateStrategy) -> None:
 
 def pads_the_inputs(strategy: CollateStrategy) -> None:
     """Short rows are padded on the right with the padding id."""
-    for examples in _batches(strategy):
+    for examples in batches(strategy):
         batch = strategy(examples)
         for row, example in enumerate(examples):
             padding = set(batch.inputs[row, len(example.ids) - 1 :].tolist())
@@ -78,7 +77,7 @@ def pads_the_inputs(strategy: CollateStrategy) -> None:
 
 def shifts_by_one(strategy: CollateStrategy) -> None:
     """A target is the id that comes next, or -100."""
-    for examples in _batches(strategy):
+    for examples in batches(strategy):
         batch = strategy(examples)
         for row, example in enumerate(examples):
             for position, wanted in enumerate(example.ids[1:]):
@@ -93,7 +92,7 @@ def weighs_what_counts(strategy: CollateStrategy) -> None:
     """Weights are positive where a target counts."""
     import torch
 
-    for examples in _batches(strategy):
+    for examples in batches(strategy):
         batch = strategy(examples)
         if batch.weights is None:
             continue
@@ -110,7 +109,7 @@ def weighs_what_counts(strategy: CollateStrategy) -> None:
 
 def counts_the_end_once(strategy: CollateStrategy) -> None:
     """The end token of every uncut answer counts exactly once."""
-    for examples in _batches(strategy):
+    for examples in batches(strategy):
         counted = strategy(examples).targets != IGNORED  # (B, T)
         for row, example in enumerate(examples):
             if example.roles[-1] != Role.END:
@@ -127,7 +126,7 @@ def ignores_padding(strategy: CollateStrategy) -> None:
     """Padding does not count, unless padding_weight says so."""
     if strategy.padding_weight > 0:
         return
-    for examples in _batches(strategy):
+    for examples in batches(strategy):
         counted = strategy(examples).targets != IGNORED  # (B, T)
         for row, example in enumerate(examples):
             extra = int(counted[row, len(example.ids) - 1 :].sum())
@@ -140,8 +139,8 @@ def ignores_padding(strategy: CollateStrategy) -> None:
 
 def masks_by_length(strategy: CollateStrategy) -> None:
     """What counts does not depend on whether the padding id is the end id too."""
-    same = strategy(_examples(end_id=strategy.pad_id))
-    other = strategy(_examples(end_id=_other_id(strategy)))
+    same = strategy(plain_rows(end_id=strategy.pad_id))
+    other = strategy(plain_rows(end_id=other_id(strategy)))
     require(
         bool(((same.targets != IGNORED) == (other.targets != IGNORED)).all()),
         "other targets count when the end token has the padding's id; mask padding by length, never by id",
@@ -154,7 +153,7 @@ def masks_by_length(strategy: CollateStrategy) -> None:
 
 def counts_something(strategy: CollateStrategy) -> None:
     """Some target of every row counts."""
-    for examples in _batches(strategy):
+    for examples in batches(strategy):
         counted = (strategy(examples).targets != IGNORED).any(dim=1)  # (B,)
         for row, example in enumerate(examples):
             require(
@@ -162,6 +161,66 @@ def counts_something(strategy: CollateStrategy) -> None:
                 f"no target of row {row} counts ({len(example.ids)} tokens, {example.num_truncated} cut off); a run "
                 "refuses such an example",
             )
+
+
+def counts_every_answer_with_its_end(strategy: CollateStrategy) -> None:
+    """In a conversation the end of every answer that counts does count too."""
+    for examples in conversations(strategy):
+        counted = _counted(strategy(examples))
+        for row, example in enumerate(examples):
+            for turn in range(len(example.turn_starts)):
+                ends = _targets_of(example, turn, (Role.END,))
+                if counted[row][_targets_of(example, turn, (Role.RESPONSE,))].any():
+                    require(
+                        bool(counted[row, ends[-1]]),
+                        f"the answer of exchange {turn} of row {row} counts, but not its end, so the model would never "
+                        "learn to stop there; weigh Role.END as Role.RESPONSE, in every exchange",
+                    )
+
+
+def counts_no_later_question(strategy: CollateStrategy) -> None:
+    """In a conversation no role of a question counts if it does not in the first question."""
+    for examples in conversations(strategy):
+        counted = _counted(strategy(examples))
+        for row, example in enumerate(examples):
+            for role in (Role.TEMPLATE, Role.INSTRUCTION, Role.INPUT):
+                first, *later = (_targets_of(example, turn, (role,)) for turn in range(len(example.turn_starts)))
+                number = int(counted[row][[place for places in later for place in places]].sum())
+                require(
+                    not number or not first or bool(counted[row][first].any()),
+                    f"{number} {role.name} targets of later questions of row {row} count, but none of the first "
+                    "question; go by roles, not by what comes after the first answer",
+                )
+
+
+def counts_the_last_answer(strategy: CollateStrategy) -> None:
+    """In a conversation some target still counts where all answers but the last one are left out."""
+    answers = (Role.RESPONSE, Role.END)
+    for examples in conversations(strategy):
+        counted = _counted(strategy(examples))
+        for row, example in enumerate(examples):
+            for turn in range(len(example.turn_starts) - 1):
+                counted[row][_targets_of(example, turn, answers)] = False
+            require(
+                bool(counted[row].any()),
+                f"no target of row {row} counts if its earlier answers are left out (collate.turns=last); count the "
+                "answers of all exchanges in the same way",
+            )
+
+
+def leaves_weights_of_exchanges_alone(strategy: CollateStrategy) -> None:
+    """The weights of exchanges change nothing in a batch: the core multiplies with them afterwards."""
+    for examples in conversations(strategy):
+        others = [
+            dataclasses.replace(example, turn_weights=(0.0, 0.5, *[1.0] * (len(example.turn_starts) - 2)))
+            for example in examples
+        ]
+        one, other = strategy(examples), strategy(others)
+        require(
+            one.targets.equal(other.targets) and _weights(one).equal(_weights(other)),
+            "other targets count, or have other weights, with other turn_weights; leave them to the core, which "
+            "multiplies with them after the strategy",
+        )
 
 
 def pads_with_its_own_id(strategy: CollateStrategy) -> None:
@@ -180,7 +239,7 @@ def keeps_memory_apart(strategy: CollateStrategy) -> None:
     """Every batch has memory of its own."""
     import torch
 
-    given = [_as_arrays(examples) for examples in _batches(strategy)]
+    given = [as_arrays(examples) for examples in batches(strategy)]
     made = [strategy(examples) for examples in given]
     copies = [(batch.inputs.clone(), batch.targets.clone(), _weights(batch).clone()) for batch in made]
     remedy = "several batches of a step are there at the same time: make new tensors for each"
@@ -204,7 +263,7 @@ def keeps_memory_apart(strategy: CollateStrategy) -> None:
 def leaves_the_process_alone(strategy: CollateStrategy) -> None:
     """It changes nothing of the process that it runs in, and prints nothing."""
     with left_alone("making a batch"):
-        for examples in _batches(strategy)[:8]:
+        for examples in batches(strategy)[:8]:
             strategy(examples)
 
 
@@ -221,11 +280,11 @@ def depends_on_the_examples_alone(strategy: CollateStrategy) -> None:
 
 
 def _hashes(strategy: CollateStrategy) -> list[str]:
-    return [_hash(strategy(examples)) for examples in _batches(strategy)]
+    return [_hash(strategy(examples)) for examples in batches(strategy)]
 
 
 def _hashes_backward(strategy: CollateStrategy) -> list[str]:
-    return [_hash(strategy(examples)) for examples in _batches(strategy)[::-1]][::-1]
+    return [_hash(strategy(examples)) for examples in batches(strategy)[::-1]][::-1]
 
 
 def _hash(batch: Batch) -> str:
@@ -235,7 +294,7 @@ def _hash(batch: Batch) -> str:
 
 def treats_rows_alone(strategy: CollateStrategy) -> None:
     """What counts in a row does not depend on the rows beside it."""
-    for examples in (batch for batch in _batches(strategy) if len(batch) > 1):
+    for examples in (batch for batch in batches(strategy) if len(batch) > 1):
         together = strategy(examples)
         for row, example in enumerate(examples):
             alone, length = strategy([example]), len(example.ids) - 1
@@ -244,7 +303,7 @@ def treats_rows_alone(strategy: CollateStrategy) -> None:
                 and _weights(together)[row, :length].equal(_weights(alone)[0, :length]),
                 f"row {row} has other targets or weights in a batch than alone",
             )
-    for examples in _batches(strategy)[:3]:
+    for examples in batches(strategy)[:3]:
         moved = [dataclasses.replace(example, index=example.index * 31 + 7) for example in examples]
         require(
             strategy(examples).targets.equal(strategy(moved).targets)
@@ -256,12 +315,12 @@ def treats_rows_alone(strategy: CollateStrategy) -> None:
 
 def leaves_examples_alone(strategy: CollateStrategy) -> None:
     """The examples are not changed, and the same ones give the same batch."""
-    examples = _examples(end_id=strategy.pad_id)
+    examples = plain_rows(end_id=strategy.pad_id)
     before = copy.deepcopy(examples)
     first = strategy(examples)
     require(examples == before, "it changes the examples that it is given; copy ids before adding to them")
-    for batch in _batches(strategy):
-        arrays = _as_arrays(batch)
+    for batch in batches(strategy):
+        arrays = as_arrays(batch)
         known = copy.deepcopy(arrays)
         found, listed = strategy(arrays), strategy(batch)
         require(_equal([arrays], [known]), "it changes the examples that it is given; copy ids before adding to them")
@@ -290,6 +349,10 @@ CHECKS: tuple[Check[CollateStrategy], ...] = (
     masks_by_length,
     treats_rows_alone,
     counts_something,
+    counts_every_answer_with_its_end,
+    counts_no_later_question,
+    counts_the_last_answer,
+    leaves_weights_of_exchanges_alone,
     pads_with_its_own_id,
     keeps_memory_apart,
     depends_on_the_examples_alone,
@@ -297,106 +360,24 @@ CHECKS: tuple[Check[CollateStrategy], ...] = (
 )
 """In the order in which they run; each relies on those before it."""
 
-_PROMPT = (Role.TEMPLATE, Role.INSTRUCTION, Role.TEMPLATE)
 
-
-def _examples(end_id: int) -> list[TokenizedExample]:
-    """Uneven rows: two whole answers, one with an inner id equal to the end's, and one that was cut."""
+def _targets_of(example: TokenizedExample, turn: int, roles: Sequence[Role]) -> list[int]:
+    """Positions of an exchange's targets of some roles; the first token is never a target."""
     return [
-        _example(0, [11, 12, 13], [14, 15, 16, 17], end_id),
-        _example(1, [21, 22, 23], [24], end_id),
-        _example(2, [31, end_id, 33], [34, 35], end_id),
-        _example(3, [41, 42, 43], [44, 45, 46], None),
+        place - 1
+        for place, (number, role) in enumerate(zip(example.turns.tolist(), example.roles, strict=True))
+        if place and number == turn and role in roles
     ]
 
 
-def _example(index: int, prompt: list[int], answer: list[int], end_id: int | None) -> TokenizedExample:
-    end = [] if end_id is None else [end_id]
-    return TokenizedExample(
-        ids=[*prompt, *answer, *end],
-        roles=[
-            *_PROMPT[: len(prompt)],
-            *[Role.INPUT] * (len(prompt) - 3),
-            *[Role.RESPONSE] * len(answer),
-            *[Role.END] * len(end),
-        ],
-        index=index,
-        num_truncated=0 if end else 5,
-    )
-
-
-def _batches(strategy: CollateStrategy) -> list[list[TokenizedExample]]:
-    """The rows together, reversed, each alone; with an end that is the padding id and with one that is not.
-
-    Then many rows, rows of many lengths, and rows with tags, with cut beginnings and with ids at the ends of the range.
-    """
-    batches = []
-    for end_id in (strategy.pad_id, _other_id(strategy)):
-        examples = _examples(end_id)
-        batches += [examples, examples[::-1], *([example] for example in examples)]
-        batches += [_drawn(17, end_id, longest=30), _drawn(3, end_id, longest=1100), _drawn(40, end_id, longest=8)]
-        batches += [
-            _strange(end_id, strategy.pad_id),
-            [_example(70, [5, 6, 7], [], end_id), _example(71, [6, 7, 8], [7], end_id)],
-        ]
-    return batches
-
-
-def _drawn(count: int, end_id: int, *, longest: int) -> list[TokenizedExample]:
-    """Rows of many lengths, some of them cut at the end; the first is the longest."""
-    return [
-        dataclasses.replace(example, ids=list(example.ids), roles=list(example.roles))
-        for example in _drawn_once(count, end_id, longest)
-    ]
-
-
-@cache
-def _drawn_once(count: int, end_id: int, longest: int) -> tuple[TokenizedExample, ...]:
-    """Drawing takes longer than all else; a strategy gets copies, since it may change its examples."""
-    draw = random.Random(count)
-    rows = []
-    for number in range(count):
-        size = longest if not number else draw.randint(4, longest)
-        ids = [draw.choice((0, 1, end_id, draw.randrange(2, 50_000))) for _ in range(size)]
-        num_prompt = draw.randint(3, size - 1)
-        rows.append(_example(100 + number, ids[:num_prompt], ids[num_prompt:], None if number % 5 == 3 else end_id))
-    return tuple(rows)
-
-
-def _strange(end_id: int, pad_id: int) -> list[TokenizedExample]:
-    """A closing tag before the end, a prompt that lost its beginning, an empty answer, padding ids inside."""
-    tagged = _example(50, [7, 8, 9], [10, 11, 12], end_id)
-    cut = _example(51, [13, 14, 15], [16], end_id)
-    inner = _example(52, [pad_id, pad_id, 5], [pad_id, 6, pad_id], end_id)
-    roles = [*tagged.roles[:-3], Role.END, Role.END, Role.END]
-    inputs = [Role.TEMPLATE, Role.INSTRUCTION, Role.INPUT, *inner.roles[3:]]
-    return [
-        dataclasses.replace(tagged, roles=roles),
-        dataclasses.replace(cut, num_truncated=9),
-        dataclasses.replace(inner, roles=inputs),
-        _example(53, [3, 4, 5], [], end_id),
-    ]
-
-
-def _as_arrays(examples: Sequence[TokenizedExample]) -> list[TokenizedExample]:
-    """The same examples as a run has them."""
-    import numpy as np
-
-    return [
-        dataclasses.replace(
-            example, ids=np.array(example.ids, dtype=np.int64), roles=np.array(example.roles, dtype=np.uint8)
-        )
-        for example in examples
-    ]
+def _counted(batch: Batch) -> torch.Tensor:
+    """Whether each target counts: bool (B, T)."""
+    return batch.targets != IGNORED
 
 
 def _equal(one: list[list[TokenizedExample]], other: list[list[TokenizedExample]]) -> bool:
     pairs = [(a, b) for some, more in zip(one, other, strict=True) for a, b in zip(some, more, strict=True)]
     return all(list(a.ids) == list(b.ids) and list(a.roles) == list(b.roles) for a, b in pairs)
-
-
-def _other_id(strategy: CollateStrategy) -> int:
-    return strategy.pad_id + 1000
 
 
 def _weights(batch: Batch) -> torch.Tensor:

@@ -182,6 +182,45 @@ class AppendsInPlace(Good):
         return batch
 
 
+class CountsTheLastEndAlone(Good):
+    says = "the answer of exchange 0 of row 0 counts, but not its end, so the model would never learn to stop there"
+
+    def target_weights(self, example):
+        weights = super().target_weights(example)
+        ends = [place for place, role in enumerate(example.roles[:-1]) if role == Role.END]
+        is_earlier = example.turns < example.turns[-1]
+        weights[[place for place in ends if is_earlier[place]]] = 0
+        return weights
+
+
+class CountsAllAfterTheFirstAnswer(Good):
+    says = "4 TEMPLATE targets of later questions of row 0 count, but none of the first question; go by roles"
+
+    def target_weights(self, example):
+        roles = [int(role) for role in example.roles]
+        border = roles.index(Role.RESPONSE) if Role.RESPONSE in roles else len(roles) - 1
+        return [float(place >= border) for place in range(len(roles))]
+
+
+class CountsTheFirstAnswerAlone(Good):
+    says = (
+        "no target of row 0 counts if its earlier answers are left out (collate.turns=last); count the answers of all"
+    )
+
+    def role_weight(self, role):
+        return float(role in (Role.RESPONSE, Role.END))
+
+    def target_weights(self, example):
+        return super().target_weights(example) * torch.from_numpy(example.turns == 0)
+
+
+class MultipliesWithTheWeightsOfExchanges(Good):
+    says = "with other turn_weights; leave them to the core, which multiplies with them after the strategy"
+
+    def target_weights(self, example):
+        return super().target_weights(example) * torch.tensor(example.turn_weights)[example.turns]
+
+
 class ChangesItsMind(Spoilt):
     says = "the same examples gave two different batches"
     counter = itertools.count(1)
@@ -209,6 +248,10 @@ BROKEN = [
     MasksPromptWordsById,
     WeighsByBatchSize,
     AppendsInPlace,
+    CountsTheLastEndAlone,
+    CountsAllAfterTheFirstAnswer,
+    CountsTheFirstAnswerAlone,
+    MultipliesWithTheWeightsOfExchanges,
     ChangesItsMind,
 ]
 

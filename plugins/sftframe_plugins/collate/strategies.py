@@ -1,6 +1,7 @@
 """The four collate strategies: which targets count, from everything to the response alone.
 
-Each one gives the weights of the roles; the base class pads, shifts and masks by length.
+Each one gives the weights of the roles; the base class pads, shifts and masks by length. None of them sets
+`knows_all_roles`: system messages and tools count as the instruction does, and what a tool gave back as the input does.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ import torch
 
 from sftframe import Role, TokenizedExample, load_registry
 from sftframe.testing.collate import check_collate_strategy
+from sftframe.training import collate, counted_weights
 
 P = 50256
 """GPT-2's end id, used for padding too."""
@@ -84,6 +85,26 @@ def test_a_closing_tag_of_the_style_counts_with_the_answer():
 def test_a_cut_answer_gets_no_end():
     cut = TokenizedExample(ids=[5, 6, 7], roles=[Role.TEMPLATE, Role.RESPONSE, Role.RESPONSE], index=0, num_truncated=4)
     assert made("mask-pad")([cut, toy()[0]]).targets[0].tolist() == [6, 7, X, X, X]
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [
+        ("pad-only", [1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        ("mask-pad", [1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        ("mask-instruction", [0, 0, 1, 1, 0, 0, 0, 1, 1]),
+        ("prompt-weight", [0.25, 0.25, 1, 1, 0.25, 0.25, 0.25, 1, 1]),
+    ],
+)
+def test_a_system_message_counts_as_the_instruction_and_what_a_tool_gave_back_as_the_input(name, weights):
+    """By hand, from the second token on: the first one is never a target."""
+    first = [Role.TEMPLATE, Role.SYSTEM, Role.INSTRUCTION, Role.RESPONSE, Role.END]
+    later = [Role.TEMPLATE, Role.TOOL, Role.TEMPLATE, Role.RESPONSE, Role.END]
+    talk = TokenizedExample(
+        ids=[*range(9), P], roles=[*first, *later], index=0, turn_starts=(0, 5), turn_weights=(1.0, 1.0)
+    )
+    batch = collate(made(name, **({"weight": 0.25} if name == "prompt-weight" else {})), [talk])
+    assert counted_weights(batch)[0].tolist() == weights
 
 
 def test_rows_are_named_by_their_place_in_the_file():
