@@ -276,7 +276,13 @@ def _unknown(source: str, path: Path) -> DataError:
         found = f"is {what}; then" if what else f"has {ending},"
         return DataError(f"data: {source} {found} expected one of {KINDS}")
     near = suggestion(source, NAMED)
-    return DataError(f"no data source or file {source!r}{near}, or a file: {KINDS}{path_hint(source)}")
+    found = None if path.parent.exists() else _NAME_OF_HUB.fullmatch(source)
+    hub = f"; --data {HUB}{found[1]} reads this dataset of the Hugging Face hub" if found is not None else ""
+    return DataError(f"no data source or file {source!r}{near}, or a file: {KINDS}{hub}{path_hint(source)}")
+
+
+_NAME_OF_HUB = re.compile(r"(?:https://huggingface\.co/datasets/)?([A-Za-z0-9][\w-]*/[A-Za-z0-9][\w.-]*)/?", re.ASCII)
+"""A dataset's name or address, given without `hf:`."""
 
 
 def unpacked(data: bytes, label: str, *, most: int) -> bytes:

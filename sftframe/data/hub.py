@@ -153,12 +153,17 @@ def _library(source: str) -> Any:
 @contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
     """Without the library's own progress bars and remarks."""
+    from huggingface_hub.utils import logging as hub_logging
+
     were_disabled, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
+    hub_level = hub_logging.get_verbosity()
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
     try:
         yield
     finally:
+        hub_logging.set_verbosity(hub_level)
         datasets.logging.set_verbosity(level)
         if not were_disabled:
             datasets.enable_progress_bars()
@@ -172,7 +177,15 @@ def _explained(source: str, datasets: Any) -> Iterator[None]:
         yield
     except (OSError, ValueError, RuntimeError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
-        hint = "; a configuration is named as hf:OWNER/NAME:CONFIGURATION" if "onfig name is missing" in reason else ""
+        if "onfig name is missing" in reason:
+            hint = "; a configuration is named as hf:OWNER/NAME:CONFIGURATION"
+        elif "Couldn't reach" in reason:
+            hint = (
+                ", and its cache does not have it: connect once, or fetch its files in another way and name them with "
+                "--data"
+            )
+        else:
+            hint = ""
         raise DataError(f"cannot get the data {source}: {reason}{hint}") from error
 
 

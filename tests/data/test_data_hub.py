@@ -46,6 +46,20 @@ def test_another_name_is_refused(source: str) -> None:
         load_examples(DataConfig(source=source))
 
 
+@pytest.mark.parametrize("source", ["a/b.c", "https://huggingface.co/datasets/a/b.c", "a/b.c/"])
+def test_a_name_of_the_hub_without_its_mark_is_recognised(source: str) -> None:
+    with pytest.raises(DataError, match=r"no data source or file .*; --data hf:a/b\.c reads this dataset of the Hugg"):
+        load_examples(DataConfig(source=source))
+
+
+def test_a_folder_that_is_not_there_is_no_name_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(DataError) as caught:
+        load_examples(DataConfig(source="data/train"))
+    assert "hf:" not in str(caught.value)
+
+
 def test_without_the_library_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(
@@ -209,6 +223,7 @@ def test_a_tag_that_cannot_be_looked_up_is_told(cached: list[dict[str, Any]]) ->
     [
         (5, f"only revision {REVISION} is in the cache and there is no network"),
         (6, "cannot get the data hf:some/other: Couldn't reach 'some/other' on the Hub"),
+        (6, "and its cache does not have it: connect once, or fetch its files in another way"),
         (7, "cannot get the data hf:some/parts:none: Couldn't find cache for some/parts for config 'none'"),
         (8, "cannot get the data hf:some/parts#none: Unknown split"),
     ],
