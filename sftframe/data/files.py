@@ -276,8 +276,8 @@ def _unknown(source: str, path: Path) -> DataError:
         found = f"is {what}; then" if what else f"has {ending},"
         return DataError(f"data: {source} {found} expected one of {KINDS}")
     near = suggestion(source, NAMED)
-    found = None if path.parent.exists() else _NAME_OF_HUB.fullmatch(source)
-    hub = f"; --data {HUB}{found[1]} reads this dataset of the Hugging Face hub" if found is not None else ""
+    name = None if path.parent.exists() else _NAME_OF_HUB.fullmatch(source)
+    hub = f"; --data {HUB}{name[1]} reads this dataset of the Hugging Face hub" if name is not None else ""
     return DataError(f"no data source or file {source!r}{near}, or a file: {KINDS}{hub}{path_hint(source)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -153,17 +154,16 @@ def _library(source: str) -> Any:
 @contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
     """Without the library's own progress bars and remarks."""
-    from huggingface_hub.utils import logging as hub_logging
-
+    hub_logger = logging.getLogger("huggingface_hub")
     were_disabled, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
-    hub_level = hub_logging.get_verbosity()
+    hub_level = hub_logger.level
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity_error()
-    hub_logging.set_verbosity_error()
+    hub_logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        hub_logging.set_verbosity(hub_level)
+        hub_logger.setLevel(hub_level)
         datasets.logging.set_verbosity(level)
         if not were_disabled:
             datasets.enable_progress_bars()
