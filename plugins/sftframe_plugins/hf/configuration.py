@@ -46,9 +46,17 @@ def read_configuration(folder: Path, name: str) -> Any:
         raise ModelError(f"{folder / CONFIG} is no valid configuration: {one_line(error)}") from error
     if config.is_encoder_decoder:
         raise ModelError(f"{name} {_encoder_decoder(config.model_type)}")
-    if config.sub_configs:
+    if not _is_of_text_alone(config):
         raise ModelError(f"{name} {_OTHER_INPUT}")
     return config
+
+
+def _is_of_text_alone(config: Any) -> bool:
+    """Whether the configuration is that of a language model, not of one that contains a language model."""
+    try:
+        return config.get_text_config() is config
+    except ValueError:  # several parts could be it
+        return False
 
 
 def own_context_length(config: Any) -> int | None:

@@ -81,6 +81,8 @@ class Loader:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self._new(getattr(torch, dtype)) if self._is_random else self._pretrained(getattr(torch, dtype))
+            if self._saved is None:
+                self._check_causal(module)
         return HFLM(module.to(device).eval(), self.tokenizer, self.context_length)
 
     @cached_property
@@ -151,6 +153,27 @@ class Loader:
             raise ModelError(
                 f"{self._source} has weights that {type(module).__name__} has no place for: {_some(unused)}; if the "
                 "model is right without them: --set model.ignore_unused=true"
+            )
+
+    def _check_causal(self, module: nn.Module) -> None:
+        """Check that no position sees a later one, on two rows that differ in their last token.
+
+        Raises:
+            ModelError: one does, as in an encoder; or the network cannot compute the rows.
+        """
+        rows = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]]) % self.config.vocab_size
+        module.eval()
+        try:
+            with torch.no_grad():  # a buffer that is made in inference mode could not be used in training
+                logits = torch.cat([module(input_ids=row[None], use_cache=False).logits for row in rows]).float()
+        except THEIR_ERRORS as error:
+            raise ModelError(f"{self._source} cannot compute a row of four tokens: {one_line(error)}") from error
+        difference = (logits[0] - logits[1]).abs().amax(dim=-1)  # (T,)
+        noise = 1e-3 if module.dtype == torch.float32 else 0.05
+        if difference[:-1].max() > noise * difference[-1]:
+            raise ModelError(
+                f"{self._source} is no causal language model: what it gives for a token depends on later tokens; name "
+                "a decoder"
             )
 
     def _check_fit(self) -> None:

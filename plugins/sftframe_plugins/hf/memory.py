@@ -12,7 +12,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from sftframe_plugins.hf.configuration import THEIR_ERRORS
+from sftframe_plugins.hf.configuration import THEIR_ERRORS, own_context_length
 from sftframe_plugins.hf.quietness import quiet
 
 FLOAT = 4
@@ -23,8 +23,11 @@ KEPT_WIDTHS = 30
 """Values per layer and position, in widths, of a network that cannot be run without memory: 14 to 34 were counted for
 eighteen architectures that can.
 """
-SHORT, LONG = 16, 32
-"""Two lengths of a row: what grows with its square belongs to plain attention, which is not used in training."""
+LONGEST = 512
+"""Positions of the longer of two rows that are tried, where the context allows. What grows with the square of a length
+belongs to plain attention, and is not kept in training. Networks that compute in pieces of up to 256 positions (state
+spaces, linear attention) need rows of whole pieces.
+"""
 
 
 def training_bytes(config: Any, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int:
@@ -37,7 +40,8 @@ def training_bytes(config: Any, num_positions: int, *, trains_all: bool, is_reco
     num_weights = sum(weight.numel() for weight in network.parameters())
     state = num_weights * FLOAT * (4 if trains_all else 1)
     num_layers, state_width = int(config.num_hidden_layers), FLOAT * int(config.hidden_size)
-    kept = _kept_per_position(network) or KEPT_WIDTHS * state_width * num_layers
+    longest = min(own_context_length(config) or LONGEST, LONGEST)
+    kept = _kept_per_position(network, longest) or KEPT_WIDTHS * state_width * num_layers
     layers = num_layers * state_width + kept / num_layers if is_recomputing else kept
     logits = 2 * FLOAT * int(config.vocab_size)  # and their gradient
     return PROCESS + state + round(num_positions * (layers + logits))
@@ -51,16 +55,16 @@ def _without_memory(config: Any) -> nn.Module:
     return network
 
 
-def _kept_per_position(network: nn.Module) -> float | None:
+def _kept_per_position(network: nn.Module, longest: int) -> float | None:
     """Bytes that the layers keep per position for the backward pass; None where the network needs numbers to run."""
+    half = longest // 2
     for has_mask in (True, False):
         try:
             with quiet():
-                short, long = (_kept(network, length, has_mask=has_mask) for length in (SHORT, LONG))
+                short, long = (_kept(network, length, has_mask=has_mask) for length in (half, 2 * half))
         except THEIR_ERRORS:
             continue
-        # short = SHORT a + SHORT² b, and long likewise: a is wanted
-        return (LONG**2 * short - SHORT**2 * long) / (SHORT * LONG * (LONG - SHORT))
+        return (4 * short - long) / (2 * half)  # a of half a + half² b = short and 2 half a + 4 half² b = long
     return None
 
 

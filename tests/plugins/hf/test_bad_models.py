@@ -45,7 +45,7 @@ def refusal(repo, use="check", **options):
         ({"model_type": "bert"}, "is an encoder (bert): every token sees the later ones, so it cannot write"),
         ({"model_type": "vit"}, "transformers has no class for model type 'vit' that writes text"),
         ({"model_type": "gemma3", "vision_config": {}}, "also takes pictures or sound, and sftframe trains"),
-        ({"model_type": "gemma3", "architectures": None}, "also takes pictures or sound, and sftframe trains"),
+        ({"model_type": "qwen3_5", "architectures": None}, "also takes pictures or sound, and sftframe trains"),
         (
             {"quantization_config": {"quant_method": "gptq", "bits": 4}},
             "is quantised (gptq): such weights cannot be trained; name the model that it was made from",
@@ -160,6 +160,11 @@ def test_weights_without_a_place_are_refused_unless_they_may_be_left_out(folder)
 def test_fewer_layers_in_the_config_than_in_the_checkpoint_are_noticed(folder):
     configure(folder, num_hidden_layers=1)
     assert "has weights that LlamaForCausalLM has no place for: model.layers.1." in refusal(folder, "load")
+
+
+def test_a_network_that_sees_later_tokens_is_refused_whatever_it_is_called(make_folder):
+    folder = make_folder("bert-generation", initializer_range=0.5)
+    assert "is no causal language model: what it gives for a token depends on later tokens" in refusal(folder, "load")
 
 
 @pytest.mark.parametrize(
