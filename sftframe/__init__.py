@@ -46,7 +46,15 @@ from sftframe.records import (
 from sftframe.version import __version__
 
 if TYPE_CHECKING:
-    from sftframe.compaction import CompactAttention, CompactBatch, compact, select_states, term_nll, weighted_loss
+    from sftframe.compaction import (
+        CompactAttention,
+        CompactBatch,
+        GroupedAttention,
+        compact,
+        select_states,
+        term_nll,
+        weighted_loss,
+    )
     from sftframe.config import RunConfig
     from sftframe.files import check_plain, read_named_file, read_named_text
     from sftframe.judging import compare_answers, judge_file
@@ -77,6 +85,7 @@ __all__ = [
     "Example",
     "ExportSettings",
     "GenerationSettings",
+    "GroupedAttention",
     "Judge",
     "JudgeError",
     "JudgeItem",
@@ -136,6 +145,7 @@ __all__ = [
 _LAZY = {
     "CompactAttention": "sftframe.compaction",
     "CompactBatch": "sftframe.compaction",
+    "GroupedAttention": "sftframe.compaction",
     "compact": "sftframe.compaction",
     "select_states": "sftframe.compaction",
     "term_nll": "sftframe.compaction",

@@ -12,6 +12,8 @@ A model uses it in three places:
     attend = CompactAttention(layout, num_heads)                   # in every layer: attend(joined), (N, 3 C) to (N, C)
     loss = weighted_loss(x[layout.states], head_weight, layout)    # in float32
 
+`GroupedAttention` is the same for other heads and scores: groups that use the same keys, windows, soft caps, sinks.
+
 Everything between (norms, linear maps, activations) treats each position by itself and works on (N, C) as it is.
 
 Shapes: B rows, T positions, N positions that matter, P of them shared by all rows, R rows with counted targets, S the
@@ -20,7 +22,16 @@ D width of a head, V vocabulary.
 """
 
 from sftframe.compaction.attention import CompactAttention
+from sftframe.compaction.grouped import GroupedAttention
 from sftframe.compaction.layout import CompactBatch, compact, select_states
 from sftframe.compaction.loss import term_nll, weighted_loss
 
-__all__ = ["CompactAttention", "CompactBatch", "compact", "select_states", "term_nll", "weighted_loss"]
+__all__ = [
+    "CompactAttention",
+    "CompactBatch",
+    "GroupedAttention",
+    "compact",
+    "select_states",
+    "term_nll",
+    "weighted_loss",
+]

@@ -11,20 +11,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from torch import Tensor
 
-from sftframe import Batch, CompactAttention, CompactBatch, compact
-from sftframe.compaction.attention import KEPT_KEYS, QUERIES, PaddedAttention, RowAttention
+from sftframe import CompactAttention
+from sftframe.compaction.attention import KEPT_KEYS, QUERIES, RowAttention
+from sftframe.compaction.padded import PaddedAttention
+from tests.compaction.layouts import bare, layout_of
 
 HEADS, WIDTH = 2, 8
-
-
-def layout_of(num_shared: int, rests: Sequence[int]) -> CompactBatch:
-    """Rows that have their first positions in common and then go on for so many; everything counts."""
-    longest = num_shared + max(rests)
-    inputs = torch.arange(len(rests) * longest).view(len(rests), longest)
-    inputs[:, :num_shared] = inputs[:1, :num_shared]
-    lengths = torch.tensor([num_shared + rest for rest in rests])
-    targets = torch.where(torch.arange(longest) < lengths[:, None], 1, -100)
-    return compact(Batch(inputs=inputs, targets=targets))
 
 
 def defined(joined: Tensor, num_shared: int, rests: Sequence[int]) -> Tensor:
@@ -59,32 +51,9 @@ def test_both_ways_are_the_definition_for_any_rows(num_shared: int, rests: list[
     joined = random_joined(num_shared + sum(rests))
     for way in (
         RowAttention(num_shared, rests, HEADS, torch.float64),
-        PaddedAttention(_bare(num_shared, rests), HEADS),
+        CompactAttention(bare(num_shared, rests), HEADS, dropout=1e-300),  # so small that nothing is dropped
     ):
         assert worst_difference(way(joined), joined, num_shared, rests) < 1e-12
-
-
-def _bare(num_shared: int, rests: Sequence[int]) -> CompactBatch:
-    """A layout of these lengths, also where `compact` would not share so little, or would leave a row out."""
-    longest = max(rests)
-    is_real = torch.arange(longest) < torch.tensor([rest for rest in rests if rest] or [0])[:, None]
-    nothing = torch.arange(0)
-    return CompactBatch(
-        ids=torch.zeros(num_shared + sum(rests), dtype=torch.int64),
-        positions=nothing,
-        num_shared=num_shared,
-        rest_lengths=tuple(rests),
-        slots=is_real.flatten().nonzero().squeeze(1),
-        sources=(is_real.flatten().cumsum(0) - 1).clamp(min=0),
-        states=nothing,
-        term_states=nothing,
-        term_targets=nothing,
-        term_weights=nothing,
-        chunks=(),
-        shape=(len(rests), num_shared + longest),
-        counted_positions=nothing,
-        counted_terms=nothing,
-    )
 
 
 LONG = [
