@@ -13,6 +13,7 @@ from sftframe.analysis import ComparisonResult, YardstickTable
 from sftframe.cli.console import one_line, out, prose, untitled_columns
 from sftframe.cli.labels_render import show_people
 from sftframe.formatting import p_text
+from sftframe.records import AnsweredItem
 from sftframe.report import LOOK_COLUMNS, look_rows, next_questions
 
 NUM_FLIPS = 3
@@ -62,13 +63,20 @@ def show_flips(result: ComparisonResult) -> None:
     table = untitled_columns(f"largest changes of {len(flips)}: {result.baseline} → {candidate}", justify="right")
     for flip in flips[:NUM_FLIPS]:
         lines = (
-            " ".join(part for part in (flip.baseline.instruction, flip.baseline.input) if part),
+            " ".join(
+                part for part in (*_earlier(flip.baseline), flip.baseline.instruction, flip.baseline.input) if part
+            ),
             f"reference  {flip.baseline.reference}",
             f"{result.baseline}  {flip.baseline.answer}",
             f"{candidate}  {flip.candidate.answer}",
         )
         table.add_row(result.main.yardstick.signed(flip.difference), Text("\n".join(one_line(line) for line in lines)))
     out().print(table)
+
+
+def _earlier(item: AnsweredItem) -> list[str]:
+    """The first question of a conversation; what is asked last says little without it."""
+    return [f"{item.turns[0].instruction} …"] if item.turns else []
 
 
 def _differences(main: YardstickTable) -> Table:

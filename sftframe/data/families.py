@@ -12,6 +12,8 @@ from itertools import islice
 from math import ceil
 from typing import Literal, Protocol
 
+from sftframe.records import Turn
+
 Kind = Literal["instruction", "input", "question"]
 """What the members of a family share: the instruction, the input, or most words of the question."""
 
@@ -23,6 +25,8 @@ class Question(Protocol):
     def instruction(self) -> str: ...
     @property
     def input(self) -> str: ...
+    @property
+    def turns(self) -> tuple[Turn, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,22 +94,42 @@ _LONG_INPUT = 8
 """Words of an input that is a text with several questions; shorter ones (`Paris`) are the same by chance."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A conversation as one question."""
+
+    instruction: str
+    input: str
+    turns: tuple[Turn, ...] = ()
+
+
+def _whole(question: Question) -> Question:
+    if not question.turns:
+        return question
+    asked = [text for turn in question.turns for text in (turn.instruction, turn.input) if text]
+    return _Whole("\n".join([*asked, question.instruction]), question.input)
+
+
 def likely_families(questions: Sequence[Question], outputs: Sequence[str] = ()) -> Families | None:
     """The families that look likely and may matter; None if there are none. Only the first questions are looked at.
 
     Letters' case, punctuation, numbers and quoted words make no difference: *What is 3 plus 4?* and *What is 5 plus 1?*
-    are of one family. Only words are compared, so whether a family's answers go together is for the scores to say.
+    are of one family. Only words are compared, so whether a family's answers go together is for the scores to say. Of a
+    conversation all that was asked is compared: many end in the same *Thanks!*.
 
     Args:
         outputs: the reference answers, in the same order; with them other forms of one question are found too.
     """
-    questions, outputs = questions[:MOST_QUESTIONS], outputs[:MOST_QUESTIONS]
+    has_turns = any(question.turns for question in questions[:MOST_QUESTIONS])
+    questions, outputs = [_whole(question) for question in questions[:MOST_QUESTIONS]], outputs[:MOST_QUESTIONS]
     plain = [f"{_plain(question.instruction)} {_plain(question.input)}" for question in questions]
     found = [
         _Kind(kind="instruction", keys=_by_instruction(questions)),
         _Kind(kind="input", keys=_by_input(questions)),
         _Kind(kind="question", keys=_without_task(_by_words(questions, outputs), plain)),
     ]
+    if has_turns:  # their files have no field with the whole
+        found = [one for one in found if one.kind == "question"]
     found = [one for one in found if _fewest(one.keys) < WORTH_TELLING * len(questions)]
     if not found:
         return None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sftframe.data import likely_families
-from sftframe.records import Example
+from sftframe.records import Example, Turn
 
 TEXT = "The old mill by the river was built long before the village had a church"
 
@@ -30,6 +31,19 @@ def found(*rows: tuple[str, str, str]):
 def different(number: int, start: int = 0) -> list[tuple[str, str, str]]:
     """Questions that have hardly a word in common."""
     return [(" ".join(f"w{place}x{k}" for k in range(6)), "", f"a{place}") for place in range(start, start + number)]
+
+
+def test_conversations_with_the_same_last_message_are_no_family_by_that():
+    """Different talks that all end in thanks, and two about the same thing."""
+    talks = [
+        replace(example, turns=(Turn(instruction=example.instruction, output="x"),), instruction="Thanks!")
+        for example in examples(*different(10), *[("Tell me of the red fox in the green forest now", "", "y")] * 2)
+    ]
+    assert likely_families(talks[:10], [str(n) for n in range(10)]) is None
+    families = likely_families(talks[6:], [str(n) for n in range(6)])
+    assert families is not None
+    assert (families.groups, families.kind) == ((0, 1, 2, 3, 4, 4), "question")
+    assert families.setting == "give the entries a field with their group and name it with --set data.group=FIELD"
 
 
 def test_questions_with_another_number_or_quoted_word_are_one_family():
