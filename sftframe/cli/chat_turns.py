@@ -1,15 +1,16 @@
 """The turns of a chat: reads entries from a terminal or a pipe, runs their commands and answers their instructions.
 
 A model that was tuned on conversations sees the earlier ones of this chat, any other one instruction at a time. In a
-terminal a mistake gives a message
-and the chat continues; in a pipe it ends the command.
+terminal a mistake gives a message and the chat continues; in a pipe it ends the command.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from sftframe.cli.console import err, prose
@@ -18,7 +19,7 @@ from sftframe.cli.streams import output
 from sftframe.errors import ConfigError, DataError, OutputError, SftframeError, suggestion
 from sftframe.escaping import escape_controls
 from sftframe.pipeline import TunedModel
-from sftframe.records import Example, Turn
+from sftframe.records import Example, Speaker, Turn
 
 MAX_LINES = 1000
 """Typed lines that are kept; the oldest are dropped."""
@@ -75,13 +76,18 @@ BLOCK = '"""'
 HELP = (
     ("/input TEXT", "set the input of the next instruction; without TEXT, remove it"),
     ("/system TEXT", "the system message of what follows; without TEXT, remove it"),
+    ("/tools JSON", "the tools that the model may call; without JSON, none"),
+    ("/tool TEXT", "what a tool gave back for the last answer, which called it; it is answered"),
     ("/reset", "remove the input, forget what was said, and start again with the first seed"),
     ("/help", "this list"),
     ("/quit", "end the chat, as exit, quit and Ctrl-D do"),
-    (BLOCK, f"starts an instruction (or, after /input or /system, that text) of several lines; {BLOCK} ends it"),
+    (BLOCK, f"starts an instruction (or, after a command with TEXT, that text) of several lines; {BLOCK} ends it"),
     ("//…", "an instruction that starts with one /"),
     ("Ctrl-C", "stops an answer, or clears the line"),
 )
+
+_COMMANDS = ("/input", "/system", "/tools", "/tool", "/reset", "/help", "/quit")
+_WITH_TEXT = ("/input", "/system", "/tools", "/tool")
 
 LEAVING = ("exit", "quit", "exit()", "quit()")
 """Words that end a chat in a terminal. In a pipe they are instructions."""
@@ -100,7 +106,7 @@ class Chat:
     def __init__(self, tuned: TunedModel, *, seed: int, keeps_turns: bool = False) -> None:
         self._tuned = tuned
         self._keeps_turns = keeps_turns
-        self._system = ""
+        self._system = self._tools = ""
         self._turns: tuple[Turn, ...] = ()
         self._seed = seed
         self._num_asked = 0
@@ -126,6 +132,10 @@ class Chat:
                 self._input = text.strip()
             case "/system":
                 self._set_system(text.strip())
+            case "/tools":
+                self._set_tools(text.strip())
+            case "/tool":
+                self._ask_with_result(text.strip())
             case "/reset":
                 self._input, self._num_asked, self._turns = "", 0, ()
             case "/help":
@@ -133,11 +143,11 @@ class Chat:
             case "/quit":
                 return False
             case _:
-                near = suggestion(command, ("/input", "/system", "/reset", "/help", "/quit"))
+                near = suggestion(command, _COMMANDS)
                 raise ConfigError(f"no command {command!r}{near}; write // to start an instruction with a slash")
         return True
 
-    def _ask(self, instruction: str) -> None:
+    def _ask(self, instruction: str, *, speaker: Speaker = "user") -> None:
         asked = Example(
             index=self._num_asked,
             instruction=instruction,
@@ -145,6 +155,8 @@ class Chat:
             output="",
             system=self._system,
             turns=self._turns,
+            speaker=speaker,
+            tools=self._tools,
         )
         example = self._tuned.within_context(asked) if asked.turns else asked
         self._input = ""
@@ -158,7 +170,7 @@ class Chat:
         if response.stop_reason == "length":
             _note(f"(cut after {len(response.ids)} tokens; --max-new-tokens sets the longest answer)")
         if self._keeps_turns:
-            said = Turn(instruction=instruction, input=example.input, output=response.text)
+            said = Turn(instruction=instruction, input=example.input, output=response.text, speaker=speaker)
             self._turns = (*self._turns, said)
 
     def _set_system(self, text: str) -> None:
@@ -168,6 +180,34 @@ class Chat:
                 f"prompt style {self._tuned.style.name!r} writes no system message, so this model has never seen one"
             )
         self._system = text
+
+    def _set_tools(self, text: str) -> None:
+        try:
+            listed = text and json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"/tools: not valid JSON: {error}; expected a list of tools as in the data") from error
+        if not self._tuned.writes(Example(index=0, instruction="x", output="", tools=text)):
+            raise ConfigError(
+                f"prompt style {self._tuned.style.name!r} writes no tools, so this model has never seen any"
+            )
+        self._tools = json.dumps(listed, ensure_ascii=False) if listed else ""
+
+    def _ask_with_result(self, text: str) -> None:
+        if not text:
+            raise ConfigError("/tool: expected what the tool gave back after it")
+        if not self._turns:
+            raise ConfigError("/tool: nothing was called yet in this chat; ask a question first")
+        *others, last = self._turns
+        turns = (*others, replace(last, is_call=True))
+        result = Example(index=0, instruction=text, output="", turns=turns, speaker="tool")
+        if not self._tuned.writes(result):
+            raise ConfigError(
+                f"prompt style {self._tuned.style.name!r} does not write what tools give back, so this model has never "
+                "seen it"
+            )
+        self._turns = turns
+        self._input = ""
+        self._ask(text, speaker="tool")
 
 
 def talk(chat: Chat) -> None:
@@ -215,7 +255,7 @@ def read_entry(read: Callable[[str], str]) -> str:
     """
     first = read("> ")
     command, opening, text = first.partition(BLOCK)
-    if not opening or command.strip() not in ("", "/input", "/system"):
+    if not opening or command.strip() not in ("", *_WITH_TEXT):
         return first
     while BLOCK not in text:
         text += "\n" + read(". ")

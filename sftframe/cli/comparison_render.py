@@ -63,9 +63,7 @@ def show_flips(result: ComparisonResult) -> None:
     table = untitled_columns(f"largest changes of {len(flips)}: {result.baseline} → {candidate}", justify="right")
     for flip in flips[:NUM_FLIPS]:
         lines = (
-            " ".join(
-                part for part in (*_earlier(flip.baseline), flip.baseline.instruction, flip.baseline.input) if part
-            ),
+            _question(flip.baseline),
             f"reference  {flip.baseline.reference}",
             f"{result.baseline}  {flip.baseline.answer}",
             f"{candidate}  {flip.candidate.answer}",
@@ -74,9 +72,10 @@ def show_flips(result: ComparisonResult) -> None:
     out().print(table)
 
 
-def _earlier(item: AnsweredItem) -> list[str]:
-    """The first question of a conversation; what is asked last says little without it."""
-    return [f"{item.turns[0].instruction} …"] if item.turns else []
+def _question(item: AnsweredItem) -> str:
+    """What is asked; in a conversation after its first question, since the last one says little without it."""
+    first = f"{item.turns[0].instruction} …" if item.turns else ""
+    return " ".join(part for part in (first, item.instruction, item.input) if part)
 
 
 def _differences(main: YardstickTable) -> Table:

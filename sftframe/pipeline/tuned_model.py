@@ -80,14 +80,17 @@ class TunedModel:
     def within_context(self, example: Example) -> Example:
         """The example without its oldest exchanges, as few as are needed so that prompt and answer fit the context.
 
-        What is left begins with a question of the user. If the question alone does not fit, it stays alone.
+        What is left begins with a question of the user. If the last one of these does not fit, it stays alone, with
+        what tools gave back for it.
         """
         room = self.model.context_length - self.config.generate.max_new_tokens
-        for number in range(len(example.turns)):
+        starts = [number for number, exchange in enumerate(example.exchanges) if exchange.speaker == "user"]
+        shorter = example
+        for number in starts:
             shorter = replace(example, turns=example.turns[number:])
             if len(self._prompt(shorter)) <= room:
-                return shorter
-        return replace(example, turns=())
+                break
+        return shorter
 
     def writes(self, example: Example) -> bool:
         """Whether the prompt style writes all that an example has, its system message for instance."""

@@ -18,7 +18,7 @@ from typing import ClassVar
 
 import pytest
 
-from sftframe import Example, Response, load_registry
+from sftframe import ConfigError, Example, Response, load_registry
 from sftframe.cli.chat_turns import Chat, answer_lines
 from sftframe.pipeline import FinishedRun, Session, TunedModel
 from sftframe.progress import Observer
@@ -290,14 +290,20 @@ def test_typed_lines_come_back_in_the_next_chat_unless_they_are_not_kept(
 
 
 @pytest.fixture
-def talk_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run of the parrot's on conversations, with the prompt style `phi3`."""
+def style_name() -> str:
+    """Of the run on conversations."""
+    return "phi3"
+
+
+@pytest.fixture
+def talk_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, style_name: str) -> Path:
+    """A run of the parrot's on conversations."""
     monkeypatch.syspath_prepend(INSTALLED)
     said = [{"role": "user", "content": "One?"}, {"role": "assistant", "content": "One."}]
     rows = [{"messages": [*said, *said[:1], {"role": "assistant", "content": str(n)}]} for n in range(20)]
     path = tmp_path / "talks.json"
     path.write_text(json.dumps(rows))
-    pieces = {"prompt": "phi3", "model": "parrot", "judge": "reference"}
+    pieces = {"prompt": style_name, "model": "parrot", "judge": "reference"}
     layer = {**pieces, "data": {"source": str(path)}, "threads": 1, "out": tmp_path / "talk"}
     folder = Session.start(layer, load_registry(), Observer()).folder
     folder.model_dir.mkdir()
@@ -348,6 +354,38 @@ def test_what_does_not_fit_the_context_is_forgotten_oldest_first(prompts) -> Non
     assert len(kept[5]) < 5
     assert kept[5] == [str(n) for n in range(5 - len(kept[5]), 5)]
     assert "forgotten: they do not fit the model's context" in said
+
+
+@pytest.mark.parametrize("style_name", ["chatml"])
+def test_a_tool_gives_back_what_an_answer_called_for(prompts) -> None:
+    asked, _ = prompts('/tools [{"name":"w"}]\nWeather?\n/tool 20\nThanks.\n/tools\n/reset\nHi.\n', 20)
+    first, result, thanks, again = asked
+    start = '<|im_start|>system\nTools that can be called:\n[{"name": "w"}]<|im_end|>\n'
+    start += "<|im_start|>user\nWeather?<|im_end|>\n"
+    assert first[0] == start + "<|im_start|>assistant\n"
+    answer = result[1].turns[0].output
+    assert result[0] == (f"{first[0]}{answer}<|im_end|>\n<|im_start|>tool\n20<|im_end|>\n<|im_start|>assistant\n")
+    assert [(turn.speaker, turn.is_call) for turn in thanks[1].turns] == [("user", True), ("tool", False)]
+    assert again[0] == "<|im_start|>user\nHi.<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("/tools [1", "/tools: not valid JSON: "),
+        ('/tools [{"name": "w"}]', "prompt style 'phi3' writes no tools, so this model has never seen any"),
+        ("/tool 20", "/tool: nothing was called yet in this chat; ask a question first"),
+        ("/tool", "/tool: expected what the tool gave back after it"),
+        (
+            "Weather?\n/tool 20",
+            "prompt style 'phi3' does not write what tools give back, so this model has never seen it",
+        ),
+    ],
+)
+def test_what_the_model_never_saw_of_tools_is_refused(prompts, typed: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        prompts(typed + "\n")
+    assert words in str(caught.value)
 
 
 def test_a_style_without_system_messages_says_so(piped) -> None:
