@@ -101,7 +101,7 @@ class Audit:
     style: str = ""
     tokenizer: str = ""
     notes: tuple[str, ...] = ()
-    """What else is worth saying of the parts and the groups in them."""
+    """What else is worth saying of the columns, the parts and the groups in them."""
 
     def finding(self, name: str) -> Finding | None:
         """The finding of a kind; None if there is none."""
@@ -161,7 +161,7 @@ def audit(
 
     Args:
         parts: the indices of every part, `train`, `test` and `validation`; may be empty.
-        notes: what is to be said of the parts.
+        notes: what is to be said of columns, parts and groups.
         tokens: called once for the lengths in tokens, while other processes look at rows; None: only characters are
             counted, and nothing is said of rows that do not fit.
         num_processes: with more than one, rows are looked at in other processes; a script must then be importable, as

@@ -80,7 +80,7 @@ def data(
     from sftframe.cli.streams import write_json, write_page
     from sftframe.data import load_examples
     from sftframe.device import allowed_cores
-    from sftframe.pipeline import about_groups, resolve
+    from sftframe.pipeline import about_columns, about_groups, resolve
 
     if write is None and (drop or keep):
         raise ConfigError("--drop and --keep choose rows for --write FILE; without it nothing is written")
@@ -107,7 +107,7 @@ def data(
         result = audit.audit(
             found,
             parts=_indices(parts),
-            notes=() if parts is None else tuple(about_groups(config.data, parts)),
+            notes=(*about_columns(found), *(() if parts is None else about_groups(config.data, parts))),
             tokens=tokens,
             num_processes=allowed_cores(),
             on_rows=observer.advance,

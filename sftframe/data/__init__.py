@@ -1,6 +1,6 @@
 """Reads a named source or a file into checked examples, and splits them into three parts."""
 
-from sftframe.data.columns import HISTORY_SPEAKERS, unused_columns_text
+from sftframe.data.columns import HISTORY_SPEAKERS, setting_of, unused_columns_text
 from sftframe.data.families import Families, likely_families
 from sftframe.data.files import absolute_source, source_places
 from sftframe.data.rows import DroppedRow, counted
@@ -19,6 +19,7 @@ __all__ = [
     "load_answered",
     "load_examples",
     "num_duplicates",
+    "setting_of",
     "source_places",
     "split",
     "torn_groups",

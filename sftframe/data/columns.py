@@ -14,6 +14,7 @@ from typing import Literal
 
 import tomli_w
 
+from sftframe.data.parts import PartName, part_called
 from sftframe.errors import ConfigError, DataError
 
 Field = Literal["instruction", "input", "output", "response"]
@@ -181,9 +182,18 @@ def setting_for(field: Field | OtherField, name: str) -> str:
     >>> print(setting_for("output", " out put"))
     --set 'data.fields.output=" out put"'
     """
+    return setting_of(f"data.fields.{field}", name)
+
+
+def setting_of(key: str, name: str) -> str:
+    """The words of the command line that set a key to the name of a field, quoted for the shell.
+
+    >>> print(setting_of("data.part", "fold"))
+    --set data.part=fold
+    """
     is_plain = re.fullmatch(r"[A-Za-z_][\w-]*", name, re.ASCII) and name not in ("true", "false", "inf", "nan")
     value = name if is_plain else tomli_w.dumps({"x": name}).partition("= ")[2].strip()
-    return f"--set {shlex.quote(f'data.fields.{field}={value}')}"
+    return f"--set {shlex.quote(f'{key}={value}')}"
 
 
 def quoted(names: Collection[str]) -> str:
@@ -219,6 +229,8 @@ class UnusedColumn:
     """It contains words, a list or an object; not only numbers."""
     is_message_key: bool = False
     """It is a key of messages, which no setting reads."""
+    has_parts: bool = False
+    """Every entry has the name of a part of the split in it, and there are at least two."""
 
     def description(self, num_entries: int) -> str:
         """The name, and the number of entries that have it."""
@@ -230,15 +242,29 @@ def unused_columns(entries: Iterable[object], names: FieldNames) -> tuple[Unused
     read = names.read
     filled: dict[str, int] = {}
     has_text: dict[str, bool] = {}
+    parts: dict[str, set[PartName | None]] = {}
+    num_entries = 0
     for entry in entries:
         if not isinstance(entry, dict):
             continue
+        num_entries += 1
         for name, value in entry.items():
             if name in read or not _is_filled(value):
                 continue
             filled[name] = filled.get(name, 0) + 1
             has_text[name] = has_text.get(name, False) or _is_text(value)
-    return tuple(UnusedColumn(name=str(n), num_filled=k, has_text=has_text[n]) for n, k in filled.items())
+            named = parts.setdefault(name, set())
+            if None not in named:
+                named.add(part_called(value) if isinstance(value, str) else None)
+    return tuple(
+        UnusedColumn(
+            name=str(name),
+            num_filled=number,
+            has_text=has_text[name],
+            has_parts=number == num_entries and None not in parts[name] and len(parts[name]) > 1,
+        )
+        for name, number in filled.items()
+    )
 
 
 def unused_columns_text(columns: Sequence[UnusedColumn], num_entries: int) -> str:

@@ -1,7 +1,13 @@
 """A whole run, and its stages one by one, as Python functions."""
 
 from sftframe.pipeline.against import Against, RowDifference, Token, compare_dump, our_rows
-from sftframe.pipeline.announcement import about_groups, about_turns, about_unweighted_tests, announce_data
+from sftframe.pipeline.announcement import (
+    about_columns,
+    about_groups,
+    about_turns,
+    about_unweighted_tests,
+    announce_data,
+)
 from sftframe.pipeline.dumps import read_dump
 from sftframe.pipeline.manifest import check_made_with
 from sftframe.pipeline.preview import (
@@ -39,6 +45,7 @@ __all__ = [
     "Token",
     "TokenView",
     "TunedModel",
+    "about_columns",
     "about_groups",
     "about_turns",
     "about_unweighted_tests",

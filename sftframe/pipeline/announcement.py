@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sftframe.config import DataConfig, RunConfig
-from sftframe.data import Dataset, Split, counted, likely_families, num_duplicates, torn_groups, unused_columns_text
+from sftframe.data import (
+    Dataset,
+    Split,
+    counted,
+    likely_families,
+    num_duplicates,
+    setting_of,
+    torn_groups,
+    unused_columns_text,
+)
 from sftframe.pipeline.setup import Setup
 from sftframe.progress import Observer
 from sftframe.prompts import control_tokens_in
@@ -147,12 +156,37 @@ def announce_data(dataset: Dataset, observer: Observer) -> None:
             f"{dataset.source}: {len(dataset.dropped):,} of {dataset.num_rows:,} entries dropped: "
             f"{', '.join(reasons[:_MOST_REASONS])}{more}"
         )
+    for line in _about_parts_in(dataset):
+        observer.note(line)
+    unused = _about_unused(dataset)
+    if unused:
+        has_text = any(column.has_text for column in dataset.unused_columns)
+        (observer.warn if has_text else observer.note)(unused)
+
+
+def about_columns(dataset: Dataset) -> Iterator[str]:
+    """Columns that are not read, and one of them that names the parts of a split."""
+    yield from _about_parts_in(dataset)
+    unused = _about_unused(dataset)
+    if unused:
+        yield unused
+
+
+def _about_parts_in(dataset: Dataset) -> Iterator[str]:
+    for column in dataset.unused_columns:
+        if column.has_parts and not dataset.parts:
+            yield (
+                f"{dataset.source}: {column.name!r} names a part of the split in every entry: "
+                f"{setting_of('data.part', column.name)} splits by it"
+            )
+
+
+def _about_unused(dataset: Dataset) -> str:
     columns = dataset.unused_columns
     if not columns:
-        return
+        return ""
     message = f"{dataset.source}: {unused_columns_text(columns, dataset.num_rows)}"
-    if any(column.has_text for column in columns):
-        way = "" if all(one.is_message_key for one in columns) else ". --set data.fields.FIELD=NAME reads a column"
-        observer.warn(f"{message}; the model does not see them{way}")
-    else:
-        observer.note(message)
+    if not any(column.has_text for column in columns):
+        return message
+    way = "" if all(one.is_message_key for one in columns) else ". --set data.fields.FIELD=NAME reads a column"
+    return f"{message}; the model does not see them{way}"

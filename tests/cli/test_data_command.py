@@ -140,3 +140,14 @@ def test_groups_in_two_parts_are_told_as_by_a_run(cli: Cli, tmp_path):
     (note,) = cli("data", "topics.json", "--no-tokens", "--json", "--set", "data.group=topic").json["notes"]
     # topic 8 is 32 to 36: 32 and 33 are trained on, 34 to 36 tested
     assert note.startswith("3 of 4 test examples are of 1 group that the training data have too")
+
+
+def test_columns_that_are_not_read_are_told(cli: Cli, tmp_path):
+    rows = [{"instruction": f"Say {n}.", "output": "x", "fold": ["train", "test"][n % 2]} for n in range(20)]
+    (tmp_path / "folds.json").write_text(json.dumps(rows), encoding="utf-8")
+    notes = cli("data", "folds.json", "--no-tokens", "--json", "--set", "data.group=false").json["notes"]
+    assert notes == [
+        "folds.json: 'fold' names a part of the split in every entry: --set data.part=fold splits by it",
+        "folds.json: unused columns: 'fold' (in 20 of 20 entries); the model does not see them. --set "
+        "data.fields.FIELD=NAME reads a column",
+    ]

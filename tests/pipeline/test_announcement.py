@@ -145,3 +145,32 @@ def test_numbers_that_are_not_used_are_a_note(announced: Callable[..., Any], tmp
     heard = announced(data={"source": str(path)})
     assert heard.warnings == []
     assert heard.notes[-1] == f"{path}: unused columns: 'id' (in 20 of 20 entries)"
+
+
+@pytest.mark.parametrize(("name", "setting"), [("fold", "data.part=fold"), ("my fold", "'data.part=\"my fold\"'")])
+def test_a_column_that_names_the_parts_is_told_with_its_setting(
+    announced: Callable[..., Any], tmp_path: Path, name: str, setting: str
+) -> None:
+    folds = ["train", "train", "dev", "Test"]
+    path = tmp_path / "folds.json"
+    path.write_text(json.dumps([{"instruction": f"Say {n}.", "output": "x", name: folds[n % 4]} for n in range(20)]))
+    told = f"{path}: {name!r} names a part of the split in every entry: --set {setting} splits by it"
+    assert told in announced(data={"source": str(path)}).notes
+
+
+def test_a_column_that_splits_already_is_not_told(announced: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "folds.json"
+    entries = [{"instruction": f"Say {n}.", "output": "x", "fold": ["train", "dev"][n % 2]} for n in range(20)]
+    path.write_text(json.dumps(entries))
+    notes = announced(data={"source": str(path), "part": "fold"}).notes
+    assert not any("splits by it" in line for line in notes)
+
+
+@pytest.mark.parametrize("values", [["train"], ["train", "other"], ["train", "test", ""]])
+def test_other_columns_with_such_words_are_not_told(
+    announced: Callable[..., Any], tmp_path: Path, values: list[str]
+) -> None:
+    path = tmp_path / "words.json"
+    entries = [{"instruction": f"Say {n}.", "output": "x", "set": values[n % len(values)]} for n in range(20)]
+    path.write_text(json.dumps(entries))
+    assert not any("splits by it" in line for line in announced(data={"source": str(path)}).notes)
