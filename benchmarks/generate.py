@@ -2,6 +2,8 @@
 
     python -m benchmarks.generate --data instruction-data.json --tokenizer gpt2/
 
+`--size smollm` is a Llama of SmolLM-135M's shape with GPT-2's vocabulary, through the backend `hf`.
+
 The same prompts, sizes and greedy decoding in float32; every contender in a process of its own, in turn. Weights are
 random unless `--weights` names a run's `model/`, so nothing stops an answer but its limit. The chapter's loop answers
 only the first prompts, one at a time as it does. Peers that are not installed are left out. Tokens are not looked up
@@ -14,6 +16,7 @@ import argparse
 import importlib.util
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -35,6 +38,19 @@ NEEDED = {"chapter": "llms_from_scratch", "transformers": "transformers"}
 SIZES = {"124M": (768, 12, 12), "355M": (1024, 24, 16)}
 BACKENDS = {"124M": "gpt2-small", "355M": "gpt2-medium"}
 END_ID = 50256
+SMOLLM = {
+    "vocab_size": END_ID + 1,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": True,
+    "bos_token_id": END_ID,
+    "eos_token_id": END_ID,
+}
+"""SmolLM-135M's shape; its own vocabulary has 49,152 tokens."""
 
 Worked = tuple[int, float, float]
 """New tokens, seconds, seconds of CPU time."""
@@ -52,8 +68,12 @@ def main() -> None:
         *(["--weights", str(options.weights)] if options.weights else []),
     ]
     chosen = [name for name in options.contenders.split(",") if _is_installed(name)]
-    commands = {name: worker("benchmarks.generate", name, *shared) for name in chosen}
-    results = compete(commands, rounds=options.rounds, retries=options.retries)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.size == "smollm":
+            _write_smollm(Path(folder), options.tokenizer)
+            shared += ["--folder", folder]
+        commands = {name: worker("benchmarks.generate", name, *shared) for name in chosen}
+        results = compete(commands, rounds=options.rounds, retries=options.retries)
     if options.json:
         print(json.dumps([one.document() for one in results.values()], indent=2))
     else:
@@ -66,7 +86,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--worker", metavar="NAME", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, required=True, help="instruction data, JSON; its test part is asked")
     parser.add_argument("--tokenizer", type=Path, required=True, help="folder with vocab.bpe and encoder.json")
-    parser.add_argument("--size", default="124M", choices=sorted(SIZES))
+    parser.add_argument("--size", default="124M", choices=[*sorted(SIZES), "smollm"])
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--weights", type=Path, help="a run's model/ instead of random weights of that size")
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--few", type=int, default=8, help="prompts of those that answer one at a time")
@@ -80,6 +101,17 @@ def _options() -> argparse.Namespace:
     if options.profile:
         options.worker = "sftframe"
     return options
+
+
+def _write_smollm(folder: Path, tokenizer: Path) -> None:
+    """A folder with the configuration and GPT-2's tokenizer, in transformers' form."""
+    from transformers import GPT2TokenizerFast, LlamaConfig
+
+    config = LlamaConfig(**SMOLLM)
+    config.architectures = ["LlamaForCausalLM"]
+    config.save_pretrained(folder)
+    loaded = GPT2TokenizerFast(vocab=str(tokenizer / "encoder.json"), merges=str(tokenizer / "vocab.bpe"))
+    loaded.save_pretrained(folder)
 
 
 def _is_installed(name: str) -> bool:
@@ -128,9 +160,15 @@ def _prompts(options: argparse.Namespace, batch_size: int | None) -> tuple[Any, 
     from sftframe.registry import load_registry
 
     registry = load_registry()
-    model: dict[str, Any] = {"name": BACKENDS[options.size], "weights": "random", "tokenizer": str(options.tokenizer)}
+    model: dict[str, Any] = {
+        "name": BACKENDS.get(options.size, ""),
+        "weights": "random",
+        "tokenizer": str(options.tokenizer),
+    }
     if options.weights:
         model = {"name": "gpt2", "weights": str(options.weights)}
+    if options.folder:
+        model = {"name": "hf", "repo": str(options.folder), "weights": "random"}
     config = resolve({"model": model, "data": {"source": str(options.data)}}, registry)
     components = Components.choose(config, registry)
     test = split(load_examples(config.data), config.data).test
@@ -157,15 +195,9 @@ def _sftframe(options: argparse.Namespace, batch_size: int | None) -> Worked:
 def _transformers(options: argparse.Namespace, batch_size: int | None) -> Worked:
     """Batches in order of length, padded on the left, which is how it is fastest."""
     import torch
-    from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
     _, prompts = _prompts(options, batch_size)
-    width, layers, heads = SIZES[options.size]
-    if options.weights:
-        model = AutoModelForCausalLM.from_pretrained(options.weights)
-    else:
-        model = GPT2LMHeadModel(GPT2Config(n_embd=width, n_layer=layers, n_head=heads))
-        model.generation_config.eos_token_id = None
+    model = _their_model(options)
     pad_id = model.config.eos_token_id
     rows = sorted(prompts, key=len)
 
@@ -183,14 +215,29 @@ def _transformers(options: argparse.Namespace, batch_size: int | None) -> Worked
     return _timed(work)
 
 
+def _their_model(options: argparse.Namespace) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config
+
+    if options.weights:
+        return AutoModelForCausalLM.from_pretrained(options.weights)
+    if options.folder:
+        config = AutoConfig.from_pretrained(options.folder)
+    else:
+        width, layers, heads = SIZES[options.size]
+        config = GPT2Config(n_embd=width, n_layer=layers, n_head=heads)
+    model = AutoModelForCausalLM.from_config(config)
+    model.generation_config.eos_token_id = None
+    return model
+
+
 def _chapter(options: argparse.Namespace, _batch_size: int | None) -> Worked:
     """The book's model in the chapter's loop: one prompt at a time, everything computed again for every token."""
     import torch
     from llms_from_scratch.ch04 import GPTModel
     from llms_from_scratch.ch05 import generate
 
-    if options.weights:
-        raise SystemExit("the chapter's contender takes random weights only: name the others with --contenders")
+    if options.weights or options.folder:
+        raise SystemExit("the chapter's contender is a GPT-2 of random weights: name the others with --contenders")
     _, prompts = _prompts(options, 1)
     width, layers, heads = SIZES[options.size]
     sizes = {"vocab_size": END_ID + 1, "context_length": 1024, "emb_dim": width, "n_heads": heads, "n_layers": layers}

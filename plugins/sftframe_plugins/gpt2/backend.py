@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sftframe import CausalLM, ModelBackend, ModelError
-from sftframe_plugins.gpt2.options import GGUF_IS_MISSING, NanoOptions, Options, Published
+from sftframe_plugins.export import GGUF_IS_MISSING
+from sftframe_plugins.gpt2.options import NanoOptions, Options, Published
 
 if TYPE_CHECKING:
     from sftframe_plugins.gpt2.loading import Loader

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sftframe import ExportSettings, ModelError
+from sftframe import ExportSettings
+from sftframe_plugins.export import GGUF_FILE
+from sftframe_plugins.export.tensors import add_kind, cast, gguf_writer, write_tensors
 from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
-from sftframe_plugins.gpt2.options import GGUF_IS_MISSING
 from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
 from sftframe_plugins.gpt2.vocabulary import CHARACTER_OF, Vocabulary, merges
 from sftframe_plugins.gpt2.weights.layout import PREFIX, tensors_of, write_config
@@ -22,62 +22,24 @@ if TYPE_CHECKING:
     from gguf import GGUFWriter
 
 
-def cast(tensor: Tensor, dtype: str, name: str) -> Tensor:
-    """The tensor on the CPU in another precision; the same tensor, if nothing changes.
-
-    Args:
-        dtype: torch's name, `float32` or `float16`.
-        name: of the tensor, for messages.
-
-    Raises:
-        ModelError: a number is too large for the dtype.
-    """
-    made = tensor.detach().to("cpu", getattr(torch, dtype))
-    if not made.isfinite().all():
-        largest = tensor.abs().max().item()
-        raise ModelError(
-            f"tensor {name!r} has a weight of size {largest:g}, too large for {dtype}; export with --dtype float32"
-            if dtype != "float32"
-            else f"tensor {name!r} has weights that are not finite; the model is damaged, train it again"
-        )
-    return made
-
-
-GGUF_FILE = "model.gguf"
-
-
 def export_gguf(folder: Path, network: GPT2, tokenizer: BytePairTokenizer, settings: ExportSettings) -> None:
     """Write the file.
 
     Raises:
         ModelError: the package `gguf` is missing, or a weight does not fit the dtype.
     """
-    writer = _writer(folder / GGUF_FILE)
+    writer = gguf_writer(folder / GGUF_FILE, "GPT2")
     try:
         _add_sizes(writer, network.config, settings)
         _add_vocabulary(writer, tokenizer.vocabulary)
         writer.add_chat_template(settings.chat_template)
-        _write(writer, network, settings.dtype)
+        write_tensors(writer, lambda: _tensors(network, settings.dtype))
     finally:
         writer.close()
 
 
-def _writer(path: Path) -> GGUFWriter:
-    try:
-        import gguf
-    except ImportError as error:
-        raise ModelError(GGUF_IS_MISSING) from error
-    return gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.GPT2])
-
-
 def _add_sizes(writer: GGUFWriter, config: NetworkConfig, settings: ExportSettings) -> None:
-    import gguf
-
-    kinds = {"float32": gguf.LlamaFileType.ALL_F32, "float16": gguf.LlamaFileType.MOSTLY_F16}
-    writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_name(settings.name)
-    writer.add_file_type(kinds[settings.dtype])
-    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    add_kind(writer, settings.name, settings.dtype)
     writer.add_context_length(config.context_length)
     writer.add_embedding_length(config.width)
     writer.add_feed_forward_length(4 * config.width)
@@ -109,18 +71,6 @@ def _add_vocabulary(writer: GGUFWriter, vocabulary: Vocabulary) -> None:
 def _characters(token: bytes) -> str:
     """A token in GPT-2's printable characters for bytes, as llama.cpp's vocabulary needs it."""
     return "".join(CHARACTER_OF[byte] for byte in token)
-
-
-def _write(writer: GGUFWriter, network: GPT2, dtype: str) -> None:
-    """Write the list of tensors, then the tensors one by one, so that only one is copied at a time."""
-    for name, tensor, kind in _tensors(network, dtype):
-        like = cast(tensor[:0], kind, name).numpy()
-        writer.add_tensor_info(name, tuple(tensor.shape), like.dtype, tensor.numel() * like.itemsize)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for name, tensor, kind in _tensors(network, dtype):
-        writer.write_tensor_data(cast(tensor, kind, name).numpy())
 
 
 def _tensors(network: GPT2, dtype: str) -> Iterator[tuple[str, Tensor, str]]:

@@ -8,8 +8,6 @@ from typing import Protocol
 
 from sftframe import option
 
-GGUF_IS_MISSING = "writing GGUF needs the package gguf: pip install 'sftframe[gguf]'"
-
 
 @dataclass(frozen=True, kw_only=True)
 class NanoOptions:

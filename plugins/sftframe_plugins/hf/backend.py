@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sftframe import CausalLM, ModelBackend, ModelError, Tokenizer
+from sftframe_plugins.export import GGUF_IS_MISSING
 from sftframe_plugins.hf.options import Options
 
 if TYPE_CHECKING:
     from sftframe_plugins.hf.loading import Loader
 
 TRANSFORMERS_IS_MISSING = "models of the Hugging Face hub need the package transformers: pip install 'sftframe[hf]'"
-GGUF_IS_MISSING = "writing GGUF needs the package gguf: pip install 'sftframe[gguf]'"
 
 
 class HFBackend(ModelBackend):

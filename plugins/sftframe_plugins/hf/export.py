@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel
 
-from sftframe import ExportSettings, ModelError, Tokenizer
+from sftframe import ExportSettings, Tokenizer
+from sftframe_plugins.export.tensors import cast
+from sftframe_plugins.hf.gguf_file import export_gguf
 from sftframe_plugins.hf.quietness import quiet
 
 CONFIG_FILE = "config.json"
@@ -19,8 +20,6 @@ TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 GENERATION_CONFIG_FILE = "generation_config.json"
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 """Where a tokenizer's folder may have chat templates beside its settings; these come first."""
-
-CONVERTER = "convert_hf_to_gguf.py"
 
 
 def save(folder: Path, module: PreTrainedModel, tokenizer: Tokenizer) -> None:
@@ -107,27 +106,6 @@ def _cast(module: PreTrainedModel, dtype: str) -> dict[str, Tensor]:
     return tensors
 
 
-def cast(tensor: Tensor, dtype: str, name: str) -> Tensor:
-    """The tensor on the CPU in another precision; the same tensor, if nothing changes.
-
-    Args:
-        dtype: torch's name, `float32` or `float16`.
-        name: of the tensor, for messages.
-
-    Raises:
-        ModelError: a number is too large for the dtype.
-    """
-    made = tensor.detach().to("cpu", getattr(torch, dtype))
-    if not made.isfinite().all():
-        largest = tensor.abs().max().item()
-        raise ModelError(
-            f"tensor {name!r} has a weight of size {largest:g}, too large for {dtype}; export with --dtype float32"
-            if dtype != "float32"
-            else f"tensor {name!r} has weights that are not finite; the model is damaged, train it again"
-        )
-    return made
-
-
 def _set_chat_template(folder: Path, tokenizer: Tokenizer, template: str) -> None:
     """Have the tokenizer's files state the template, and no other one."""
     for pattern in TEMPLATE_FILES:
@@ -172,5 +150,8 @@ def _add(path: Path, more: Mapping[str, Any], missing: Mapping[str, Any] | None 
     path.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-EXPORTS: dict[str, Callable[[Path, PreTrainedModel, Tokenizer, ExportSettings], None]] = {"hf": export_huggingface}
+EXPORTS: dict[str, Callable[[Path, PreTrainedModel, Tokenizer, ExportSettings], None]] = {
+    "hf": export_huggingface,
+    "gguf": export_gguf,
+}
 """The function that writes each form."""
