@@ -1,10 +1,12 @@
 """Low-rank adapters on a model's linear maps, through peft; merged into the weights before they are saved.
 
-The module is changed in place. Any module with `nn.Linear` layers works.
+The module is changed in place. Any module with `nn.Linear` layers works. A head whose weight is the embedding's never
+gets an adapter: merging it would change the embedding too.
 """
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 
 import torch
@@ -31,7 +33,7 @@ def check_lora(module: nn.Module, config: LoraConfig) -> None:
         ConfigError: peft is not installed, or no linear map has one of the names in `targets`.
     """
     check_lora_package()
-    _targets(module, config.targets)
+    _targets(module, config.targets)  # a name that is not there is an error
 
 
 _NO_PEFT = "train.lora needs peft: pip install 'sftframe[lora]'"
@@ -61,7 +63,9 @@ class LoraAdapters:
             target_modules=list(_targets(module, config.targets)),
         )
         torch.manual_seed(seed)
-        self._tuner = LoraModel(module, settings, "default")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # peft says that it has seen a Conv1D
+            self._tuner = LoraModel(module, settings, "default")
 
     def merge(self) -> None:
         """Add the adapters to the weights and remove them: the module has its own layers again."""
@@ -69,10 +73,32 @@ class LoraAdapters:
 
 
 def _targets(module: nn.Module, wanted: tuple[str, ...]) -> list[str]:
-    """Last names of the linear maps that get an adapter."""
-    linear = {name.rpartition(".")[2] for name, layer in module.named_modules() if isinstance(layer, nn.Linear)}
-    missing = sorted(set(wanted) - linear)
-    if missing or not linear:
-        known = ", ".join(sorted(linear)) or "none"
+    """Last names of the linear maps that get an adapter: without a wish, all of them except the head."""
+    kinds = _linear_kinds()
+    linear = {name: layer for name, layer in module.named_modules() if isinstance(layer, kinds)}
+    of_embeddings = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Embedding)}
+    possible = {_last(name) for name, layer in linear.items() if id(layer.weight) not in of_embeddings}
+    missing = sorted(set(wanted) - possible)
+    if missing or not possible:
+        known = ", ".join(sorted(possible)) or "none"
         raise ConfigError(f"train.lora.targets: no linear map named {', '.join(missing)}; the model has: {known}")
-    return sorted(wanted or linear)
+    head = _head_of(module)
+    return sorted(wanted or possible - {_last(name) for name, layer in linear.items() if layer is head})
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _head_of(module: nn.Module) -> nn.Module | None:
+    """The map to logits, where the module says which one it is, as those of transformers do."""
+    getter = getattr(module, "get_output_embeddings", None)
+    head = getter() if callable(getter) else None
+    return head if isinstance(head, nn.Module) else None
+
+
+def _linear_kinds() -> tuple[type[nn.Module], ...]:
+    """The layers that are linear maps to peft: torch's, and the transposed one that transformers' GPT-2 has."""
+    from transformers.pytorch_utils import Conv1D  # peft has imported transformers already
+
+    return nn.Linear, Conv1D

@@ -71,3 +71,58 @@ def test_a_check_changes_nothing() -> None:
     assert len(trainable(module)) == 4
     with pytest.raises(ConfigError, match="no linear map named 7"):
         check_lora(module, LoraConfig(targets=("0", "7")))
+
+
+class WithHead(nn.Module):
+    """An embedding, a linear map, and a head that has the embedding's weight or its own."""
+
+    def __init__(self, *, is_tied: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding = nn.Embedding(11, 4)
+        self.inner = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 11, bias=False)
+        if is_tied:
+            self.head.weight = self.embedding.weight
+
+    def get_output_embeddings(self) -> nn.Linear:
+        return self.head
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.inner(self.embedding(ids)))
+        return logits
+
+
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_the_head_gets_no_adapter_unless_it_is_named(is_tied: bool) -> None:
+    module = WithHead(is_tied=is_tied)
+    LoraAdapters(module, LoraConfig(rank=2), seed=1)
+    assert sum(p.numel() for p in trainable(module)) == 2 * (4 + 4)
+
+
+def test_a_head_of_its_own_gets_an_adapter_when_it_is_named() -> None:
+    module = WithHead(is_tied=False)
+    LoraAdapters(module, LoraConfig(rank=2, targets=("head",)), seed=1)
+    assert sum(p.numel() for p in trainable(module)) == 2 * (4 + 11)
+
+
+def test_a_tied_head_cannot_be_named() -> None:
+    with pytest.raises(ConfigError, match="no linear map named head; the model has: inner"):
+        LoraAdapters(WithHead(is_tied=True), LoraConfig(targets=("head",)), seed=1)
+
+
+def test_the_linear_maps_of_the_transposed_kind_get_adapters() -> None:
+    from transformers.pytorch_utils import Conv1D
+
+    torch.manual_seed(0)
+    module = nn.Sequential(Conv1D(6, 4))
+    inputs = torch.randn(3, 4)
+    adapters = LoraAdapters(module, LoraConfig(rank=2), seed=1)
+    assert sum(p.numel() for p in trainable(module)) == 2 * (4 + 6)
+    with torch.no_grad():
+        for parameter in trainable(module):
+            parameter.normal_()
+    tuned = module(inputs)
+    adapters.merge()
+    assert type(module[0]) is Conv1D
+    torch.testing.assert_close(module(inputs), tuned)
