@@ -140,6 +140,8 @@ class FineTuning:
         torch.manual_seed(self._config.seed)
         if not self._keeps_checkpoints:
             self._observer.note("train.keep_checkpoints=0: if this run is stopped, its training starts again")
+        for note in self._model.notes:
+            self._observer.note(note)
         past = go_back(
             self._folder, self._config.train, self._parts, self._observer, is_evaluated=self._validation.is_due
         )

@@ -61,6 +61,11 @@ class CausalLM(ABC):
         return self._is_recomputing and not self._knows_recomputing
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What the user should know about how this model computes, one line each; said once, before it is trained."""
+        return ()
+
+    @property
     def device(self) -> torch.device:
         """The device of the parameters."""
         return next(self.module.parameters()).device

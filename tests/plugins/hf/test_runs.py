@@ -1,75 +1,78 @@
-"""Whole runs with a tiny model of transformers: named by a folder, stopped, and resumed from another place."""
+"""Whole runs on models of transformers: what is said, what is kept, and comparisons between models."""
+
+from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sftframe import RunConfig, load_registry, resume, run
-from sftframe.config import read_toml
-from sftframe.errors import ConfigError
-from sftframe.pipeline import Session
-from sftframe.progress import Observer
-from sftframe.runs import RunStore, read_changed_config
+from sftframe import Observer, RunConfig, run
 
 
-class Killed(BaseException):
-    """The process ends here."""
+class Hearing(Observer):
+    """Keeps what a run says."""
 
+    def __init__(self) -> None:
+        self.notes: list[str] = []
 
-class Stop(Observer):
-    """Ends the run at its third step."""
-
-    steps = 0
-
-    def advance(self, amount=1, **figures):
-        self.steps += "loss" in figures
-        if self.steps == 3:
-            raise Killed
-
-
-def layer(out):
-    return {
-        "model": "hf:./llama",
-        "before": False,
-        "data": {"limit": 20},
-        "train": {"max_steps": 4, "checkpoint_every": 2, "batch_size": 4},
-        "generate": {"max_new_tokens": 2},
-        "threads": 1,
-        "out": out,
-    }
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @pytest.fixture
-def here(llama_original, tmp_path, monkeypatch):
-    """The working directory, with the model in it."""
-    (tmp_path / "here").mkdir()
-    shutil.copytree(llama_original, tmp_path / "here" / "llama")
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "here"
+def layer(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Settings of a short run on a folder with a model."""
+    rows = [{"instruction": f"Say {i}.", "input": "", "output": f"the {i}"} for i in range(24)]
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps(rows), encoding="utf-8")
+
+    def settings(folder: Path, **train: Any) -> dict[str, Any]:
+        return {
+            "model": {"name": f"hf:{folder}"},
+            "prompt": {"name": "phi3"},
+            "data": {"source": str(data)},
+            "train": {"max_steps": 2, "batch_size": 4, **train},
+            "generate": {"max_new_tokens": 4},
+            "device": "cpu",
+        }
+
+    return settings
 
 
-def test_a_run_is_resumed_from_another_place_and_ends_with_the_same_bytes(here, tmp_path, monkeypatch):
-    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    summary = run(RunConfig(**layer(straight)))
-    assert summary.model == "hf:./llama"
-    registry = load_registry()
-    with pytest.raises(Killed):
-        Session.start(layer(stopped), registry, Stop()).run_all()
-    monkeypatch.chdir(tmp_path)
-    resume(stopped, registry=registry)
-    assert read_toml(stopped / "config.toml")["model"] == {
-        "name": f"hf:{here / 'llama'}",
-        "weights": "pretrained",
-        "allow_pickle": False,
-        "ignore_unused": False,
+def test_a_run_says_once_why_batches_are_padded(
+    layer: Callable[..., dict[str, Any]], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    heard = Hearing()
+    run(RunConfig(**layer(make_folder("stablelm")), out=tmp_path / "run"), observer=heard)
+    said = [note for note in heard.notes if "padded" in note]
+    assert said == [
+        "batches of this model are computed padded, which is exact but slower: its layers do not pass arguments on to "
+        "their attention"
+    ]
+
+
+def test_a_compact_model_needs_no_words(
+    layer: Callable[..., dict[str, Any]], llama_original: Path, tmp_path: Path
+) -> None:
+    heard = Hearing()
+    run(RunConfig(**layer(llama_original), out=tmp_path / "run"), observer=heard)
+    assert not [note for note in heard.notes if "padded" in note]
+
+
+def test_adapters_half_precision_and_layers_computed_again_work_together(
+    layer: Callable[..., dict[str, Any]], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    settings = layer(make_folder("qwen2", tie_word_embeddings=True), lora={"rank": 2}, gradient_checkpointing=True) | {
+        "dtype": "bfloat16"
     }
-    weights = [(path / "model" / "model.safetensors").read_bytes() for path in (straight, stopped)]
-    assert weights[0] == weights[1]
-    manifest = json.loads((stopped / "manifest.json").read_text())
-    assert manifest["components"]["model"]["name"] == "hf"
-    assert manifest["weights"]["weights"] == str(here / "llama")
-    assert "transformers" in manifest["versions"]
-    assert read_changed_config(RunStore(stopped), {"model": "hf:./here/llama"}).model.name == f"hf:{here / 'llama'}"
-    with pytest.raises(ConfigError, match=r"^model\.\w+ is .* cannot become"):
-        read_changed_config(RunStore(stopped), {"model": "hf:./elsewhere"})
+    run(RunConfig(**settings, out=tmp_path / "run"))
+    written = (tmp_path / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    losses = [json.loads(line)["loss"] for line in written if "loss" in json.loads(line)]
+    assert len(losses) >= 2
+    from transformers import AutoModelForCausalLM
+
+    tuned = AutoModelForCausalLM.from_pretrained(tmp_path / "run/model")
+    assert tuned.lm_head.weight is tuned.model.embed_tokens.weight
