@@ -289,8 +289,12 @@ def _read_table(data: bytes, label: str, names: FieldNames, delimiter: str) -> E
     rows = csv.reader(io.StringIO(decode(data, label), newline=""), strict=True, delimiter=delimiter)
     values: list[object] = []
     lines: list[int] = []
-    with _long_fields(), _csv_explained(rows, label):
-        header = next(rows, [])
+    line = 1
+    with _long_fields():
+        try:
+            header = next(rows, [])
+        except csv.Error as error:
+            raise _csv_fault(error, label, line, rows.line_num) from None
         if header and re.match(r'\s*(\[\s*)?\{\s*"?$|\s*\[?\s*\{\s*"', header[0]):
             raise DataError(f"{label}: it looks like JSON, expected a table of comma-separated values: name it .json")
         line = rows.line_num + 1
@@ -300,6 +304,8 @@ def _read_table(data: bytes, label: str, names: FieldNames, delimiter: str) -> E
                     values.append(_row(row, header, line))
                     lines.append(line)
                 line = rows.line_num + 1
+        except csv.Error as error:
+            raise _csv_fault(error, label, line, rows.line_num) from None
         finally:  # what is wrong with the header is told before what is wrong with a row
             hint = _header_hint(header, delimiter)
             check_columns(header, f"{label}: line 1", names, hint=hint, entries=values)
@@ -310,7 +316,7 @@ def _row(row: Sequence[str], header: Sequence[str], line: int) -> object:
     if len(row) == len(header):
         return dict(zip(header, row, strict=True))
     return Unreadable(
-        message=f"line {line} has {len(row)} fields, expected {len(header)} as in the header: "
+        message=f"line {line} has {len(row)} field{'s' * (len(row) != 1)}, expected {len(header)} as in the header: "
         'put a field with a comma or a line break in "quotes"',
         reason=f"another number of fields than in the header ({len(header)})",
     )
@@ -532,9 +538,21 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-@contextmanager
-def _csv_explained(rows: Any, label: str) -> Iterator[None]:
-    try:
-        yield
-    except csv.Error as error:
-        raise DataError(f"{label}: not valid CSV at line {rows.line_num}: {error}") from None
+def _csv_fault(error: csv.Error, label: str, start: int, line: int) -> DataError:
+    """The error for a row that cannot be read as a table's row.
+
+    Args:
+        start: the line on which the row begins.
+        line: the line that was read last.
+    """
+    where = f"line {start}" if start == line else f"the row that begins at line {start}"
+    if "unexpected end" in str(error):
+        why = "a quotation mark opens a field and no other one closes it"
+    elif "expected after" in str(error):
+        why = "text follows the quotation mark that closes a field"
+    else:
+        why = str(error)
+    return DataError(
+        f"{label}: not a valid table at {where}: {why}. A field that begins with a quotation mark ends with one, and "
+        'marks inside it are doubled: """Hi,"" she said."'
+    )

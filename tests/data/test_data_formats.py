@@ -192,9 +192,14 @@ def test_a_bad_line_is_told_by_its_number(load: Load, content: str, message: str
             "instruction,output\na,b\n\nc,d, e\n",
             r"line 4 has 3 fields, expected 2 as in the header: .* in \"quotes\"; 1 of 2 entr",
         ),
-        ('instruction,output\n"a\nb",c\nd\n', r"^d\.csv: line 4 has 1 fields, expected 2"),
-        ('instruction,output\na,"b\n', r"^d\.csv: not valid CSV at line 2: unexpected end of data$"),
-        ('instruction,output\n"a"b,c\n', r"^d\.csv: not valid CSV at line 2: ',' expected after '\"'$"),
+        ('instruction,output\n"a\nb",c\nd\n', r"^d\.csv: line 4 has 1 field, expected 2"),
+        ('instruction,output\na,"b\n', r"^d\.csv: not a valid table at line 2: a quotation mark opens a field and no "),
+        (
+            'instruction,output\na,"b\nc,d\n',
+            r"^d\.csv: not a valid table at the row that begins at line 2: a quotation",
+        ),
+        ('instruction,output\n"a"b,c\n', r"^d\.csv: not a valid table at line 2: text follows the quotation mark that"),
+        ('instruction,"output\n', r"^d\.csv: not a valid table at line 1: a quotation mark opens a field"),
     ],
 )
 def test_a_wrong_csv_is_told_by_its_line(load: Load, content: str, message: str) -> None:
