@@ -103,7 +103,7 @@ def test_a_file_with_changed_bytes_gives_rows_or_an_error(suffix: str, changes: 
         (".json", json.dumps({f"k{i}": [] for i in range(10_000)}), "expected a list of objects"),
         (".json", '[{"\\u001b]0;x\\u0007": "a"}]', r"'\x1b]0;x\x07'"),
         (".csv", "instruction\na\n", "no field 'output'"),
-        (".csv", "instruction,output\na\n", "line 2 has 1 fields, expected 2"),
+        (".csv", "instruction,output\na\n", "line 2 has 1 field, expected 2"),
         (".csv", 'instruction,output\n"a,b\n', "not a valid table at line 2"),
         (".csv", "instruction,instruction,output\na,b,c\n", "2 columns are named 'instruction'"),
         (".csv", ",".join(f"c{i}" for i in range(50_000)) + "\n", "… (50000 in all)"),
