@@ -37,6 +37,18 @@ TOOL = replace(TALK, speaker="tool")
             replace(TALK, turns=(), system="Be kind."),
             "a system message, .*'alpaca' .* these write all of it: chatml, llama3, phi3; or leave it out with",
         ),
+        (
+            "alpaca",
+            replace(TALK, system="Be kind.", tools="[1]"),
+            r"earlier exchanges, a system message and tools, which .*: chatml, llama3; or use the data without all "
+            r"that with --set data\.turns=last \(or first, each\) --set data\.fields\.system=false --set data\.fields",
+        ),
+        (
+            "alpaca",
+            replace(TOOL, system="Be kind."),
+            r"earlier exchanges, a system message and what a tool gave back, which .* without all that with "
+            r"--set data\.fields\.system=false --set data\.turns=first \(or each\)$",
+        ),
     ],
 )
 def test_a_style_that_cannot_write_the_data_names_those_that_can(prompt: str, example: Example, says: str) -> None:

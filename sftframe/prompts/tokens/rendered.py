@@ -83,7 +83,11 @@ def render(style: PromptStyle, example: Example) -> Rendered:
     """Turn a style's exceptions into errors that name style and example."""
     try:
         if example.turns and not style.can_converse:
-            raise _unwritten(style, example, "earlier exchanges")
+            single = replace(example, turns=())
+            alone = _missing(style, single, style.render_turns(single))
+            has_tool = any(exchange.speaker == "tool" for exchange in example.exchanges)
+            tool = [_TOOL] if has_tool and _TOOL not in alone else []
+            raise _unwritten(style, example, [_EARLIER, *alone, *tool])
         turns = style.render_turns(example)
         _check_written(style, example, turns)
     except CallError as error:
@@ -121,15 +125,24 @@ def _check_written(style: PromptStyle, example: Example, turns: Sequence[tuple[S
             f"prompt style {style.name!r} gave example {example.index} {num_answers} RESPONSE segments; expected one "
             f"for each of its {len(example.turns) + 1} exchanges"
         )
-    said = "".join(piece.text for piece in pieces if piece.role == Role.SYSTEM)
+    missing = _missing(style, example, turns)
+    if missing:
+        raise _unwritten(style, example, missing)
+
+
+def _missing(style: PromptStyle, example: Example, turns: Sequence[tuple[Sequence[Segment], ...]]) -> list[str]:
+    """What single questions do not have and a rendering lacks."""
+    found = []
+    said = "".join(piece.text for pair in turns for part in pair for piece in part if piece.role == Role.SYSTEM)
     if example.system.strip() not in said:
-        raise _unwritten(style, example, "a system message")
+        found.append(_SYSTEM)
     if example.tools and style.prompt_text(example) == style.prompt_text(replace(example, tools="")):
-        raise _unwritten(style, example, "tools")
+        found.append(_TOOLS)
     for exchange, (prompt, _) in zip(example.exchanges, turns, strict=True):
         given = "".join(piece.text for piece in prompt if piece.role == Role.TOOL)
         if exchange.speaker == "tool" and exchange.instruction.strip() not in given:
-            raise _unwritten(style, example, "what a tool gave back")
+            return [*found, _TOOL]
+    return found
 
 
 def writes(style: PromptStyle, example: Example) -> bool:
@@ -150,16 +163,21 @@ class UnwrittenError(Exception):
         self.way_out = way_out
 
 
+_EARLIER, _SYSTEM, _TOOLS, _TOOL = "earlier exchanges", "a system message", "tools", "what a tool gave back"
 _WAYS_OUT = {
-    "earlier exchanges": "or use single exchanges with --set data.turns=last (or first, each)",
-    "a system message": "or leave it out with --set data.fields.system=false",
-    "tools": "or leave them out with --set data.fields.tools=false",
-    "what a tool gave back": "or use single questions with --set data.turns=first (or each)",
+    _EARLIER: ("use single exchanges", "data.turns=last (or first, each)"),
+    _SYSTEM: ("leave it out", "data.fields.system=false"),
+    _TOOLS: ("leave them out", "data.fields.tools=false"),
+    _TOOL: ("use single questions", "data.turns=first (or each)"),
 }
 """What a style may not write, and how to use the data without it."""
 
 
-def _unwritten(style: PromptStyle, example: Example, what: str) -> DataError:
-    error = DataError(f"example {example.index} has {what}, which prompt style {style.name!r} does not write")
-    error.__cause__ = UnwrittenError(example, _WAYS_OUT[what])
+def _unwritten(style: PromptStyle, example: Example, missing: Sequence[str]) -> DataError:
+    *others, last = missing
+    listed = f"{', '.join(others)} and {last}" if others else last
+    error = DataError(f"example {example.index} has {listed}, which prompt style {style.name!r} does not write")
+    ways = [_WAYS_OUT[what] for what in missing if not (what is _EARLIER and _TOOL in missing)]
+    words = ways[0][0] if len(ways) == 1 else "use the data without all that"
+    error.__cause__ = UnwrittenError(example, f"or {words} with {' '.join(f'--set {way}' for _, way in ways)}")
     return error

@@ -132,7 +132,7 @@ def test_what_a_file_does_not_write_is_refused_with_a_way_out(style_of):
 def test_without_joined_turns_a_list_writes_single_exchanges(style_of):
     style = style_of("x.toml", 'segments = ["instruction", "input", { template = "\\n" }, "response"]')
     assert not style.can_converse
-    with pytest.raises(DataError, match="has earlier exchanges, which prompt style"):
+    with pytest.raises(DataError, match="has earlier exchanges and what a tool gave back, which prompt style"):
         encode_prompts([replace(TALK, system="", tools="")], style, None)
 
 

@@ -142,7 +142,9 @@ def test_what_is_left_begins_with_a_question_of_the_user(tokenizer: Tokenizer) -
 def test_earlier_exchanges_are_refused_by_a_style_that_does_not_write_them(
     tokenizer: Tokenizer, framed: Callable[..., PromptStyle]
 ) -> None:
-    with pytest.raises(DataError, match="example 5 has earlier exchanges, which prompt style 'framed' does not"):
+    with pytest.raises(
+        DataError, match="example 5 has earlier exchanges and a system message, which prompt style 'framed'"
+    ):
         rows(tokenizer, framed(), EXAMPLE)
 
 
