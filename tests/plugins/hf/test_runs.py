@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sftframe import Observer, RunConfig, run
+from sftframe import Observer, RunConfig, load_registry, run
+from sftframe.ablation import Ablation, AblationObserver, make_plan, read_request
 
 
 class Hearing(Observer):
@@ -76,3 +77,19 @@ def test_adapters_half_precision_and_layers_computed_again_work_together(
 
     tuned = AutoModelForCausalLM.from_pretrained(tmp_path / "run/model")
     assert tuned.lm_head.weight is tuned.model.embed_tokens.weight
+
+
+def test_models_are_compared_in_an_ablation(
+    layer: Callable[..., dict[str, Any]], make_folder: Callable[..., Path], llama_original: Path, tmp_path: Path
+) -> None:
+    """Arms are the models' names as they were given; the likelihood of a byte compares their tokenizers too."""
+    names = [f"hf:{llama_original}", f"hf:{make_folder('gpt2', tokens=262)}", "gpt2-nano"]
+    settings = layer(llama_original) | {"ablate": {"model": names, "seeds": 1}}
+    registry = load_registry()
+    plan = make_plan(read_request(settings), registry)
+    ablation = Ablation.start(plan, registry, tmp_path / "grid")
+    ablation.run(AblationObserver())
+    assert [arm.name for arm in plan.grid.arms] == names
+    summaries = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "grid").rglob("summary.json")]
+    assert len(summaries) == 3
+    assert len({summary["after"]["response_nll_per_byte"] for summary in summaries}) == 3
