@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +15,7 @@ from sftframe_plugins.hf.options import Options
 if TYPE_CHECKING:
     from sftframe_plugins.hf.loading import Loader
 
-TRANSFORMERS_IS_MISSING = "models of the Hugging Face hub need the package transformers: pip install 'sftframe[hf]'"
+OLDEST_TRANSFORMERS = 5
 
 
 class HFBackend(ModelBackend):
@@ -55,8 +56,7 @@ class HFBackend(ModelBackend):
         return self._loader().identity
 
     def _loader(self, saved: Path | None = None) -> Loader:
-        if find_spec("transformers") is None:
-            raise ModelError(TRANSFORMERS_IS_MISSING)
+        _check_transformers()
         from sftframe_plugins.hf.loading import Loader
 
         if saved is not None:
@@ -64,3 +64,20 @@ class HFBackend(ModelBackend):
         if self._own_loader is None:
             self._own_loader = Loader(self.options)
         return self._own_loader
+
+
+def _check_transformers() -> None:
+    """Check that transformers is there and new enough; it is not imported.
+
+    Raises:
+        ModelError: it is not; the message says what to install.
+    """
+    try:
+        found = version("transformers")
+    except PackageNotFoundError:
+        raise ModelError("the model backend hf needs the package transformers: pip install 'sftframe[hf]'") from None
+    if int(found.partition(".")[0]) < OLDEST_TRANSFORMERS:
+        raise ModelError(
+            f"the model backend hf needs transformers {OLDEST_TRANSFORMERS} or newer, found {found}: "
+            "pip install -U 'sftframe[hf]'"
+        )

@@ -44,11 +44,24 @@ def read_configuration(folder: Path, name: str) -> Any:
             config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except THEIR_ERRORS as error:
         raise ModelError(f"{folder / CONFIG} is no valid configuration: {one_line(error)}") from error
+    _forget_instructions(config)
     if config.is_encoder_decoder:
         raise ModelError(f"{name} {_encoder_decoder(config.model_type)}")
     if not _is_of_text_alone(config):
         raise ModelError(f"{name} {_OTHER_INPUT}")
     return config
+
+
+_INSTRUCTIONS = ("auto_map", "fusion_config", "transformers_weights")
+"""What a `config.json` may tell the library to load or replace; a network needs none of it."""
+
+
+def _forget_instructions(config: Any) -> None:
+    """Leave only what describes the network: an implementation may be named by a repository with code."""
+    config._attn_implementation = None
+    config._experts_implementation = None
+    for name in _INSTRUCTIONS:
+        vars(config).pop(name, None)
 
 
 def _is_of_text_alone(config: Any) -> bool:

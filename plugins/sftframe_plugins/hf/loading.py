@@ -6,7 +6,6 @@ This is the part of the backend that needs torch and transformers; `backend` imp
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,8 @@ from sftframe_plugins.hf.options import Options
 from sftframe_plugins.hf.quietness import quiet
 from sftframe_plugins.hf.sources import Folder, Source, open_source
 from sftframe_plugins.hf.tokenizer import HFTokenizer
+
+GENERATION = "generation_config.json"
 
 UNBOUND_CONTEXT = 2048
 """The most positions of a row where the model has no limit, as a state space model: a longer row costs memory only."""
@@ -108,22 +109,20 @@ class Loader:
 
     def _pretrained(self, dtype: torch.dtype) -> Any:
         """The network with the weights of the source, every one of them in its place."""
-        found = self._source.checkpoint(allow_pickle=self._options.allow_pickle)
+        tensors = self._source.checkpoint(allow_pickle=self._options.allow_pickle).tensors()
         try:
-            module, report = transformers.AutoModelForCausalLM.from_pretrained(
-                found.folder,
-                trust_remote_code=False,
-                use_safetensors=not found.is_pickle,
-                weights_only=True,  # no code of a pickle is run
+            # the library sees no folder, in which it would look for adapters and for other forms of weights
+            module, report = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(self.config)].from_pretrained(
+                None,
+                config=self.config,
+                state_dict=tensors,
                 dtype=dtype,
                 ignore_mismatched_sizes=True,  # they are in the report
                 output_loading_info=True,
             )
-        except pickle.UnpicklingError as error:
-            raise ModelError(
-                f"{found.files[0]} contains more than tensors, or is damaged: it is not loaded, because that could run "
-                "any code; look for a revision with safetensors"
-            ) from error
+            if self._source.find(GENERATION) is not None:
+                folder = self._source.config_folder()
+                module.generation_config = transformers.GenerationConfig.from_pretrained(folder)
         except THEIR_ERRORS as error:
             raise ModelError(f"{self._source} cannot be loaded: {one_line(error)}") from error
         self._check_names(module, report)
@@ -165,7 +164,7 @@ class Loader:
         module.eval()
         try:
             with torch.no_grad():  # a buffer that is made in inference mode could not be used in training
-                logits = torch.cat([module(input_ids=row[None], use_cache=False).logits for row in rows]).float()
+                logits = module(input_ids=rows, use_cache=False).logits.float()  # (2, T, V)
         except THEIR_ERRORS as error:
             raise ModelError(f"{self._source} cannot compute a row of four tokens: {one_line(error)}") from error
         difference = (logits[0] - logits[1]).abs().amax(dim=-1)  # (T,)

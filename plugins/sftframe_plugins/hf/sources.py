@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sftframe import ModelError
-from sftframe_plugins.hub.checkpoints import INDEX_FILE, check_file, check_shards, shards_of
+from sftframe_plugins.hub.checkpoints import INDEX_FILE, check_file, check_shards, read_file, shards_of
 from sftframe_plugins.hub.folders import adapter_advice, inner_model, is_dir
 from sftframe_plugins.hub.repository import CONFIG, MissingFileError, Repository
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")
 """One of them is there, or there is no tokenizer."""
@@ -45,14 +50,36 @@ _PICKLES = _Form("pytorch_model.bin", "pytorch_model.bin.index.json", "bin")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The files of the weights, all in one folder with `config.json`."""
+    """The files of the weights."""
 
     files: tuple[Path, ...]
     is_pickle: bool = False
 
-    @property
-    def folder(self) -> Path:
-        return self.files[0].parent
+    def tensors(self) -> dict[str, Tensor]:
+        """All weights by name; those in safetensors are read when they are used.
+
+        Raises:
+            ModelError: a file is damaged, or a pickle contains anything but tensors.
+        """
+        return {name: tensor for path in self.files for name, tensor in self._read(path).items()}
+
+    def _read(self, path: Path) -> Mapping[str, Tensor]:
+        return _read_pickle(path) if self.is_pickle else read_file(path)
+
+
+def _read_pickle(path: Path) -> Mapping[str, Tensor]:
+    import torch
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)  # no code of the file is run
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+        raise ModelError(
+            f"{path} contains more than tensors, or is damaged: it is not loaded, because that could run any code; "
+            "look for a revision with safetensors"
+        ) from error
+    if not isinstance(found, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
+        raise ModelError(f"{path} is no state dict: expected tensors by name; look for a revision with safetensors")
+    return found
 
 
 class Source(ABC):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -205,6 +206,41 @@ def test_a_file_is_no_folder(folder):
     assert refusal(folder / "model.safetensors").endswith("name the folder that it is in, with its config.json")
 
 
-def test_without_transformers_the_message_says_what_to_install(folder, monkeypatch):
-    monkeypatch.setattr("sftframe_plugins.hf.backend.find_spec", lambda name: None)
-    assert refusal(folder).endswith("pip install 'sftframe[hf]'")
+def test_without_transformers_the_message_says_what_to_install(folder, tmp_path, monkeypatch):
+    def installed(number):
+        site = tmp_path / number
+        (site / f"transformers-{number}.dist-info").mkdir(parents=True)
+        metadata = f"Metadata-Version: 2.1\nName: transformers\nVersion: {number}\n"
+        (site / f"transformers-{number}.dist-info" / "METADATA").write_text(metadata)
+        return str(site)
+
+    monkeypatch.setattr("sys.path", [installed("4.57.1"), *sys.path])
+    assert refusal(folder).endswith("needs transformers 5 or newer, found 4.57.1: pip install -U 'sftframe[hf]'")
+    monkeypatch.setattr("sys.path", [path for path in sys.path if "site-packages" not in path][1:])
+    assert refusal(folder).endswith("needs the package transformers: pip install 'sftframe[hf]'")
+
+
+def test_nothing_in_a_config_names_code_that_is_loaded(folder, tmp_path):
+    configure(
+        folder,
+        attn_implementation="acme/attention",
+        _attn_implementation="acme/attention",
+        experts_implementation="acme/experts",
+        transformers_weights="other.safetensors",
+        fusion_config={"acme": True},
+        auto_map={"AutoModelForCausalLM": "acme--modeling.Own"},
+    )
+    module = HFBackend(Options(repo=str(folder))).load(device="cpu", dtype="float32", seed=1).module
+    assert module.config._attn_implementation == "sdpa"
+    module.save_pretrained(tmp_path / "saved")
+    assert "acme" not in (tmp_path / "saved" / "config.json").read_text()
+
+
+def test_an_adapter_beside_the_weights_is_not_taken_for_another_model(folder):
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "acme/other", "peft_type": "LORA"}')
+    HFBackend(Options(repo=str(folder))).load(device="cpu", dtype="float32", seed=1)
+
+
+def test_a_damaged_generation_config_is_refused(folder):
+    (folder / "generation_config.json").write_text("{")
+    assert "cannot be loaded: " in refusal(folder, "load")
