@@ -26,10 +26,10 @@ from sftframe.config import Layer, option_fields
 from sftframe.data import absolute_source, load_examples, split
 from sftframe.device import choose_device, set_up_threads
 from sftframe.errors import ConfigError, suggestion
-from sftframe.pipeline import Components, check_resources, prepare_data, resolve
+from sftframe.pipeline import Components, check_resources, chooses_prompt, prepare_data, resolve
 from sftframe.plugins import SEAMS
 from sftframe.progress import Observer
-from sftframe.prompts import file_style, prompt_file
+from sftframe.prompts import OWN, file_style, prompt_file
 from sftframe.registry import Registry, Seam
 from sftframe.training import training_parts
 
@@ -126,6 +126,9 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
         raise ConfigError(f"ablate.baseline: no arm {baseline!r}{suggestion(baseline, names)}")
     texts = _prompt_texts(request)
     grid = replace(grid, arms=tuple(_with_prompt_text(arm, texts) for arm in grid.arms))
+    if is_run:
+        is_open = "model" in varied and "prompt" not in varied and not chooses_prompt(request.base)
+        grid = replace(grid, arms=tuple(_with_own_prompt(arm, registry, is_open=is_open) for arm in grid.arms))
     tuned = flat_axes(request.config.tune, of="tune")
     check_tunable(tuned, request.axes, base)
     tried = _tried(grid, tuned, has_option)
@@ -195,7 +198,12 @@ def _with_named_components(base: Layer, registry: Registry, varied: Collection[s
     config = resolve(base, registry)
     named = {seam: {"name": getattr(config, seam).name} for seam in SEAMS if seam not in varied}
     whole = {**base, **{seam: {**name, **base.get(seam, {})} for seam, name in named.items()}}
-    return {**whole, "prompt": config.prompt.model_dump(mode="json")} if prompt_file(config.prompt.name) else whole
+    return {**whole, "prompt": config.prompt.model_dump(mode="json")} if _has_text(config.prompt.name) else whole
+
+
+def _has_text(prompt: str) -> bool:
+    """Whether a prompt style is a text that a run keeps."""
+    return prompt == OWN or prompt_file(prompt) is not None
 
 
 def _prompt_texts(request: Request) -> dict[str, str]:
@@ -213,6 +221,22 @@ def _with_prompt_text(arm: Arm, texts: Mapping[str, str]) -> Arm:
     if style["name"] not in texts:
         return arm
     return replace(arm, layer={**arm.layer, "prompt": {**style, "content": texts[style["name"]]}})
+
+
+def _with_own_prompt(arm: Arm, registry: Registry, *, is_open: bool) -> Arm:
+    """The arm with the text of its model's own chat template, if that is its prompt style.
+
+    Args:
+        is_open: no style is chosen, so each model takes its own template if it has one.
+    """
+    style = arm.layer["prompt"]
+    if not is_open and (style["name"] != OWN or "content" in style):
+        return arm
+    given = {key: value for key, value in style.items() if key != "name" or not is_open}
+    config = resolve({**arm.layer, "prompt": given}, registry)
+    if config.prompt.name != OWN:
+        return arm
+    return replace(arm, layer={**arm.layer, "prompt": config.prompt.model_dump(mode="json")})
 
 
 def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:

@@ -138,7 +138,7 @@ _FLAGS = (
         "--prompt",
         str,
         "prompt.name",
-        "Prompt style, or a file with one. Default: alpaca.",
+        "Prompt style, or a file with one. Default: own, the model's chat template, if it has one; else alpaca.",
         _PIECES,
         "NAME",
         components("prompt"),

@@ -250,7 +250,7 @@ class RunConfig(Section):
     """
 
     prompt: Choice = Choice(name="alpaca")
-    """prompt style"""
+    """prompt style; `own` is the model's own chat template, and is the default for a model that has one"""
     collate: CollateChoice = CollateChoice(name="mask-pad")
     """collate strategy"""
     model: Choice = Choice(name="gpt2-nano")

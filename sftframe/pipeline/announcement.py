@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 from sftframe.config import DataConfig, RunConfig
@@ -17,7 +18,7 @@ from sftframe.data import (
 )
 from sftframe.pipeline.setup import Setup
 from sftframe.progress import Observer
-from sftframe.prompts import control_tokens_in
+from sftframe.prompts import OWN, control_tokens_in
 from sftframe.records import Example
 
 _USUAL_SHAPE = "instruction/input/output"
@@ -31,6 +32,8 @@ def announce(setup: Setup, observer: Observer) -> None:
         f"model {config.model.name} · prompt {config.prompt.name} · collate {config.collate.name} · "
         f"judge {config.judge.name} · data {config.data.source} · seed {config.seed}"
     )
+    if config.prompt.name == OWN:
+        observer.note(_about_own_prompt(config))
     observer.note(
         f"{len(parts.train)} train, {len(parts.test)} test and {len(parts.validation)} validation examples; "
         f"tokens: mean {lengths.mean:.1f}, longest {lengths.longest}, at most {lengths.max_length}"
@@ -82,6 +85,12 @@ def _about_torn_groups(data: DataConfig, parts: Split) -> Iterator[str]:
         yield f"{told}: parts that have a file or entries of their own are kept as they are"
     else:
         yield f"{told}; data.keep_groups_together=true keeps every group in one part"
+
+
+def _about_own_prompt(config: RunConfig) -> str:
+    variables = config.prompt.options.get("variables") or {}
+    given = "".join(f", with {name}={json.dumps(value)}" for name, value in variables.items())
+    return f"prompt {OWN} is the model's own chat template{given}; --prompt alpaca (or another) takes other words"
 
 
 def _about_words(setup: Setup) -> Iterator[str]:

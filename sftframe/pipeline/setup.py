@@ -18,7 +18,7 @@ from sftframe.inference import generation_settings
 from sftframe.plugins import CausalLM, CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
 from sftframe.plugins.decoding import check_fits
 from sftframe.progress import Observer
-from sftframe.prompts import prompt_file
+from sftframe.prompts import OWN, OwnTemplate, prompt_file
 from sftframe.prompts.tokens import (
     LengthReport,
     TokenStore,
@@ -48,7 +48,7 @@ def resolve(layer: Layer, registry: Registry) -> RunConfig:
     except ConfigError:
         _check_proposed(backend)
         raise
-    return _with_kept_prompt(config, registry)
+    return _with_kept_prompt(_with_own_prompt(config, registry, is_chosen=chooses_prompt(layer)), registry)
 
 
 def with_own_defaults(layer: Layer, registry: Registry) -> Layer:
@@ -88,9 +88,40 @@ def _check_proposed(backend: type[ModelBackend]) -> None:
         raise PluginError(f"model backend {backend.name!r} proposes a default that is not valid: {error}") from error
 
 
+def chooses_prompt(layer: Layer) -> bool:
+    """Whether a layer names a prompt style."""
+    chosen = layer.get(Seam.PROMPT.value)
+    return chosen is not None and (not isinstance(chosen, Mapping) or "name" in chosen)
+
+
+def _with_own_prompt(config: RunConfig, registry: Registry, *, is_chosen: bool) -> RunConfig:
+    """Take the model's own chat template if it has one and no other style is chosen."""
+    if (is_chosen and config.prompt.name != OWN) or "content" in config.prompt.options:
+        return config
+    content = _own_template(config, registry)
+    if content is not None:
+        return config.model_copy(update={"prompt": Choice(name=OWN, **{**config.prompt.options, "content": content})})
+    if is_chosen:
+        raise ConfigError(
+            f"--prompt {OWN}: model {config.model.name} has no chat template of its own; choose another style with "
+            "--prompt, for instance alpaca"
+        )
+    return config
+
+
+def _own_template(config: RunConfig, registry: Registry) -> str | None:
+    """The model's own chat template as a run keeps it; None if the model has none."""
+    backend = registry.find(Seam.MODEL, config.model.name)
+    assert issubclass(backend, ModelBackend)
+    if backend.tokenizer_folder is ModelBackend.tokenizer_folder:
+        return None  # most backends: none is made, since that may take time
+    folder = registry.model_backend(config.model.name, config.model.options).tokenizer_folder()
+    return None if folder is None else OwnTemplate.text_in(folder)
+
+
 def _with_kept_prompt(config: RunConfig, registry: Registry) -> RunConfig:
     """Add the text of a prompt style's file to the options, so that the run does not need the file again."""
-    if prompt_file(config.prompt.name) is None:
+    if prompt_file(config.prompt.name) is None and config.prompt.name != OWN:
         return config
     style = registry.prompt_style(config.prompt.name, config.prompt.options)
     return config.model_copy(update={"prompt": Choice(name=style.name, **asdict(style.options))})

@@ -122,7 +122,10 @@ class Tokenizer(ABC):
 
     @property
     def begin_ids(self) -> tuple[int, ...]:
-        """Control ids that the model expects before every text, such as that of `<s>`; by default none."""
+        """Control ids that the model expects before every text, such as that of `<s>`; by default none.
+
+        Only a tokenizer that `reads_control_names` may have them; `control_tokens` has their names.
+        """
         return ()
 
     def encode_segments(self, texts: Sequence[Sequence[Segment]]) -> Sequence[tuple[list[int], Integers]]:
@@ -230,6 +233,11 @@ class PromptStyle(Component):
     def stop_strings(self) -> tuple[str, ...]:
         """Texts that end an answer, in addition to the end token; by default the style's own closing tags."""
         return ()
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja chat template that writes the same, for exports; None = sftframe makes one from the style."""
+        return None
 
     @property
     def is_trimming(self) -> bool:

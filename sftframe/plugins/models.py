@@ -195,6 +195,16 @@ class ModelBackend(Component):
             ModelError: weights or tokenizer are missing, damaged, or do not fit each other.
         """
 
+    def tokenizer_folder(self, saved: Path | None = None) -> Path | None:
+        """The folder of the tokenizer's files in Hugging Face's form; None = it has none.
+
+        If there is a chat template among them, it is the prompt style `own`, which is used unless another is chosen.
+
+        Raises:
+            ModelError: the files cannot be found or downloaded.
+        """
+        return None
+
     def training_bytes(self, num_positions: int, *, trains_all: bool, is_recomputing: bool) -> int | None:
         """About how much memory a training step in float32 with AdamW takes; None = not known.
 

@@ -15,6 +15,7 @@ from sftframe.prompts.rendering import Rendering
 from sftframe.records import Example, Role, Segment
 
 _CONFIG = "tokenizer_config.json"
+_TEMPLATE = "chat_template.jinja"
 
 
 def read_tokenizer_files(path: Path) -> str:
@@ -24,22 +25,38 @@ def read_tokenizer_files(path: Path) -> str:
         ConfigError: there is no such file, it does not belong to a tokenizer, or it has no chat template.
     """
     config_path = path / _CONFIG if path.is_dir() else path
+    if path.is_dir() and not config_path.is_file() and (path / _TEMPLATE).is_file():
+        config_path = path / _TEMPLATE
     is_template = config_path.suffix != ".json"
     config = {} if is_template else _read_json(config_path)
-    templates = read_text(config_path) if is_template else _template_beside(config_path.parent, config)
+    templates = read_text(config_path) if is_template else _templates_beside(config_path.parent, config)
     if not templates:
         raise ConfigError(
             f"{config_path} has no chat_template, and there is no chat_template.jinja next to it: the tokenizer of an "
             "instruction-tuned model has one"
         )
-    document = {"chat_template": _by_name(templates, config_path), "tokens": _tokens(config)}
+    map_path = config_path.parent / "special_tokens_map.json"
+    tokens = _tokens(_read_json(map_path)) if map_path.is_file() else {}
+    document = {"chat_template": _by_name(templates, config_path), "tokens": tokens | _tokens(config)}
     return json.dumps(document, ensure_ascii=False, indent=1)
 
 
-def _template_beside(folder: Path, config: Mapping[str, Any]) -> Any:
-    jinja, separate = folder / "chat_template.jinja", folder / "chat_template.json"
+def has_chat_template(folder: Path) -> bool:
+    """Whether a tokenizer's folder has a chat template.
+
+    Raises:
+        ConfigError: a file cannot be read.
+    """
+    config = _read_json(folder / _CONFIG) if (folder / _CONFIG).is_file() else {}
+    return bool(_templates_beside(folder, config))
+
+
+def _templates_beside(folder: Path, config: Mapping[str, Any]) -> Any:
+    jinja, separate = folder / _TEMPLATE, folder / "chat_template.json"
     if jinja.is_file():
-        return read_text(jinja)
+        others = sorted((folder / "additional_chat_templates").glob("*.jinja"))
+        named = [("default", jinja), *((path.stem, path) for path in others)]
+        return [{"name": name, "template": read_text(path)} for name, path in named]
     if separate.is_file():
         return _read_json(separate).get("chat_template")
     return config.get("chat_template")
@@ -79,14 +96,20 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 
 class ChatLayout:
-    """What a chat template says."""
+    """What a chat template says.
 
-    def __init__(self, options: ChatOptions) -> None:
+    Args:
+        is_exact: the text is exactly the template's, see `attribute_conversation`.
+    """
+
+    def __init__(self, options: ChatOptions, *, is_exact: bool = False) -> None:
         templates, tokens = _document(options.content)
         if options.template not in templates:
             raise ConfigError(f"no chat template {options.template!r}{suggestion(options.template, templates)}")
+        self.source = templates[options.template]
+        self._is_exact = is_exact
         try:
-            self._template = Rendering("hf", templates[options.template])
+            self._template = Rendering("hf", self.source)
         except ConfigError as error:
             raise ConfigError(f"chat template, {error}") from error
         self._names = {"tools": None, "documents": None, **tokens, **options.variables}
@@ -96,7 +119,12 @@ class ChatLayout:
         """The example's pieces. Raises ConfigError where a character's role is not certain."""
         if example.system or example.tools or example.speaker != "user":
             return self.conversation(example)
-        return attribute(example, self._render, has_prompt=True)
+        return attribute(example, self._render, has_prompt=True, is_exact=self._is_exact)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names that the template reads and does not set."""
+        return self._template.names
 
     def conversation(self, example: Example) -> list[Segment]:
         """The pieces of a conversation, rendered once and as a whole: a template may write earlier turns differently.
@@ -110,6 +138,7 @@ class ChatLayout:
             self._rendered,
             has_prompt=True,
             eos=str(self._names.get("eos_token") or ""),
+            is_exact=self._is_exact,
         )
 
     def _said(self, example: Example, wrap: Wrap) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sftframe.errors import ConfigError, brief
@@ -28,6 +29,7 @@ def attribute_conversation(
     *,
     has_prompt: bool,
     eos: str = "",
+    is_exact: bool = False,
 ) -> list[Segment]:
     """The segments of a template's text of a whole conversation, with the closing tag of each answer as `END`.
 
@@ -36,6 +38,8 @@ def attribute_conversation(
         has_prompt: the template renders the prompt itself; else the prompt is what comes before the last answer, and
             white space after an answer or its tag stands between exchanges.
         eos: what the template may write after the last answer's tag alone.
+        is_exact: as in `attribute`, for the last answer; and white space that the prompt at inference leaves out before
+            it is part of the earlier answers too.
 
     Raises:
         ConfigError: a character's role is not certain, or an earlier answer is not closed like the last one.
@@ -52,7 +56,10 @@ def attribute_conversation(
             continue
         for answer in dict.fromkeys((shown, shown.strip())):
             if marks.without(whole).replace(marks.answer, answer) == plain:
-                return _attributed(marks, example, whole, asked, eos)
+                is_trimmed = is_exact and answer != shown
+                text = example.output.strip() if is_trimmed else example.output
+                pieces, lead = _attributed(marks, example, whole, asked, eos, text)
+                return _led(pieces, lead) if is_exact else pieces
     raise ConfigError(
         f"the template changes a text of the conversation in example {example.index}, or leaves one out, so the roles "
         f"of the characters are not certain; {_SINGLE}"
@@ -60,8 +67,9 @@ def attribute_conversation(
 
 
 def _attributed(
-    marks: ConversationMarks, example: Example, whole: str, asked: Sequence[str], eos: str
-) -> list[Segment]:
+    marks: ConversationMarks, example: Example, whole: str, asked: Sequence[str], eos: str, answer: str
+) -> tuple[list[Segment], str]:
+    """The pieces, and what stands before the last answer and not in the prompt at inference."""
     before, _, after = whole.partition(marks.answer)
     if after != marks.without(after):
         raise ConfigError(f"the template writes a text of example {example.index} after its last answer")
@@ -72,7 +80,18 @@ def _attributed(
     tags = [tag for tag in dict.fromkeys((after, after.removesuffix(eos), after.strip())) if tag]
     closed = list(_closed(pieces, tags, example))
     end = [Segment(Role.END, after)] if after else []
-    return [*closed, Segment(Role.RESPONSE, lead + example.output), *end]
+    return [*closed, Segment(Role.RESPONSE, lead + answer), *end], lead
+
+
+def _led(pieces: Sequence[Segment], lead: str) -> list[Segment]:
+    """The pieces in which the lead belongs to the earlier answers too, and not to the words before them."""
+    found = list(pieces)
+    last = max(place for place, piece in enumerate(pieces) if piece.role is Role.RESPONSE)
+    for place, (before, piece) in enumerate(pairwise(pieces[:last])):
+        if piece.role is Role.RESPONSE and before.role is Role.TEMPLATE and lead and before.text.endswith(lead):
+            found[place] = Segment(Role.TEMPLATE, before.text.removesuffix(lead))
+            found[place + 1] = Segment(Role.RESPONSE, lead + piece.text)
+    return found
 
 
 _MARKED = (Role.SYSTEM, Role.INSTRUCTION, Role.INPUT, Role.TOOL, Role.RESPONSE)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sftframe.errors import ConfigError
 from sftframe.plugins import PromptStyle
 from sftframe.prompts.files import (
+    OWN,
     ChatOptions,
     FileName,
     JinjaOptions,
@@ -23,6 +24,9 @@ from sftframe.prompts.files import (
 )
 from sftframe.prompts.segment_lists import SegmentList, parse_segments
 from sftframe.records import Example, Role, Segment, Turn
+
+if TYPE_CHECKING:
+    from sftframe.prompts.chat_templates import ChatLayout
 
 
 class FilePromptStyle(PromptStyle):
@@ -160,11 +164,72 @@ class _ChatTemplate(FilePromptStyle):
 
     def conversation(self, example: Example) -> Sequence[Segment]:
         """Rendered as a whole."""
+        return _with_clean_border(self._explained(lambda: self._chat.conversation(example)))
+
+    @property
+    def _chat(self) -> ChatLayout:
         from sftframe.prompts.chat_templates import ChatLayout
 
-        layout = self._layout
-        assert isinstance(layout, ChatLayout)
-        return _with_clean_border(self._explained(lambda: layout.conversation(example)))
+        assert isinstance(self._layout, ChatLayout)
+        return self._layout
+
+
+class OwnTemplate(_ChatTemplate):
+    """The chat template of the model that is trained; its text comes in the option `content`.
+
+    It writes what transformers' `apply_chat_template` writes: an answer is trimmed if the template trims it, and white
+    space at the end of the prompt stays there.
+    """
+
+    name = OWN
+    summary = "the model's own chat template"
+    path = Path(OWN)
+
+    @classmethod
+    def read(cls) -> str:
+        raise ConfigError("no model with a chat template of its own is chosen; choose another style with --prompt")
+
+    @classmethod
+    def text_in(cls, folder: Path) -> str | None:
+        """What the option `content` keeps of a tokenizer's folder; None if it has no chat template."""
+        from sftframe.prompts.chat_templates import has_chat_template, read_tokenizer_files
+
+        return read_tokenizer_files(folder) if has_chat_template(folder) else None
+
+    def layout(self) -> Layout:
+        """Thinking is off if the template would otherwise ask for it and train answers without it."""
+        from sftframe.prompts.chat_templates import ChatLayout
+
+        layout = ChatLayout(self.options, is_exact=True)
+        known = [name for name in _THINKING if name in layout.names and name not in self.options.variables]
+        if not known or _is_usable(layout):
+            return layout
+        self.options = dataclasses.replace(
+            self.options, variables={**self.options.variables, **dict.fromkeys(known, False)}
+        )
+        return ChatLayout(self.options, is_exact=True)
+
+    def segments(self, example: Example) -> Sequence[Segment]:
+        return self._explained(lambda: self._layout.segments(example))
+
+    def conversation(self, example: Example) -> Sequence[Segment]:
+        return self._explained(lambda: self._chat.conversation(example))
+
+    @property
+    def chat_template(self) -> str:
+        return self._chat.source
+
+
+_THINKING = ("enable_thinking", "thinking")
+"""Names by which public chat templates switch reasoning on and off."""
+
+
+def _is_usable(layout: ChatLayout) -> bool:
+    try:
+        layout.segments(_PROBES[0])
+    except ConfigError:
+        return False
+    return True
 
 
 _BASES: dict[str, type[FilePromptStyle]] = {"toml": _SegmentList, "jinja": _JinjaTemplate, "hf": _ChatTemplate}

@@ -20,6 +20,10 @@ _ORDINARY = ("tokenizer_config", "chat_template")
 """The same file names in every Hugging Face repository; there the folder's name is used."""
 
 
+OWN = "own"
+"""The prompt style that is the chat template of the model itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileName:
     """A file that is meant to be a prompt style."""

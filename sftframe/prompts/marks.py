@@ -81,11 +81,13 @@ class Marks:
         return list(dict.fromkeys((f"{mark}{text}{self.close}", trimmed)))
 
 
-def attribute(example: Example, render: Render, *, has_prompt: bool = False) -> list[Segment]:
+def attribute(example: Example, render: Render, *, has_prompt: bool = False, is_exact: bool = False) -> list[Segment]:
     """The segments of a template's text.
 
     Args:
         has_prompt: the template renders the prompt itself; else the prompt is what comes before the answer.
+        is_exact: the text is exactly the template's, so that an answer which it trims is trimmed; else the answer stays
+            as it is given.
 
     Raises:
         ConfigError: a character's role is not certain.
@@ -103,7 +105,8 @@ def attribute(example: Example, render: Render, *, has_prompt: bool = False) -> 
         for answer in dict.fromkeys((shown, shown.strip())):
             if marked.unmarked.replace(marks.answer, answer) == plain:
                 asked = texts[len(whole) + number] if has_prompt else None
-                return _segments(marked, example, asked)
+                is_trimmed = is_exact and answer != shown
+                return _segments(marked, example, asked, example.output.strip() if is_trimmed else example.output)
     raise ConfigError(
         "the template changes its texts, so the roles of the characters are not certain: write all texts unchanged "
         f"(found with instruction {brief(example.instruction)}, input {brief(example.input)} and response "
@@ -117,7 +120,7 @@ def _check_answer(marked: Marked) -> None:
         raise ConfigError(f"the template writes the response {count} times; expected once, after the whole prompt")
 
 
-def _segments(marked: Marked, example: Example, asked: str | None) -> list[Segment]:
+def _segments(marked: Marked, example: Example, asked: str | None, answer: str) -> list[Segment]:
     marks = marked.marks
     before, _, after = marked.text.partition(marks.answer)
     if after.strip(marks.close) != after or marks.instruction in after or marks.input in after:
@@ -125,7 +128,7 @@ def _segments(marked: Marked, example: Example, asked: str | None) -> list[Segme
     lead = "" if asked is None else lead_of(before, asked)
     pieces = list(_pieces(before[: len(before) - len(lead)], marks))
     _check_fields(pieces, example)
-    return [*pieces, Segment(Role.RESPONSE, lead + example.output), *([Segment(Role.END, after)] if after else [])]
+    return [*pieces, Segment(Role.RESPONSE, lead + answer), *([Segment(Role.END, after)] if after else [])]
 
 
 def lead_of(before: str, asked: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from sftframe.errors import ConfigError, PluginError, SftframeError, brief, suggestion
 from sftframe.plugins import CollateStrategy, Component, Judge, ModelBackend, PromptStyle, Seam
 from sftframe.plugins.guard import guarded, plugin_wall
-from sftframe.prompts import file_style, looks_like_a_file, prompt_file
+from sftframe.prompts import OWN, OwnTemplate, file_style, looks_like_a_file, prompt_file
 from sftframe.registry.discovery import Candidate, Offer, admit, discover, normalised, switched_off
 from sftframe.version import __version__
 
@@ -267,19 +267,22 @@ class Registry:
 
 
 def _in_file(seam: Seam, name: str) -> list[tuple[PluginInfo, type[Component]]]:
-    """The prompt style in a file, if the name means a file; sftframe itself is its provider."""
-    file = prompt_file(name) if seam is Seam.PROMPT else None
-    if file is None:
+    """The prompt style in a file or of the model, if the name means one; sftframe itself is its provider."""
+    if seam is not Seam.PROMPT:
         return []
+    file = prompt_file(name)
+    if file is None and name != OWN:
+        return []
+    style = OwnTemplate if file is None else file_style(file)
     info = PluginInfo(
-        id=f"{FIRST_PARTY}:{file.kind}",
+        id=f"{FIRST_PARTY}:{file.kind if file else OWN}",
         distribution=FIRST_PARTY,
         version=__version__,
         module=file_style.__module__,
         is_first_party=True,
-        components=((Seam.PROMPT, file.name),),
+        components=((Seam.PROMPT, style.name),),
     )
-    return [(info, file_style(file))]
+    return [(info, style)]
 
 
 def listed(offers: Iterable[Offer]) -> tuple[tuple[Seam, str], ...]:

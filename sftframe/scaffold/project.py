@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sftframe.errors import ConfigError, suggestion
 from sftframe.files import check_target, disk, whole_dir, write_whole
-from sftframe.prompts import prompt_file
+from sftframe.prompts import OWN, prompt_file
 from sftframe.registry import NAME_PATTERN, Seam
 from sftframe.version import __version__
 
@@ -125,7 +125,7 @@ def default_author() -> str:
 
 
 def _check_name(name: str) -> None:
-    if not NAME_PATTERN.fullmatch(name) or len(name) > _MOST_CHARACTERS or prompt_file(name):
+    if not NAME_PATTERN.fullmatch(name) or len(name) > _MOST_CHARACTERS or prompt_file(name) or name == OWN:
         wanted = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_MOST_CHARACTERS]
         hint = f"; for example {wanted!r}" if wanted else ""
         raise ConfigError(

@@ -35,6 +35,9 @@ class HFBackend(ModelBackend):
     def tokenizer(self, saved: Path | None = None) -> Tokenizer:
         return self._loader(saved).tokenizer
 
+    def tokenizer_folder(self, saved: Path | None = None) -> Path | None:
+        return self._loader(saved).tokenizer_folder
+
     def context_length(self, saved: Path | None = None) -> int:
         return self._loader(saved).context_length
 

@@ -55,11 +55,16 @@ class Loader:
             self._source.check_weights(allow_pickle=self._options.allow_pickle)
 
     @cached_property
+    def tokenizer_folder(self) -> Path:
+        """The folder of the tokenizer's files."""
+        self.config  # noqa: B018 - what is no model at all is told first
+        return self._source.tokenizer_folder()
+
+    @cached_property
     def tokenizer(self) -> HFTokenizer:
         """The tokenizer; weights are not touched."""
-        self.config  # noqa: B018 - what is no model at all is told first
         with quiet():
-            return HFTokenizer.from_folder(self._source.tokenizer_folder())
+            return HFTokenizer.from_folder(self.tokenizer_folder)
 
     @cached_property
     def context_length(self) -> int:

@@ -276,12 +276,12 @@ def _control_tokens(library: Any, loaded: Any) -> dict[str, int]:
 
 def _begin_ids(library: Any, loaded: Any) -> tuple[int, ...]:
     """Control ids before every text: as the model's chat template has them, else as its tokenizer adds them."""
-    template, name = _chat_template(loaded), loaded.bos_token
-    if template:
-        is_begun = name is not None and ("bos_token" in template or name in template)
-        return (loaded.bos_token_id,) if is_begun else ()
     encoded = library.encode("a", add_special_tokens=True)
-    return tuple(encoded.ids[: encoded.special_tokens_mask.index(0)])
+    added = tuple(encoded.ids[: encoded.special_tokens_mask.index(0)])
+    template, name = _chat_template(loaded), loaded.bos_token
+    if template and name is not None and "bos_token" in template:
+        return (loaded.bos_token_id,)
+    return added if not template or (name is not None and name in template) else ()
 
 
 def _chat_template(loaded: Any) -> str:

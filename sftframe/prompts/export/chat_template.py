@@ -26,20 +26,29 @@ _EXPRESSIONS = {
 _IS_ANSWERED = "add_generation_prompt or not loop.last"
 
 
-def chat_template(template: PromptTemplate) -> str:
+def chat_template(template: PromptTemplate, *, begin: str = "", closes_answers: bool = False) -> str:
     """The template in Jinja. All text is in string literals, so that white space between tags never matters.
 
     It refuses what the style never writes. Calls of tools and their results are read as those of the data are: the
     function of a call in JSON, several results in one message with a line each.
+
+    Args:
+        begin: names of control tokens that stand before every text and that the style does not write.
+        closes_answers: a control token of the style closes every answer, and no end token follows.
     """
     plain = Prompts(without_input=template.without_input, with_input=template.with_input)
     single = ConversationTemplate(openings={Opening(False, False): plain}, later=None, result=None, is_open=False)
-    return "\n".join(_Writer(template, template.conversation or single).lines()) + "\n"
+    writer = _Writer(template, template.conversation or single, begin=begin, closes_answers=closes_answers)
+    return "\n".join(writer.lines()) + "\n"
 
 
 class _Writer:
-    def __init__(self, template: PromptTemplate, conversation: ConversationTemplate) -> None:
+    def __init__(
+        self, template: PromptTemplate, conversation: ConversationTemplate, *, begin: str, closes_answers: bool
+    ) -> None:
         self._template = template
+        self._begin = begin
+        self._closes_answers = closes_answers
         self._conversation = conversation
         self._has_results = conversation.result is not None
         self._has_system = any(opening.has_system for opening in conversation.openings)
@@ -56,6 +65,7 @@ class _Writer:
         yield from _refusal("not said", self._order)
         if self._conversation.later is None:
             yield from _refusal("said | length > 2", ONE_TURN)
+        yield from _outputs([_literal(self._begin)], indent=0)
         yield "{%- for message in said -%}"
         yield "{%- set before = said[loop.index0 - 1]['role'] if loop.index0 else '' -%}"
         yield from self._checks()
@@ -109,6 +119,8 @@ class _Writer:
         else:
             yield "  {{- message['content'] -}}"
         yield from _outputs([_literal(self._template.answer_end)])
+        if self._closes_answers:
+            return
         if self._conversation.is_open:
             yield "  {{- eos_token -}}"
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Literal
 
 from sftframe.errors import ConfigError, PluginError, suggestion
 from sftframe.files import check_target, require_space, whole_dir, write_json, write_whole
-from sftframe.plugins import CausalLM, PromptStyle
+from sftframe.plugins import CausalLM, PromptStyle, Tokenizer
 from sftframe.prompts.export.chat_template import chat_template
 from sftframe.prompts.export.derived import PromptTemplate, control_tokens_in, derive_template
-from sftframe.prompts.export.modelfile import left_out_of_modelfile, modelfile
-from sftframe.records import ExportSettings
+from sftframe.prompts.export.modelfile import bare_modelfile, left_out_of_modelfile, modelfile
+from sftframe.records import Example, ExportSettings
 from sftframe.version import __version__
 
 CONTENTS = "sftframe-export.json"
@@ -67,9 +68,10 @@ def write_export(
         raise ConfigError(f"--to: no export {target!r} for this model{suggestion(target, model.export_targets)}")
     from sftframe.prompts.tokens import ending_ids  # imports numpy, which listing must not
 
-    template = derive_template(style)
+    template = _derived(style)
+    left_out = () if template is None else template.left_out
     if target == "gguf":
-        template = replace(template, left_out=(*template.left_out, *left_out_of_modelfile(template, _end_token(model))))
+        left_out = (*left_out, *_left_out_of_ollama(template, model))
     controls = control_tokens_in(style, model.tokenizer)
     if controls:
         raise PluginError(
@@ -80,16 +82,53 @@ def write_export(
     settings = ExportSettings(
         target=target,
         dtype=dtype,
-        chat_template=chat_template(template),
+        chat_template=_chat_template(style, template, model.tokenizer),
         max_new_tokens=max_new_tokens,
         name=name,
         end_ids=ending_ids(style, model.tokenizer),
     )
-    texts = _texts_beside(model, template, settings)
+    texts = _texts_beside(model, style, template, settings)
     _require_space(model, out, dtype)
     with whole_dir(out.resolve()) as making:
-        _fill(making, model, template, settings, texts)
-    return template.left_out
+        _fill(making, model, style, left_out, settings, texts)
+    return left_out
+
+
+def _derived(style: PromptStyle) -> PromptTemplate | None:
+    """The template that a style follows; None if it has a chat template of its own that does not follow one.
+
+    Raises:
+        PluginError: it follows none, and has no chat template either.
+    """
+    try:
+        return derive_template(style)
+    except PluginError:
+        if style.chat_template is None:
+            raise
+        return None
+
+
+def _chat_template(style: PromptStyle, template: PromptTemplate | None, tokenizer: Tokenizer) -> str:
+    """The style's own chat template as it is, else one that writes what the style and the tokenizer write."""
+    if style.chat_template is not None or template is None:
+        return style.chat_template or ""
+    if not tokenizer.reads_control_names:
+        return chat_template(template)
+    names = {token_id: name for name, token_id in tokenizer.control_tokens.items()}
+    begin = "".join(names[token_id] for token_id in tokenizer.begin_ids)
+    is_begun = not begin or str(template.without_input[0]).startswith(begin)
+    closes = any(name in template.answer_end for name in tokenizer.control_tokens)
+    return chat_template(template, begin="" if is_begun else begin, closes_answers=closes)
+
+
+def _left_out_of_ollama(template: PromptTemplate | None, model: CausalLM) -> Iterator[str]:
+    if template is not None:
+        yield from left_out_of_modelfile(template, _end_token(model))
+        return
+    yield (
+        "the chat template in Ollama: it changes white space, which Ollama's language cannot; it takes the template "
+        "that Ollama knows for such a model, or none"
+    )
 
 
 def _end_token(model: CausalLM) -> str:
@@ -98,21 +137,25 @@ def _end_token(model: CausalLM) -> str:
     return next(names, "")
 
 
-def _texts_beside(model: CausalLM, template: PromptTemplate, settings: ExportSettings) -> dict[str, str]:
+def _texts_beside(
+    model: CausalLM, style: PromptStyle, template: PromptTemplate | None, settings: ExportSettings
+) -> dict[str, str]:
     """The files next to the model's own, by name."""
     if settings.target != "gguf":
         return {}
-    text = modelfile(
-        template,
-        context_length=model.context_length,
-        max_new_tokens=settings.max_new_tokens,
-        end_token=_end_token(model),
-    )
-    return {MODELFILE: text}
+    sizes = {"context_length": model.context_length, "max_new_tokens": settings.max_new_tokens}
+    if template is None:
+        return {MODELFILE: bare_modelfile(style.name, style.stop_strings, **sizes)}
+    return {MODELFILE: modelfile(template, **sizes, end_token=_end_token(model))}
 
 
 def _fill(
-    making: Path, model: CausalLM, template: PromptTemplate, settings: ExportSettings, texts: dict[str, str]
+    making: Path,
+    model: CausalLM,
+    style: PromptStyle,
+    left_out: tuple[str, ...],
+    settings: ExportSettings,
+    texts: dict[str, str],
 ) -> None:
     try:
         model.export(making, settings)
@@ -124,14 +167,17 @@ def _fill(
         "made_by": f"sftframe {__version__}",
         "target": settings.target,
         "dtype": settings.dtype,
-        "prompt_style": template.style,
-        "prompt": template.render("{instruction}"),
-        "prompt_with_input": template.render("{instruction}", "{input}"),
-        "stop_strings": template.stop_strings,
-        "left_out": template.left_out,
+        "prompt_style": style.name,
+        "prompt": style.prompt_text(_NAMED),
+        "prompt_with_input": style.prompt_text(replace(_NAMED, input="{input}")),
+        "stop_strings": style.stop_strings,
+        "left_out": left_out,
         "files": sorted([CONTENTS, *(path.relative_to(making).as_posix() for path in making.rglob("*"))]),
     }
     write_json(making / CONTENTS, contents)
+
+
+_NAMED = Example(index=0, instruction="{instruction}", output="{response}")
 
 
 def _foreign(out: Path) -> str:

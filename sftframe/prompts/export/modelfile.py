@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sftframe.errors import PluginError
 from sftframe.prompts.export.derived import ConversationTemplate, Opening, Piece, PromptTemplate, Slot
@@ -25,10 +25,25 @@ def modelfile(template: PromptTemplate, *, context_length: int, max_new_tokens: 
     head = _single_note(template) if talk is None else _conversation_note(template, talk)
     written = _go_template(template.without_input) if talk is None else _go_conversation(template, talk, end_token)
     lines = [*head, *_input_note(template), f"FROM ./{WEIGHTS_FILE}", f'TEMPLATE """{written}"""']
-    lines += [f"PARAMETER stop {_quoted(stop)}" for stop in template.stop_strings]
-    lines += ["PARAMETER temperature 0", "PARAMETER repeat_penalty 1"]
-    lines += [f"PARAMETER num_ctx {context_length}", f"PARAMETER num_predict {max_new_tokens}"]
+    lines += _parameters(template.stop_strings, context_length, max_new_tokens)
     return "\n".join(lines) + "\n"
+
+
+def bare_modelfile(style: str, stop_strings: Sequence[str], *, context_length: int, max_new_tokens: int) -> str:
+    """The file's text without a template: that of the model's family, if Ollama knows it, writes the messages.
+
+    Raises:
+        PluginError: as `modelfile`.
+    """
+    head = f"# Written by sftframe from the prompt style {style}. The chat template is in {WEIGHTS_FILE}."
+    lines = [head, f"FROM ./{WEIGHTS_FILE}", *_parameters(stop_strings, context_length, max_new_tokens)]
+    return "\n".join(lines) + "\n"
+
+
+def _parameters(stop_strings: Sequence[str], context_length: int, max_new_tokens: int) -> Iterator[str]:
+    yield from (f"PARAMETER stop {_quoted(stop)}" for stop in stop_strings)
+    yield from ("PARAMETER temperature 0", "PARAMETER repeat_penalty 1")
+    yield from (f"PARAMETER num_ctx {context_length}", f"PARAMETER num_predict {max_new_tokens}")
 
 
 def left_out_of_modelfile(template: PromptTemplate, end_token: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sftframe.errors import ModelError
 from sftframe.plugins import PromptStyle, Tokenizer
@@ -16,34 +16,45 @@ from sftframe.records import Example, Role, Segment
 class ControlNames:
     """The names of a tokenizer's control tokens.
 
-    >>> names = ControlNames({"<end>": 9, "<end_of_turn>": 7}, end_id=9)
+    >>> names = ControlNames({"<end>": 9, "<end_of_turn>": 7}, end_id=9, begin_ids=())
     >>> names.first_in("Red.<end_of_turn><end>")
     '<end_of_turn>'
     """
 
     ids: Mapping[str, int]
     end_id: int
+    begin_ids: tuple[int, ...]
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> ControlNames | None:
         """The names that a tokenizer reads; None if they are text for it.
 
         Raises:
-            ModelError: its end token has no name.
+            ModelError: its end token or a begin token has no name.
         """
         if not tokenizer.reads_control_names:
             return None
-        if tokenizer.end_id not in tokenizer.control_tokens.values():
+        needed = (tokenizer.end_id, *tokenizer.begin_ids)
+        nameless = next((each for each in needed if each not in tokenizer.control_tokens.values()), None)
+        if nameless is not None:
             raise ModelError(
-                "the model's tokenizer reads names of control tokens, but control_tokens has no name for its end token "
-                f"{tokenizer.end_id}"
+                "the model's tokenizer reads names of control tokens, but control_tokens has no name for its "
+                f"{'end' if nameless == tokenizer.end_id else 'begin'} token {nameless}"
             )
-        return cls(tokenizer.control_tokens, tokenizer.end_id)
+        return cls(tokenizer.control_tokens, tokenizer.end_id, tokenizer.begin_ids)
 
     @property
     def end(self) -> str:
         """The name of the end token."""
-        return next(name for name, token_id in self.ids.items() if token_id == self.end_id)
+        return self._name(self.end_id)
+
+    @property
+    def begin(self) -> str:
+        """The names of the begin tokens, joined."""
+        return "".join(map(self._name, self.begin_ids))
+
+    def _name(self, token_id: int) -> str:
+        return next(name for name, each in self.ids.items() if each == token_id)
 
     def first_in(self, text: str) -> str | None:
         """The first name in a text; the longest of those that begin there."""
@@ -58,21 +69,24 @@ class ControlNames:
         """The first name in the closing tags of an answer."""
         return self.first_in("".join(segment.text for segment in part.segments if segment.role is Role.END))
 
-    def closed(self, written: Rendered) -> Rendered:
-        """An example in which the end token's name stands where an end token has to follow.
+    def completed(self, written: Rendered) -> Rendered:
+        """An example in which the names of begin and end tokens stand wherever such a token is needed.
 
-        That is after an earlier answer without a closing tag, and after the last answer unless its closing tag has a
-        control token, which then ends the turn.
+        Begin tokens are at the front, unless the style writes them itself. An end token follows an earlier answer
+        without a closing tag, and the last answer unless its closing tag has a control token, which then ends the turn.
         """
         last = len(written.parts) - 1
-        return Rendered(
-            tuple(
-                part.followed_by(Segment(Role.END, self.end))
-                if part.is_answer and (self.closing(part) is None if number == last else part.is_open)
-                else part
-                for number, part in enumerate(written.parts)
-            )
-        )
+        first, *others = [
+            part.followed_by(Segment(Role.END, self.end))
+            if part.is_answer and (self.closing(part) is None if number == last else part.is_open)
+            else part
+            for number, part in enumerate(written.parts)
+        ]
+        own = first.segments[0] if first.segments else None
+        is_begun = own is not None and own.role is Role.TEMPLATE and own.text.startswith(self.begin)
+        if self.begin and not is_begun:
+            first = replace(first, segments=(Segment(Role.TEMPLATE, self.begin), *first.segments))
+        return Rendered((first, *others))
 
 
 def ending_ids(style: PromptStyle, tokenizer: Tokenizer) -> tuple[int, ...]:

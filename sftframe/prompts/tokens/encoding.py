@@ -103,15 +103,15 @@ def encode_prompts(
         ids: list[int] = []
         for piece in pieces:
             ids += next(encoded) if not piece.is_ended else [*next(encoded), tokenizer.end_id]
-        found.append([*_missing_begin(tokenizer, ids), *ids])
+        found.append(ids)
     return found
 
 
 def _written(examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenizer) -> list[Rendered]:
-    """The examples as the style writes them; if the tokenizer reads its end token's name, with it where it belongs."""
+    """The examples as the style writes them; if the tokenizer reads names, with those of begin and end tokens."""
     written = [render(style, example) for example in examples]
     names = ControlNames.of(tokenizer)
-    return written if names is None else [names.closed(one) for one in written]
+    return written if names is None else [names.completed(one) for one in written]
 
 
 def _ids(tokenizer: Tokenizer, texts: Sequence[Sequence[Segment]]) -> list[list[int]]:
@@ -119,12 +119,6 @@ def _ids(tokenizer: Tokenizer, texts: Sequence[Sequence[Segment]]) -> list[list[
     if tokenizer.reads_control_names:
         return [ids for ids, _ in tokenizer.encode_segments(texts)]
     return tokenizer.encode_batch(["".join(segment.text for segment in segments) for segments in texts])
-
-
-def _missing_begin(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[int, ...]:
-    """The tokenizer's begin ids, unless the style wrote them itself."""
-    begin = tokenizer.begin_ids
-    return () if tuple(ids[: len(begin)]) == begin else begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +144,6 @@ def _encode(examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenize
         row = _Growing()
         for number, piece in enumerate(pieces, start=1):
             whole, numbers = next(encoded)
-            if number == 1 and (begin := _missing_begin(tokenizer, whole)):
-                row.add_all(begin, Role.TEMPLATE, turn=0)
             for _ in piece.prompts:
                 alone = next(prompts)
                 if whole[: len(alone)] != alone:
@@ -159,7 +151,7 @@ def _encode(examples: Sequence[Example], style: PromptStyle, tokenizer: Tokenize
                 row.num_prompt = len(row.ids) + len(alone)
             row.add(piece, whole, np.asarray(numbers, dtype=np.int64))
             if piece.is_ended or (number == len(pieces) and not tokenizer.reads_control_names):
-                row.add_all((tokenizer.end_id,), Role.END, turn=piece.parts[-1].turn)
+                row.add_end(tokenizer.end_id, turn=piece.parts[-1].turn)
         yield row.finished(num_turns=len(example.turns) + 1)
 
 
@@ -183,11 +175,11 @@ class _Growing:
         self._roles.append(np.array([role for role, _ in segments], dtype=np.uint8)[numbers])
         self._turns.append(np.array([turn for _, turn in segments], dtype=np.int64)[numbers])
 
-    def add_all(self, ids: Sequence[int], role: Role, *, turn: int) -> None:
-        """Ids of one role."""
-        self.ids += ids
-        self._roles.append(np.full(len(ids), role, dtype=np.uint8))
-        self._turns.append(np.full(len(ids), turn, dtype=np.int64))
+    def add_end(self, end_id: int, *, turn: int) -> None:
+        """An end token."""
+        self.ids.append(end_id)
+        self._roles.append(np.array([Role.END], dtype=np.uint8))
+        self._turns.append(np.array([turn], dtype=np.int64))
 
     def finished(self, *, num_turns: int) -> _Row:
         """The row."""

@@ -264,7 +264,8 @@ def test_begin_ids_are_those_of_the_chat_template_else_of_the_tokenizer(tmp_path
     assert begin("bare", begin_token="", template=None) == []
     assert begin("added", begin_token="<b>", template=None) == ["<b>"]
     assert begin("named", begin_token="", template="{{ bos_token }}" + plain) == ["<b>"]
-    assert begin("written", begin_token="", template="<b>" + plain) == ["<b>"]
+    assert begin("written", begin_token="<b>", template="<b>" + plain) == ["<b>"]
+    assert begin("other use", begin_token="", template="<b>" + plain) == []
     assert begin("without", begin_token="<b>", template=plain) == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,7 @@ def write(
     specials: Sequence[str | AddedToken] = (),
     marks: Sequence[str] = (),
     template: str | None = None,
+    rename: Callable[[str], str] | None = None,
     **settings: Any,
 ) -> Path:
     """Write the files of a tokenizer.
@@ -127,16 +128,32 @@ def write(
         specials: further special tokens.
         marks: further tokens that are not called special.
         template: its chat template.
+        rename: gives every special token and mark another name.
         settings: of `tokenizer_config.json`, for instance `eos_token`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made.add_special_tokens(
-        [AddedToken(each, special=True, normalized=False) if isinstance(each, str) else each for each in specials]
-    )
+    made.add_special_tokens([special(each) if isinstance(each, str) else each for each in specials])
     made.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
-    made.save(str(folder / "tokenizer.json"))
-    config: Mapping[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", **settings}
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", **settings}
     if template is not None:
-        config = {**config, "chat_template": template}
+        config["chat_template"] = template
+    state, config = json.loads(made.to_str()), dict(config)
+    if rename is not None:
+        names = [token["content"] for token in state["added_tokens"]]
+        state, config = _renamed(state, names, rename), _renamed(config, names, rename)
+    (folder / "tokenizer.json").write_text(json.dumps(state), encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
+
+
+def _renamed(value: Any, names: Sequence[str], rename: Callable[[str], str]) -> Any:
+    """A JSON value with other names in all its texts."""
+    if isinstance(value, dict):
+        return {_renamed(key, names, rename): _renamed(each, names, rename) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_renamed(each, names, rename) for each in value]
+    if not isinstance(value, str):
+        return value
+    for name in names:
+        value = value.replace(name, rename(name))
+    return value
