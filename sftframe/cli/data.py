@@ -48,7 +48,7 @@ _NOT_HERE = (
 def data(
     settings: Settings,
     source: Annotated[
-        str | None, argument("SOURCE", "A file, or the name of a source, as for --data. Default: starter.")
+        str | None, argument("SOURCE", "A file, folder or pattern, hf:OWNER/NAME, starter or ch07. Default: starter.")
     ] = None,
     count: Annotated[
         int, option("-n", "--examples", min=0, metavar="N", help="Number of examples to show of each finding.")

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sftframe.data.cells import is_absent, kind
@@ -333,8 +334,8 @@ def read_parquet(data: bytes, label: str, names: FieldNames) -> Entries:
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
         columns = list(file.schema_arrow.names)
         types = {field.name: field.type for field in file.schema_arrow}
-        first = next(file.iter_batches(batch_size=MOST_LOOKED_AT, columns=without_bytes(types)), None)
-        names = check_columns(columns, label, names, entries=first.to_pylist() if first is not None else ())
+        looked_at = _parquet_rows(file, without_bytes(types), label, num_bytes=len(data), at_once=MOST_LOOKED_AT)
+        names = check_columns(columns, label, names, entries=list(islice(looked_at, MOST_LOOKED_AT)))
         values, read = rows_of_table(
             types, names, lambda wanted: list(_parquet_rows(file, wanted, label, num_bytes=len(data)))
         )
@@ -366,9 +367,11 @@ MOST_EXPANDED = 1000
 memory."""
 
 
-def _parquet_rows(file: Any, columns: Sequence[str], label: str, *, num_bytes: int) -> Iterator[object]:
+def _parquet_rows(
+    file: Any, columns: Sequence[str], label: str, *, num_bytes: int, at_once: int = 4096
+) -> Iterator[object]:
     num_left = MOST_EXPANDED * num_bytes
-    for batch in file.iter_batches(batch_size=4096, columns=list(columns)):
+    for batch in file.iter_batches(batch_size=at_once, columns=list(columns)):
         num_left -= batch.nbytes
         if num_left < 0:
             raise DataError(
