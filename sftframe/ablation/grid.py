@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, StrictInt, ValidationError
 
 from sftframe.analysis import COMPARED
-from sftframe.config import Layer, Section, explain, merge, nested, parse_settings, settings_in_words
+from sftframe.config import (
+    Layer,
+    Section,
+    explain,
+    merge,
+    nested,
+    parse_settings,
+    settings_in_words,
+    settings_of_every_component,
+)
 from sftframe.errors import ConfigError
 from sftframe.plugins import SEAMS
 
@@ -37,9 +46,9 @@ class Axis:
 
     @property
     def seam(self) -> str | None:
-        """The seam of the component with this option; None for a component's name and for all other keys."""
+        """The seam of the component with this option; None for a component's name and for all other settings."""
         section, _, option = self.key.partition(".")
-        return section if section in SEAMS and option != "name" else None
+        return section if section in SEAMS and option not in settings_of_every_component(section) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +168,9 @@ def _options_given_once(base: Layer, axes: Sequence[Axis]) -> tuple[Layer, list[
             once += [
                 _Option(seam=seam, name=name, value=value, is_for_a_named_component=is_named)
                 for name, value in section.items()
-                if name != "name"
+                if name not in settings_of_every_component(seam)
             ]
-            rest[seam] = {key: value for key, value in section.items() if key == "name"}
+            rest[seam] = {key: value for key, value in section.items() if key in settings_of_every_component(seam)}
     return rest, once
 
 

@@ -26,7 +26,7 @@ from sftframe.config import Layer, option_fields
 from sftframe.data import absolute_source, load_examples, split
 from sftframe.device import choose_device, set_up_threads
 from sftframe.errors import ConfigError, suggestion
-from sftframe.pipeline import Components, check_resources, chooses_prompt, prepare_data, resolve
+from sftframe.pipeline import Components, about_turns, check_resources, chooses_prompt, prepare_data, resolve
 from sftframe.plugins import SEAMS
 from sftframe.progress import Observer
 from sftframe.prompts import OWN, file_style, prompt_file
@@ -133,7 +133,7 @@ def make_plan(request: Request, registry: Registry, *, is_run: bool = True) -> P
     check_tunable(tuned, request.axes, base)
     tried = _tried(grid, tuned, has_option)
     if is_run:
-        _check_arms(grid.arms, registry)
+        grid = replace(grid, notes=(*grid.notes, *_check_arms(grid.arms, registry)))
         for arm in grid.arms:
             for settings in tried.get(arm.slug, ()):
                 resolve(with_settings(arm, settings).layer, registry)
@@ -239,11 +239,14 @@ def _with_own_prompt(arm: Arm, registry: Registry, *, is_open: bool) -> Arm:
     return replace(arm, layer={**arm.layer, "prompt": config.prompt.model_dump(mode="json")})
 
 
-def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:
+def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> list[str]:
+    """Check that every arm can be run; what is to be said about the data of all."""
+    configs = []
     checked: set[tuple[str, str]] = set()
     for arm in arms:
         try:
             config = resolve(arm.layer, registry)
+            configs.append(config)
             components = Components.choose(config, registry)
             asked = (str(config.model), str(config.judge))
             if asked not in checked:
@@ -251,8 +254,11 @@ def _check_arms(arms: tuple[Arm, ...], registry: Registry) -> None:
             checked.add(asked)
         except ConfigError as error:
             raise ConfigError(f"arm {arm.name}: {error}") from error
-    data = resolve(arms[0].layer, registry).data  # the same for all arms
-    split(load_examples(data), data)
+    data = configs[0].data  # the same for all arms
+    dataset = load_examples(data)
+    split(dataset, data)
+    is_varied = len({config.collate.turns for config in configs}) > 1
+    return [] if is_varied else list(about_turns(configs[0], dataset, strategy="every arm's strategy"))
 
 
 def _toml_value(layer: Any) -> Any:

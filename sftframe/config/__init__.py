@@ -14,6 +14,7 @@ from sftframe.config.sections import (
     Section,
     TokensConfig,
     TrainConfig,
+    settings_of_every_component,
 )
 from sftframe.config.template import ChosenComponent, commented_toml
 from sftframe.config.validation import build_options, expectation, explain, known_keys, option_fields, validate
@@ -41,5 +42,6 @@ __all__ = [
     "parse_settings",
     "read_toml",
     "settings_in_words",
+    "settings_of_every_component",
     "validate",
 ]

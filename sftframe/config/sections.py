@@ -293,3 +293,13 @@ class RunConfig(Section):
             if isinstance(chosen, Mapping) and "name" not in chosen:
                 filled[seam] = {"name": cls.model_fields[seam].default.name, **chosen}
         return filled
+
+
+def settings_of_every_component(seam: str) -> frozenset[str]:
+    """The keys in the table of a seam that are settings of the run, and not options of the component.
+
+    >>> sorted(settings_of_every_component("collate"))
+    ['name', 'turns']
+    """
+    choice: type[Choice] = type(getattr(RunConfig(), seam))
+    return frozenset(choice.model_fields)

@@ -115,8 +115,12 @@ def _about_words(setup: Setup) -> Iterator[str]:
             )
 
 
-def about_turns(config: RunConfig, dataset: Dataset) -> Iterator[str]:
-    """Which answers of conversations count; nothing about data without any."""
+def about_turns(config: RunConfig, dataset: Dataset, *, strategy: str = "") -> Iterator[str]:
+    """Which answers of conversations count; nothing about data without any.
+
+    Args:
+        strategy: who says so; by default `collate` with the strategy's name.
+    """
     talks = [example for example in dataset.examples if example.turns]
     if talks:
         is_last = config.collate.turns == "last"
@@ -126,8 +130,8 @@ def about_turns(config: RunConfig, dataset: Dataset) -> Iterator[str]:
         num_without = num_earlier + sum(not example.weight for example in talks)
         except_ = f", except {num_without:,} with the weight 0," if num_without else ","
         yield (
-            f"{len(talks):,} of {len(dataset.examples):,} examples are conversations: {which}{except_} as collate "
-            f"{config.collate.name} says (collate.turns={other})"
+            f"{len(talks):,} of {len(dataset.examples):,} examples are conversations: {which}{except_} as "
+            f"{strategy or f'collate {config.collate.name}'} says (collate.turns={other})"
         )
 
 

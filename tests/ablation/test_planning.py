@@ -1,5 +1,6 @@
 """What an ablation can be asked for, and what is refused before the first cell."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,32 @@ def test_an_option_given_once_stays_when_the_plan_is_read_again(toy_layer: Any, 
     again = read_plan(made.document(), toys.registry)
     assert [arm.layer["collate"].get("weight") for arm in made.grid.arms] == [None, 0.25]
     assert [arm.layer for arm in again.grid.arms] == [arm.layer for arm in made.grid.arms]
+
+
+def test_a_plan_says_once_for_all_arms_which_answers_of_conversations_count(
+    toy_layer: Any, toys: Any, tmp_path: Path
+) -> None:
+    said = [{"role": role, "content": "x"} for role in ("user", "assistant")]
+    (tmp_path / "talks.json").write_text(json.dumps([{"messages": said * 2}] * 20))
+    layer = {**toy_layer, "prompt": "phi3", "data": {"source": str(tmp_path / "talks.json")}}
+    masks = Axis(key="collate.name", values=("pad-only", "mask-pad"))
+    plan = make_plan(read_request(layer, [masks]), toys.registry)
+    assert plan.grid.notes == (
+        "20 of 20 examples are conversations: every answer counts, as every arm's strategy says (collate.turns=last "
+        "counts the last one alone)",
+    )
+    turns = Axis(key="collate.turns", values=("all", "last"))
+    assert make_plan(read_request(layer, [turns]), toys.registry).grid.notes == ()
+
+
+def test_which_answers_count_is_varied_or_set_like_any_setting_of_a_run(toy_layer: Any, toys: Any) -> None:
+    """It is a setting of the run, although it stands in the table of the collate strategy."""
+    masks = Axis(key="collate.name", values=("pad-only", "mask-pad"))
+    turns = Axis(key="collate.turns", values=("all", "last"))
+    both = make_plan(read_request(toy_layer, [masks, turns]), toys.registry)
+    assert names(both) == [f"{mask} · turns {value}" for mask in ("pad-only", "mask-pad") for value in ("all", "last")]
+    once = make_plan(read_request(merge(toy_layer, {"collate": {"turns": "last"}}), [masks]), toys.registry)
+    assert [arm.layer["collate"] for arm in once.grid.arms] == [
+        {"name": "pad-only", "turns": "last"},
+        {"name": "mask-pad", "turns": "last"},
+    ]

@@ -94,12 +94,12 @@ class _Writer:
 
     def _checks(self) -> Iterator[str]:
         """Refuse a message that stands where the data have none like it, and content that is no text."""
-        asked = "('user', 'tool')" if self._has_results else "('user',)"
+        asked = "['user', 'tool']" if self._has_results else "['user']"
         orders = [
             f"message['role'] == 'assistant' and before in {asked}",
-            "message['role'] == 'user' and before in ('', 'assistant')",
+            "message['role'] == 'user' and before in ['', 'assistant']",
         ]
-        orders += ["message['role'] == 'tool' and before in ('assistant', 'tool')"] if self._has_results else []
+        orders += ["message['role'] == 'tool' and before in ['assistant', 'tool']"] if self._has_results else []
         yield from _refusal(f"not ({' or '.join(orders)})", self._order)
         is_text = "message['content'] is string"
         if self._has_results:
@@ -145,7 +145,7 @@ def _calls() -> Iterator[str]:
     yield '      {{- "[" -}}'
     yield "    {%- endif -%}"
     yield "    {%- for one in message['tool_calls'] -%}"
-    yield "      {%- set call = one['function'] or one -%}"
+    yield "      {%- set call = one['function'] if one['function'] else one -%}"
     yield "      {%- if call['arguments'] is string -%}"
     yield f"        {{{{- raise_exception({_literal(PARSED_ARGUMENTS)}) -}}}}"
     yield "      {%- endif -%}"
