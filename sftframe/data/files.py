@@ -271,9 +271,15 @@ def _unknown(source: str, path: Path) -> DataError:
     if path.exists():
         check_plain(path)
         with path.open("rb") as file:
-            what = content_kind(file.read(2**20))
+            start = file.read(2**20)
+        what = content_kind(start)
         ending = repr(path.suffix) if path.suffix else "no ending"
         found = f"is {what}; then" if what else f"has {ending},"
+        if not what and path.suffix.lower() in (".txt", ".md") and not start.lstrip().startswith((b"{", b"[")):
+            return DataError(
+                f"data: {source} is text alone, as for pretraining; expected questions with their answers in one of "
+                f"{KINDS}"
+            )
         return DataError(f"data: {source} {found} expected one of {KINDS}")
     near = suggestion(source, NAMED)
     name = None if path.parent.exists() else _NAME_OF_HUB.fullmatch(source)

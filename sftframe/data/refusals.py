@@ -39,21 +39,23 @@ def refuse_rated(rows: Rows, ratings: Sequence[str], shape: ShapeName) -> None:
 
 def refuse_preferences(columns: Collection[str], rows: Rows) -> None:
     """Refuse pairs of a better and a worse answer, and say how the better ones are read."""
-    if not {"chosen", "rejected"} <= {*columns}:
+    pairs = ((name, name.replace("chosen", "rejected")) for name in columns if "chosen" in name)
+    better, worse = next((pair for pair in pairs if pair[1] in columns), ("", ""))
+    if not better:
         return
     question = next((name for name in columns if may_be_question(name)), None)
-    if any(list_in(row.get("chosen")) for row in rows):
+    if any(list_in(row.get(better)) for row in rows):
         has_question = any(list_in(row.get("prompt")) for row in rows)
-        settings = f"--set data.shape=prompt-completion {setting_for('output', 'chosen')}" if has_question else ""
-        settings = settings or setting_for("messages", "chosen")
-    elif any(isinstance(row.get("chosen"), dict) for row in rows):
+        settings = f"--set data.shape=prompt-completion {setting_for('output', better)}" if has_question else ""
+        settings = settings or setting_for("messages", better)
+    elif any(isinstance(row.get(better), dict) for row in rows):
         settings = ""
     else:
         first = setting_for("instruction", question) if question else "--set data.fields.instruction=NAME"
-        settings = f"{first} {setting_for('output', 'chosen')}"
-    way = f"read them with {settings}" if settings else "put each one at the end of its messages, and remove 'rejected'"
+        settings = f"{first} {setting_for('output', better)}"
+    way = f"read them with {settings}" if settings else f"put each one at the end of its messages, and remove {worse!r}"
     raise DataError(
-        "these are pairs of a better and a worse answer ('chosen', 'rejected'), as preference tuning (DPO) needs "
+        f"these are pairs of a better and a worse answer ({better!r}, {worse!r}), as preference tuning (DPO) needs "
         f"them; fine-tuning learns one answer: to train with the better ones, {way}"
     )
 

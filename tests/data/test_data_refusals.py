@@ -43,6 +43,10 @@ def settings_in(message: str) -> dict[str, Any]:
             {"prompt": [USER], "chosen": [ANSWER], "rejected": [ANSWER]},
             "pairs of a better and a worse answer",
         ),
+        (
+            {"chosen_messages": [USER, ANSWER], "rejected_messages": [USER, ANSWER]},
+            "pairs of a better and a worse answer ('chosen_messages', 'rejected_messages')",
+        ),
     ],
 )
 def test_the_settings_in_the_message_read_the_file(load: Load, row: dict[str, Any], words: str) -> None:
@@ -71,6 +75,13 @@ def test_other_data_are_named_for_what_they_are(load: Load, row: object, words: 
     content = json.dumps([row] * 2) if ending == "json" else f"{json.dumps(row)}\n" * 2
     with pytest.raises(DataError, match=re.escape(words)):
         load(f"d.{ending}", content)
+
+
+def test_a_file_of_text_is_named_so(load: Load) -> None:
+    with pytest.raises(DataError, match=r"d\.txt is text alone, as for pretraining; expected questions with"):
+        load("d.txt", "Once upon a time.\n")
+    with pytest.raises(DataError, match=r"d\.txt has '\.txt', expected one of \.json, "):
+        load("d.txt", '{"instruction": "Hi.", "output": "Hello!"}\n')
 
 
 def test_questions_about_images_are_still_told_their_fields(load: Load) -> None:
