@@ -24,6 +24,7 @@ from sftframe.doctor.hardware import (
     look_at_devices,
     look_at_memory,
 )
+from sftframe.doctor.prompts import check_prompt
 from sftframe.doctor.software import JudgeChecks, check_judges, check_plugins, check_software, look_at_software
 from sftframe.doctor.surroundings import (
     NetworkProbe,
@@ -93,6 +94,7 @@ def _examine(
     begin("judges and network")
     yield from check_judges(judges.collect(PATIENCE_S), config.judge.name, PATIENCE_S)
     yield from check_network(network.collect(PATIENCE_S))
+    yield from check_prompt(config, registry)  # last: while it works, nothing reaches a network
 
 
 def is_usable(findings: Sequence[Finding]) -> bool:

@@ -9,7 +9,7 @@ A whole text is tokenised once; roles come from byte offsets. A style without co
 `own` is the chat template of the model that is trained.
 """
 
-from sftframe.prompts.export import check_out, control_tokens_in, write_export
+from sftframe.prompts.export import check_out, control_tokens_in, write_export, written_control_tokens
 from sftframe.prompts.file_styles import OwnTemplate, file_style
 from sftframe.prompts.files import OWN, looks_like_a_file, prompt_file
 
@@ -22,4 +22,5 @@ __all__ = [
     "looks_like_a_file",
     "prompt_file",
     "write_export",
+    "written_control_tokens",
 ]

@@ -124,11 +124,14 @@ def seams_of(registry: Registry, name: str) -> list[Seam]:
         ConfigError: none has.
         PluginError: it is the name of a plugin that is broken.
     """
+    file = prompt_file(name)
+    if file is not None and file.path.is_file():
+        return [Seam.PROMPT]  # hf:PATH may mean a model too, which is a folder
     seams = [seam for seam in Seam if registry.offers(seam, name)]
     broken = next((info for info in registry.plugins if info.status == "broken" and info.is_meant_by(name)), None)
     if not seams and broken is not None:
         raise PluginError(f"plugin {broken.label} is broken: {broken.error}")
-    if not seams and (prompt_file(name) or looks_like_a_file(name)):
+    if not seams and (file or looks_like_a_file(name)):
         return [Seam.PROMPT]
     if not seams:
         known = {known for seam in Seam for known in registry.names(seam)}

@@ -5,7 +5,13 @@ The `PromptTemplate`, the Jinja chat template and Ollama's `Modelfile` are made 
 """
 
 from sftframe.prompts.export.chat_template import chat_template
-from sftframe.prompts.export.derived import PromptTemplate, Slot, control_tokens_in, derive_template
+from sftframe.prompts.export.derived import (
+    PromptTemplate,
+    Slot,
+    control_tokens_in,
+    derive_template,
+    written_control_tokens,
+)
 from sftframe.prompts.export.folder import check_out, write_export
 from sftframe.prompts.export.modelfile import modelfile
 
@@ -18,4 +24,5 @@ __all__ = [
     "derive_template",
     "modelfile",
     "write_export",
+    "written_control_tokens",
 ]

@@ -287,8 +287,11 @@ def control_tokens_in(style: PromptStyle, tokenizer: Tokenizer) -> list[str]:
     sftframe trains such a word as ordinary tokens, by its letters. Other programs read one control token there, which
     was never trained.
     """
-    if tokenizer.reads_control_names:
-        return []
+    return [] if tokenizer.reads_control_names else written_control_tokens(style, tokenizer)
+
+
+def written_control_tokens(style: PromptStyle, tokenizer: Tokenizer) -> list[str]:
+    """Names of control tokens among the style's own words, sorted."""
     from sftframe.prompts.tokens import writes  # imports numpy, which listing must not
 
     examples = [each for probe in PROBES for each in (probe, replace(probe, input=""))]

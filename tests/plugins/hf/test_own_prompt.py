@@ -12,6 +12,8 @@ from transformers import AutoConfig, AutoTokenizer
 from sftframe import CausalLM, ConfigError, Example, ExportSettings, Registry, Tokenizer, load_registry
 from sftframe.ablation.grid import Axis, read_request
 from sftframe.ablation.planning import make_plan
+from sftframe.config import validate
+from sftframe.doctor.prompts import check_prompt
 from sftframe.pipeline import Components, prepare_data, read_data, resolve, view_examples
 from sftframe.pipeline.announcement import announce
 from sftframe.pipeline.setup import Setup
@@ -121,6 +123,25 @@ def test_the_models_own_template_is_an_arm_beside_other_styles(qwen, tmp_path, r
     axis = Axis(key="prompt.name", values=("own", "alpaca"))
     plan = make_plan(read_request({**layer_of(qwen, tmp_path), "ablate": {"seeds": 1}}, [axis]), registry)
     assert ["content" in arm.layer["prompt"] for arm in plan.grid.arms] == [True, False]
+
+
+def test_the_doctor_names_control_tokens_and_what_ends_an_answer(qwen, tmp_path, registry):
+    own = validate(layer_of(qwen, tmp_path))
+    (found,) = check_prompt(own, registry)
+    told = "own writes these control tokens: <|im_end|>, <|im_start|>; an answer ends with <|im_end|>"
+    assert (found.topic, found.status, found.found) == ("prompt", "ok", told)
+    gemma = with_config(MODELS["gemma"].write(tmp_path / "gemma"))
+    (found,) = check_prompt(validate(layer_of(gemma, tmp_path, prompt={"name": "alpaca"})), registry)
+    assert found.found == (
+        "alpaca writes these control tokens: none; every example begins with <bos>; an answer ends with <eos>"
+    )
+
+
+def test_the_doctor_fetches_no_tokenizer(tmp_path, registry):
+    (found,) = check_prompt(validate({"model": {"name": "hf", "repo": str(tmp_path / "nothing")}}), registry)
+    assert (found.topic, found.status) == ("prompt", "note")
+    assert found.found.startswith("control tokens could not be looked at: ")
+    assert list(check_prompt(validate({"model": "gpt2-nano"}), registry)) == []
 
 
 class Exporting(CausalLM):
