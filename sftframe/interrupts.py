@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,21 +29,26 @@ class StopRequest:
 
 
 @contextmanager
-def deferred_interrupt(tell: Callable[[], None] = lambda: None) -> Iterator[StopRequest]:
+def deferred_interrupt(tell: Callable[[], None] = lambda: None, *, repeats_s: float = 0.0) -> Iterator[StopRequest]:
     """While the body runs, turn the first signal into a request, and the next into `KeyboardInterrupt`.
 
     Outside the main thread nothing changes.
 
     Args:
         tell: called when the request comes, at any point of the work; its errors are ignored.
+        repeats_s: seconds in which more signals are the same request: a cluster and torchrun both send one.
     """
     stop = StopRequest()
+    since = 0.0
 
     def ask(number: int, _frame: FrameType | None) -> None:
+        nonlocal since
         _let_go_of_terminal(number)
         if stop.requested:
+            if time.monotonic() - since < repeats_s:
+                return
             raise KeyboardInterrupt
-        stop.requested = True
+        stop.requested, since = True, time.monotonic()
         with suppress(Exception):  # a terminal may be in the middle of a line
             tell()
 

@@ -15,7 +15,7 @@ PLUGINS = ROOT / "plugins" / "sftframe_plugins"
 
 LAYERS = (
     "errors version formatting confidence records escaping progress interrupts files network device plugins config",
-    "data prompts registry trust training compaction inference",
+    "data prompts registry trust training compaction inference distributed",
     "runs judging",
     "analysis report",
     "pipeline ablation audit",
@@ -29,10 +29,12 @@ OPENED = {
     "network": "its modules are imported one by one: only `network.transport` needs httpx, which takes 0.1 s",
     "plugins.decoding": "it imports torch, and the face of `plugins` must not",
     "plugins.guard": "for the registry and the few callers that run a plugin's code",
+    "distributed": "its modules are imported one by one: its face is light, and every command asks it",
     "prompts.tokens": "it imports numpy, and the face of `prompts` is imported on the way to `--help`",
     "files.locks": "used by rooms that keep folders",
     "pipeline.manifest": "its functions are used by the module's name",
     "training.checkpoints": "its functions are used by the module's name",
+    "training.shards": "its functions are used by the module's name",
     "cli": "has no face: `cli.app` is the command",
     "testing": "its suites are imported one by one, see its face",
 }

@@ -13,6 +13,7 @@ import typer
 
 from sftframe.cli import ablate, chat, compare, data, doctor, export, init, judge, plugins, preview, run, runs, trust
 from sftframe.cli.commands import Commands
+from sftframe.cli.ranks import among_ranks
 from sftframe.cli.streams import safe_streams, write
 from sftframe.device import limit_spinning
 from sftframe.errors import ReaderGone, SftframeError
@@ -69,7 +70,7 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        with asking_with(trust.ask):
+        with asking_with(trust.ask), among_ranks():
             sys.exit(_exit_code())
     except ReaderGone as error:
         sys.exit(error.exit_code)

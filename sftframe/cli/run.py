@@ -10,6 +10,7 @@ import typer
 
 from sftframe.cli import completion
 from sftframe.cli.options import Run, argument, option
+from sftframe.cli.ranks import NumProcesses, other_ranks, start_processes
 from sftframe.cli.settings import MADE_WITH_THE_RUN, Settings, takes_settings
 from sftframe.cli.streams import saved, write
 from sftframe.errors import ConfigError
@@ -66,6 +67,7 @@ def run(
     skip_memory_check: SkipMemoryCheck = False,
     resume: Resume = None,
     accept_changes: AcceptChanges = False,
+    nproc: NumProcesses = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune, answer the test questions, judge the answers and report.
@@ -74,6 +76,7 @@ def run(
     """
     from sftframe.cli.render import TerminalObserver, show_result
 
+    start_processes(nproc)
     with TerminalObserver() as observer:
         session = _session(
             settings,
@@ -98,6 +101,7 @@ def train(
     skip_memory_check: SkipMemoryCheck = False,
     resume: Resume = None,
     accept_changes: AcceptChanges = False,
+    nproc: NumProcesses = None,
     as_json: Json = False,
 ) -> None:
     """Only fine-tune: the run's folder gets a model, but no answers yet.
@@ -106,6 +110,7 @@ def train(
     """
     from sftframe.cli.render import TerminalObserver, show_trained
 
+    start_processes(nproc)
     with TerminalObserver() as observer:
         session = _session(
             settings,
@@ -126,13 +131,14 @@ def train(
 
 
 @takes_settings("--judge", *MADE_WITH_THE_RUN)
-def generate(path: Run, settings: Settings, as_json: Json = False) -> None:
+def generate(path: Run, settings: Settings, nproc: NumProcesses = None, as_json: Json = False) -> None:
     """Answer the test questions again with a run's model, and with the untuned model if the run has its answers.
 
     Example: sftframe generate runs/mine --set generate.temperature=0.7
     """
     from sftframe.cli.render import TerminalObserver, show_answered
 
+    start_processes(nproc)
     with TerminalObserver() as observer:
         session = _reopened(path, settings, observer)
         with session.at_work():
@@ -224,6 +230,7 @@ def _session(
             force=force,
             skip_memory_check=skip_memory_check,
             needs_judge=needs_judge,
+            ranks=other_ranks(),
         )
     layer = settings.layer(asks_judge=False)
     is_changed = any(key != "data.source" for key, _ in flattened(layer))
@@ -239,13 +246,16 @@ def _session(
         needs_judge=needs_judge,
         accepts_changes=accept_changes,
         layer=layer,
+        ranks=other_ranks(),
     )
 
 
 def _reopened(path: Path, settings: Settings, observer: Observer) -> Session:
     from sftframe.pipeline import Session
 
-    return Session.reopen(path, settings.registry(), observer, layer=settings.layer(asks_judge=False))
+    return Session.reopen(
+        path, settings.registry(), observer, layer=settings.layer(asks_judge=False), ranks=other_ranks()
+    )
 
 
 def _check_force(settings: Settings, out: Path | None, *, force: bool) -> None:

@@ -154,7 +154,12 @@ class TrainConfig(Section):
     max_steps: int | None = Field(default=None, ge=1)
     """stop after this many optimizer steps, whatever `epochs` says"""
     batch_size: int = Field(default=8, ge=1)
-    """examples per forward pass"""
+    """examples per forward pass, of all processes together"""
+    per_rank: bool = False
+    """on several processes: `batch_size` is that of each one; the run keeps their number times `batch_size`"""
+    parallel: Literal["auto", "replicate", "shard"] = "auto"
+    """on several processes: keep the weights whole on each while a step is computed, or only a part, and layer by layer
+    whole: less memory, more to send; `auto`: whole where the memory suffices"""
     accumulate: int = Field(default=1, ge=1)
     """forward passes per optimizer step"""
     lr: float = Field(default=5e-5, gt=0)

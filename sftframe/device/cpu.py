@@ -165,11 +165,17 @@ class ProcessSetup:
     """Cores that other processes used while the run was prepared; None = not known."""
 
 
-def set_up_process(threads: int | None) -> ProcessSetup:
-    """Set up threads and memory for training, by default one thread per physical core that the process may use."""
+def set_up_process(threads: int | None, *, num_sharing: int = 1) -> ProcessSetup:
+    """Set up threads and memory for training, by default one thread per physical core that the process may use.
+
+    Args:
+        num_sharing: processes that share these cores and start together; each takes its part.
+    """
     import torch
 
     before = torch.get_num_threads()
+    if threads is None and num_sharing > 1:
+        threads = max(1, physical_cores() // num_sharing)
     return ProcessSetup(
         threads=set_up_threads(threads),
         threads_before=before,

@@ -11,9 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter
-from torch import nn
 
 from sftframe.config import Layer, RunConfig
 from sftframe.data import absolute_source, counted, num_duplicates
@@ -32,7 +30,7 @@ from sftframe.runs import (
     read_changed_config,
     setting_in_words,
 )
-from sftframe.training import StepLoader
+from sftframe.training import StepLoader, weights_hash
 from sftframe.version import __version__
 
 
@@ -53,15 +51,6 @@ def pairing_hashes(setup: Setup, model: CausalLM) -> Mapping[str, str]:
         "initial_weights": weights_hash(model.module),
         "order": _hashed(str(groups) for groups in loader.schedule()),
     }
-
-
-def weights_hash(module: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers, with their names, shapes and dtypes; half a second per GB."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(memoryview(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()))
-    return digest.hexdigest()
 
 
 def _hashed(lines: Iterable[str]) -> str:
@@ -154,6 +143,7 @@ def write_manifest(folder: RunStore, setup: Setup, model: CausalLM) -> None:
         "settings": kept_settings(folder.config()),
         "pairing": dict(pairing_hashes(setup, model)),
         "device": setup.device,
+        **({} if setup.ranks is None else {"ranks": list(setup.ranks.hosts)}),
         "dtype": config.dtype,
         "machine": {
             **asdict(describe_machine()),

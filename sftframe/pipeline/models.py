@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sftframe.errors import ConfigError
 from sftframe.pipeline import manifest
 from sftframe.pipeline.setup import Setup
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer
+from sftframe.registry import Seam
 from sftframe.runs import RunStore
+
+if TYPE_CHECKING:
+    from sftframe.distributed.following import LoadPlan
 
 
 class RunModels:
@@ -58,12 +63,38 @@ class RunModels:
 
     def have_trained(self) -> None:
         """Note that training changed the untuned model in place; `untuned` then loads it again."""
-        self._tuned, self._untuned = self._untuned, None
+        is_alone = self._setup.ranks is None  # of several processes only the first one has the whole model's last state
+        self._tuned, self._untuned = self._untuned if is_alone else None, None
 
 
 def load(setup: Setup, observer: Observer, saved: Path | None = None) -> CausalLM:
     """Load a run's model: the untuned one, or what training saved."""
     observer.begin("load model", None, "models")
-    model = setup.components.backend.load(device=setup.device, dtype="float32", seed=setup.config.seed, saved=saved)
+    backend = setup.components.backend
+    if setup.ranks is None:
+        model = backend.load(device=setup.device, dtype="float32", seed=setup.config.seed, saved=saved)
+    else:
+        from sftframe.distributed.leading import lead
+
+        model = lead(setup.ranks, _load_plan(setup, saved), backend)
     observer.end()
     return model
+
+
+def _load_plan(setup: Setup, saved: Path | None) -> LoadPlan:
+    """What the other processes have to know to load the same model."""
+    from sftframe.distributed.following import LoadPlan
+
+    config, registry = setup.config, setup.registry
+    provider = registry.provider(Seam.MODEL, config.model.name)
+    return LoadPlan(
+        name=config.model.name,
+        options=config.model.options,
+        provider=provider.id,
+        version=provider.version,
+        disabled=tuple(plugin.id for plugin in registry.plugins if plugin.status == "disabled"),
+        device=setup.device,
+        threads=config.threads,
+        seed=config.seed,
+        saved=saved,
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sftframe.config import Layer, RunConfig, merge
 from sftframe.device import ForeignLoad, allowed_cores, choose_device, crowding, set_up_process
@@ -26,8 +27,10 @@ from sftframe.pipeline.setup import (
     check_memory,
     check_resources,
     disk_bytes,
+    place_of,
     prepare_data,
     resolve,
+    with_global_batch,
 )
 from sftframe.pipeline.training import FineTuning, drop_checkpoints
 from sftframe.plugins import CausalLM
@@ -37,6 +40,9 @@ from sftframe.registry import Registry, load_registry
 from sftframe.runs import AnswerFiles, RunStore, accept_changes, check_settings, read_changed_config
 from sftframe.training import Callback, check_lora, checkpoints, walled
 from sftframe.trust import claims_of, judge_claims, remember, require, require_run
+
+if TYPE_CHECKING:
+    from sftframe.distributed.ranks import Ranks
 
 
 class Session:
@@ -70,6 +76,7 @@ class Session:
         skip_memory_check: bool = False,
         needs_judge: bool = True,
         callbacks: Iterable[Callback] = (),
+        ranks: Ranks | None = None,
     ) -> Session:
         """Check everything, load the model, then make the run's folder with its configuration and manifest.
 
@@ -79,23 +86,30 @@ class Session:
             skip_memory_check: train even if memory may not suffice.
             needs_judge: check that the judge is there.
             callbacks: hear of the training.
+            ranks: the other processes that train together with this one.
 
         Raises:
             SftframeError: something is wrong; nothing was made.
         """
         callbacks, others = walled(callbacks), ForeignLoad()
-        config = resolve(layer, registry)
+        config = with_global_batch(resolve(layer, registry), place_of(ranks))
         components = Components.choose(config, registry)
         remember(claims_of(layer, registry, asks_judge=needs_judge))
         device = check_resources(config, components, needs_judge=needs_judge)
         if config.out is not None:
             RunStore.check_place(config.out, force=force)
-        process = set_up_process(config.threads)
+        process = set_up_process(config.threads, num_sharing=place_of(ranks).local_world_size)
         prepared = prepare_data(config, components, observer)
         check_answers_fit(config, components, prepared, components.backend.context_length())
         check_first_step(config, components, prepared)
         setup = Setup(
-            config=config, registry=registry, components=components, prepared=prepared, device=device, process=process
+            config=config,
+            registry=registry,
+            components=components,
+            prepared=prepared,
+            device=device,
+            process=process,
+            ranks=ranks,
         )
         if not skip_memory_check:
             _check_memory(setup, observer, force=force)
@@ -127,6 +141,7 @@ class Session:
         accepts_changes: bool = False,
         layer: Layer | None = None,
         callbacks: Iterable[Callback] = (),
+        ranks: Ranks | None = None,
     ) -> Session:
         """Resume a run that was interrupted, or start it, if its process was killed before the first step.
 
@@ -135,6 +150,7 @@ class Session:
                 the manifest says what and since which step.
             layer: where the data are now.
             callbacks: hear of the training from here on.
+            ranks: as in `start`; their number may be another one than before.
 
         Raises:
             SftframeError: as `reopen`; or the judge is not there.
@@ -146,10 +162,12 @@ class Session:
             layer = folder.config().model_dump(mode="json", exclude_none=True)
             layer.pop("out", None)
             require(path, claims_of(layer, registry, inside=[path], asks_judge=needs_judge))
-            return cls.start({**layer, "out": path}, registry, observer, needs_judge=needs_judge, callbacks=callbacks)
+            return cls.start(
+                {**layer, "out": path}, registry, observer, needs_judge=needs_judge, callbacks=callbacks, ranks=ranks
+            )
         if accepts_changes:
             cls._accept_changes(RunStore.open(path), observer)
-        session = cls.reopen(path, registry, observer, layer=layer, callbacks=callbacks)
+        session = cls.reopen(path, registry, observer, layer=layer, callbacks=callbacks, ranks=ranks)
         if needs_judge:
             session.check_judge()
         return session
@@ -174,12 +192,14 @@ class Session:
         *,
         layer: Layer | None = None,
         callbacks: Iterable[Callback] = (),
+        ranks: Ranks | None = None,
     ) -> Session:
         """Continue a run from its folder.
 
         Args:
             layer: settings that differ from then on, for instance another judge.
             callbacks: hear of the training, if there is some left.
+            ranks: as in `resume`.
 
         Raises:
             SftframeError: the folder is no run, its template, tokenizer or data are not those it was made with, or the
@@ -212,9 +232,16 @@ class Session:
             ) from error
         manifest.check_unchanged(folder, components, prepared)
         device = choose_device(config.device)
-        process = replace(set_up_process(config.threads), foreign_cores=others.cores())
+        process = set_up_process(config.threads, num_sharing=place_of(ranks).local_world_size)
+        process = replace(process, foreign_cores=others.cores())
         setup = Setup(
-            config=config, registry=registry, components=components, prepared=prepared, device=device, process=process
+            config=config,
+            registry=registry,
+            components=components,
+            prepared=prepared,
+            device=device,
+            process=process,
+            ranks=ranks,
         )
         session = cls(setup, folder, observer, callbacks=callbacks)
         session._is_reconfigured = bool(layer)
@@ -223,7 +250,7 @@ class Session:
 
     def at_work(self) -> AbstractContextManager[None]:
         """Lock the run's folder; see `locked_run` for what is raised."""
-        return locked_run(self.folder)
+        return locked_run(self.folder, self.setup.ranks)
 
     def run_all(self) -> Summary:
         """Every stage that is not done yet."""
@@ -273,6 +300,7 @@ class Session:
             self.folder,
             self._observer,
             callbacks=self._callbacks,
+            ranks=setup.ranks,
         ).run()
         self._models.have_trained()
 
@@ -376,7 +404,13 @@ def _check_memory(setup: Setup, observer: Observer, *, force: bool) -> None:
     """As `check_memory`; with `force` it is still only a warning, as in the version before."""
     longest = int(setup.prepared.train.lengths.max())
     try:
-        check_memory(setup.config, setup.components.backend, longest=longest, device=setup.device)
+        check_memory(
+            setup.config,
+            setup.components.backend,
+            longest=longest,
+            device=setup.device,
+            place=place_of(setup.ranks),
+        )
     except TrainingError as error:
         if not force:
             raise

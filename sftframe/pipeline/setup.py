@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from sftframe.config import Choice, ChosenComponent, Layer, RunConfig, merge, option_fields, validate
 from sftframe.data import Dataset, Split, load_examples, split
 from sftframe.device import ProcessSetup, check_compiler, choose_device
+from sftframe.distributed import Place
 from sftframe.errors import ConfigError, DataError, ModelError, PluginError, SftframeError, TrainingError
 from sftframe.inference import generation_settings
 from sftframe.plugins import CausalLM, CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
@@ -30,6 +32,9 @@ from sftframe.prompts.tokens import (
 )
 from sftframe.records import Example
 from sftframe.registry import Registry, Seam
+
+if TYPE_CHECKING:
+    from sftframe.distributed.ranks import Ranks
 
 
 def resolve(layer: Layer, registry: Registry) -> RunConfig:
@@ -213,6 +218,8 @@ class Setup:
     """A torch device."""
     process: ProcessSetup
     """Changes to the process's threads, and other processes that use the cores."""
+    ranks: Ranks | None = None
+    """The other processes that train together with this one; None = it is alone."""
 
 
 def prepare_data(
@@ -310,6 +317,20 @@ def load_parts(
     return dataset, parts
 
 
+def place_of(ranks: Ranks | None) -> Place:
+    """The place of this process among all that work on a run."""
+    return Place() if ranks is None else ranks.place
+
+
+def with_global_batch(config: RunConfig, place: Place) -> RunConfig:
+    """The configuration with the batch size of all processes together, which the run keeps if their number changes."""
+    settings = config.train
+    if not settings.per_rank:
+        return config
+    changes = {"batch_size": settings.batch_size * place.world_size, "per_rank": False}
+    return config.model_copy(update={"train": settings.model_copy(update=changes)})
+
+
 def check_answers_fit(config: RunConfig, components: Components, prepared: PreparedData, context_length: int) -> None:
     """Check early that every prompt leaves room for its answer.
 
@@ -397,26 +418,28 @@ def check_resources(config: RunConfig, components: Components, *, needs_judge: b
     return device
 
 
-def check_memory(config: RunConfig, backend: ModelBackend, *, longest: int, device: str) -> None:
+def check_memory(
+    config: RunConfig, backend: ModelBackend, *, longest: int, device: str, place: Place | None = None
+) -> None:
     """Check that weights, gradients, AdamW's moments and activations fit.
 
     Args:
         longest: tokens of the longest training example.
+        place: of this process among several; each has a part of weights, gradients and moments, and of the rows.
 
     Raises:
         TrainingError: they do not, by the backend's own estimate.
     """
-    settings = config.train
-    needed = backend.training_bytes(
-        settings.batch_size * longest,
-        trains_all=settings.lora is None,
-        is_recomputing=settings.gradient_checkpointing,
-    )
-    free = free_memory(device)
+    settings, place = config.train, place or Place()
+    num_rows = math.ceil(settings.batch_size / place.world_size)
+    needed = needed_memory(config, backend, num_rows * longest)
+    free = free_memory(device, place)
+    if needed is not None and not place.is_alone:
+        needed -= (needed_memory(config, backend, 0) or 0) * (place.world_size - 1) // place.world_size
     if needed is None or needed <= free:
         return
     raise TrainingError(
-        f"{config.model.name} in float32 with AdamW and batches of {settings.batch_size} x {longest} tokens needs "
+        f"{config.model.name} in float32 with AdamW and batches of {num_rows} x {longest} tokens needs "
         f"about {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free: lower --batch-size (and raise "
         "train.accumulate), set train.gradient_checkpointing=true or train.lora.rank=16, choose a smaller model, or "
         "continue with --skip-memory-check"
@@ -433,13 +456,26 @@ def disk_bytes(model: CausalLM, config: RunConfig) -> int:
     return num_bytes * num_copies
 
 
-def free_memory(device: str) -> int:
-    """Bytes that a program may still take on a device."""
+def needed_memory(config: RunConfig, backend: ModelBackend, num_positions: int) -> int | None:
+    """About how much memory a training step takes in one process; None = not known.
+
+    Args:
+        num_positions: rows times positions of a batch.
+    """
+    return backend.training_bytes(
+        num_positions,
+        trains_all=config.train.lora is None,
+        is_recomputing=config.train.gradient_checkpointing,
+    )
+
+
+def free_memory(device: str, place: Place | None = None) -> int:
+    """Bytes that a program may still take on a device; of the CPU's memory its share, where several run."""
     if device.startswith("cuda"):
         import torch
 
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    return int(psutil.virtual_memory().available) // (place or Place()).local_world_size
 
 
 def chosen_components(layer: Layer, registry: Registry) -> dict[str, ChosenComponent]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +18,7 @@ from sftframe.errors import Interrupted, TrainingError
 from sftframe.files import DiskError, disk, whole_dir, write_json
 from sftframe.inference import generate_responses, generation_settings, measure_likelihoods, response_bytes
 from sftframe.interrupts import deferred_interrupt
-from sftframe.pipeline.setup import Components, PreparedData
+from sftframe.pipeline.setup import Components, PreparedData, free_memory, needed_memory
 from sftframe.pipeline.training_files import BestWeights, Checkpoints, MetricsFile, go_back
 from sftframe.plugins import CausalLM
 from sftframe.progress import Observer, Sample
@@ -27,14 +29,24 @@ from sftframe.training import (
     Callback,
     EarlyStopping,
     Evaluation,
+    Pause,
     Progress,
     RunStart,
+    Spread,
+    TrainingParts,
     checkpoints,
     evaluation_batches,
     train,
     training_parts,
 )
 from sftframe.trust import pickle_claims, remember
+
+if TYPE_CHECKING:
+    from sftframe.distributed.ranks import Ranks
+
+SAME_STOP_S = 10
+"""Seconds in which further signals are the same stop, on several processes: a cluster sends one to each of them, and so
+does the program that started them."""
 
 SAMPLE_TOKENS = 48
 """Of the sample answer, which is kept short: an untuned model never stops, and a token of 124M takes 25 ms."""
@@ -108,6 +120,7 @@ class FineTuning:
     Args:
         model: the untuned model; changed in place.
         callbacks: hear of the training after the run's own files are written.
+        ranks: the other processes that train together with this one; `model` is then what `lead` gave.
     """
 
     def __init__(
@@ -120,13 +133,22 @@ class FineTuning:
         observer: Observer,
         *,
         callbacks: Sequence[Callback] = (),
+        ranks: Ranks | None = None,
     ) -> None:
         self._config = config
+        self._ranks = ranks
         self._model = model
         self._folder = folder
         self._observer = observer
         self._given = callbacks
-        self._parts = training_parts(model, prepared.train, components.strategy, config, warn=observer.warn)
+        self._parts = training_parts(
+            model,
+            prepared.train,
+            components.strategy,
+            config,
+            warn=observer.warn,
+            spread=None if ranks is None else partial(self._spread, components, prepared),
+        )
         self._num_steps = self._parts.loader.num_steps
         self._validation = Validation(config, components, prepared, model, num_steps=self._num_steps)
 
@@ -149,6 +171,7 @@ class FineTuning:
         if self._config.train.keeps_best:
             best = BestWeights(self._folder.checkpoints_dir, self._model.module, past=past)
         self._train([*self._own_callbacks(past, best), *self._given])
+        self._parts.gather()
         if best is not None and self._config.train.selects_best:
             best.restore()
         return self._finish()
@@ -164,7 +187,29 @@ class FineTuning:
             own.append(EarlyStopping(config.patience, past=[response_nll for _, response_nll in past]))
         folder = self._folder.checkpoints_dir
         own.append(Checkpoints(folder, config, self._parts, before_saving=metrics.sync, best=best))
+        if self._given:
+            own.append(_WholeWeights(self._parts))
         return own
+
+    def _spread(self, components: Components, prepared: PreparedData, num_steps: int) -> Spread:
+        """Have all processes get ready to train."""
+        from sftframe.distributed.leading import LeadingModel
+        from sftframe.distributed.parallel import choose_parallel
+
+        assert self._ranks is not None
+        assert isinstance(self._model, LeadingModel)
+        config, place = self._config, self._ranks.place
+        num_rows = math.ceil(config.train.batch_size / place.world_size)
+        needed = needed_memory(config, components.backend, num_rows * int(prepared.train.lengths.max()))
+        chosen = choose_parallel(
+            config.train,
+            self._model,
+            num_ranks=place.world_size,
+            activation_bytes=None if needed is None else needed - (needed_memory(config, components.backend, 0) or 0),
+            free_bytes=free_memory(str(self._model.device), place),
+        )
+        self._observer.note(chosen.reason)
+        return self._model.spread(config, num_steps, is_resharding=chosen.is_resharding)
 
     def _train(self, callbacks: Sequence[Callback]) -> None:
         start = RunStart(
@@ -174,7 +219,7 @@ class FineTuning:
             num_steps=self._num_steps,
             num_done=self._parts.num_done,
         )
-        with deferred_interrupt(self._tell_of_stop) as stop:
+        with deferred_interrupt(self._tell_of_stop, repeats_s=0 if self._ranks is None else SAME_STOP_S) as stop:
             try:
                 train(self._parts.steps(), self._parts.trainer, self._validation, callbacks, start=start, stop=stop)
             except DiskError as error:
@@ -190,6 +235,8 @@ class FineTuning:
         return self._config.train.keep_checkpoints > 0
 
     def _tell_of_stop(self) -> None:
+        if self._ranks is not None:
+            self._ranks.is_stopping = True
         how = "with a checkpoint; once more stops at once, without one" if self._keeps_checkpoints else _NOT_KEPT
         self._observer.note(f"stopping after this step, {how}")
 
@@ -234,6 +281,16 @@ def drop_checkpoints(folder: RunStore, config: RunConfig) -> bool:
     if config.train.keep_optimizer:
         return False
     return checkpoints.clear(folder.checkpoints_dir, keep_best=config.train.keep_best)
+
+
+class _WholeWeights(Callback):
+    """Gives the callbacks after it the weights of the step at which training waits, where they are spread."""
+
+    def __init__(self, parts: TrainingParts) -> None:
+        self._parts = parts
+
+    def on_pause(self, pause: Pause) -> None:
+        self._parts.gather()
 
 
 class _UnheardWish(Callback):

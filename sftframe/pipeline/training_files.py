@@ -161,13 +161,7 @@ class Checkpoints(Callback):
             return
         if self._keep:
             self._before_saving()
-            checkpoints.save(
-                self._folder,
-                step=pause.last.step,
-                module=self._parts.model.module,
-                optimizer=self._parts.trainer.optimizer,
-                state=_state(pause.last, self._parts),
-            )
+            self._parts.save(self._folder, step=pause.last.step, state=_state(pause.last, self._parts))
         self._forget_older(pause.last.step)
 
     def on_run_end(self, end: RunEnd) -> None:
@@ -236,7 +230,7 @@ def go_back(
     for one in passed_over:
         observer.warn(f"checkpoint {one.folder} was skipped: {one.reason}")
     if checkpoint is not None:
-        checkpoint.restore(parts.model.module, parts.trainer.optimizer)
+        parts.restore(checkpoint)
         state = read_state(checkpoint)
         parts.trainer.last = state.last
         parts.trainer.is_halving = state.is_halving

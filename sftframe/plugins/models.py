@@ -70,6 +70,19 @@ class CausalLM(ABC):
         """The device of the parameters."""
         return next(self.module.parameters()).device
 
+    @property
+    def layers(self) -> Sequence[torch.nn.Module]:
+        """The module's layers, in order. Training on several processes has one of them whole at a time.
+
+        This body finds the list of modules of one class that has the most weights. A model whose layers are not in a
+        `ModuleList` or a `Sequential`, or are called in another way than `layer(...)`, gives its own, or none.
+        """
+        from torch import nn
+
+        lists = [one for one in self.module.modules() if isinstance(one, nn.ModuleList | nn.Sequential)]
+        alike = [list(one) for one in lists if len(one) > 1 and len({type(layer) for layer in one}) == 1]
+        return max(alike, key=lambda found: sum(p.numel() for layer in found for p in layer.parameters()), default=[])
+
     def logits(self, ids: torch.Tensor) -> torch.Tensor:
         """int64 (B, T) to (B, T, V)."""
         logits: torch.Tensor = self.module(ids)

@@ -26,6 +26,7 @@ _FREE = tuple(
         "compile",
         "compact",
         "gradient_checkpointing",
+        "parallel",
     )
 )
 """Settings that change what is kept or how fast it is, but not what is trained."""

@@ -20,10 +20,12 @@ from sftframe.training.batches import (
 )
 from sftframe.training.callbacks import Callback, EarlyStopping, Pause, Progress, RunEnd, RunStart, walled
 from sftframe.training.checkpoints import Checkpoint
+from sftframe.training.fingerprint import weights_hash
 from sftframe.training.loop import Evaluation, train
 from sftframe.training.lora import LoraAdapters, check_lora, check_lora_package
 from sftframe.training.optimizer import FusedAdamW, OptimizerStep
-from sftframe.training.parts import TrainingParts, training_parts
+from sftframe.training.parts import Spread, TrainingParts, make_trainer, training_parts
+from sftframe.training.passes import Passes
 from sftframe.training.trainer import Trainer
 
 __all__ = [
@@ -36,10 +38,12 @@ __all__ = [
     "FusedAdamW",
     "LoraAdapters",
     "OptimizerStep",
+    "Passes",
     "Pause",
     "Progress",
     "RunEnd",
     "RunStart",
+    "Spread",
     "StepLoader",
     "TargetCounts",
     "Trainer",
@@ -53,9 +57,11 @@ __all__ = [
     "counted_weights",
     "epoch_order",
     "evaluation_batches",
+    "make_trainer",
     "target_roles",
     "to_device",
     "train",
     "training_parts",
     "walled",
+    "weights_hash",
 ]

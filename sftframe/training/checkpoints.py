@@ -1,8 +1,8 @@
 """Checkpoints: a module, its optimizer and a state; written whole or not at all, and never as a pickle.
 
 A checkpoint is a folder `step-N` with `module.safetensors`, `optimizer.safetensors`, `state.json` and the SHA-256 of
-each in `hashes.json`; the folder appears by one rename. A damaged one is found by its hashes and skipped. Weights alone
-are kept in the same way.
+each in `hashes.json`; the folder appears by one rename. Several processes write `shard-….safetensors` instead, one
+each. A damaged checkpoint is found by its hashes and skipped. Weights alone are kept in the same way.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 
 from sftframe.errors import ConfigError
 from sftframe.files import DiskError, decoded, disk, is_number, remove_leftovers, sha256_of, whole_dir, write_json_part
+from sftframe.training.shards import MODULE_FILE, MOMENT, OPTIMIZER_FILE, WEIGHT, is_sharded, put, read_whole
 
-_MODULE = "module.safetensors"
-_OPTIMIZER = "optimizer.safetensors"
 _STATE = "state.json"
 _HASHES = "hashes.json"
 
@@ -43,9 +42,12 @@ class Checkpoint:
         Raises:
             ConfigError: it belongs to another model.
         """
-        load_weights(self.folder, module)
         try:
-            tensors = load_file(str(self.folder / _OPTIMIZER))
+            if is_sharded(self.folder):
+                tensors = _load_shards(self.folder, module)
+            else:
+                load_weights(self.folder, module)
+                tensors = load_file(str(self.folder / OPTIMIZER_FILE))
             _set_random_states(tensors, _device(module))
             _load_optimizer(optimizer, tensors)
         except (SafetensorError, RuntimeError, TypeError, ValueError, LookupError) as error:
@@ -73,14 +75,25 @@ def save(
     Raises:
         DiskError: it cannot be written; the existing checkpoints stay.
     """
+
+    def fill(making: Path) -> None:
+        disk().fill(making / MODULE_FILE, partial(_save_module, module))
+        tensors = {**_optimizer_tensors(optimizer), **_random_states(_device(module))}
+        disk().fill(making / OPTIMIZER_FILE, partial(save_file, tensors))
+
+    return save_with(folder, fill, step=step, state=state)
+
+
+def save_with(
+    folder: Path, write_tensors: Callable[[Path], None], *, step: int, state: Mapping[str, Any]
+) -> Checkpoint:
+    """`save`, with other code that writes the tensors as safetensors files into a new folder."""
     target = folder / f"step-{step}"
     if folder.is_dir():
         remove_leftovers(folder)
 
     def fill(making: Path) -> None:
-        disk().fill(making / _MODULE, partial(_save_module, module))
-        tensors = {**_optimizer_tensors(optimizer), **_random_states(_device(module))}
-        disk().fill(making / _OPTIMIZER, partial(save_file, tensors))
+        write_tensors(making)
         write_json_part(making / _STATE, state)
 
     _write(target, fill)
@@ -147,7 +160,7 @@ def save_weights(target: Path, module: torch.nn.Module) -> None:
     Raises:
         DiskError: they cannot be written; an older `target` stays.
     """
-    _write(target, lambda making: disk().fill(making / _MODULE, partial(_save_module, module)))
+    _write(target, lambda making: disk().fill(making / MODULE_FILE, partial(_save_module, module)))
 
 
 def load_weights(folder: Path, module: torch.nn.Module) -> None:
@@ -157,7 +170,7 @@ def load_weights(folder: Path, module: torch.nn.Module) -> None:
         ConfigError: they belong to another model.
     """
     try:
-        load_model(module, str(folder / _MODULE))
+        load_model(module, str(folder / MODULE_FILE))
     except (RuntimeError, SafetensorError) as error:
         raise _does_not_fit(folder, error) from error
 
@@ -167,7 +180,8 @@ def is_whole(folder: Path) -> bool:
     try:
         hashes = decoded((folder / _HASHES).read_bytes())
         # only files in the folder are read: a name could lead elsewhere, and a device has no end
-        is_known = _MODULE in hashes and {path.name for path in folder.iterdir() if path.is_file()}.issuperset(hashes)
+        has_weights = MODULE_FILE in hashes or any(name.startswith("shard-") for name in hashes)
+        is_known = has_weights and {path.name for path in folder.iterdir() if path.is_file()}.issuperset(hashes)
         return is_known and _hashes(folder, list(hashes)) == hashes
     except (OSError, ValueError, TypeError, RecursionError):
         return False
@@ -216,6 +230,19 @@ def _hashes(folder: Path, names: list[str]) -> dict[str, str]:
         return dict(zip(names, pool.map(lambda name: sha256_of(folder / name), names), strict=True))
 
 
+def _load_shards(folder: Path, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Put the weights into the module; the optimizer's tensors."""
+    tensors = read_whole(folder)
+    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    weights = {name.removeprefix(WEIGHT): value for name, value in tensors.items() if name.startswith(WEIGHT)}
+    missing = sorted(weights.keys() ^ (own.keys() & {*dict(module.named_parameters()), *module.state_dict()}))
+    if missing:
+        raise LookupError(f"{missing[0]} is only in one of the two")
+    for name, value in weights.items():
+        put(own[name], value)
+    return {name.removeprefix(MOMENT): value for name, value in tensors.items() if name.startswith(MOMENT)}
+
+
 def _device(module: torch.nn.Module) -> torch.device:
     return next(module.parameters()).device
 
@@ -232,7 +259,8 @@ def _random_states(device: torch.device) -> dict[str, torch.Tensor]:
 
 def _set_random_states(tensors: dict[str, torch.Tensor], device: torch.device) -> None:
     """Restore the random states from a checkpoint's tensors; a run may be resumed on another kind of device."""
-    torch.set_rng_state(tensors.pop("rng"))
+    if "rng" in tensors:  # several processes take new random numbers in every step
+        torch.set_rng_state(tensors.pop("rng"))
     cuda, mps = tensors.pop("rng.cuda", None), tensors.pop("rng.mps", None)
     if cuda is not None and device.type == "cuda":
         torch.cuda.set_rng_state(cuda, device)

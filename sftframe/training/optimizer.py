@@ -89,7 +89,7 @@ class FusedAdamW(OptimizerStep):
     def apply(self, *, lr: float, norm: Tensor, is_bad: Tensor | None = None) -> None:
         # as a gradient scaler sets them: the kernels divide by the one, and change nothing if the other is 1
         if self._clip_norm is not None:
-            self.optimizer.grad_scale = (norm / self._clip_norm).clamp(min=1.0)  # type: ignore[attr-defined]
+            self.optimizer.grad_scale = (norm / self._clip_norm).clamp(min=1.0).float()  # type: ignore[attr-defined]
         if is_bad is not None:
             self.optimizer.found_inf = is_bad  # type: ignore[attr-defined]
         for group in self.optimizer.param_groups:

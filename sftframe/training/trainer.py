@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -23,8 +22,8 @@ from sftframe.errors import TrainingError
 from sftframe.plugins import CausalLM
 from sftframe.plugins.guard import is_out_of_memory
 from sftframe.records import Batch, StepData, StepRecord
-from sftframe.training.batches import batch_on
 from sftframe.training.optimizer import FusedAdamW, OptimizerStep
+from sftframe.training.passes import Passes
 
 QUEUED_STEPS = 10
 """Steps queued on a CUDA device before their figures are read: enough that it never waits for the CPU."""
@@ -133,6 +132,7 @@ class Trainer:
         after: the last step that was taken, if a run is resumed.
         warn: gets one line if memory ran out and micro-batches are halved.
         optimizer_step: what changes the weights; by default AdamW, as the configuration says.
+        passes: what computes the gradients; by default this process alone.
     """
 
     def __init__(
@@ -145,11 +145,13 @@ class Trainer:
         after: StepRecord | None = None,
         warn: Callable[[str], None] = lambda _: None,
         optimizer_step: OptimizerStep | None = None,
+        passes: Passes | None = None,
     ) -> None:
         trained = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
         self.model = model
         self.last = after
         self._optimizer_step = optimizer_step or FusedAdamW(trained, config)
+        self._passes = passes or Passes(model, dtype)
         wanted = config.log_every if self._optimizer_step.can_skip else 1
         self.read_every = steps_between_readings(wanted, model.device.type)
         self._taken: list[_Taken] = []
@@ -160,7 +162,6 @@ class Trainer:
         self._warn = warn
         self._config = config
         self._num_steps = num_steps
-        self._dtype = dtype
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -223,7 +224,7 @@ class Trainer:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            if most_rows(data) == 1:
+            if most_rows(data) == 1 or not self._passes.can_halve:
                 raise TrainingError(out_of_memory_message(data)) from error
             return False
         return True
@@ -247,7 +248,7 @@ class Trainer:
     def _move(self, data: StepData) -> _Taken:
         """Queue a step."""
         self._optimizer_step.clear()
-        losses = self._accumulate_gradients(data)
+        losses = self._passes.losses(data)
         norm = self._optimizer_step.norm()
         figures = torch.stack([*losses, norm])
         lr = learning_rate(self._config, data.number, self._num_steps)
@@ -259,21 +260,6 @@ class Trainer:
             self._is_bad = _or_bad(self._is_bad, figures)
         self._optimizer_step.apply(lr=lr, norm=norm, is_bad=self._is_bad)
         return _Taken(data=data, lr=lr, figures=figures)
-
-    def _accumulate_gradients(self, data: StepData) -> list[Tensor]:
-        """The loss of every micro-batch; together they are the step's."""
-        losses = []
-        for batch in data.micro_batches:
-            with self._precision():
-                loss = self.model.loss_sum(batch_on(batch, self.model.device)) / data.weight
-            loss.backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
-        return losses
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if self._dtype == "float32":
-            return nullcontext()
-        return torch.autocast(self.model.device.type, dtype=getattr(torch, self._dtype))
 
     def _record(self, taken: _Taken, loss: float, norm: float, seconds: float) -> StepRecord:
         data = taken.data

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sftframe.pipeline import Session
-from sftframe.pipeline.manifest import weights_hash
+from sftframe.training import weights_hash
 
 
 def hashes(session: Session) -> dict[str, str]:
