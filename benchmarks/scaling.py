@@ -55,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--collate", default="mask-pad", choices=["mask-pad", "mask-instruction"])
     parser.add_argument("--size", default="124M", choices=SIZES)
     parser.add_argument("--batch-size", type=int, default=8, help="strong: of all ranks; weak: of each")
+    parser.add_argument("--kinds", default="strong,weak")
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--steps", type=int, default=6, help="counted steps of each kind")
     parser.add_argument("--parallel", default="replicate", choices=["replicate", "shard"])
@@ -68,6 +69,8 @@ def _work(rank: int, options: argparse.Namespace, port: int) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE=str(number))
     ranks = Ranks(Place(rank=rank, world_size=number, local_rank=rank, local_world_size=number))
     for kind, rows in (("strong", options.batch_size), ("weak", options.batch_size * number)):
+        if kind not in options.kinds.split(","):
+            continue
         found = _measured(ranks, options, rows_together=rows, rows_alone=options.batch_size)
         if rank == 0:
             print(json.dumps({"kind": kind, "ranks": number, "rows a step": rows, **found}), flush=True)

@@ -6,7 +6,7 @@ What is in no layer, as the embedding and a head that is tied to it, is one more
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp._fully_shard._fsdp_api import ReduceScatter
 from torch.distributed.tensor import DTensor
 
 from sftframe.config import TrainConfig
@@ -30,6 +31,29 @@ class _Loss(nn.Module):
 
     def forward(self, compute: Callable[[], Tensor]) -> Tensor:
         return compute()
+
+
+class _SumOfParts(ReduceScatter):
+    """Every rank gets the others' values for its own part, and adds them up in the order of the ranks.
+
+    gloo's own operation sends all values to all: a step of two ranks sends 1.50 GB instead of 1.00 for 124 million
+    parameters, and the operation takes twice the CPU time.
+    """
+
+    def allocate(self, size: Sequence[int | torch.SymInt], *, dtype: torch.dtype, device: torch.device) -> Tensor:
+        return torch.empty(*size, dtype=dtype, device=device)
+
+    def __call__(
+        self,
+        output_tensor: Tensor,
+        input_tensor: Tensor,
+        group: dist.ProcessGroup,
+        op: Any,
+        async_op: bool = False,
+    ) -> None:
+        received = torch.empty_like(input_tensor)
+        dist.all_to_all_single(received, input_tensor, group=group)
+        torch.sum(received.view(group.size(), -1), dim=0, out=output_tensor)
 
 
 class Sharded:
@@ -52,6 +76,8 @@ class Sharded:
             # the loss is divided by the weights of all ranks already, so gradients are added and not averaged
             group.set_gradient_divide_factor(1.0)
             group.set_force_sum_reduction_for_comms(True)
+            if mesh.device_type == "cpu":
+                group.set_custom_reduce_scatter(_SumOfParts())
 
     def _groups(self) -> Iterator[FSDPModule]:
         return (module for module in self._root.modules() if isinstance(module, FSDPModule))
