@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sftframe.cli.options import option
-from sftframe.distributed import Place, keep_signals_back
+from sftframe.distributed import Place, check_torch, keep_signals_back
 
 if TYPE_CHECKING:
     from sftframe.distributed.ranks import Ranks
@@ -40,6 +40,7 @@ def among_ranks() -> Iterator[None]:
         return
     from sftframe.cli.render import fail
 
+    check_torch()
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch tells of a lost process with a list of addresses
     if not place.leads:
         keep_signals_back()
@@ -65,6 +66,7 @@ def start_processes(number: int | None) -> None:
     """With `--nproc`, run this command again in several processes, and end with their exit code."""
     if number is None or number == 1 or not Place.read().is_alone:
         return
+    check_torch()
     from sftframe.distributed.launching import launch
 
     try:

@@ -4,7 +4,7 @@ Rank 0 does the run, as one process does. For every batch and every list of prom
 share. In training the weights are spread over all ranks.
 """
 
-from sftframe.distributed.place import Place
+from sftframe.distributed.place import Place, check_torch
 from sftframe.distributed.signals import keep_signals_back
 
-__all__ = ["Place", "keep_signals_back"]
+__all__ = ["Place", "check_torch", "keep_signals_back"]

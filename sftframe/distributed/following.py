@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from sftframe.device import allowed_cores, available_devices, set_up_threads
+from sftframe.device import available_devices, physical_cores, set_up_threads
 from sftframe.distributed.place import Place
 from sftframe.distributed.rank_model import RankModel, TrainingPlan
 from sftframe.distributed.ranks import Order, Ranks, is_of_a_collective
@@ -66,7 +66,7 @@ def loaded(plan: LoadPlan, backend: ModelBackend, place: Place) -> CausalLM:
 
 def threads_of_rank(wanted: int | None, place: Place) -> int:
     """CPU threads of one rank: its share of the machine's cores, if the user did not say."""
-    return wanted or max(1, allowed_cores() // place.local_world_size)
+    return wanted or max(1, physical_cores() // place.local_world_size)
 
 
 def device_of_rank(device: str, place: Place) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,10 @@ LAUNCHED_VARIABLE = "SFTFRAME_LAUNCHED"
 
 EXIT_TOLD = 7
 """Exit code of a rank whose failure rank 0 has told; as `TrainingError`'s."""
+
+
+OLDEST_TORCH = (2, 13)
+"""The version with which training on several processes was tested first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,18 @@ class Place:
             timeout_s=_number(variables, TIMEOUT_VARIABLE, 600),
             is_launched=LAUNCHED_VARIABLE in variables,
         )
+
+
+def check_torch() -> None:
+    """Check that torch has what training on several processes uses.
+
+    Raises:
+        ConfigError: it is older.
+    """
+    found = importlib.metadata.version("torch")
+    if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < OLDEST_TORCH:
+        oldest = ".".join(map(str, OLDEST_TORCH))
+        raise ConfigError(f"several processes need torch {oldest} or newer, found {found}: pip install -U torch")
 
 
 def named(rank: int, host: str) -> str:

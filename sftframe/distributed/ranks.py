@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -81,6 +82,8 @@ class Ranks:
         self._store.set(f"host/{place.rank}", socket.gethostname())
         self.hosts = [self._store.get(f"host/{rank}").decode() for rank in range(place.world_size)]
         self._number = 0
+        self.run: Path | None = None
+        """The run's folder, as soon as there is one; for messages."""
         self.is_stopping = False
         """Whether the user or a scheduler has asked rank 0 to stop."""
         self._watch = _Watch(self, store, tell)
@@ -267,7 +270,9 @@ class _Watch(threading.Thread):
         return {rank: now - self._seen[rank][1] for rank in ranks}
 
     def _give_up(self, message: str) -> NoReturn:
-        self._tell(message)
+        run = self._ranks.run
+        way = "" if run is None else f"; what was saved before it is kept, continue with: sftframe run --resume {run}"
+        self._tell(message + way)
         with suppress(RuntimeError):
             self._store.set("told", "")
         os._exit(EXIT_TOLD)

@@ -55,6 +55,8 @@ def locked_run(folder: RunStore, ranks: Ranks | None = None) -> Iterator[None]:
 @contextmanager
 def _naming_ranks(ranks: Ranks | None, folder: RunStore) -> Iterator[None]:
     """On several processes, name the one that was lost, or whose memory ran out."""
+    if ranks is not None:
+        ranks.run = folder.path
     try:
         yield
     except (RuntimeError, SftframeError) as error:
