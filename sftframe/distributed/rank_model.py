@@ -62,6 +62,17 @@ class SharedPasses(Passes):
         return list(total)
 
 
+def _try_out(model: CausalLM) -> None:
+    """Compute the loss of one position, for a model that finds something out about itself on first use.
+
+    It may compute gradients for that, which it cannot do between the forward and the backward pass of spread weights.
+    """
+    position = torch.zeros(1, 1, dtype=torch.int64)
+    with torch.no_grad():
+        model.loss_sum(batch_on(Batch(inputs=position, targets=position), model.device))
+    model.module.zero_grad()
+
+
 def _mixed(seed: int, step: int, rank: int) -> int:
     """One seed of three numbers."""
     return hash((seed, step, rank)) % 2**63  # of whole numbers: the same in every process
@@ -100,6 +111,7 @@ class RankModel:
             LoraAdapters(trained.module, plan.train.lora, seed=plan.seed)
         if plan.train.compile:
             trained.compile()
+        _try_out(trained)
         mesh = self.ranks.mesh(str(trained.device))
         self.sharded = Sharded(trained, mesh, is_resharding=plan.is_resharding)
         self.sharded.spread_from(self.whole.module)

@@ -28,6 +28,7 @@ REASONS = {
     "own data": "names a file that the reader has",
     "plugin": "needs an installed example plugin",
     "stopped run": "needs a run that was stopped",
+    "several processes": "starts a process for each core or GPU",
     "benchmark": "takes minutes and measures the machine",
     "long": "a grid of many runs",
     "terminal": "needs a terminal",
