@@ -1,4 +1,4 @@
-"""The command in several processes: killed, stopped, and resumed with another number of them."""
+"""The command in several processes: stopped, killed, and resumed with another number of them."""
 
 from __future__ import annotations
 
@@ -55,10 +55,15 @@ def new_run(out: Path) -> list[str]:
     return ["run", "--out", str(out), "--threads", "1", "--device", "cpu", "--no-config", *assignments]
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    while not path.exists():
+def wait_for(has_come: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    while not has_come():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
+
+
+def newest(run: Path) -> int:
+    """The step of the newest checkpoint; 0 without any."""
+    return max((int(path.name.removeprefix("step-")) for path in run.glob("checkpoints/step-*")), default=0)
 
 
 def ranks_of(process: subprocess.Popen[str]) -> dict[int, psutil.Process]:
@@ -74,10 +79,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def alone(tmp_path: Path) -> Path:
     """The run of one process."""
-    out = tmp_path_factory.mktemp("alone") / "run"
+    out = tmp_path / "alone"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-m", "sftframe", *new_run(out), "--quiet"], env=environment, check=True)
     return out
@@ -98,38 +103,30 @@ def assert_same_run(run: Path, other: Path) -> None:
     assert not (run / "checkpoints").exists()
 
 
-def test_a_killed_rank_is_named_in_one_message_and_three_ranks_go_on_from_the_checkpoint_of_two(
+def test_a_run_that_two_ranks_began_and_three_went_on_with_ends_as_one_process_alone_does(
     start: Start, alone: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     process = start(*new_run(run), "--nproc", "2")
-    wait_for(run / "checkpoints/step-2/hashes.json", process)
-    ranks_of(process)[1].kill()
-    _, words = process.communicate(timeout=120)
-    assert process.returncode == 7
-    host = socket.gethostname()
-    assert errors(words) == [line for line in words.splitlines() if f"rank 1 on {host} was killed by SIGKILL" in line]
-    assert len(errors(words)) == 1
-    assert any((run / "checkpoints").glob("step-*/shard-00002-*.safetensors"))
-
-    resumed = start("run", "--resume", str(run), "--nproc", "3")
-    _, words = resumed.communicate(timeout=240)
-    assert resumed.returncode == 0, words
-    assert "resumed after step" in words
-    assert_same_run(run, alone)
-
-
-def test_a_stop_saves_once_and_one_process_goes_on(start: Start, alone: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    process = start(*new_run(run), "--nproc", "2")
-    wait_for(run / "checkpoints/step-2/hashes.json", process)
+    wait_for(lambda: newest(run) >= 2, process)
     process.send_signal(signal.SIGTERM)
-    _, words = process.communicate(timeout=120)
+    _, words = process.communicate(timeout=200)
     assert process.returncode == 130, words
     assert len(errors(words)) == 1
     assert "everything is saved; continue with: sftframe run --resume" in errors(words)[0]
+    stopped_after = newest(run)
+    assert len(list((run / f"checkpoints/step-{stopped_after}").glob("shard-*.safetensors"))) == 2
 
-    resumed = start("run", "--resume", str(run))
-    _, words = resumed.communicate(timeout=240)
-    assert resumed.returncode == 0, words
+    process = start("run", "--resume", str(run), "--nproc", "3")
+    wait_for(lambda: newest(run) > stopped_after, process)
+    ranks_of(process)[2].kill()
+    _, words = process.communicate(timeout=200)
+    assert process.returncode == 7, words
+    assert f"resumed after step {stopped_after}" in words
+    assert len(errors(words)) == 1
+    assert f"rank 2 on {socket.gethostname()} was killed by SIGKILL" in errors(words)[0]
+
+    process = start("run", "--resume", str(run))
+    _, words = process.communicate(timeout=200)
+    assert process.returncode == 0, words
     assert_same_run(run, alone)
