@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.training_rows import SIZES, batches
+from benchmarks.training_rows import SIZES, VOCABULARY, Shape, batches
+
+Clock = Callable[[], float]
 
 SQUARES = (2048, 4096)
 REPEATS = 6
@@ -23,61 +25,54 @@ REPEATS = 6
 
 def floor(options: argparse.Namespace) -> Iterator[float]:
     """Seconds of the least possible step, batch by batch."""
-    from sftframe_plugins.gpt2.network import NetworkConfig
-
-    width, layers, heads = SIZES[options.size]
-    config = NetworkConfig(vocab_size=50257, context_length=1024, width=width, num_layers=layers, num_heads=heads)
-    peak, update = peak_flops(), _update_seconds(config)
+    shape = SIZES[options.size]
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    peak, update = peak_flops(clock), _update_seconds(shape.num_weights, clock)
     for count, batch in enumerate(batches(options)):
         if count == options.steps + 2:
             return
-        yield needed_flops(batch, config) / peak + update
+        yield needed_flops(batch, shape) / peak + update
 
 
-def needed_flops(batch: Any, config: Any) -> float:
-    """Floating-point operations of a step on this batch, forward and backward, without norms and activations.
-
-    Args:
-        config: the network's sizes.
-    """
+def needed_flops(batch: Any, shape: Shape) -> float:
+    """Floating-point operations of a step on this batch, forward and backward, without norms and activations."""
     from sftframe import compact
 
     layout = compact(batch)
     num_positions, num_states = len(layout.ids), len(layout.states)  # N, M
-    weights = config.width**2
-    attended = 2 * config.width * float((layout.positions + 1).sum())  # scores and mixing, a multiplication each
-    full_layer = 12 * weights * num_positions + attended
-    last_layer = 3 * weights * num_positions + 9 * weights * num_states + attended
-    head = config.vocab_size * config.width * num_states
-    multiplications = (config.num_layers - 1) * full_layer + last_layer + head
+    attended = 2 * shape.width * float((layout.positions + 1).sum())  # scores and mixing, a multiplication each
+    before_last = (shape.num_layers - 1) * (shape.before_attention + shape.after_attention) * num_positions
+    last = shape.before_attention * num_positions + shape.after_attention * num_states
+    head = VOCABULARY * shape.width * num_states
+    multiplications = before_last + last + shape.num_layers * attended + head
     return float(3 * 2 * multiplications)
 
 
-def peak_flops() -> float:
+def peak_flops(clock: Clock) -> float:
     """Floating-point operations a second of the best large float32 matrix product."""
     import torch
 
     best = 0.0
     for size in SQUARES:
         a, b, out = (torch.randn(size, size) for _ in range(3))
-        seconds = _best(lambda a=a, b=b, out=out: torch.mm(a, b, out=out))  # type: ignore[misc]
+        seconds = _best(lambda a=a, b=b, out=out: torch.mm(a, b, out=out), clock)  # type: ignore[misc]
         best = max(best, 2 * size**3 / seconds)
     return best
 
 
-def _update_seconds(config: Any) -> float:
-    """Seconds of AdamW's fused step over as many values as the network has."""
+def _update_seconds(num_weights: int, clock: Clock) -> float:
+    """Seconds of AdamW's fused step over so many values."""
     import torch
 
-    weight = torch.nn.Parameter(torch.randn(config.num_parameters) * 0.02)
-    weight.grad = torch.randn(config.num_parameters) * 0.01
-    return _best(torch.optim.AdamW([weight], lr=1e-5, fused=True).step)
+    weight = torch.nn.Parameter(torch.randn(num_weights) * 0.02)
+    weight.grad = torch.randn(num_weights) * 0.01
+    return _best(torch.optim.AdamW([weight], lr=1e-5, fused=True).step, clock)
 
 
-def _best(work: Callable[[], object]) -> float:
+def _best(work: Callable[[], object], clock: Clock) -> float:
     seconds = []
     for _ in range(REPEATS):
-        start = time.perf_counter()
+        start = clock()
         work()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock() - start)
     return min(seconds)

@@ -5,19 +5,26 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-from benchmarks.training_rows import SIZES, batches, prepared
+from benchmarks.training_rows import (
+    POSITIONS,
+    SIZES,
+    VOCABULARY,
+    batches,
+    configuration,
+    hugging_face_folder,
+    prepared,
+)
 
 
 def now(options: argparse.Namespace) -> float:
-    """The time, once the device has done all it was given."""
+    """The time, or the CPU time where that is wanted, once the device has done all it was given."""
     import torch
 
     if options.device != "cpu":
         torch.accelerator.synchronize()
-    return time.perf_counter()
+    return time.process_time() if options.cpu_time else time.perf_counter()
 
 
 def _loop(options: argparse.Namespace, module: Any, logits: Callable[[Any], Any], optimizer: Any) -> Iterator[float]:
@@ -44,14 +51,14 @@ def chapter(options: argparse.Namespace) -> Iterator[float]:
     import torch
     from llms_from_scratch.ch04 import GPTModel
 
-    width, layers, heads = SIZES[options.size]
+    shape = SIZES[options.size]
     module = GPTModel(
         {
-            "vocab_size": 50257,
-            "context_length": 1024,
-            "emb_dim": width,
-            "n_heads": heads,
-            "n_layers": layers,
+            "vocab_size": VOCABULARY,
+            "context_length": POSITIONS,
+            "emb_dim": shape.width,
+            "n_heads": shape.num_heads,
+            "n_layers": shape.num_layers,
             "drop_rate": 0.0,
             "qkv_bias": True,
         }
@@ -69,26 +76,18 @@ def transformers(options: argparse.Namespace) -> Iterator[float]:
 
 
 def _hugging_face(options: argparse.Namespace) -> Any:
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers import AutoModelForCausalLM
 
-    width, layers, heads = SIZES[options.size]
-    return GPT2LMHeadModel(
-        GPT2Config(
-            n_embd=width, n_layer=layers, n_head=heads, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False
-        )
-    )
+    return AutoModelForCausalLM.from_config(configuration(SIZES[options.size]))
 
 
 def trl(options: argparse.Namespace) -> Iterator[float]:
     """`SFTTrainer` with its defaults but float32, the same rows in the same order."""
-    import tempfile
-
     from datasets import Dataset
-    from sftframe_plugins.gpt2.tokenizer import BytePairTokenizer
     from transformers import AutoTokenizer, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    _config, components, train = prepared(options)
+    _config, _components, train = prepared(options)
     rows = train[: (options.steps + 2) * options.batch_size]
     columns = {
         "input_ids": [[int(i) for i in row.ids] for row in rows],
@@ -96,11 +95,8 @@ def trl(options: argparse.Namespace) -> Iterator[float]:
     }
     if options.collate == "mask-pad":
         del columns["completion_mask"]
-    folder = tempfile.mkdtemp()
-    assert isinstance(components.tokenizer, BytePairTokenizer)
-    components.tokenizer.save(Path(folder))
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, model_type="gpt2")
-    tokenizer.pad_token = tokenizer.eos_token = "<|endoftext|>"
+    folder = str(hugging_face_folder(options))
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     times: list[float] = []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
