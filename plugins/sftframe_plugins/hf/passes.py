@@ -77,6 +77,8 @@ class Passes:
             UnsuitedError: the network cannot do it.
         """
         layout = compact(batch, share=share)
+        if not len(layout.states):
+            return self.padded(batch)  # networks do not take rows without any position
         given = {
             "input_ids": layout.ids[None],
             "position_ids": layout.positions[None],
@@ -87,7 +89,8 @@ class Passes:
             head = self._head()
             if head is None:
                 return Scored(layout, self._module(**given, logits_to_keep=layout.states).logits[0], None)
-            hidden = self._module.base_model(**given).last_hidden_state  # (1, N, C)
+            with self._few_rows(head, layout):
+                hidden = self._module.base_model(**given).last_hidden_state  # (1, N, C)
         return Scored(layout, select_states(hidden[0], layout.states), head)
 
     def padded(self, batch: Batch) -> Scored:
@@ -102,7 +105,8 @@ class Passes:
         if head is None:
             logits = self._module(**given).logits
             return Scored(layout, logits.flatten(0, 1).index_select(0, places), None)
-        hidden = self._module.base_model(**given).last_hidden_state  # (B, T, C)
+        with self._few_rows(head, layout):
+            hidden = self._module.base_model(**given).last_hidden_state  # (B, T, C)
         return Scored(layout, select_states(hidden.flatten(0, 1), places), head)
 
     def own_attention(self) -> None:
@@ -113,6 +117,24 @@ class Passes:
         """The matrix from hidden states to logits, (V, C), if the network's last layer is one."""
         head: object = self._module.get_output_embeddings()
         return head.weight if type(head) is nn.Linear and head.bias is None else None
+
+    @contextmanager
+    def _few_rows(self, head: Tensor, layout: CompactBatch) -> Iterator[None]:
+        """Let an embedding that is also the head give only the rows of its gradient that were looked up.
+
+        Autograd adds them to the head's gradient. Else it fills a second gradient of the weight's size, nearly all
+        zeros, and adds that up. With no counted target there is no gradient of the head to add them to.
+        """
+        embedding = self._module.get_input_embeddings()
+        is_used = isinstance(embedding, nn.Embedding) and embedding.weight is head and not embedding.scale_grad_by_freq
+        if not (is_used and head.is_cpu and head.dtype in (torch.float32, torch.float64) and len(layout.states)):
+            yield
+            return
+        before, embedding.sparse = embedding.sparse, True
+        try:
+            yield
+        finally:
+            embedding.sparse = before
 
     def _head(self) -> Tensor | None:
         return self.head() if self.has_plain_head else None

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from sftframe_plugins.hf.model import HFLM
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedModel
 
 from sftframe import IGNORED, Batch
@@ -93,6 +94,49 @@ def test_loss_and_gradients_are_those_of_single_rows(family):
         torch.testing.assert_close(loss.detach(), wanted.loss, rtol=1e-7, atol=0)
         torch.testing.assert_close(likelihoods, wanted.nll, rtol=0, atol=1e-6)
         assert_same_gradients(found, wanted.gradients, 3e-6)  # norms, rotations and scans of the library use float32
+
+
+class Made(TorchDispatchMode):
+    """Names of the operations whose results have a shape, those that make no numbers left out."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self._shape = shape
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        is_number = isinstance(result, Tensor) and result.shape == self._shape and result.layout == torch.strided
+        if is_number and name not in ("detach", "t", "view", "alias"):
+            self.names.append(name)
+        return result
+
+
+@pytest.mark.parametrize("is_compacting", [True, False])
+def test_a_tied_embedding_has_no_gradient_of_the_weight_s_size(is_compacting):
+    """There is the head's, and the sum of it and of the rows that were looked up."""
+    network = network_of("llama with a tied head")
+    model = HFLM(network, None, 128)
+    model.is_compacting = is_compacting
+    model.loss_sum(ragged_batch(*RAGGED[0]))  # the proof is made
+    with Made(tuple(network.lm_head.weight.shape)) as made:
+        model.loss_sum(ragged_batch(*RAGGED[0])).backward()
+    assert made.names in (["mm", "add"], ["mm", "add_"])
+    assert network.lm_head.weight.grad.layout == torch.strided
+    assert not network.model.embed_tokens.sparse
+
+
+@pytest.mark.parametrize("family", ["llama", "llama with a tied head"])
+def test_without_a_counted_target_gradients_are_ordinary_matrices_too(family):
+    network = network_of(family)
+    batch = ragged_batch(*RAGGED[0])
+    nothing = Batch(inputs=batch.inputs, targets=torch.full_like(batch.targets, IGNORED))
+    for one in (nothing, batch, nothing):
+        loss = HFLM(network, None, 128).loss_sum(one)
+        if loss.requires_grad:
+            loss.backward()
+    assert network.get_input_embeddings().weight.grad.layout == torch.strided
 
 
 @pytest.mark.parametrize("family", COMPACT)
