@@ -6,6 +6,7 @@ Only a folder in which a run was made is ever emptied.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -29,8 +30,20 @@ _HOUSEKEEPING = frozenset({_MARKER, *LOCK_FILES})
 def make_numbered(label: str) -> Path:
     """A new folder `runs/LABEL-N`, N one more than the highest there is; two processes never get the same."""
     with explained(RUNS_DIR):
-        # the name of a prompt style from a file has a colon; Windows allows none in names
-        return _marked(next_numbered(RUNS_DIR, f"{label.replace(':', '-')}-"))
+        return _marked(next_numbered(RUNS_DIR, f"{_as_name(label)}-"))
+
+
+def _as_name(label: str) -> str:
+    """A label as a name of a folder on every system; of a long one the end.
+
+    >>> _as_name("hf:./models/tiny@v1-alpaca")
+    'hf-models-tiny-v1-alpaca'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", label).replace("-.-", "-")[-LONGEST_LABEL:].strip("-.") or "run"
+
+
+LONGEST_LABEL = 100
+"""Letters; systems allow 255 in a name, and Windows about as many in a whole path."""
 
 
 def next_numbered(folder: Path, prefix: str = "") -> Path:

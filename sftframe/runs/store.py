@@ -116,7 +116,7 @@ class RunStore:
 
         Args:
             path: where; None = `runs/LABEL-N` under the current directory, N one more than the highest there is.
-            label: letters, digits, `-`, `_` and `.`.
+            label: what the run is of; all but letters, digits, `-`, `_` and `.` becomes `-`.
             force: replace the run in `path`. Only a folder in which a run was made is ever emptied.
 
         Raises:

@@ -95,6 +95,20 @@ def test_runs_without_a_folder_are_numbered() -> None:
     assert all(path.is_dir() for path in made)
 
 
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("hf:acme/one@v1-alpaca", "hf-acme-one-v1-alpaca-1"),
+        ("hf:/home/me/models/tiny-alpaca", "hf-home-me-models-tiny-alpaca-1"),
+        ("hf:../tiny-alpaca", "hf-..-tiny-alpaca-1"),
+        ("../..", "run-1"),
+        ("x" * 300 + "-alpaca", "x" * 93 + "-alpaca-1"),
+    ],
+)
+def test_a_label_of_any_text_names_one_folder(label: str, name: str) -> None:
+    assert RunStore.create(None, label=label).path == Path("runs") / name
+
+
 def test_the_number_is_one_more_than_the_highest_of_the_same_label() -> None:
     for name in ("nano-9", "nano-x", "nano-prompt-12", "other-30", "7"):
         Path("runs", name).mkdir(parents=True)

@@ -46,13 +46,13 @@ class Loader:
         """Where the weights come from."""
         if self._is_random:
             return {**self._source.facts, "weights": "random", "repo": self._source.facts["weights"]}
-        return self._source.identity(allow_pickle=self._options.allow_pickle)
+        return self._source.identity(takes_pickles=self._options.allow_pickle)
 
     def check(self) -> None:
         """Check that tokenizer and weights can be loaded and fit each other, without large downloads."""
         self._check_fit()
         if not self._is_random:
-            self._source.check_weights(allow_pickle=self._options.allow_pickle)
+            self._source.check_weights(takes_pickles=self._options.allow_pickle)
 
     @cached_property
     def tokenizer_folder(self) -> Path:
@@ -114,7 +114,7 @@ class Loader:
 
     def _pretrained(self, dtype: torch.dtype) -> Any:
         """The network with the weights of the source, every one of them in its place."""
-        tensors = self._source.checkpoint(allow_pickle=self._options.allow_pickle).tensors()
+        tensors = self._source.checkpoint(takes_pickles=self._options.allow_pickle).tensors()
         try:
             # the library sees no folder, in which it would look for adapters and for other forms of weights
             module, report = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(self.config)].from_pretrained(

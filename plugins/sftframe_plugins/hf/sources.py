@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -70,9 +69,10 @@ class Checkpoint:
 def _read_pickle(path: Path) -> Mapping[str, Tensor]:
     import torch
 
+    unpickling = torch.serialization.pickle.UnpicklingError  # type: ignore[attr-defined]
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)  # no code of the file is run
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+    except (unpickling, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         raise ModelError(
             f"{path} contains more than tensors, or is damaged: it is not loaded, because that could run any code; "
             "look for a revision with safetensors"
@@ -110,13 +110,13 @@ class Source(ABC):
     def has(self, name: str) -> bool:
         """Whether the model has a file; it is not fetched."""
 
-    def check_weights(self, *, allow_pickle: bool) -> None:
+    def check_weights(self, *, takes_pickles: bool) -> None:
         """Check the weights as far as that costs no large download.
 
         Raises:
             ModelError: as `checkpoint`.
         """
-        self._form(allow_pickle=allow_pickle)
+        self._form(takes_pickles=takes_pickles)
 
     def tokenizer_folder(self) -> Path:
         """A folder with all files of the tokenizer.
@@ -132,13 +132,13 @@ class Source(ABC):
             )
         return self.config_folder()
 
-    def checkpoint(self, *, allow_pickle: bool = False) -> Checkpoint:
+    def checkpoint(self, *, takes_pickles: bool = False) -> Checkpoint:
         """The files of the weights: safetensors, or pickles where there is nothing else and they are allowed.
 
         Raises:
             ModelError: there are none, one is missing or damaged, or they are pickles and not allowed.
         """
-        form = self._form(allow_pickle=allow_pickle)
+        form = self._form(takes_pickles=takes_pickles)
         single = self.find(form.whole)
         files = [single] if single is not None else self._shards(form)
         for path in files if form is _SAFETENSORS else ():
@@ -161,12 +161,12 @@ class Source(ABC):
         licence = {"licence": self.licence} if self.licence else {}
         return {**self.place, **licence, f"sha256:{CONFIG}": _sha256(self.config_folder() / CONFIG)}
 
-    def identity(self, *, allow_pickle: bool = False) -> Mapping[str, str]:
+    def identity(self, *, takes_pickles: bool = False) -> Mapping[str, str]:
         """The exact source of the weights, for a run's manifest: `facts` and the hash of every file of the weights."""
-        files = self.checkpoint(allow_pickle=allow_pickle).files
+        files = self.checkpoint(takes_pickles=takes_pickles).files
         return {**self.facts, **{f"sha256:{path.name}": _sha256(path) for path in files}}
 
-    def _form(self, *, allow_pickle: bool) -> _Form:
+    def _form(self, *, takes_pickles: bool) -> _Form:
         """The form that the weights have.
 
         Raises:
@@ -177,7 +177,7 @@ class Source(ABC):
         if not self.has(_PICKLES.whole) and not self.has(_PICKLES.index):
             looked_for = f"{_SAFETENSORS.whole}, {_SAFETENSORS.index} and {_PICKLES.whole}"
             raise ModelError(f"{self} has no weights: looked for {looked_for}; --set model.weights=random needs none")
-        if not allow_pickle:
+        if not takes_pickles:
             raise ModelError(
                 f"{self} has its weights as {_PICKLES.whole}, a pickle, which can contain code: look for a revision "
                 "with safetensors, or read only the tensors of it with --set model.allow_pickle=true"
@@ -230,9 +230,9 @@ class Folder(Source):
             raise ModelError(f"{self.path / name} is missing; fetch it again")
         return path
 
-    def check_weights(self, *, allow_pickle: bool) -> None:
+    def check_weights(self, *, takes_pickles: bool) -> None:
         """Check that every file of the weights is there and complete."""
-        self.checkpoint(allow_pickle=allow_pickle)
+        self.checkpoint(takes_pickles=takes_pickles)
 
     def _what_it_is(self) -> str:
         adapter = adapter_advice(self.path)
