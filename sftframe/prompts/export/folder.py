@@ -69,9 +69,9 @@ def write_export(
     from sftframe.prompts.tokens import ending_ids  # imports numpy, which listing must not
 
     template = _derived(style)
-    left_out = () if template is None else template.left_out
+    left_out = () if template is None or style.chat_template is not None else template.left_out
     if target == "gguf":
-        left_out = (*left_out, *_left_out_of_ollama(template, model))
+        left_out = (*left_out, *_left_out_of_ollama(style, template, model))
     controls = control_tokens_in(style, model.tokenizer)
     if controls:
         raise PluginError(
@@ -121,8 +121,10 @@ def _chat_template(style: PromptStyle, template: PromptTemplate | None, tokenize
     return chat_template(template, begin="" if is_begun else begin, closes_answers=closes)
 
 
-def _left_out_of_ollama(template: PromptTemplate | None, model: CausalLM) -> Iterator[str]:
+def _left_out_of_ollama(style: PromptStyle, template: PromptTemplate | None, model: CausalLM) -> Iterator[str]:
     if template is not None:
+        if style.chat_template is not None:
+            yield from (f"in Ollama {reason}" for reason in template.left_out)
         yield from left_out_of_modelfile(template, _end_token(model))
         return
     yield (

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -119,6 +120,22 @@ def test_what_an_export_cannot_write_is_told_and_listed(
     assert write(model, phi3, tmp_path / "phi3", "gguf") == ()
     assert write(model, chatml, tmp_path / "gguf", "gguf") == (reason,)
     assert json.loads((tmp_path / "gguf/sftframe-export.json").read_text())["left_out"] == [reason]
+
+
+def test_what_a_chat_template_of_its_own_writes_is_missing_in_ollama_alone(
+    model: CausalLM, chatml: PromptStyle, tmp_path: Path
+) -> None:
+    class Own(type(chatml)):  # type: ignore[misc]
+        chat_template = "{{ messages }}"
+
+        def segments(self, example: Example) -> Iterator[Segment]:
+            tools = example.tools and f"{len(example.tools)} letters: {example.tools}"
+            return super().segments(replace(example, tools=tools))
+
+    assert write(model, Own(), tmp_path / "hf") == ()
+    assert (tmp_path / "hf/deep/template.txt").read_text() == "{{ messages }}"
+    found = write(model, Own(), tmp_path / "gguf", "gguf")
+    assert [reason.partition(":")[0] for reason in found] == ["in Ollama tools", "in Ollama system messages with tools"]
 
 
 def test_the_modelfile_closes_answers_with_the_name_of_the_end_token(
