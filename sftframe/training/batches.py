@@ -296,9 +296,10 @@ def collate(strategy: CollateStrategy, examples: Sequence[TokenizedExample]) -> 
     if not bool(is_usable.all()):
         example = examples[int(is_usable.logical_not().nonzero()[0])]
         of_turns = "" if example.turn_weights == (1.0,) else _weights_in_words(example)
+        remedy = "; --set tokens.over_long=drop leaves out what does not fit" if example.num_truncated else ""
         raise DataError(
             f"example {example.index}: no target counts with collate strategy {strategy.name!r}, so it would train "
-            f"on nothing ({len(example.ids)} tokens, {example.num_truncated} cut off{of_turns})"
+            f"on nothing ({len(example.ids)} tokens, {example.num_truncated} cut off{of_turns}){remedy}"
         )
     check_rows(strategy, made, examples)
     if strategy.role_weight(Role.END) > 0:

@@ -90,7 +90,7 @@ def test_a_row_in_which_nothing_counts_is_refused_by_its_index(
     without_answer = TokenizedExample(ids=[1, 2, 3], roles=[I] * 3, index=42, num_truncated=6)
     with pytest.raises(
         DataError,
-        match=r"example 42: no target counts with collate strategy 'answer-only'.*\(3 tokens, 6 cut off\)",
+        match=r"example 42: no target counts with collate strategy 'answer-only'.*\(3 tokens, 6 cut off\); --set tok",
     ):
         collate(strategies["answer-only"](), [example(1, 1, 1), without_answer])
 
