@@ -229,6 +229,8 @@ def what_helps_over_long(
     >>> what_helps_over_long(64, 64, "truncate-end", has_conversations=True)  # doctest: +NORMALIZE_WHITESPACE
     'choose a model with a context of more than 64 tokens, or set tokens.over_long=truncate-prompt, or use single
     exchanges with data.turns=last (or each)'
+    >>> what_helps_over_long(64, 64, "error", has_conversations=True).partition("set ")[2][:85]
+    'tokens.over_long=drop, truncate-prompt (leaves out the oldest exchanges, cuts inputs)'
     """
     is_open = context_length is None or max_length < context_length
     if is_open and (context_length is None or over_long != "drop" or shortest <= context_length):
@@ -237,7 +239,8 @@ def what_helps_over_long(
     else:
         first = f"choose a model with a context of more than {context_length} tokens"
     if over_long == "error":
-        modes = "drop, truncate-prompt (cuts inputs) or truncate-end (cuts answers)"
+        cut = "leaves out the oldest exchanges, cuts inputs" if has_conversations else "cuts inputs"
+        modes = f"drop, truncate-prompt ({cut}) or truncate-end (cuts answers)"
     else:
         modes = " or ".join(mode for mode in ("truncate-prompt", "truncate-end") if mode != over_long)
     single = ", or use single exchanges with data.turns=last (or each)" if has_conversations else ""
