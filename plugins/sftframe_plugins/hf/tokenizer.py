@@ -19,6 +19,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sftframe import ModelError, Role, Segment, Tokenizer
 
 FILES = (
@@ -122,7 +125,7 @@ class HFTokenizer(Tokenizer):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         return self._encoder.ids(texts)
 
-    def encode_segments(self, texts: Sequence[Sequence[Segment]]) -> list[tuple[list[int], list[int]]]:
+    def encode_segments(self, texts: Sequence[Sequence[Segment]]) -> list[tuple[list[int], NDArray[np.int64]]]:
         return self._encoder.attributed(texts)
 
     def token_bytes(self, token_id: int) -> bytes:
@@ -175,8 +178,10 @@ class _Encoder:
                 for mark, before, after in [*marks, (self._barrier, False, False)]
             ]
         )
-        self._meaning = {library.token_to_id(mark): controls[name] for name, mark in self._placeholders.items()}
+        # the library numbers new tokens in their order, after all others
+        self._first_placeholder: int = library.token_to_id(marks[0][0] if marks else self._barrier)
         self._barrier_id: int = library.token_to_id(self._barrier)
+        self._meaning = np.array(list(controls.values()), dtype=np.int64)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text; none of them is a control id."""
@@ -188,7 +193,7 @@ class _Encoder:
             found.append(ids)
         return found
 
-    def attributed(self, texts: Sequence[Sequence[Segment]]) -> list[tuple[list[int], list[int]]]:
+    def attributed(self, texts: Sequence[Sequence[Segment]]) -> list[tuple[list[int], NDArray[np.int64]]]:
         """As `Tokenizer.encode_segments`."""
         marked = [[self._marked(segment) for segment in segments] for segments in texts]
         whole = ["".join(text for text, _ in parts) for parts in marked]
@@ -206,7 +211,7 @@ class _Encoder:
         """Any name of a control token; the longest of those that begin alike."""
         return re.compile("|".join(map(re.escape, sorted(self._placeholders, key=len, reverse=True))))
 
-    def _placed(self, parts: Sequence[tuple[str, int]], encoded: Any) -> tuple[list[int], list[int]]:
+    def _placed(self, parts: Sequence[tuple[str, int]], encoded: Any) -> tuple[list[int], NDArray[np.int64]]:
         """Ids of a text and the number of each one's part.
 
         Args:
@@ -216,18 +221,20 @@ class _Encoder:
         while (stray := self._stray(encoded)) is not None:
             parts = self._parted(parts, stray)
             encoded = self._library.encode("".join(text for text, _ in parts), add_special_tokens=False)
-        ends = list(accumulate(len(text) for text, _ in parts))
-        marked = iter([number for number, (_, count) in enumerate(parts) for _ in range(count)])
-        ids: list[int] = []
-        numbers: list[int] = []
-        for token_id, (start, _) in zip(encoded.ids, encoded.offsets, strict=True):
-            if token_id == self._barrier_id:
-                continue
-            meant = self._meaning.get(token_id)  # a placeholder's extent may include blanks of other parts
-            numbers.append(min(bisect_right(ends, start), len(ends) - 1) if meant is None else next(marked))
-            ids.append(token_id if meant is None else meant)
-        assert next(marked, None) is None, "the library did not see a placeholder"
-        return ids, numbers
+        ids = np.array(encoded.ids, dtype=np.int64)
+        ends = np.cumsum([len(text) for text, _ in parts])
+        starts = np.array([start for start, _ in encoded.offsets], dtype=np.int64)
+        numbers = np.minimum(np.searchsorted(ends, starts, side="right"), len(parts) - 1)
+        is_placeholder = ids >= self._first_placeholder
+        if is_placeholder.any():
+            # the extent of a placeholder may include blanks of other parts
+            counts = np.array([count for _, count in parts])
+            is_control = is_placeholder & (ids != self._barrier_id)
+            numbers[is_control] = np.repeat(np.arange(len(parts)), counts)
+            ids[is_control] = self._meaning[ids[is_control] - self._first_placeholder]
+            is_text = ids != self._barrier_id
+            ids, numbers = ids[is_text], numbers[is_text]
+        return ids.tolist(), numbers
 
     def _stray(self, encoded: Any) -> int | None:
         """Where text became a control token: a vocabulary may have its name, and merges that lead to it."""

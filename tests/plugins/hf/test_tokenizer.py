@@ -94,6 +94,12 @@ PLAIN = (
 )
 
 
+def encoded(tokenizer: HFTokenizer, *parts: Segment) -> tuple[list[int], list[int]]:
+    """Ids and numbers of one text's parts."""
+    ((ids, numbers),) = tokenizer.encode_segments([parts])
+    return ids, [int(number) for number in numbers]
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return KINDS[request.param](tmp_path_factory.mktemp(request.param))
@@ -102,9 +108,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_text_gets_the_ids_that_transformers_gives(folder):
     own, theirs = HFTokenizer.from_folder(folder), AutoTokenizer.from_pretrained(folder)
     assert own.encode_batch(PLAIN) == [theirs.encode(text, add_special_tokens=False) for text in PLAIN]
-    assert own.encode_segments([[Segment(Role.INPUT, text)] for text in PLAIN]) == [
-        (ids, [0] * len(ids)) for ids in own.encode_batch(PLAIN)
-    ]
+    placed = [encoded(own, Segment(Role.INPUT, text)) for text in PLAIN]
+    assert placed == [(ids, [0] * len(ids)) for ids in own.encode_batch(PLAIN)]
 
 
 def test_control_names_in_data_never_become_control_ids(folder):
@@ -113,7 +118,7 @@ def test_control_names_in_data_never_become_control_ids(folder):
     for name in own.control_tokens:
         text = f"Say {name}hello{name}{name} {name}"
         parts = [Segment(role, text) for role in Role if role not in (Role.TEMPLATE, Role.END)]
-        ((ids, _),) = own.encode_segments([parts])
+        ids, _ = encoded(own, *parts)
         assert set(ids).isdisjoint(set(own.control_tokens.values()) - {unknown})
         assert set(own.encode(text)).isdisjoint(set(own.control_tokens.values()) - {unknown})
 
@@ -128,7 +133,7 @@ def test_control_names_in_the_template_become_the_ids_that_transformers_gives(fo
             Segment(Role.RESPONSE, "Red"),
             Segment(Role.END, name),
         ]
-        ((ids, numbers),) = own.encode_segments([parts])
+        ids, numbers = encoded(own, *parts)
         assert ids == theirs.encode("".join(part.text for part in parts), add_special_tokens=False)
         assert [place for token, place in zip(ids, numbers, strict=True) if token == number] == [0, 2, 4]
 
@@ -136,7 +141,7 @@ def test_control_names_in_the_template_become_the_ids_that_transformers_gives(fo
 def test_tokens_belong_to_the_segment_of_their_first_character(folder):
     own = HFTokenizer.from_folder(folder)
     parts = [Segment(Role.TEMPLATE, "R: "), Segment(Role.INSTRUCTION, "Hello"), Segment(Role.RESPONSE, "\n 東京 Red")]
-    ((ids, numbers),) = own.encode_segments([parts])
+    ids, numbers = encoded(own, *parts)
     assert numbers == sorted(numbers)
     texts = [b"".join(own.token_bytes(i) for i, n in zip(ids, numbers, strict=True) if n == part) for part in range(3)]
     joined = b"".join(texts).decode().lstrip(" ")
@@ -150,9 +155,10 @@ def test_a_token_over_a_border_belongs_to_the_segment_before_it(tmp_path):
     own = HFTokenizer.from_folder(write_gpt2(tmp_path))
     hello = own.encode(" a")
     assert len(hello) == 1
-    assert own.encode_segments([[Segment(Role.TEMPLATE, "x "), Segment(Role.RESPONSE, "a")]]) == [
-        ([*own.encode("x"), *hello], [0, 0])
-    ]
+    assert encoded(own, Segment(Role.TEMPLATE, "x "), Segment(Role.RESPONSE, "a")) == (
+        [*own.encode("x"), *hello],
+        [0, 0],
+    )
 
 
 def test_blanks_that_a_control_token_takes_in_belong_to_it(tmp_path):
@@ -163,14 +169,14 @@ def test_blanks_that_a_control_token_takes_in_belong_to_it(tmp_path):
         Segment(Role.INSTRUCTION, "  \nH"),
         Segment(Role.TEMPLATE, "<|end|>\n"),
     ]
-    ((ids, numbers),) = own.encode_segments([parts])
+    ids, numbers = encoded(own, *parts)
     assert (ids[0], ids[-1], numbers[0], numbers[-1]) == (user, end, 0, 2)
     assert b"".join(own.token_bytes(i) for i in ids[1:-1]) == b"H"
 
 
 def test_a_name_that_begins_in_the_template_and_ends_in_the_data_is_text(tmp_path):
     own = HFTokenizer.from_folder(write_qwen(tmp_path))
-    ((ids, _),) = own.encode_segments([[Segment(Role.TEMPLATE, "<|im_"), Segment(Role.INSTRUCTION, "start|>")]])
+    ids, _ = encoded(own, Segment(Role.TEMPLATE, "<|im_"), Segment(Role.INSTRUCTION, "start|>"))
     assert ids == own.encode("<|im_start|>")
 
 
@@ -216,7 +222,7 @@ def test_merges_that_lead_to_a_control_token_are_stopped(tmp_path):
     ids = own.encode("a <s> b")
     assert own.control_tokens["<s>"] not in ids
     assert b"".join(own.token_bytes(i) for i in ids).strip() == b"a <s> b"
-    ((marked, numbers_of),) = own.encode_segments([[Segment(Role.INSTRUCTION, "<s>"), Segment(Role.TEMPLATE, "<s>")]])
+    marked, numbers_of = encoded(own, Segment(Role.INSTRUCTION, "<s>"), Segment(Role.TEMPLATE, "<s>"))
     assert [token == own.control_tokens["<s>"] for token in marked].count(True) == 1
     assert (marked[-1], numbers_of[-1]) == (own.control_tokens["<s>"], 1)
 
@@ -231,7 +237,7 @@ def test_a_saved_tokenizer_loads_equal(family, tmp_path):
     assert again.fingerprint == own.fingerprint
     assert again.control_tokens == own.control_tokens
     text = "".join(["Hello ", *own.control_tokens, " world"])
-    ((ids, _),) = own.encode_segments([[Segment(Role.TEMPLATE, text)]])
+    ids, _ = encoded(own, Segment(Role.TEMPLATE, text))
     assert theirs.encode(text, add_special_tokens=False) == ids
     assert (theirs.eos_token_id, len(theirs)) == (own.end_id, own.vocab_size)
 
