@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -176,14 +177,15 @@ def audit(
     part_of = {index: part for part, indices in parts.items() for index in indices}
     facts: list[RowFacts] = []
     hashed: list[Signature] = []
-    with _looked_at(examples, num_processes) as chunks:
-        counted = tokens()
-        for seen, found in chunks:
-            facts += seen
-            hashed += found
-            on_rows(len(seen))
-    sightings = _sightings(examples, facts)
-    like = compare_rows(examples, part_of, hashed, on_rows=on_rows)
+    with _without_collector():
+        with _looked_at(examples, num_processes) as chunks:
+            counted = tokens()
+            for seen, found in chunks:
+                facts += seen
+                hashed += found
+                on_rows(len(seen))
+        sightings = _sightings(examples, facts)
+        like = compare_rows(examples, part_of, hashed, on_rows=on_rows)
     sightings |= {
         "duplicate": like.duplicates,
         "near-duplicate": like.near_duplicates,
@@ -233,6 +235,20 @@ def _check_libraries() -> None:
         raise ConfigError(
             f"looking at data needs {error.name}, which is not installed: pip install 'sftframe[data]'"
         ) from None
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leave freed memory to reference counts: nothing here makes circles, and the collector's passes over millions of
+    small objects take a fifth of the comparison of 30,000 rows (8.8 against 7.0 CPU seconds).
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 _CHUNK = 2000

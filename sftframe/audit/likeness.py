@@ -269,12 +269,12 @@ def _near(
 
     def likeness(one: int, other: int) -> float:
         """Of the questions; 0 if the answers are not alike, or numbers or quoted words differ."""
-        shared = jaccard(asked(one)[0], asked(other)[0])
-        if weights_of(examples[one]) != weights_of(examples[other]):
+        if weights_of(examples[one]) != weights_of(examples[other]) or asked(one)[1] != asked(other)[1]:
             return 0.0
-        if shared < LIKE or asked(one)[1] != asked(other)[1] or answered(one)[1] != answered(other)[1]:
+        shared = _if_alike(asked(one)[0], asked(other)[0])
+        if not shared or answered(one)[1] != answered(other)[1]:
             return 0.0
-        return shared if jaccard(answered(one)[0], answered(other)[0]) >= LIKE else 0.0
+        return shared if _if_alike(answered(one)[0], answered(other)[0]) else 0.0
 
     first: dict[object, int] = {}
     for place, values in enumerate(hashed):
@@ -312,6 +312,15 @@ def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
     """
     shared = len(first & second)
     return shared / (len(first) + len(second) - shared)
+
+
+def _if_alike(first: frozenset[int], second: frozenset[int]) -> float:
+    """The Jaccard index if it is at least `LIKE`, else 0; sets of very different sizes need no comparison."""
+    fewer, more = sorted((len(first), len(second)))
+    if fewer / more < LIKE:
+        return 0.0
+    index = jaccard(first, second)
+    return index if index >= LIKE else 0.0
 
 
 _SLACK = 0.15

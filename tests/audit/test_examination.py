@@ -1,5 +1,7 @@
 """The whole audit: figures worked out by hand, what is judged by what most rows are like, and other processes."""
 
+import gc
+
 import pytest
 
 from sftframe.audit import KINDS, TokenLengths, advice, audit, audit_page, examination, find_kind
@@ -88,6 +90,18 @@ def test_progress_is_told_twice_for_every_row():
     told = []
     look(rows("a", "b", "c"), on_rows=told.append)
     assert sum(told) == 6
+
+
+def test_the_collector_is_left_as_it_was():
+    seen = []
+    look(rows("a", "b"), on_rows=lambda number: seen.append(gc.isenabled()))
+    assert (set(seen), gc.isenabled()) == ({False}, True)
+    gc.disable()
+    try:
+        look(rows("a"))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_missing_library_is_named_with_its_extra(monkeypatch):

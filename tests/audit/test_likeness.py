@@ -144,3 +144,14 @@ def test_a_row_is_repeated_only_within_its_part():
     found = likeness([MELT] * 5, parts)
     assert [index for index, _ in pairs(found.duplicates)] == [11, 12, 13, 14]
     assert found.repeated["duplicate"] == (12, 13, 14)
+
+
+def test_an_answer_of_another_length_is_no_near_duplicate():
+    words = " ".join(f"of{'abcdefghij'[number % 10] * (2 + number // 10)}" for number in range(40))
+    question = "Tell me in your own words what is written on this page of the book about the sea."
+    rows = [
+        (question, "", words),
+        (question.replace("about", "on"), "", f"{words} more"),
+        (question.replace("about", "of"), "", f"{words} {words[::-1]}"),  # half of it is the first answer
+    ]
+    assert pairs(likeness(rows).near_duplicates) == [(11, 10)]
