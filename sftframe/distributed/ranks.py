@@ -144,10 +144,11 @@ class Ranks:
             self.order_all("")
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, if this process is in it."""
         self._watch.end()
-        with suppress(RuntimeError):
-            dist.destroy_process_group()
+        if dist.is_initialized():
+            with suppress(RuntimeError):
+                dist.destroy_process_group()
 
     def report_failure(self, message: str) -> NoReturn:
         """Give rank 0 this rank's failure, and end this process when it was told."""

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,26 @@ from sftframe_plugins.gpt2.model import GPT2LM
 from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
 from torch import Tensor, nn
 
-from sftframe import Batch, CausalLM, Role, TokenizedExample, load_registry
+from sftframe import (
+    Batch,
+    CausalLM,
+    Completion,
+    GenerationSettings,
+    ModelBackend,
+    Role,
+    SftframeError,
+    TokenizedExample,
+    load_registry,
+)
 from sftframe.config import LoraConfig, TrainConfig
 from sftframe.distributed import Place
+from sftframe.distributed.following import LoadPlan, follow
+from sftframe.distributed.leading import lead
 from sftframe.distributed.rank_model import RankModel, TrainingPlan
 from sftframe.distributed.ranks import Ranks
 from sftframe.distributed.sharing import shared_step
-from sftframe.training import LoraAdapters, StepLoader, Trainer, make_trainer
+from sftframe.registry import Seam
+from sftframe.training import LoraAdapters, StepLoader, Trainer, collate, make_trainer
 
 Job = Callable[[Ranks, Path], dict[str, Any]]
 
@@ -192,7 +206,7 @@ def _differences(
     ours.let_go()
     ours.gather()
     both = zip(ours.whole.module.parameters(), alone.module.parameters(), strict=True)
-    return {**found, "weights": max(float((one - other).abs().max()) for one, other in both)}
+    return {**found, "weights": max(float((one - other).detach().abs().max()) for one, other in both)}
 
 
 def _spread(
@@ -205,6 +219,57 @@ def _spread(
         ours.whole, config, num_steps=loader.num_steps, passes=ours.passes, optimizer_step=ours.optimizer_step
     )
     return ours, trainer
+
+
+def leading(ranks: Ranks, folder: Path) -> dict[str, Any]:
+    """Rank 0 has the others load models that they do not have, then one that they have, and asks it."""
+    if not ranks.place.leads:
+        follow(ranks)
+        return {}
+    registry = load_registry()
+    options = {"weights": "random"}
+    backend = registry.model_backend("gpt2-nano", options)
+    provider = registry.provider(Seam.MODEL, "gpt2-nano")
+    plan = LoadPlan(
+        name="gpt2-nano",
+        options=options,
+        provider=provider.id,
+        version=provider.version,
+        device="cpu",
+        threads=1,
+        seed=3,
+    )
+    wrong = {
+        "other version": replace(plan, version="0.0.1"),
+        "switched off": replace(plan, disabled=(provider.id,)),
+        "other weights": replace(plan, options={"weights": "bundled"}),
+        "no folder": replace(plan, saved=folder / "nowhere"),
+    }
+    found: dict[str, Any] = {name: _message(ranks, one, backend) for name, one in wrong.items()}
+    model = lead(ranks, plan, backend)
+    alone = backend.load(device="cpu", dtype="float32", seed=3)
+    batch = collate(registry.collate_strategy("mask-instruction", {}, pad_id=49), rows())
+    with torch.inference_mode():
+        found["nll"] = float((model.token_nll(batch) - alone.token_nll(batch)).abs().max())
+        found["loss"] = float((model.loss_sum(batch) - alone.loss_sum(batch)).abs())
+    prompts = [list(example.ids[:6]) for example in rows()]
+    settings = GenerationSettings(max_new_tokens=5, temperature=1.0, seed=4)  # each prompt has its own random numbers
+    together, wanted = (sorted(one.generate(prompts, settings), key=_position) for one in (model, alone))
+    found["answers"] = together == wanted
+    ranks.dismiss()
+    return found
+
+
+def _message(ranks: Ranks, plan: LoadPlan, backend: ModelBackend) -> str:
+    try:
+        lead(ranks, plan, backend)
+    except SftframeError as error:
+        return str(error)
+    return ""
+
+
+def _position(completion: Completion) -> int:
+    return completion.position
 
 
 NUM_BEFORE = 3

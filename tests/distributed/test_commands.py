@@ -18,9 +18,10 @@ import pytest
 
 SETTINGS = {
     "data.limit": "60",
-    "train.max_steps": "12",
-    "train.checkpoint_every": "2",
-    "train.eval_every": "6",
+    "train.max_steps": "30",  # enough that a stop comes before the end on a fast machine
+    "train.batch_size": "4",
+    "train.checkpoint_every": "5",
+    "train.eval_every": "15",
     "train.eval_examples": "4",
     "generate.max_new_tokens": "6",
     "before": "false",
@@ -108,7 +109,7 @@ def test_a_run_that_two_ranks_began_and_three_went_on_with_ends_as_one_process_a
 ) -> None:
     run = tmp_path / "run"
     process = start(*new_run(run), "--nproc", "2")
-    wait_for(lambda: newest(run) >= 2, process)
+    wait_for(lambda: newest(run) >= 5, process)
     process.send_signal(signal.SIGTERM)
     _, words = process.communicate(timeout=200)
     assert process.returncode == 130, words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made / "by-1", step=jobs.NUM_BEFORE, module=trainer.model.module, optimizer=trainer.optimizer, state={}
     )
     save_file(jobs.weights(one_process(6).model), str(made / "after.safetensors"))
-    jobs.start([(jobs.gradients, 3), (jobs.gradients, 2), (jobs.writing, 2), (jobs.reading, 3)], made)
+    jobs.start(
+        [(jobs.gradients, 3), (jobs.gradients, 2), (jobs.writing, 2), (jobs.reading, 3), (jobs.leading, 3)], made
+    )
     return made
 
 
@@ -71,6 +74,30 @@ def test_three_processes_train_on_from_a_checkpoint_of_one_or_two(found: Callabl
     differences = found("reading-3")
     assert differences[f"{writer}, read"] < 1e-5
     assert differences[f"{writer}, trained on"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("other version", "rank 1 on {host}: model 'gpt2-nano' is of plugin sftframe:gpt2 "),
+        ("switched off", "rank 1 on {host}: no model backend 'gpt2-nano'"),
+        ("other weights", "rank 1 on {host} has weights with SHA-256 "),
+        ("no folder", "no folder "),
+    ],
+)
+def test_a_rank_that_would_have_another_model_is_named_before_training(
+    found: Callable[[str], Any], case: str, words: str
+) -> None:
+    message = found("leading-3")[case]
+    assert message.startswith(words.format(host=socket.gethostname()))
+    assert len(message.splitlines()) == 1
+
+
+def test_likelihoods_and_answers_of_three_ranks_are_those_of_one_process(found: Callable[[str], Any]) -> None:
+    differences = found("leading-3")
+    assert differences["nll"] < 1e-5
+    assert differences["loss"] < 1e-3
+    assert differences["answers"]
 
 
 def test_one_process_trains_on_from_a_checkpoint_of_two(folder: Path) -> None:
