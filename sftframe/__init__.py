@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         compact,
         select_states,
         term_nll,
+        tied_embedding,
         weighted_loss,
     )
     from sftframe.config import RunConfig
@@ -138,6 +139,7 @@ __all__ = [
     "run",
     "select_states",
     "term_nll",
+    "tied_embedding",
     "weighted_loss",
     "why_unreachable",
 ]
@@ -149,6 +151,7 @@ _LAZY = {
     "compact": "sftframe.compaction",
     "select_states": "sftframe.compaction",
     "term_nll": "sftframe.compaction",
+    "tied_embedding": "sftframe.compaction",
     "weighted_loss": "sftframe.compaction",
     "Answer": "sftframe.plugins.decoding",
     "Callback": "sftframe.training",

@@ -25,6 +25,7 @@ from sftframe.compaction.attention import CompactAttention
 from sftframe.compaction.grouped import GroupedAttention
 from sftframe.compaction.layout import CompactBatch, compact, select_states
 from sftframe.compaction.loss import term_nll, weighted_loss
+from sftframe.compaction.tied import tied_embedding
 
 __all__ = [
     "CompactAttention",
@@ -33,5 +34,6 @@ __all__ = [
     "compact",
     "select_states",
     "term_nll",
+    "tied_embedding",
     "weighted_loss",
 ]

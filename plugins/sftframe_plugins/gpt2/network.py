@@ -11,42 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-
-def tied(weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """The embedding's rows, (…, C), and the same weight as the head, (V, C)."""
-    if weight.is_cpu and weight.requires_grad and torch.is_grad_enabled():
-        tokens, head = _Tied.apply(weight, ids)  # type: ignore[no-untyped-call]
-        return tokens, head
-    return F.embedding(ids, weight), weight
-
-
-class _Tied(torch.autograd.Function):
-    """One weight as embedding and as head, with one gradient: the few rows that were looked up are added to the head's
-    gradient in place. Autograd alone would add two gradients of the weight's size; one of them has nearly only zeros.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(weight, ids)
-        ctx.set_materialize_grads(False)
-        return F.embedding(ids, weight), weight.view_as(weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None]:
-        weight, ids = ctx.saved_tensors
-        of_tokens, of_head = grads
-        if of_tokens is None:
-            return of_head, None
-        # a product's gradient has its own memory; other gradients are copied first
-        grad = torch.zeros_like(weight) if of_head is None else of_head.contiguous()
-        return grad.index_add_(0, ids.flatten(), of_tokens.flatten(0, -2).to(grad.dtype)), None
+from sftframe import tied_embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +193,7 @@ class GPT2(nn.Module):
             positions = torch.arange(ids.shape[-1], device=ids.device)  # (T,)
         if attend is None:
             attend = CausalRows(self.config.num_heads, dropout)
-        tokens, head = tied(self.wte.weight, ids)
+        tokens, head = tied_embedding(self.wte.weight, ids)
         x = tokens + self.wpe(positions)  # (B, T, C)
         x = F.dropout(x, dropout)
         *lower, last = self.h

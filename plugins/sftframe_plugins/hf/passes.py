@@ -5,16 +5,26 @@ Shapes: B rows, T positions, N positions that matter, M positions with a counted
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from sftframe import Batch, CompactBatch, GroupedAttention, compact, select_states, term_nll, weighted_loss
+from sftframe import (
+    Batch,
+    CompactBatch,
+    GroupedAttention,
+    compact,
+    select_states,
+    term_nll,
+    tied_embedding,
+    weighted_loss,
+)
 from sftframe_plugins.hf.attention import ARGUMENT, Switch
 
 
@@ -89,8 +99,7 @@ class Passes:
             head = self._head()
             if head is None:
                 return Scored(layout, self._module(**given, logits_to_keep=layout.states).logits[0], None)
-            with self._few_rows(head, layout):
-                hidden = self._module.base_model(**given).last_hidden_state  # (1, N, C)
+            hidden, head = self._hidden(given, head, layout)
         return Scored(layout, select_states(hidden[0], layout.states), head)
 
     def padded(self, batch: Batch) -> Scored:
@@ -105,8 +114,7 @@ class Passes:
         if head is None:
             logits = self._module(**given).logits
             return Scored(layout, logits.flatten(0, 1).index_select(0, places), None)
-        with self._few_rows(head, layout):
-            hidden = self._module.base_model(**given).last_hidden_state  # (B, T, C)
+        hidden, head = self._hidden(given, head, layout)
         return Scored(layout, select_states(hidden.flatten(0, 1), places), head)
 
     def own_attention(self) -> None:
@@ -118,26 +126,44 @@ class Passes:
         head: object = self._module.get_output_embeddings()
         return head.weight if type(head) is nn.Linear and head.bias is None else None
 
-    @contextmanager
-    def _few_rows(self, head: Tensor, layout: CompactBatch) -> Iterator[None]:
-        """Let an embedding that is also the head give only the rows of its gradient that were looked up.
+    def _hidden(self, given: Mapping[str, Any], head: Tensor, layout: CompactBatch) -> tuple[Tensor, Tensor]:
+        """Hidden states, (B, T, C) or (1, N, C), and the head for them.
 
-        Autograd adds them to the head's gradient. Else it fills a second gradient of the weight's size, nearly all
-        zeros, and adds that up. With no counted target there is no gradient of the head to add them to.
+        An embedding that is also the head gets one gradient: the rows that were looked up are added to the head's. With
+        no counted target the head has none.
         """
         embedding = self._module.get_input_embeddings()
-        is_used = isinstance(embedding, nn.Embedding) and embedding.weight is head and not embedding.scale_grad_by_freq
-        if not (is_used and head.is_cpu and head.dtype in (torch.float32, torch.float64) and len(layout.states)):
-            yield
-            return
-        before, embedding.sparse = embedding.sparse, True
+        if not _is_plain(embedding) or embedding.weight is not head or not len(layout.states):
+            return self._module.base_model(**given).last_hidden_state, head
+        heads: list[Tensor] = []
+
+        def forward(ids: Tensor) -> Tensor:
+            if heads:
+                return F.embedding(ids, head, embedding.padding_idx)
+            tokens, tied = tied_embedding(head, ids, embedding.padding_idx)
+            heads.append(tied)
+            return tokens
+
+        vars(embedding)["forward"] = forward
         try:
-            yield
+            hidden = self._module.base_model(**given).last_hidden_state
         finally:
-            embedding.sparse = before
+            del vars(embedding)["forward"]
+        return hidden, heads[0] if heads else head
 
     def _head(self) -> Tensor | None:
         return self.head() if self.has_plain_head else None
+
+
+def _is_plain(embedding: nn.Module) -> TypeGuard[nn.Embedding]:
+    """Whether it looks up rows, and does nothing else."""
+    return (
+        type(embedding) is nn.Embedding
+        and "forward" not in vars(embedding)
+        and embedding.max_norm is None
+        and not embedding.scale_grad_by_freq
+        and not embedding.sparse
+    )
 
 
 def _places(layout: CompactBatch) -> Tensor:

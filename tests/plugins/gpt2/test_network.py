@@ -6,7 +6,7 @@ so that it agrees to 2e-5 over two layers.
 
 import pytest
 import torch
-from sftframe_plugins.gpt2.network import GPT2, NetworkConfig, tied
+from sftframe_plugins.gpt2.network import GPT2, NetworkConfig
 from sftframe_plugins.gpt2.weights.layout import tensors_of
 
 SIZES = {
@@ -145,19 +145,3 @@ def test_the_head_gives_few_rows_the_logits_of_the_whole_vocabulary(make_peer, n
         logits = network.logits(states)
         for row in range(num_rows):
             torch.testing.assert_close(logits[row], network.wte.weight @ states[row], rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("uses", ["both", "embedding", "head"])
-def test_the_tied_weights_gradient_is_the_sum_of_its_two_uses(uses: str) -> None:
-    ids = torch.tensor([[1, 3, 1]])
-    weight = torch.arange(10.0).view(5, 2).requires_grad_()
-    tokens, head = tied(weight, ids)
-    loss = {
-        "both": 2 * tokens.sum() + (torch.ones(1, 2) @ head.T).sum(),
-        "embedding": 2 * tokens.sum(),
-        "head": (torch.ones(1, 2) @ head.T).sum(),
-    }[uses]
-    loss.backward()
-    of_tokens = torch.tensor([0.0, 4.0, 0.0, 2.0, 0.0]) * (uses != "head")  # 1 is looked up twice
-    of_head = torch.ones(5) * (uses != "embedding")
-    torch.testing.assert_close(weight.grad, (of_tokens + of_head)[:, None].expand(5, 2))
