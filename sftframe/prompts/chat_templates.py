@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ class ChatLayout:
         """
         return attribute_conversation(
             example,
-            lambda wrap, answer: _request(self._said(example, wrap), answer, example),
+            lambda wrap, answer: _request(self._said(example, wrap), answer, example, wrap),
             self._rendered,
             has_prompt=True,
             eos=str(self._names.get("eos_token") or ""),
@@ -182,11 +183,24 @@ class ChatLayout:
         return question if asked.is_prompt else [*question, {"role": "assistant", "content": asked.answer}]
 
 
-def _request(said: Sequence[Mapping[str, str]], answer: str | None, example: Example) -> dict[str, Any]:
+def _request(said: Sequence[Mapping[str, str]], answer: str | None, example: Example, wrap: Wrap) -> dict[str, Any]:
     """What a template is rendered with; without an answer, the question as at inference."""
     last = [] if answer is None else [{"role": "assistant", "content": answer}]
-    tools = {"tools": _parsed_tools(example)} if example.tools else {}
+    tools = {"tools": _wrapped(_parsed_tools(example), wrap)} if example.tools else {}
     return {"messages": [*said, *last], "add_generation_prompt": answer is None, **tools}
+
+
+_PLAIN = re.compile(r"[\w\s.,:;!?'\"()/$-]*")
+"""Text without the signs that a control token's name has; templates compare such texts, for instance the type."""
+
+
+def _wrapped(value: Any, wrap: Wrap) -> Any:
+    """Tools with marks around every text that may have the name of a control token: it is data, not the template's."""
+    if isinstance(value, dict):
+        return {_wrapped(key, wrap): _wrapped(each, wrap) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_wrapped(each, wrap) for each in value]
+    return wrap(Role.TEMPLATE, value) if isinstance(value, str) and not _PLAIN.fullmatch(value) else value
 
 
 def _parsed_tools(example: Example) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sftframe.records import Example, Role, Segment
 _SINGLE = "--set data.turns=last (or first, each) uses single exchanges"
 
 Wrap = Callable[[Role, str], str]
-"""A text of a role with marks around it."""
+"""A text of a role with marks around it; `TEMPLATE` stands for a text within the tools, which are data too."""
 
 
 Request = Callable[[Wrap, str | None], Mapping[str, Any]]
@@ -76,7 +77,7 @@ def _attributed(
     after = after if asked else after.rstrip()
     lead = lead_of(marks.without(before), marks.without(asked[0])) if asked else ""
     pieces = list(marks.pieces(before[: len(before) - len(lead)], example))
-    marks.check(pieces, example)
+    marks.check(list(marks.pieces(marks.without_tools(before), example)), example)
     tags = [tag for tag in dict.fromkeys((after, after.removesuffix(eos), after.strip())) if tag]
     closed = list(_closed(pieces, tags, example))
     end = [Segment(Role.END, after)] if after else []
@@ -94,7 +95,7 @@ def _led(pieces: Sequence[Segment], lead: str) -> list[Segment]:
     return found
 
 
-_MARKED = (Role.SYSTEM, Role.INSTRUCTION, Role.INPUT, Role.TOOL, Role.RESPONSE)
+_MARKED = (Role.SYSTEM, Role.INSTRUCTION, Role.INPUT, Role.TOOL, Role.RESPONSE, Role.TEMPLATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +113,10 @@ class ConversationMarks:
         Raises:
             ConfigError: it contains nearly all noncharacters.
         """
-        texts = "".join([example.tools, *(text for _, text in _texts(example)), example.output])
+        texts = "".join([_unescaped(example.tools), *(text for _, text in _texts(example)), example.output])
         free = [each for each in NONCHARACTERS if each not in texts]
         if len(free) < len(_MARKED) + 2:
-            raise ConfigError(f"example {example.index} contains 26 or more Unicode noncharacters: they are not text")
+            raise ConfigError(f"example {example.index} contains 25 or more Unicode noncharacters: they are not text")
         close, answer, *opening = free
         return cls(opening=dict(zip(_MARKED, opening, strict=False)), close=close, answer=answer)
 
@@ -137,9 +138,13 @@ class ConversationMarks:
         """The text without the marks around it; the answer's mark stays."""
         return re.sub(f"[{''.join(self.opening.values())}{self.close}]", "", text)
 
+    def without_tools(self, text: str) -> str:
+        """The text without the marks around texts within the tools."""
+        return re.sub(f"{self.opening[Role.TEMPLATE]}([^{self.close}]*){self.close}", r"\1", text)
+
     def pieces(self, text: str, example: Example) -> Iterator[Segment]:
-        """The text in pieces, each with its role."""
-        roles = {mark: role for role, mark in self.opening.items()}
+        """The text in pieces, each with its role; texts within the tools are `SYSTEM`."""
+        roles = {mark: Role.SYSTEM if role is Role.TEMPLATE else role for role, mark in self.opening.items()}
         role = Role.TEMPLATE
         for part in re.split(f"([{''.join(roles)}{self.close}])", text):
             if part in roles and role is Role.TEMPLATE:
@@ -174,6 +179,14 @@ class ConversationMarks:
                 )
         if found:
             raise ConfigError(f"the template writes a text of example {example.index} twice")
+
+
+def _unescaped(tools: str) -> str:
+    """The tools with all characters that escapes in their JSON stand for."""
+    try:
+        return json.dumps(json.loads(tools), ensure_ascii=False)
+    except ValueError:
+        return tools
 
 
 def _texts(example: Example) -> Iterator[tuple[Role, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sftframe.errors import ConfigError, PluginError, suggestion
 from sftframe.plugins import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
-from sftframe.prompts import looks_like_a_file, prompt_file
+from sftframe.prompts import OWN, looks_like_a_file, prompt_file
 from sftframe.registry import Registry, Seam
 from sftframe.testing.contract import Check, Finding, package_of, run_check
 from sftframe.testing.module import imports_nothing_heavy
@@ -125,7 +125,7 @@ def seams_of(registry: Registry, name: str) -> list[Seam]:
         PluginError: it is the name of a plugin that is broken.
     """
     file = prompt_file(name)
-    if file is not None and file.path.is_file():
+    if name == OWN or (file is not None and file.path.is_file()):
         return [Seam.PROMPT]  # hf:PATH may mean a model too, which is a folder
     seams = [seam for seam in Seam if registry.offers(seam, name)]
     broken = next((info for info in registry.plugins if info.status == "broken" and info.is_meant_by(name)), None)
