@@ -9,10 +9,9 @@ Shapes: N positions, V vocabulary.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -80,61 +79,75 @@ def _for_trial(module: nn.Module) -> nn.Module:
 def _is_exact(kind: type[ModelNetwork], module: nn.Module, context_length: int) -> bool:
     """Whether a way gives the logits of the plain computation. A way that a model cannot go at all fails too."""
     with suppress(Exception):  # code of any model with a cache that it may not know: anything may be raised
-        is_close = _Trial(module).run(kind)
-        return is_close and (kind is not RowNetwork or has_known_masks(module, context_length))
+        if kind is not RowNetwork:
+            return _Trial(kind(module, NUM_NEEDED), module).is_right()
+        masks = _Masks()
+        return _Trial(RowNetwork(module, NUM_NEEDED, masks.watch()), module).is_right() and masks.are_known(
+            context_length
+        )
     return False
 
 
 class _Trial:
-    """Texts that are read and continued, and what the plain model says."""
+    """Texts that are read and continued by a network, and what the plain model says."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
+    def __init__(self, network: ModelNetwork, module: nn.Module) -> None:
+        self._network, self._module = network, module
         self._num_ids = _num_ids(module)
-        dtype = next(module.parameters()).dtype
-        self._tolerance = ROUGH_TOLERANCE if dtype in (torch.float16, torch.bfloat16) else TOLERANCE
+        self._shared = self._ids(0, 2) if network.can_share else []
+        self._texts: list[list[int]] = []
+        self._places: list[int] = []  # which text the row at each place of the network is
+        self._found: list[tuple[int, int, Tensor]] = []  # a text, a position in it, and the logits there
+        is_half = next(module.parameters()).dtype in (torch.float16, torch.bfloat16)
+        self._tolerance = ROUGH_TOLERANCE if is_half else TOLERANCE
 
-    def run(self, kind: type[ModelNetwork]) -> bool:
+    def is_right(self) -> bool:
         """Whether all logits are right: after reading, after a row has joined, after two steps, and after one left."""
-        network = kind(self._module, NUM_NEEDED)
-        if not self._effect > 0:
-            return False
-        shared = self._ids(0, 2) if network.can_share else []
-        texts = [self._ids(10, 4), self._ids(20, 4 if network.needs_equal_lengths else 2)]
-        network.open(shared, 3, NUM_NEEDED - len(shared))
-        is_right = self._agree(network.read(texts), shared, texts, [1, 1])
+        network = self._network
+        network.open(self._shared, 3, NUM_NEEDED - len(self._shared))
+        self._read([self._ids(10, 4), self._ids(20, 4 if network.needs_equal_lengths else 2)])
         if network.can_join:
-            texts.append(self._ids(30, 3))
-            is_right &= self._agree(network.read(texts[2:]), shared, texts[2:], [1])
+            self._read([self._ids(30, 3)])
         for step in range(2):
-            counts = [1 + (row + step) % 2 if network.can_guess else 1 for row in range(len(texts))]
-            news = [self._ids(40 + 10 * step + row, count) for row, count in enumerate(counts)]
-            texts = [text + new for text, new in zip(texts, news, strict=True)]
-            is_right &= self._agree(network.write(news), shared, texts, counts)
-            network.advance(counts)
+            self._write(step)
             network.drop(0)
-            texts[0] = texts[-1]
-            texts.pop()
+            self._places[0] = self._places[-1]
+            self._places.pop()
         network.close()
-        return is_right
+        return self._agree()
+
+    def _read(self, texts: list[list[int]]) -> None:
+        logits = self._network.read(texts)  # (B, V)
+        for text, row in zip(texts, logits, strict=True):
+            self._places.append(len(self._texts))
+            self._texts.append(text)
+            self._note(self._places[-1], row)
+
+    def _write(self, step: int) -> None:
+        """Continue every row by one token or two."""
+        counts = [1 + (place + step) % 2 if self._network.can_guess else 1 for place in range(len(self._places))]
+        news = [self._ids(40 + 10 * step + place, count) for place, count in enumerate(counts)]
+        logits = iter(self._network.write(news))  # (N, V)
+        for number, new in zip(self._places, news, strict=True):
+            for token_id in new:
+                self._texts[number].append(token_id)
+                self._note(number, next(logits))
+        self._network.advance(counts)
+
+    def _note(self, number: int, logits: Tensor) -> None:
+        self._found.append((number, len(self._shared) + len(self._texts[number]) - 1, logits.float()))
+
+    def _agree(self) -> bool:
+        """Whether the found logits are those of the plain model, as far as rounding lets them."""
+        plain = [self._plain(self._shared + text) for text in self._texts]
+        longest = self._shared + self._texts[0]
+        changed = [*((token_id + 1) % self._num_ids for token_id in longest[:-1]), longest[-1]]
+        effect = (plain[0][-1] - self._plain(changed)[-1]).abs().max()  # of the tokens before the last one
+        errors = torch.stack([(logits - plain[number][at]).abs().max() for number, at, logits in self._found])
+        return bool((errors.max() <= self._tolerance * effect) & (effect > 0))
 
     def _ids(self, start: int, count: int) -> list[int]:
         return [(3 + 7 * (start + number)) % self._num_ids for number in range(count)]
-
-    def _agree(self, found: Tensor, shared: list[int], texts: Sequence[list[int]], counts: Sequence[int]) -> bool:
-        """Whether the logits (N, V) are those of the last positions of each text."""
-        expected = torch.cat([self._plain(shared + text)[-count:] for text, count in zip(texts, counts, strict=True)])
-        return bool((found - expected).abs().max() <= self._tolerance * self._effect)
-
-    @cached_property
-    def _effect(self) -> float:
-        """How much the tokens before the last one change its logits."""
-        ids = self._ids(50, 5)
-        return float((self._plain(ids)[-1] - self._plain(self._changed(ids))[-1]).abs().max())
-
-    def _changed(self, ids: list[int]) -> list[int]:
-        """The text with other tokens before its last one."""
-        return [*((token_id + 1) % self._num_ids for token_id in ids[:-1]), ids[-1]]
 
     def _plain(self, ids: list[int]) -> Tensor:
         """(N, V), without a cache."""
@@ -159,27 +172,32 @@ NUM_SAMPLED = 32
 """Queries for which the rules are compared over all keys."""
 
 
-def has_known_masks(module: nn.Module, context_length: int) -> bool:
-    """Whether every layer's mask is the one that the attention function makes from `sliding_window`.
+class _Masks:
+    """The rules of the masks that the layers of a model would use, beside the windows that they tell the attention.
 
-    A short trial cannot see what a mask does far away: the rules themselves are compared over the whole context.
+    A short trial cannot see what a mask does far away, so the rules themselves are compared over the whole context.
     """
-    seen: list[tuple[Any, int | None]] = []
 
-    def observe(layer: nn.Module, *args: Any, **rules: Any) -> Any:
-        seen.append((args[3], rules.get("sliding_window")))
-        return cached_attention(layer, *args, **rules)
+    def __init__(self) -> None:
+        self._seen: set[tuple[Any, int | None]] = set()
 
-    def rule_of(*, mask_function: Rule, **_: Any) -> Rule:
-        return mask_function
+    def watch(self) -> str:
+        """The name of an attention function that works as usual and looks at the rules."""
 
-    AttentionInterface.register(OBSERVED, observe)
-    AttentionMaskInterface.register(OBSERVED, rule_of)
-    network = RowNetwork(module, NUM_NEEDED, OBSERVED)
-    network.open([], 1, 2)
-    network.read([[1, 2]])
-    network.close()
-    return bool(seen) and all(_is_known(rule, window, context_length) for rule, window in set(seen))
+        def observe(layer: nn.Module, *args: Any, **rules: Any) -> Any:
+            self._seen.add((args[3], rules.get("sliding_window")))
+            return cached_attention(layer, *args, **rules)
+
+        def rule_of(*, mask_function: Rule, **_: Any) -> Rule:
+            return mask_function
+
+        AttentionInterface.register(OBSERVED, observe)
+        AttentionMaskInterface.register(OBSERVED, rule_of)
+        return OBSERVED
+
+    def are_known(self, context_length: int) -> bool:
+        """Whether every layer's mask is the one that the attention function makes from `sliding_window`."""
+        return bool(self._seen) and all(_is_known(rule, window, context_length) for rule, window in self._seen)
 
 
 def _is_known(rule: Any, window: int | None, context_length: int) -> bool:
