@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
@@ -72,6 +73,7 @@ _KNOWN = frozenset({"attention_mask", "dropout", "scaling", "sliding_window", "s
 _HARMLESS = frozenset({"position_ids", "position_embeddings", "use_cache", "cache_position", "output_attentions"})
 
 
+@torch.compiler.disable  # written by hand, and its shapes differ most from batch to batch
 def _attend(
     module: nn.Module,
     query: Tensor,

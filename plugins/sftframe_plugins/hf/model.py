@@ -62,6 +62,13 @@ class HFLM(CausalLM):
         """As `CausalLM.token_nll`; logits exist for counted targets alone."""
         return self._scored(batch).nll()
 
+    def compile(self) -> None:
+        """Have torch compile the layers, without attention: once, for all layers and any number of positions.
+
+        Answers are written by a twin of the network, which is not compiled.
+        """
+        compile_layers(self.module)
+
     def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
         self._passes.own_attention()
         way = self._way if prompts else None
@@ -122,6 +129,13 @@ class HFLM(CausalLM):
                 f"batches with rows of more than {self.proof.limit} tokens are computed padded, which is exact but "
                 "slower: beyond that, a position of this model may depend on more than its row"
             )
+
+
+def compile_layers(module: nn.Module, backend: str = "inductor") -> None:
+    """Compile the network's repeated layers in place; they share their code, as they differ in their weights alone."""
+    layers = max((x for x in module.modules() if isinstance(x, nn.ModuleList)), key=len, default=nn.ModuleList())
+    for layer in layers:
+        layer.compile(dynamic=True, backend=backend)
 
 
 def _has_dropout(module: nn.Module) -> bool:
