@@ -73,8 +73,10 @@ def device_of_rank(device: str, place: Place) -> str:
     """A rank's own device: of GPUs the one with its number on this machine.
 
     Raises:
-        ConfigError: there are fewer GPUs than ranks.
+        ConfigError: there are fewer GPUs than ranks, or torch cannot spread weights over such devices.
     """
+    if not place.is_alone and device.startswith("mps"):
+        raise ConfigError("several processes train on NVIDIA's GPUs or on CPUs, not on mps: set --device cpu")
     if place.is_alone or not device.startswith("cuda"):
         return device
     number = sum(name.startswith("cuda") for name in available_devices())
@@ -112,10 +114,15 @@ def follow(ranks: Ranks) -> None:
         except Exception as error:
             if is_of_a_collective(error):
                 ranks.leave_after_others()
-            if isinstance(error, SftframeError):
-                ranks.report_failure(str(error))
-            ranks.report_failure("out of memory" if is_out_of_memory(error) else describe(error, "sftframe"))
+            ranks.report_failure(str(as_answer(error)))
     ranks.close()
+
+
+def as_answer(error: Exception) -> SftframeError:
+    """An error in words that rank 0 can tell."""
+    if isinstance(error, SftframeError):
+        return error
+    return TrainingError("out of memory" if is_out_of_memory(error) else describe(error, "sftframe"))
 
 
 class _Follower:
@@ -142,11 +149,7 @@ class _Follower:
         except Exception as error:
             if is_of_a_collective(error):
                 raise
-            value = (
-                error
-                if isinstance(error, SftframeError)
-                else TrainingError("out of memory" if is_out_of_memory(error) else describe(error, "sftframe"))
-            )
+            value = as_answer(error)
         self._ranks.answer(order.number, value)
 
     @property

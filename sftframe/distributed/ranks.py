@@ -175,7 +175,7 @@ class Ranks:
             lost = self._watch.silent_ranks()
         if self.place.is_launched and (heard or self.is_stopping):
             os._exit(EXIT_TOLD)
-        who = ", ".join(map(self.name, lost)) or "a rank"
+        who = ", ".join(map(self.name, lost)) or (self.name(1) if self.place.world_size == 2 else "a rank")
         return TrainingError(f"{who} has gone, or gave no answer for {self.place.timeout_s:.0f} s")
 
     def _taken(self, key: str) -> bytes:
