@@ -219,6 +219,12 @@ class OwnTemplate(_ChatTemplate):
     def chat_template(self) -> str:
         return self._chat.source
 
+    def _explained(self, work: Callable[[], T]) -> T:
+        try:
+            return super()._explained(work)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; or choose another style with --prompt") from error
+
 
 _THINKING = ("enable_thinking", "thinking")
 """Names by which public chat templates switch reasoning on and off."""

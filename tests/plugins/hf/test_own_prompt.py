@@ -1,6 +1,7 @@
 """`--prompt own` in runs, previews, comparisons and exports."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -86,6 +87,13 @@ def test_a_run_keeps_the_text_of_the_template(qwen, tmp_path, registry):
 def test_thinking_is_off_where_answers_would_be_trained_without_it(tmp_path, registry):
     folder = with_config(MODELS["qwen3"].write(tmp_path / "qwen3"))
     assert resolve(layer_of(folder, tmp_path), registry).prompt.options["variables"] == {"enable_thinking": False}
+
+
+def test_a_template_that_asks_for_the_date_names_the_way_out(tmp_path, registry):
+    template = "{{ strftime_now('%Y') }}{{ messages[0].content }}"
+    folder = with_config(replace(MODELS["qwen2.5"], template=template).write(tmp_path / "dated"))
+    with pytest.raises(ConfigError, match="'strftime_now' is undefined; or choose another style with --prompt"):
+        resolve(layer_of(folder, tmp_path), registry)
 
 
 def test_a_preview_names_control_tokens_and_marks_them(qwen, tmp_path, registry):
