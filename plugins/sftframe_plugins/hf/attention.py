@@ -73,7 +73,7 @@ _KNOWN = frozenset({"attention_mask", "dropout", "scaling", "sliding_window", "s
 _HARMLESS = frozenset({"position_ids", "position_embeddings", "use_cache", "cache_position", "output_attentions"})
 
 
-@torch.compiler.disable  # written by hand, and its shapes differ most from batch to batch
+@torch.compiler.disable  # type: ignore[untyped-decorator] # written by hand, and its shapes differ most from batch to batch
 def _attend(
     module: nn.Module,
     query: Tensor,
