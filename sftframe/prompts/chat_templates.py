@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from sftframe.records import Example, Role, Segment
 
 _CONFIG = "tokenizer_config.json"
 _TEMPLATE = "chat_template.jinja"
+_CLOCK = "strftime_now"
+"""What a template calls to learn the date; the sandbox makes such a function of the day that has this name."""
 
 
 def read_tokenizer_files(path: Path) -> str:
@@ -113,7 +116,7 @@ class ChatLayout:
             self._template = Rendering("hf", self.source)
         except ConfigError as error:
             raise ConfigError(f"chat template, {error}") from error
-        self._names = {"tools": None, "documents": None, **tokens, **options.variables}
+        self._names = {"tools": None, "documents": None, **tokens, **options.variables, **_clock(options.date)}
         self._options = options
 
     def segments(self, example: Example) -> Sequence[Segment]:
@@ -176,11 +179,30 @@ class ChatLayout:
         try:
             return self._template.texts(self._names, names)
         except ConfigError as error:
+            if f"'{_CLOCK}' is undefined" in str(error):
+                raise ConfigError(
+                    "the chat template asks for today's date, which would change the prompt every day: give it one "
+                    "with --set prompt.date=YYYY-MM-DD"
+                ) from error
             raise ConfigError(f"the chat template cannot be rendered: {error}") from error
 
     def _messages(self, asked: Asked) -> list[dict[str, str]]:
         question = self._question(asked.instruction, asked.input)
         return question if asked.is_prompt else [*question, {"role": "assistant", "content": asked.answer}]
+
+
+def _clock(day: str) -> dict[str, str]:
+    """The day that the sandbox makes a function of; without one a template finds no such function.
+
+    Raises:
+        ConfigError: it is no day.
+    """
+    if not day:
+        return {}
+    try:
+        return {_CLOCK: date.fromisoformat(day).isoformat()}
+    except ValueError as error:
+        raise ConfigError(f"prompt.date: {day!r} is not a day; expected YYYY-MM-DD") from error
 
 
 def _request(said: Sequence[Mapping[str, str]], answer: str | None, example: Example, wrap: Wrap) -> dict[str, Any]:

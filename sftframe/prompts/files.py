@@ -107,6 +107,7 @@ class ChatOptions(JinjaOptions):
     template: str = option("default", "which of the file's templates, where it has several")
     system: str = option("", "a system message before the question")
     input_separator: str = option("\n\n", "text between instruction and input in the user's message")
+    date: str = option("", "the day, YYYY-MM-DD, that a template gets which asks for today's; the same in every prompt")
 
 
 def read_text(path: Path) -> str:

@@ -13,6 +13,7 @@ import json
 import signal
 import sys
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, BinaryIO, NoReturn
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
@@ -51,7 +52,7 @@ def style_environment() -> Environment:
 
 
 def chat_environment() -> Environment:
-    """For chat templates: what transformers offers, except the date, which would change the prompt every day."""
+    """For chat templates: what transformers offers, except today's date, which would change the prompt every day."""
     environment = Sandbox(extensions=[_Generation, loopcontrols])
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
@@ -109,7 +110,7 @@ def _answered(request: Any, environments: dict[str, Environment], templates: dic
             names = sorted(meta.find_undeclared_variables(environment.parse(source)))
             templates[request["template"]] = environment.from_string(source)
             return {"names": names}
-        template, common = templates[request["template"]], request["common"]
+        template, common = templates[request["template"]], _with_clock(request["common"])
         return {"texts": [_bounded(template.render({**common, **names}), names) for names in request["each"]]}
     except TemplateSyntaxError as error:
         return {"error": f"line {error.lineno}: {error.message}"}
@@ -119,6 +120,16 @@ def _answered(request: Any, environments: dict[str, Environment], templates: dic
         message = str(error).strip().partition("\n")[0][:1000]
         is_clear = isinstance(error, TemplateError) and message
         return {"error": message if is_clear else f"{type(error).__name__}: {message}"}
+
+
+CLOCK = "strftime_now"
+"""What chat templates call to learn the date: in transformers today's, here the day that the request gives."""
+
+
+def _with_clock(common: dict[str, Any]) -> dict[str, Any]:
+    if CLOCK not in common:
+        return common
+    return {**common, CLOCK: datetime.fromisoformat(common[CLOCK]).strftime}
 
 
 def _bounded(text: str, given: Any) -> str:

@@ -92,7 +92,7 @@ def test_thinking_is_off_where_answers_would_be_trained_without_it(tmp_path, reg
 def test_a_template_that_asks_for_the_date_names_the_way_out(tmp_path, registry):
     template = "{{ strftime_now('%Y') }}{{ messages[0].content }}"
     folder = with_config(replace(MODELS["qwen2.5"], template=template).write(tmp_path / "dated"))
-    with pytest.raises(ConfigError, match="'strftime_now' is undefined; or choose another style with --prompt"):
+    with pytest.raises(ConfigError, match=r"--set prompt.date=YYYY-MM-DD; or choose another style with --prompt"):
         resolve(layer_of(folder, tmp_path), registry)
 
 

@@ -111,7 +111,10 @@ def test_a_folder_is_enough_and_a_template_beside_the_configuration_wins(tmp_pat
             "{% endif %}{% endif %}{% endfor %}",
             "the template writes 'THINK', which would be trained but does not belong",
         ),
-        ("{{ strftime_now('%d') }}{{ messages[0].content }}", "'strftime_now' is undefined"),
+        (
+            "{{ strftime_now('%d') }}{{ messages[0].content }}",
+            "asks for today's date, which would change the prompt every day: give it one with --set prompt.date=",
+        ),
     ],
 )
 def test_what_cannot_be_attributed_is_refused_with_its_reason(chat_style_of, template, says):
@@ -119,6 +122,23 @@ def test_what_cannot_be_attributed_is_refused_with_its_reason(chat_style_of, tem
         chat_style_of(template)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_template_gets_the_day_that_is_set(chat_style_of):
+    style = chat_style_of(CHATML.replace("{% for", "{{ strftime_now('%d %B %Y') }}\n{% for", 1), {"date": "2031-05-09"})
+    assert style.prompt_text(Example(index=0, instruction="Hi", output="Ho")).startswith("09 May 2031\n")
+
+
+def test_a_template_that_only_takes_a_date_if_there_is_one_needs_none(chat_style_of):
+    guarded = CHATML.replace("{% for", "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% endif %}{% for", 1)
+    with_day, without = chat_style_of(guarded, {"date": "2031-05-09"}), chat_style_of(guarded)
+    question = Example(index=0, instruction="Hi", output="Ho")
+    assert with_day.prompt_text(question) == "2031" + without.prompt_text(question)
+
+
+def test_a_day_that_is_none_is_refused(chat_style_of):
+    with pytest.raises(ConfigError, match=r"prompt.date: '9 May' is not a day; expected YYYY-MM-DD"):
+        chat_style_of(CHATML, {"date": "9 May"})
 
 
 def test_a_file_that_is_no_tokenizers_is_refused(tmp_path):
