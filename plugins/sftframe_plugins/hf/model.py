@@ -19,7 +19,7 @@ from sftframe_plugins.hf.attention import DropoutError
 from sftframe_plugins.hf.export import EXPORTS, save
 from sftframe_plugins.hf.generation import generate, stream
 from sftframe_plugins.hf.passes import Passes, Scored
-from sftframe_plugins.hf.proof import Proof, prove
+from sftframe_plugins.hf.proof import Proof, find_head, prove
 from sftframe_plugins.hf.ways import Way, find_way
 
 
@@ -41,9 +41,7 @@ class HFLM(CausalLM):
     @cached_property
     def proof(self) -> Proof:
         """What a short computation has shown about this network; it is made on first use."""
-        proof = prove(self.module, self._passes)
-        self._passes.has_plain_head = proof.has_plain_head
-        return proof
+        return prove(self.module, self._passes)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -104,6 +102,8 @@ class HFLM(CausalLM):
                 return self._passes.compact(batch, share=share, is_recomputing=is_recomputing)
             except DropoutError:
                 self._drops_attention = True
+        if self._passes.has_plain_head is None:
+            find_head(self.module, self._passes)
         return self._passes.padded(batch)
 
     def _compacts(self, batch: Batch) -> bool:

@@ -71,8 +71,8 @@ class Passes:
     def __init__(self, module: PreTrainedModel) -> None:
         self._module = module
         self._switch = Switch(module)
-        self.has_plain_head = True
-        """Whether logits are the hidden states times one matrix, and nothing else."""
+        self.has_plain_head: bool | None = None
+        """Whether logits are the hidden states times one matrix, and nothing else; None = nobody has looked."""
 
     def logits(self, ids: Tensor) -> Tensor:
         """int64 (B, T) to (B, T, V)."""

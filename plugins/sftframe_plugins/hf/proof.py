@@ -59,15 +59,8 @@ class Proof:
 
 def prove(module: PreTrainedModel, passes: Passes) -> Proof:
     """Compute the probe in both ways; weights, modes and random numbers stay as they were."""
-    with ExitStack() as stack:
-        stack.enter_context(evaluating(module))
-        stack.enter_context(_in_float32(module))
-        stack.enter_context(torch.inference_mode(False))  # a model may be asked first while it is evaluated
-        stack.enter_context(torch.enable_grad())
-        stack.enter_context(torch.autocast(module.device.type, enabled=False))
-        stack.enter_context(_needing_gradients(module))
-        passes.has_plain_head = _is_head_plain(module, passes)
-        has_plain_head = passes.has_plain_head
+    has_plain_head = find_head(module, passes)
+    with _probing(module), torch.enable_grad(), _needing_gradients(module):
         try:
             _check(module, passes)
         except UnsuitedError as error:
@@ -76,6 +69,24 @@ def prove(module: PreTrainedModel, passes: Passes) -> Proof:
             words = str(error).partition("\n")[0] or type(error).__name__
             return Proof(is_compact=False, reason=f"it refuses them ({words})", has_plain_head=has_plain_head)
         return Proof(is_compact=True, limit=_limit(module, passes), has_plain_head=has_plain_head)
+
+
+def find_head(module: PreTrainedModel, passes: Passes) -> bool:
+    """Find out whether logits are the hidden states times one matrix, and tell the passes; many scale or cap them."""
+    with _probing(module):
+        passes.has_plain_head = _is_head_plain(module, passes)
+    return passes.has_plain_head
+
+
+@contextmanager
+def _probing(module: PreTrainedModel) -> Iterator[None]:
+    """Without dropout and rounding; weights, modes and random numbers are afterwards what they were."""
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(module))
+        stack.enter_context(_in_float32(module))
+        stack.enter_context(torch.inference_mode(False))  # a model may be asked first while it is evaluated
+        stack.enter_context(torch.autocast(module.device.type, enabled=False))
+        yield
 
 
 def _check(module: PreTrainedModel, passes: Passes) -> None:

@@ -313,6 +313,22 @@ def test_without_compaction_nothing_is_proved_and_nothing_said():
     assert "proof" not in vars(model)
 
 
+@pytest.mark.parametrize("family", ["granite", "cohere", "gemma2", "llama"])
+def test_without_compaction_logits_are_scaled_and_capped_as_the_network_does_it(family):
+    changes = {"final_logit_softcapping": 0.5} if family == "gemma2" else {}
+    network = network_of(family, dtype=torch.float64, **changes)
+    model = HFLM(network, None, 128)
+    model.is_compacting = False
+    batch = ragged_batch(*RAGGED[0])
+    loss = model.loss_sum(batch)
+    found = gradients(network, loss)
+    likelihoods = model.token_nll(batch).detach()
+    wanted = expected(network, batch)
+    torch.testing.assert_close(loss.detach(), wanted.loss, rtol=1e-7, atol=0)
+    torch.testing.assert_close(likelihoods, wanted.nll, rtol=0, atol=1e-6)
+    assert_same_gradients(found, wanted.gradients, 3e-6)
+
+
 def test_adapters_on_the_head_are_followed():
     """A head that is more than one matrix, because an adapter was put on it after the proof, is computed as it is."""
     peft = pytest.importorskip("peft")
