@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from recipes.docs.markdown import GENERATED_NOTE, cell, table
 from sftframe.ablation.grid import AblateConfig
 from sftframe.config import RunConfig, Section, option_fields
+from sftframe.plugins import RUN_SEAMS, SEAMS
 from sftframe.registry import Registry, Seam, load_registry
 
 _HEAD = ("key", "values", "default", "what it does")
@@ -34,14 +35,14 @@ def configuration_page() -> str:
     """The whole page."""
     lines = [GENERATED_NOTE, *_INTRODUCTION.splitlines(), "", "## Top level", ""]
     fields = RunConfig.model_fields
-    top = [(name, field) for name, field in fields.items() if _section_of(field) is None or name in tuple(Seam)]
+    top = [(name, field) for name, field in fields.items() if _section_of(field) is None or name in SEAMS]
     lines += [
         *table(_HEAD, [row for name, field in top for row in (_field_row(name, field), *_of_seam(name, field))]),
         "",
     ]
     for name, field in fields.items():
         section = _section_of(field)
-        if section is not None and name not in tuple(Seam):
+        if section is not None and name not in SEAMS:
             lines += _section(name, section)
     lines += ["## `[ablate]`", "", "Only `sftframe ablate` reads this section: see [ablations](ablate.md).", ""]
     lines += [*table(_HEAD, [_field_row(name, field) for name, field in AblateConfig.model_fields.items()]), ""]
@@ -85,7 +86,7 @@ def _components(registry: Registry) -> Iterator[str]:
     yield from ("## Options of components", "")
     yield "`sftframe plugins show NAME` shows the options of your own components."
     yield ""
-    for seam in Seam:
+    for seam in RUN_SEAMS:
         for name in registry.names(seam):
             for info, component in registry.offers(seam, name):
                 if info.is_first_party:

@@ -9,13 +9,13 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from sftframe.ablation.grid import Cell
 from sftframe.config import Layer
@@ -24,31 +24,11 @@ from sftframe.files import check_vacant, is_run
 from sftframe.files.locks import hold, owner
 from sftframe.interrupts import deferred_interrupt, interruptible
 from sftframe.pipeline import Session, check_made_with
+from sftframe.plugins import CellEvent, CellOutcome
 from sftframe.progress import Observer
 from sftframe.registry import Registry, load_registry
 from sftframe.report import summary_document
 from sftframe.runs import RunStore, read_object
-
-EventKind = Literal["started", "begin", "advance", "end", "note", "warn", "done", "failed"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellEvent:
-    """Something happened in a cell. Can be pickled."""
-
-    number: int
-    """The cell's position in the grid, counted from 0."""
-    kind: EventKind
-    text: str = ""
-    """The stage that begins, the note or warning, or why the cell failed."""
-    total: int | None = None
-    """Units of work in the stage that begins."""
-    amount: int = 0
-    figures: Mapping[str, float] = field(default_factory=dict)
-    summary: Mapping[str, Any] | None = None
-    """Of a cell that is done: its run's `summary.json`."""
-    seconds: float = 0.0
-    """Of a cell that is done or failed: seconds that it took this time; 0 if nothing was left to do."""
 
 
 class AblationObserver:
@@ -110,22 +90,13 @@ class Job:
         return is_run(self.path) and RunStore(self.path).is_trained if self.is_tuning else is_done(self.path)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The result of a job."""
-
-    number: int
-    error: str = ""
-    """One line; empty where the run is complete."""
-
-
 def is_done(path: Path) -> bool:
     """The run is complete: a resume would do nothing."""
     folder = RunStore(path)
     return is_run(path) and folder.is_finished
 
 
-def run_here(jobs: Sequence[Job], registry: Registry, observer: AblationObserver) -> Iterator[Outcome]:
+def run_here(jobs: Sequence[Job], registry: Registry, observer: AblationObserver) -> Iterator[CellOutcome]:
     """Run the jobs one after the other in this process.
 
     Raises:
@@ -135,7 +106,7 @@ def run_here(jobs: Sequence[Job], registry: Registry, observer: AblationObserver
         yield run_cell(job, registry, observer.happened)
 
 
-def run_cell(job: Job, registry: Registry, tell: Tell) -> Outcome:
+def run_cell(job: Job, registry: Registry, tell: Tell) -> CellOutcome:
     """Run one job.
 
     Args:
@@ -156,13 +127,13 @@ def run_cell(job: Job, registry: Registry, tell: Tell) -> Outcome:
         return failed(job, f"internal error: {type(error).__name__}: {error}", time.monotonic() - start, tell)
     seconds = 0.0 if was_done else time.monotonic() - start
     tell(CellEvent(number=job.number, kind="done", summary=summary, seconds=seconds))
-    return Outcome(number=job.number)
+    return CellOutcome(number=job.number)
 
 
-def failed(job: Job, message: str, seconds: float, tell: Tell) -> Outcome:
+def failed(job: Job, message: str, seconds: float, tell: Tell) -> CellOutcome:
     """The outcome of a job that failed, after telling of it."""
     tell(CellEvent(number=job.number, kind="failed", text=message, seconds=seconds))
-    return Outcome(number=job.number, error=message)
+    return CellOutcome(number=job.number, error=message)
 
 
 def _summary(job: Job, registry: Registry, observer: CellObserver) -> dict[str, Any]:
@@ -203,7 +174,7 @@ _PATIENCE_S = 60.0
 
 def run_in_processes(
     jobs: Sequence[Job], *, num_processes: int, disabled: Sequence[str], locks_dir: Path, observer: AblationObserver
-) -> Iterator[Outcome]:
+) -> Iterator[CellOutcome]:
     """Run several jobs at a time, in processes that load the installed plugins. Yields outcomes as jobs end.
 
     A process that dies ends only its own cell. The first Ctrl-C, SIGTERM or SIGHUP stops every worker after its step,
@@ -291,7 +262,7 @@ class _Worker:
         with suppress(OSError):  # it has died; reading from it will show that
             self.connection.send(job)
 
-    def hear(self, observer: AblationObserver) -> Outcome | None:
+    def hear(self, observer: AblationObserver) -> CellOutcome | None:
         """Pass on its message; return the outcome if its job has ended.
 
         Raises:
@@ -313,7 +284,7 @@ class _Worker:
         self.job = None
         if isinstance(said, Interrupted):
             raise said
-        assert isinstance(said, Outcome), "a worker sends events and outcomes"
+        assert isinstance(said, CellOutcome), "a worker sends events and outcomes"
         return said
 
     def close(self) -> None:
@@ -382,7 +353,7 @@ def _listen(connection: Connection, jobs: SimpleQueue[Job | None], parent: int) 
         signal.raise_signal(signal.SIGINT)
 
 
-def _outcome(job: Job, registry: Registry, connection: Connection) -> Outcome | Interrupted:
+def _outcome(job: Job, registry: Registry, connection: Connection) -> CellOutcome | Interrupted:
     def tell(event: CellEvent) -> None:
         with suppress(OSError):  # nobody reads any more: the cell is saved anyway
             connection.send(event)

@@ -15,12 +15,12 @@ from typing import Any
 from sftframe.ablation.cells import (
     AblationObserver,
     Job,
-    Outcome,
     await_earlier_workers,
     is_done,
     run_here,
     run_in_processes,
 )
+from sftframe.ablation.elsewhere import Elsewhere, run_elsewhere
 from sftframe.ablation.folder import AblationFolder
 from sftframe.ablation.grid import Arm, Axis, Cell
 from sftframe.ablation.planning import Plan, read_plan
@@ -31,7 +31,7 @@ from sftframe.errors import ConfigError, Interrupted, TrainingError
 from sftframe.files import disk, read_json_lines
 from sftframe.interrupts import interruptible
 from sftframe.pipeline import resolve
-from sftframe.plugins import SEAMS
+from sftframe.plugins import SEAMS, CellOutcome
 from sftframe.registry import Registry, Seam
 from sftframe.report import read_curves
 from sftframe.runs import RunStore, read_object
@@ -149,6 +149,15 @@ def _validation_loss(run: RunStore) -> tuple[float, float]:
     return (min(losses) if run.config().train.selects_best else losses[-1]), seconds
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Workers:
+    """Who runs the cells."""
+
+    jobs: int
+    disabled: Sequence[str]
+    elsewhere: Elsewhere | None
+
+
 class Ablation:
     """A plan in a folder. Made by `start` or `reopen`."""
 
@@ -243,18 +252,29 @@ class Ablation:
         errors = {path: known.get(str(path.relative_to(self.folder.path))) or "it is not complete" for _, path in cells}
         return [CellResult(cell=cell, path=path, error="" if is_done(path) else errors[path]) for cell, path in cells]
 
-    def run(self, observer: AblationObserver, *, jobs: int = 1, disabled: Sequence[str] = ()) -> list[CellResult]:
+    def run(
+        self,
+        observer: AblationObserver,
+        *,
+        jobs: int = 1,
+        disabled: Sequence[str] = (),
+        elsewhere: Elsewhere | None = None,
+    ) -> list[CellResult]:
         """Run the cells that are not complete yet, and return every cell's state in the order of the cells.
 
         Args:
             jobs: cells at the same time. More than one needs plugins that are installed.
             disabled: plugins that are not loaded.
+            elsewhere: the launcher that runs the cells instead, with its resources; `jobs` counts for nothing then.
 
         Raises:
-            ConfigError: a plugin has another version than in the cells that are complete.
+            ConfigError: the launcher cannot work; or a plugin has another version than in the cells that are complete.
             Interrupted: the user asked for a stop; the cells at work are saved.
         """
+        if elsewhere is not None:
+            elsewhere.launcher.check()
         cells = self.cells
+        workers = _Workers(jobs=jobs, disabled=disabled, elsewhere=elsewhere)
         if not self._untuned:
             observer.planned(cells)
         errors: dict[int, str] = {}
@@ -265,10 +285,10 @@ class Ablation:
                 if self._extension is not None:
                     self.folder.write_plan(self._extension)
                 if self._untuned:
-                    self._tune(observer, jobs, disabled)
+                    self._tune(observer, workers)
                     cells = self.cells
                     observer.planned(cells)
-                for outcome in self._outcomes(self._jobs(cells, jobs), observer, jobs, disabled):
+                for outcome in self._outcomes(self._jobs(cells, workers), observer, workers):
                     errors[outcome.number] = outcome.error
             except (KeyboardInterrupt, Interrupted):
                 while_tuning = "while the arms were tuned, " if self._untuned else ""
@@ -287,7 +307,7 @@ class Ablation:
         """Arms that still have to choose."""
         return [arm for arm in self.plan.grid.arms if arm.slug in self.plan.tried and not self.tuning.of(arm.slug)]
 
-    def _tune(self, observer: AblationObserver, jobs: int, disabled: Sequence[str]) -> None:
+    def _tune(self, observer: AblationObserver, workers: _Workers) -> None:
         """Let every arm choose, with runs that only train.
 
         Raises:
@@ -304,13 +324,13 @@ class Ablation:
                         Job(
                             number=len(work),
                             path=self.folder.tried_path(arm, number, seed),
-                            layer=merge(tried.layer, self._shared(jobs), self._measured_once(tried), {"seed": seed}),
+                            layer=merge(tried.layer, self._shared(workers), self._measured_once(tried), {"seed": seed}),
                             is_tuning=True,
                         )
                     )
         observer.note(f"tuning: {len(work)} runs that only train, measured on the validation part")
         observer.planned(cells)
-        errors = {one.number: one.error for one in self._outcomes(work, observer, jobs, disabled)}
+        errors = {one.number: one.error for one in self._outcomes(work, observer, workers)}
         left = iter(work)
         found = [self._tuned_arm(arm, left, errors) for arm in arms]
         tuning = Tuning(seeds=self.plan.tune_seeds, arms=(*self.tuning.arms, *found))
@@ -364,31 +384,35 @@ class Ablation:
                         "start a new ablation"
                     )
 
-    def _outcomes(
-        self, jobs: Sequence[Job], observer: AblationObserver, num_processes: int, disabled: Sequence[str]
-    ) -> Iterator[Outcome]:
+    def _outcomes(self, jobs: Sequence[Job], observer: AblationObserver, workers: _Workers) -> Iterator[CellOutcome]:
         left = [job for job in jobs if not job.is_done]
         yield from run_here([job for job in jobs if job not in left], self.registry, observer)
-        if num_processes == 1:
+        if workers.elsewhere is not None:
+            yield from run_elsewhere(
+                left, workers.elsewhere, self.registry, disabled=workers.disabled, folder=self.folder, observer=observer
+            )
+        elif workers.jobs == 1:
             yield from run_here(left, self.registry, observer)
         else:
             yield from run_in_processes(
                 left,
-                num_processes=num_processes,
-                disabled=disabled,
+                num_processes=workers.jobs,
+                disabled=workers.disabled,
                 locks_dir=self.folder.workers_dir,
                 observer=observer,
             )
 
-    def _shared(self, num_processes: int) -> Layer:
-        """Settings of a cell that depend on how many are run at a time."""
-        if num_processes == 1:
+    def _shared(self, workers: _Workers) -> Layer:
+        """Settings of a cell that depend on how many are run at a time, and where."""
+        if workers.elsewhere is not None:
+            return {"threads": workers.elsewhere.cpus}
+        if workers.jobs == 1:
             return {}
         total = self.plan.base.get("threads") or physical_cores()
-        return {"threads": max(1, total // num_processes)}
+        return {"threads": max(1, total // workers.jobs)}
 
-    def _jobs(self, cells: Sequence[Cell], num_processes: int) -> list[Job]:
-        shared = {"before": self.plan.config.before, **self._shared(num_processes)}
+    def _jobs(self, cells: Sequence[Cell], workers: _Workers) -> list[Job]:
+        shared = {"before": self.plan.config.before, **self._shared(workers)}
         return [
             Job(
                 number=number,

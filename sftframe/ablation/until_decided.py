@@ -8,6 +8,7 @@ from typing import Any
 
 from sftframe.ablation.cells import AblationObserver
 from sftframe.ablation.conclusion import conclude
+from sftframe.ablation.elsewhere import Elsewhere
 from sftframe.ablation.running import Ablation, CellResult
 from sftframe.analysis import ComparisonResult, PeopleLabels
 
@@ -30,6 +31,7 @@ def run_and_conclude(
     changes: dict[str, Any] | None = None,
     jobs: int = 1,
     disabled: Sequence[str] = (),
+    elsewhere: Elsewhere | None = None,
     before_conclusion: Callable[[], None] = lambda: None,
     people: PeopleLabels | None = None,
 ) -> Finished:
@@ -41,7 +43,7 @@ def run_and_conclude(
 
     Args:
         changes: keys of `[ablate]` that were changed for this time, as for `Ablation.reopen`.
-        jobs: as for `Ablation.run`, and `disabled`.
+        jobs: as for `Ablation.run`, and `disabled` and `elsewhere`.
         before_conclusion: called once, after the first cells are run.
         people: labels that correct the judge, as for `conclude`.
 
@@ -49,7 +51,7 @@ def run_and_conclude(
         Interrupted: the user asked for a stop; the cells at work are saved.
         SftframeError: as `Ablation.run`, `Ablation.extend` and `conclude`.
     """
-    cells = ablation.run(observer, jobs=jobs, disabled=disabled)
+    cells = ablation.run(observer, jobs=jobs, disabled=disabled, elsewhere=elsewhere)
     before_conclusion()
     while True:
         was_decided = any(
@@ -69,7 +71,7 @@ def run_and_conclude(
             f"look {len(result.path)}, {len(result.look.seeds)} seeds: {_open(result)}; going on to {number} seeds"
         )
         ablation = Ablation.extend(ablation.folder.path, ablation.registry, changes, seeds=number)
-        cells = ablation.run(observer, jobs=jobs, disabled=disabled)
+        cells = ablation.run(observer, jobs=jobs, disabled=disabled, elsewhere=elsewhere)
 
 
 def _open(result: ComparisonResult) -> str:

@@ -14,12 +14,13 @@ from sftframe.cli.streams import saved
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sftframe.ablation import Ablation, Axis, CellResult, Plan
+    from sftframe.ablation import Ablation, Axis, CellResult, Elsewhere, Plan
     from sftframe.config import Layer
     from sftframe.registry import Registry
 
 _PANEL = "Ablation"
 _VERDICT = "Verdict"
+_ELSEWHERE = "Elsewhere"
 _MANY_CELLS = 60
 """A larger grid starts only with --yes."""
 
@@ -109,6 +110,37 @@ Jobs = Annotated[
     int | None,
     option("--jobs", help="Number of runs at the same time. Default: 1.", panel=_PANEL, metavar="N"),
 ]
+On = Annotated[
+    str | None,
+    option(
+        "--on",
+        help="Run the cells elsewhere: ray, ray://HOST:10001, slurm, or another installed launcher.",
+        panel=_ELSEWHERE,
+        metavar="NAME",
+        complete=completion.components("launcher"),
+    ),
+]
+OnSettings = Annotated[
+    list[str],
+    option("--on-set", help="An option of the launcher; repeatable.", panel=_ELSEWHERE, metavar="KEY=VALUE"),
+]
+Cpus = Annotated[
+    int | None,
+    option("--cpus-per-cell", help="With --on: processors for each run. Default: 1.", panel=_ELSEWHERE, metavar="N"),
+]
+Gpus = Annotated[
+    float | None,
+    option(
+        "--gpus-per-cell",
+        help="With --on: GPUs for each run; with ray 0.25 lets four runs share one. Default: 0.",
+        panel=_ELSEWHERE,
+        metavar="X",
+    ),
+]
+Ship = Annotated[
+    bool,
+    option("--ship", help="With --on ray: send the plugins that are not sftframe's own.", panel=_ELSEWHERE),
+]
 Deviation = Annotated[
     float | None,
     option(
@@ -171,6 +203,11 @@ def ablate(
     margin: Margin = None,
     baseline: Baseline = None,
     jobs: Jobs = None,
+    on: On = None,
+    on_set: OnSettings = [],  # noqa: B006 - as above
+    cpus_per_cell: Cpus = None,
+    gpus_per_cell: Gpus = None,
+    ship: Ship = False,
     sd: Deviation = None,
     pilot: Pilot = None,
     repeats: Repeats = None,
@@ -218,6 +255,7 @@ def ablate(
     settings = settings if resume else settings.with_found_config()
     registry = settings.registry()
     ablation = _reopened(resume, settings, given, out, registry) if resume else None
+    elsewhere = _elsewhere(on, on_set, cpus_per_cell, gpus_per_cell, ship, jobs, registry)
     plan = ablation.plan if ablation else _planned(settings, given, registry)
     knows_spread = sd is not None or pilot is not None
     show_plan(plan, detectable_difference(plan, registry, sd=sd, pilot=pilot) if knows_spread else None)
@@ -235,6 +273,7 @@ def ablate(
             changes={key: value for key, value in given.items() if key != "seeds"},
             jobs=plan.config.jobs,
             disabled=settings.disabled,
+            elsewhere=elsewhere,
             before_conclusion=lambda: write_gradient_cosines(begun, registry, observer) if gradients else None,
             people=people.people,
         )
@@ -248,6 +287,32 @@ def ablate(
         else:
             show_comparison(ablation, cells, result, as_json=as_json)
     _leave_if_partial(ablation, cells)
+
+
+def _elsewhere(
+    on: str | None,
+    words: list[str],
+    cpus: int | None,
+    gpus: float | None,
+    ships: bool,
+    jobs: int | None,
+    registry: Registry,
+) -> Elsewhere | None:
+    """Who runs the cells, if not this machine's own processes; checked before anything is started."""
+    from sftframe.ablation import Elsewhere
+    from sftframe.config import parse_settings
+
+    given = {"--on-set": words, "--cpus-per-cell": cpus is not None, "--gpus-per-cell": gpus is not None}
+    without = [flag for flag, value in {**given, "--ship": ships}.items() if value]
+    if on is None:
+        if without:
+            raise ConfigError(f"{without[0]} is about a launcher: give --on too, for instance --on ray")
+        return None
+    if jobs is not None:
+        raise ConfigError("--jobs is for processes of this machine; with --on the launcher decides: leave --jobs out")
+    launcher = registry.launcher(on, parse_settings(words))
+    launcher.check()
+    return Elsewhere(launcher=launcher, cpus=1 if cpus is None else cpus, gpus=gpus or 0, ships=ships)
 
 
 def _seeds(text: str | None) -> int | list[int] | None:

@@ -102,7 +102,7 @@ def check(
 
 @app.command("new")
 def new(
-    kind: Annotated[str, argument("KIND", "prompt, collate, model or judge.")],
+    kind: Annotated[str, argument("KIND", "prompt, collate, model, judge or launcher.")],
     name: Annotated[str, argument("NAME", "The component's name, which users type.")],
     folder: Annotated[
         Path | None,

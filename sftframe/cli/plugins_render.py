@@ -127,12 +127,13 @@ class CheckReport:
 
 def show_project(project: PluginProject, place: Path, files: Sequence[Path], *, as_json: bool) -> None:
     """Print the new plugin's files and what to do next."""
-    choice = f"--{project.seam.value} {project.name}"
+    choice = f"{project.seam.flag} {project.name}"
     path = (
         str(place) if place.is_absolute() else f"./{place.as_posix()}"
     )  # pip reads a bare name as a package of the index
     install = f"pip install -e {shlex.quote(path + '[test]')}"
-    steps = (install, f"pytest {shlex.quote(path)}", f"sftframe run {choice}")
+    command = "ablate --collate mask-pad,mask-instruction" if project.seam is Seam.LAUNCHER else "run"
+    steps = (install, f"pytest {shlex.quote(path)}", f"sftframe {command} {choice}")
     if as_json:
         facts = {"kind": project.seam.value, "name": project.name, "package": project.distribution}
         written = {"path": str(place.absolute()), "files": [each.as_posix() for each in files], "next": steps}
@@ -178,13 +179,13 @@ def _details(registry: Registry, seam: Seam, name: str) -> ComponentDetails:
         status="ok",
         is_first_party=info.is_first_party,
         options=option_fields(component.Options),
-        choose=f"sftframe run --{seam.value} {name}",
+        choose=f"sftframe {'ablate' if seam is Seam.LAUNCHER else 'run'} {seam.flag} {name}",
     )
 
 
 def _print_tables(console: Console, rows: Sequence[ComponentRow], absent: Sequence[PluginInfo]) -> None:
     for seam in sorted({row.seam for row in rows}, key=list(Seam).index):
-        table = Table(title=f"{seam.noun}  --{seam.value} NAME", title_justify="left")
+        table = Table(title=f"{seam.noun}  {seam.flag} NAME", title_justify="left")
         table.add_column("name", overflow="fold")
         table.add_column("what it is")
         is_wide = console.width >= NARROW
@@ -203,7 +204,7 @@ def _print_tables(console: Console, rows: Sequence[ComponentRow], absent: Sequen
 def _option(seam: Seam, name: str, schema: dict[str, Any]) -> Text:
     facts = [_type(schema), *_limits(schema), f"default {json.dumps(schema.get('default'), ensure_ascii=False)}"]
     return Text.assemble(
-        (f"  --set {seam.value}.{name}=…", "cyan"), f"  {schema.get('description', '')}  ({', '.join(facts)})"
+        (f"  {seam.option_flag}{name}=…", "cyan"), f"  {schema.get('description', '')}  ({', '.join(facts)})"
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from sftframe.config import RunConfig
 from sftframe.doctor.hardware import Finding, Status
 from sftframe.errors import ConfigError, SftframeError
+from sftframe.plugins import RUN_SEAMS
 from sftframe.plugins.guard import plugin_wall
 from sftframe.registry import Registry, Seam
 from sftframe.version import __version__
@@ -200,7 +201,7 @@ class JudgeChecks:
 
 def check_plugins(registry: Registry, config: RunConfig) -> Iterator[Finding]:
     """Findings on broken plugins, names in conflict, and components that the configuration chooses."""
-    for seam in Seam:
+    for seam in RUN_SEAMS:
         try:
             registry.find(seam, _chosen(config, seam, registry))
         except ConfigError as error:
@@ -239,7 +240,7 @@ def _chosen(config: RunConfig, seam: Seam, registry: Registry) -> str:
 
 
 def _conflicts(registry: Registry, config: RunConfig) -> Iterator[Finding]:
-    for seam in Seam:
+    for seam in RUN_SEAMS:
         for name in registry.names(seam):
             ids = [info.id for info, _ in registry.offers(seam, name)]
             if len(ids) > 1 and name != _chosen(config, seam, registry):

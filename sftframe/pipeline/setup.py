@@ -17,7 +17,7 @@ from sftframe.device import ProcessSetup, check_compiler, choose_device
 from sftframe.distributed import Place
 from sftframe.errors import ConfigError, DataError, ModelError, PluginError, SftframeError, TrainingError
 from sftframe.inference import generation_settings
-from sftframe.plugins import CausalLM, CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
+from sftframe.plugins import RUN_SEAMS, CausalLM, CollateStrategy, Judge, ModelBackend, PromptStyle, Tokenizer
 from sftframe.plugins.decoding import check_fits
 from sftframe.progress import Observer
 from sftframe.prompts import OWN, OwnTemplate, prompt_file
@@ -61,7 +61,7 @@ def with_own_defaults(layer: Layer, registry: Registry) -> Layer:
     name. Values are not checked.
     """
     named = merge(layer)
-    for seam in Seam:
+    for seam in RUN_SEAMS:
         chosen = named.get(seam.value)
         if chosen is None or (isinstance(chosen, Mapping) and "name" not in chosen):
             default = RunConfig.model_fields[seam.value].get_default(call_default_factory=True).name
@@ -486,7 +486,7 @@ def chosen_components(layer: Layer, registry: Registry) -> dict[str, ChosenCompo
     """
     config = validate(with_own_defaults(layer, registry))
     found = {}
-    for seam in Seam:
+    for seam in RUN_SEAMS:
         name = getattr(config, seam.value).name
         component = registry.find(seam, name)
         found[seam.value] = ChosenComponent(

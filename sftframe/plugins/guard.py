@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from sftframe.errors import PluginError, SftframeError
 from sftframe.plugins.interfaces import CollateStrategy, Component, Judge, PromptStyle, Tokenizer
+from sftframe.plugins.launchers import Launcher
 from sftframe.plugins.models import CausalLM, ModelBackend
 
 
@@ -71,7 +72,7 @@ def _place(error: BaseException, package: str) -> str:
 
 T = TypeVar("T")
 
-_INTERFACES: tuple[type, ...] = (PromptStyle, CollateStrategy, ModelBackend, Judge, CausalLM, Tokenizer)
+_INTERFACES: tuple[type, ...] = (PromptStyle, CollateStrategy, ModelBackend, Judge, Launcher, CausalLM, Tokenizer)
 _RETURNS = {"load": CausalLM, "tokenizer": Tokenizer}
 """What a backend's methods must return; anything else would fail far from its cause."""
 _WRITING = ("save", "export")

@@ -1,4 +1,4 @@
-"""The four hooks of a sftframe plugin. Each returns an iterable of component *classes*.
+"""The hooks of a sftframe plugin. Each returns an iterable of component *classes*.
 
 A plugin is a module (or any object) with an entry point in the group `sftframe`:
 
@@ -26,6 +26,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from sftframe.plugins.interfaces import CollateStrategy, Judge, PromptStyle
+    from sftframe.plugins.launchers import Launcher
     from sftframe.plugins.models import ModelBackend
 
 
@@ -57,4 +58,10 @@ def sftframe_model_backends() -> Iterable[type[ModelBackend]]:
 @hookspec
 def sftframe_judges() -> Iterable[type[Judge]]:
     """The judges that this plugin offers."""
+    return ()
+
+
+@hookspec
+def sftframe_launchers() -> Iterable[type[Launcher]]:
+    """The launchers that this plugin offers: where `sftframe ablate --on NAME` runs its cells."""
     return ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from sftframe.errors import ConfigError, PluginError, SftframeError, brief, suggestion
-from sftframe.plugins import CollateStrategy, Component, Judge, ModelBackend, PromptStyle, Seam
+from sftframe.plugins import CollateStrategy, Component, Judge, Launcher, ModelBackend, PromptStyle, Seam
 from sftframe.plugins.guard import guarded, plugin_wall
 from sftframe.prompts import OWN, OwnTemplate, file_style, looks_like_a_file, prompt_file
 from sftframe.registry.discovery import Candidate, Offer, admit, discover, normalised, switched_off
@@ -168,6 +168,10 @@ class Registry:
         """`create` for judges."""
         return cast("Judge", self.create(Seam.JUDGE, name, values))
 
+    def launcher(self, name: str, values: Mapping[str, Any] | None = None) -> Launcher:
+        """`create` for launchers."""
+        return cast("Launcher", self.create(Seam.LAUNCHER, name, values))
+
     def with_plugin(self, plugin: object, name: str = "local") -> Registry:
         """A registry with one more plugin: a module or any object with hooks, for tests and scripts.
 
@@ -235,8 +239,8 @@ class Registry:
         own, option, text = found
         if values.get(option, text) != text:
             raise ConfigError(
-                f"{seam.value}.{option} is set twice: {brief(text)} by --{seam.value} {name} and "
-                f"{brief(values[option])} by itself; write --{seam.value} {own} for the second, or leave it out"
+                f"{seam.value}.{option} is set twice: {brief(text)} by {seam.flag} {name} and "
+                f"{brief(values[option])} by itself; write {seam.flag} {own} for the second, or leave it out"
             )
         return {**values, option: text}
 
@@ -248,7 +252,7 @@ class Registry:
             found = [each for each in found if each[0].id == self._preferred.get(seam)] or found
         if len(found) > 1:
             ids = [info.id for info, _ in found]
-            choices = " or ".join(f"--{seam.value} {info.id}:{component.name}" for info, component in found)
+            choices = " or ".join(f"{seam.flag} {info.id}:{component.name}" for info, component in found)
             raise PluginError(
                 f"{len(ids)} plugins offer a {seam.noun} {name!r}: {', '.join(ids)}; choose with {choices}"
             )
@@ -262,7 +266,7 @@ class Registry:
             tail += "; a file with a prompt style ends in .toml or .jinja, a tokenizer's is written hf:PATH"
         takers = [(offer.component.name, offer.component.argument) for _, offer in self._offers(seam)]
         if "/" in name:
-            tail += "".join(f"; --{seam.value} {own}:{name} sets the {key} of {own}" for own, key in takers if key)
+            tail += "".join(f"; {seam.flag} {own}:{name} sets the {key} of {own}" for own, key in takers if key)
         return tail
 
 

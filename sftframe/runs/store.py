@@ -36,6 +36,7 @@ from sftframe.files import (
     write_whole,
 )
 from sftframe.files.locks import hold
+from sftframe.plugins import RUN_SEAMS
 from sftframe.records import AnsweredItem, Likelihood, Response, TrainSummary, Verdict
 from sftframe.registry import Seam
 from sftframe.runs.records import read_json, read_object, read_record, read_records
@@ -315,7 +316,7 @@ class RunStore:
     def providers(self) -> dict[Seam, str]:
         """The plugin id of each component, as far as the manifest says."""
         components = self.manifest()["components"]
-        found = {seam: manifest_entry(components, f"{seam.value}.plugin") for seam in Seam}
+        found = {seam: manifest_entry(components, f"{seam.value}.plugin") for seam in RUN_SEAMS}
         return {seam: plugin for seam, plugin in found.items() if isinstance(plugin, str)}
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -26,8 +26,8 @@ _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 """A distribution's name (PEP 508)."""
 _MOST_CHARACTERS = 60
 _IMPORTED = (
-    *("Bytes", "CausalLM", "CollateStrategy", "Example", "Judge", "JudgeItem", "ModelBackend", "Network"),
-    *("PromptStyle", "Role", "Segment", "TokenizedExample", "Tokenizer", "Verdict"),
+    *("Bytes", "CausalLM", "CollateStrategy", "Example", "Judge", "JudgeItem", "Launcher"),
+    *("ModelBackend", "Network", "PromptStyle", "Role", "Segment", "TokenizedExample", "Tokenizer", "Verdict"),
 )
 """Names that the templates import or define themselves."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sftframe.plugins import Component
 from sftframe.testing.contract import ContractError, Finding
 from sftframe.testing.judge import check_judge
+from sftframe.testing.launcher import check_launcher
 from sftframe.testing.module import check_plugin_module
 from sftframe.testing.prompt import check_prompt_style
 
@@ -28,6 +29,7 @@ __all__ = [
     "Finding",
     "check_collate_strategy",
     "check_judge",
+    "check_launcher",
     "check_model_backend",
     "check_plugin_module",
     "check_prompt_style",
@@ -49,7 +51,8 @@ def inspect(component: Component) -> Iterator[Finding]:
     """Run all checks of the component's seam, whatever they find; for reports rather than for tests.
 
     Raises:
-        ModelError, JudgeError: a backend or a judge cannot do its work here, so that nothing can be checked.
+        ModelError, JudgeError, ConfigError: a backend, a judge or a launcher cannot do its work here, so that nothing
+            can be checked.
     """
     from sftframe.testing.suites import suite_of
 

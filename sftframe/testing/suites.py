@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sftframe.errors import ConfigError, PluginError, suggestion
-from sftframe.plugins import CollateStrategy, Component, Judge, ModelBackend, PromptStyle
+from sftframe.plugins import CollateStrategy, Component, Judge, Launcher, ModelBackend, PromptStyle
 from sftframe.prompts import OWN, looks_like_a_file, prompt_file
 from sftframe.registry import Registry, Seam
 from sftframe.testing.contract import Check, Finding, package_of, run_check
@@ -40,9 +40,9 @@ class Suite:
         """Run one check; a second call returns the same finding.
 
         Raises:
-            ModelError, JudgeError: the component cannot do its work here, so that nothing can be checked.
+            ModelError, JudgeError, ConfigError: the component cannot do its work here, so that nothing can be checked.
         """
-        if not self._found and isinstance(self.component, ModelBackend | Judge):
+        if not self._found and isinstance(self.component, ModelBackend | Judge | Launcher):
             self.component.check()
         if check not in self._found:
             self._found[check] = run_check(self.subject, check, self.package)
@@ -56,7 +56,7 @@ class Suite:
 
 def suite_of(component: Component) -> Suite:
     """The checks of the component's seam."""
-    from sftframe.testing import collate, judge, prompt
+    from sftframe.testing import collate, judge, launcher, prompt
 
     package = package_of(component)
     match component:
@@ -66,6 +66,8 @@ def suite_of(component: Component) -> Suite:
             return Suite(component, component, collate.CHECKS, package)
         case Judge():
             return Suite(component, component, judge.checks_for(component), package)
+        case Launcher():
+            return Suite(component, component, launcher.CHECKS, package)
         case ModelBackend():
             from sftframe.testing import model
             from sftframe.testing.specimen import Specimen

@@ -71,7 +71,8 @@ def test_in_a_pipe_the_list_is_a_line_per_component_with_tabs():
     lines = lines_of("list")
     assert ["collate", "mask-pad", "sftframe:collate"] in [line[:3] for line in lines]
     assert [line[0] for line in lines if line[0] != "plugin"] == sorted(
-        [line[0] for line in lines if line[0] != "plugin"], key=["prompt", "collate", "model", "judge"].index
+        [line[0] for line in lines if line[0] != "plugin"],
+        key=["prompt", "collate", "model", "judge", "launcher"].index,
     )
     assert {len(line) for line in lines} == {6}
 

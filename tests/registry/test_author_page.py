@@ -12,6 +12,7 @@ from sftframe.plugins import hooks as hookspecs
 from sftframe.registry import Seam
 from sftframe.testing.collate import check_collate_strategy
 from sftframe.testing.judge import check_judge
+from sftframe.testing.launcher import check_launcher
 from sftframe.testing.model import check_model_backend
 from sftframe.testing.prompt import check_prompt_style
 
@@ -61,6 +62,8 @@ def test_every_hook_has_a_complete_plugin_that_keeps_its_contract(plugins, seam)
             check_model_backend(registry.model_backend(name))
         case Seam.JUDGE:
             check_judge(registry.judge(name), is_deterministic=True)
+        case Seam.LAUNCHER:
+            check_launcher(registry.launcher(name))
 
 
 def test_the_style_of_the_page_is_the_one_of_the_example():

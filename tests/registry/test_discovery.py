@@ -38,4 +38,5 @@ def test_plugins_come_ordered_by_id(tmp_path, monkeypatch):
 
 def test_sftframe_finds_its_own_plugins_the_same_way():
     own = [candidate.id for candidate in discover() if candidate.distribution == "sftframe"]
-    assert own == ["sftframe:collate", "sftframe:gpt2", "sftframe:hf", "sftframe:judges", "sftframe:prompts"]
+    names = ("collate", "gpt2", "hf", "judges", "launchers", "prompts")
+    assert own == [f"sftframe:{name}" for name in names]

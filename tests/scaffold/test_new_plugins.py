@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from sftframe.cli.app import app
 from sftframe.errors import ConfigError
 
-KINDS = ("prompt", "collate", "model", "judge")
+RUN_KINDS = ("prompt", "collate", "model", "judge")
+KINDS = (*RUN_KINDS, "launcher")
 
 
 def new(*arguments):
@@ -46,7 +47,7 @@ def projects(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(projects, tmp_path_factory):
-    """A folder with all four installed."""
+    """A folder with all of them installed."""
     pytest.importorskip("hatchling", reason="the plugins are built with hatchling")
     target = tmp_path_factory.mktemp("site")
     offline = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check")
@@ -54,18 +55,18 @@ def site(projects, tmp_path_factory):
     return target
 
 
-def test_all_four_pass_their_own_tests(projects, site):
+def test_all_pass_their_own_tests(projects, site):
     tests = [projects / kind / "tests" for kind in KINDS]
     said = process(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", projects, *tests),
         PYTHONPATH=str(site),
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",  # whatever else is installed here: pytest would rewrite every assert of it
     )
-    assert "15 passed" in said
+    assert "18 passed" in said
 
 
-def test_all_four_work_in_one_run(site, tmp_path):
-    pieces = [word for kind in KINDS for word in (f"--{kind}", f"own-{kind}")]
+def test_those_of_a_run_work_in_one_run(site, tmp_path):
+    pieces = [word for kind in RUN_KINDS for word in (f"--{kind}", f"own-{kind}")]
     small = ["--max-steps", "2", "--limit", "40", "--set", "generate.max_new_tokens=4", "--set", "before=false"]
     said = process(
         *("-m", "sftframe", "run", *pieces, *small, "--out", tmp_path / "run", "--json"),
