@@ -16,12 +16,15 @@ from typing import Any
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from sftframe import CellEvent, CellOutcome, CellTask, Launch, Launcher, hookimpl, load_registry
 from sftframe.ablation import Ablation, AblationObserver, Elsewhere, make_plan, read_request, run_and_conclude
 from sftframe.ablation.elsewhere import Task, stage
+from sftframe.cli.app import app
 from sftframe.config import Layer, merge
 from sftframe.errors import ConfigError, Interrupted
+from sftframe.files.locks import hold
 from sftframe.registry import Registry
 from sftframe.runs import read_object
 
@@ -259,6 +262,38 @@ def test_what_a_launcher_cannot_do_is_said(registry: Registry) -> None:
         Elsewhere(launcher=InOrder(), cpus=0)
     with pytest.raises(ConfigError, match="cluster=moon: expected slurm or local"):
         registry.launcher("slurm", {"cluster": "moon"}).check()
+
+
+def test_an_address_follows_the_name(registry: Registry) -> None:
+    assert registry.launcher("ray://host:10001").options.address == "//host:10001"
+    assert registry.launcher("slurm:gpu").options.partition == "gpu"
+
+
+def test_a_second_ablation_on_the_same_folder_is_refused(start: Any, seen: Any) -> None:
+    ablation = start()
+    with hold(ablation.folder.path), pytest.raises(ConfigError, match="is in use by process"):
+        ablation.run(seen, elsewhere=Elsewhere(launcher=InOrder()))
+    assert seen.events == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--ship",), "--ship is about a launcher: give --on too"),
+        (("--cpus-per-cell", "2"), "--cpus-per-cell is about a launcher: give --on too"),
+        (("--on", "ray", "--jobs", "2"), "--jobs is for processes of this machine"),
+        (("--on", "raay"), "no launcher 'raay'; did you mean 'ray'?"),
+        (("--on", "slurm", "--on-set", "moon=1"), "moon"),
+    ],
+)
+def test_flags_that_do_not_fit_are_refused_before_anything_runs(
+    flags: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["ablate", "--collate", "mask-pad,mask-instruction", *flags])
+    assert isinstance(done.exception, ConfigError)
+    assert message in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plugin_without_files_cannot_be_sent(registry: Registry, tmp_path: Path) -> None:
