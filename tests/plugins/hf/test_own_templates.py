@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from sftframe_plugins.hf.tokenizer import HFTokenizer
+from sftframe_plugins.prompts.chatml import ChatML
 from transformers import AutoTokenizer
 
-from sftframe import Example, Role, Turn
+from sftframe import ConfigError, Example, Role, Turn
 from sftframe.config import TokensConfig
 from sftframe.prompts import OwnTemplate
 from sftframe.prompts.files import ChatOptions
@@ -154,6 +155,18 @@ def test_begin_tokens_stand_at_the_front_of_other_styles_once_if_the_template_ha
     assert row.ids[-1] == tokenizer.end_id
     controls = set(tokenizer.control_tokens.values())
     assert [i for i in row.ids[:-1].tolist() if i in controls] == ([] if begin is None else [begin])
+
+
+def test_a_thought_in_an_answer_is_refused_where_the_template_takes_it_apart(tmp_path):
+    folder = MODELS["qwen3"].write(tmp_path)
+    style, tokenizer = own_style(folder), HFTokenizer.from_folder(folder)
+    example = Example(index=0, instruction="Name a colour.", output="<think>\nWell.\n</think>\n\nRed.")
+    with pytest.raises(ConfigError, match=r"the template changes its texts.* or choose another style with --prompt"):
+        our_row(example, style, tokenizer)
+    row = our_row(example, ChatML(), tokenizer)
+    answer = [int(token) for token, role in zip(row.ids, row.roles, strict=True) if role == Role.RESPONSE]
+    assert tokenizer.decode(answer) == example.output
+    assert tokenizer.control_tokens["<think>"] not in answer
 
 
 TOOLS_TEMPLATE = """{% if tools %}<|im_start|>system
