@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal, cast
 
 from sftframe.errors import ConfigError, PluginError, SftframeError, brief, suggestion
@@ -260,11 +261,15 @@ class Registry:
 
     def _instead(self, seam: Seam, name: str) -> str:
         """The end of the message for an unknown name: the nearest name, all names, and plugins that may offer it."""
-        tail = suggestion(name, self.names(seam)).replace("Available:", "Installed:")
+        names = self.names(seam)
+        if seam is Seam.PROMPT and get_close_matches(name, [OWN]):
+            names.append(OWN)
+        tail = suggestion(name, names).replace("Available:", "Installed:")
         tail += self.absent()
         if seam is Seam.PROMPT and looks_like_a_file(name):
             tail += "; a file with a prompt style ends in .toml or .jinja, a tokenizer's is written hf:PATH"
         takers = [(offer.component.name, offer.component.argument) for _, offer in self._offers(seam)]
+        tail += "".join(f"; after {name} the {key} is missing" for own, key in takers if key and name == f"{own}:")
         if "/" in name:
             tail += "".join(f"; {seam.flag} {own}:{name} sets the {key} of {own}" for own, key in takers if key)
         return tail

@@ -102,3 +102,13 @@ def test_an_argument_that_is_no_option_is_refused():
 
     with pytest.raises(PluginError, match=r"Lost has the argument 'author', which is none of its options$"):
         Registry().with_plugin(plugin(Lost))
+
+
+def test_a_name_with_nothing_after_its_colon_says_what_is_missing(registry):
+    with pytest.raises(ConfigError, match=r"no prompt style 'book:'; did you mean 'book'.*; after book: the title is"):
+        registry.find(Seam.PROMPT, "book:")
+
+
+def test_the_models_own_template_is_suggested_where_it_is_nearly_named(registry):
+    with pytest.raises(ConfigError, match="did you mean 'own'"):
+        registry.find(Seam.PROMPT, "owm")
