@@ -13,6 +13,10 @@ from sftframe.cli import completion
 Completer = Callable[[str], list[completion.Offer]]
 
 
+MACHINE_PANEL = "Run"
+"""Where help lists what concerns this machine and this one call."""
+
+
 def option(
     *names: str,
     help: str,

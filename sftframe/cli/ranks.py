@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sftframe.cli.options import option
+from sftframe.cli.options import MACHINE_PANEL, option
 from sftframe.distributed import Place, check_torch, keep_signals_back
 
 if TYPE_CHECKING:
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 NumProcesses = Annotated[
     int | None,
-    option("--nproc", min=1, metavar="N", help="Processes of this machine that work together, one for each GPU."),
+    option(
+        "--nproc",
+        min=1,
+        metavar="N",
+        panel=MACHINE_PANEL,
+        help="Processes of this machine that work together, one for each GPU.",
+    ),
 ]
 
 _ranks: ContextVar[Ranks | None] = ContextVar("ranks", default=None)

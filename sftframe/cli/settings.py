@@ -18,7 +18,7 @@ import typer
 
 from sftframe.cli.completion import Completer, components, plugin_ids, values
 from sftframe.cli.completion import settings as setting_keys
-from sftframe.cli.options import option
+from sftframe.cli.options import MACHINE_PANEL, option
 from sftframe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Flag:
 CONFIG_NAME = Path("sftframe.toml")
 """The configuration file that commands look for in the working directory."""
 
-_PIECES, _TRAINING, _MACHINE = "Pieces", "Data and training", "Run"
+_PIECES, _TRAINING, _MACHINE = "Pieces", "Data and training", MACHINE_PANEL
 
 _FLAGS = (
     _Flag(

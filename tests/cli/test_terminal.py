@@ -189,10 +189,8 @@ def test_the_help_of_a_chat_keeps_its_columns(look_at_once: Look, columns: int) 
     assert "set the input of the next instruction; without TEXT, remove it" in " ".join(
         line[13:].strip() for line in lines
     )
-    assert all(
-        line[:12].strip() in ("", "/input TEXT", "/system TEXT", "/reset", "/help", "/quit", '"""', "//…", "Ctrl-C")
-        for line in lines
-    )
+    commands = ("/input TEXT", "/system TEXT", "/tools JSON", "/tool TEXT", "/reset", "/help", "/quit")
+    assert all(line[:12].strip() in ("", *commands, '"""', "//…", "Ctrl-C") for line in lines)
 
 
 INDENTED = """

@@ -27,6 +27,7 @@ WRITES_ELSEWHERE = {
     "sftframe/network/downloads.py": "the cache of downloads: not in a run's folder, hashed when read",
     "sftframe/cli/chat_turns.py": "the history of questions",
     "sftframe/ablation/folder.py": "empty folders, in which runs are made",
+    "sftframe/ablation/elsewhere.py": "a temporary folder where a cell runs, and copies of plugins that are sent",
     "sftframe/ablation/cells.py": "an empty folder for the workers' locks",
     "sftframe/testing/elsewhere.py": "a temporary folder, shared with processes of its own",
     "sftframe/testing/model.py": "a temporary folder, in which a model under test is saved and moved",
@@ -39,8 +40,11 @@ UNSAFE = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shel
 """Modules whose readers run what they read."""
 
 
-OWN_PROCESSES = {"sftframe/testing/elsewhere.py"}
-"""Sends what it made itself to a process that it started, by a pipe or a file that only the two know."""
+OWN_PROCESSES = {
+    "sftframe/testing/elsewhere.py": "to a process that it started, by a pipe or a file that only the two know",
+    "sftframe/distributed/ranks.py": "to the ranks of one job, by torch's store, which trusts its network",
+}
+"""Modules that send what they made themselves to a process of their own, and how."""
 
 
 def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
