@@ -65,7 +65,7 @@ class HFLM(CausalLM):
 
         Answers are written by a twin of the network, which is not compiled.
         """
-        compile_layers(self.module)
+        compile_layers(self.layers)
 
     def generate(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> Iterator[Completion]:
         self._passes.own_attention()
@@ -131,9 +131,8 @@ class HFLM(CausalLM):
             )
 
 
-def compile_layers(module: nn.Module, backend: str = "inductor") -> None:
-    """Compile the network's repeated layers in place; they share their code, as they differ in their weights alone."""
-    layers = max((x for x in module.modules() if isinstance(x, nn.ModuleList)), key=len, default=nn.ModuleList())
+def compile_layers(layers: Sequence[nn.Module], backend: str = "inductor") -> None:
+    """Compile layers in place; they share their compiled code, as they differ in their weights alone."""
     for layer in layers:
         layer.compile(dynamic=True, backend=backend)
 

@@ -216,7 +216,7 @@ def _limit(module: PreTrainedModel, passes: Passes) -> int | None:
 def _short_windows(module: nn.Module) -> Iterator[list[int]]:
     """Shorten every window, wherever the network keeps it; gives the windows that were there."""
     holders = [*module.modules(), *(layer.config for layer in module.modules() if hasattr(layer, "config"))]
-    found = {id(holder): (holder, vars(holder)[name]) for holder in holders for name in [_WINDOW] if _is_window(holder)}
+    found = {id(holder): (holder, getattr(holder, _WINDOW)) for holder in holders if _is_window(holder)}
     for holder, _ in found.values():
         setattr(holder, _WINDOW, WINDOW)
     try:

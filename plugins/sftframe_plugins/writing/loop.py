@@ -58,7 +58,7 @@ class CachingNetwork(ABC):
     @property
     @abstractmethod
     def cached_length(self) -> int:
-        """The longest text for which the cache is right; for longer ones the last positions are computed anew."""
+        """The longest text for which the cache is right; for longer ones the last positions are computed again."""
 
     @abstractmethod
     def row_bytes(self, num_positions: int) -> int:
@@ -93,7 +93,7 @@ class CachingNetwork(ABC):
 
     @abstractmethod
     def write(self, inputs: Sequence[Sequence[int]]) -> Tensor:
-        """Go on with every row by its tokens: the logits after each token, row by row, (N, V)."""
+        """Continue every row by its tokens: the logits after each token, row by row, (N, V)."""
 
     @abstractmethod
     def advance(self, num_kept: Sequence[int]) -> None:

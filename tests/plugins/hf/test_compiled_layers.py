@@ -29,7 +29,7 @@ def nothing_compiled_before() -> Iterator[None]:
 def test_loss_and_gradients_are_the_plain_ones_with_few_graphs() -> None:
     plain, compiled = (HFLM(network_of("llama", dtype=torch.float64).train(), None, 128) for _ in range(2))
     assert plain.proof == compiled.proof
-    compile_layers(compiled.module, "aot_eager")
+    compile_layers(compiled.layers, "aot_eager")
     graphs = []
     for num_shared, lengths in RAGGED * 2:
         batch = ragged_batch(num_shared, lengths)
@@ -43,7 +43,7 @@ def test_loss_and_gradients_are_the_plain_ones_with_few_graphs() -> None:
 
 def test_answers_are_written_without_compiling() -> None:
     model = HFLM(network_of("llama"), ByteTokenizer(), 128)
-    compile_layers(model.module, "aot_eager")
+    compile_layers(model.layers, "aot_eager")
     (completion,) = model.generate([[5, 6, 7]], GenerationSettings(max_new_tokens=3))
     assert len(completion.ids) == 3
     assert not counters["stats"]["unique_graphs"]

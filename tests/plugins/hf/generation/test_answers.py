@@ -1,4 +1,4 @@
-"""Answers of models of many families, in batches, against one prompt at a time computed anew and transformers."""
+"""Answers of models of many families, in batches, against one prompt at a time computed again and transformers."""
 
 import gc
 
